@@ -1,0 +1,73 @@
+"""The port: what the engine asks of a CRM. Adapters read and write plain values and never decide anything.
+
+Terms: a *stream* is one object of the CRM, by the CRM's own name ("contacts", "Lead"). A *cursor* is where a stream's pull
+stands; the adapter makes it, the mirror stores it with its page and hands the last one back. None: from the beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from connector.model import CrmName, Cursor, FieldWrite, Finding, Page, Record, TaskWrite, WriteOutcome
+
+
+class Crm(Protocol):
+    """A CRM, as the engine sees it. All moments are aware, in UTC. Every method may raise the tree of `errors.CrmError`."""
+
+    name: CrmName
+
+    def streams(self) -> Sequence[str]:
+        """The objects to pull, in an order in which what is referred to comes first: owners, companies, people, activities."""
+        ...
+
+    def pull(self, stream: str, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:
+        """Pages from the cursor on; the last one has `last` set. Stopping in the middle loses nothing: resume with the last cursor stored.
+
+        After a whole first read the cursor turns to incremental by itself: the next call reads what changed since, less an overlap.
+        """
+        ...
+
+    def read(self, object_name: str, ids: Sequence[str], properties: Sequence[str]) -> Mapping[str, Record]:
+        """The records as they are now, by id (never by a lagging search); those that do not exist are left out. Any number of ids."""
+        ...
+
+    def batch_size(self, object_name: str) -> int:
+        """How many records one write call takes."""
+        ...
+
+    def update(self, object_name: str, writes: Sequence[FieldWrite]) -> list[WriteOutcome]:
+        """Sets properties on at most `batch_size` records of one object; one outcome a write, in order. Safe to send again."""
+        ...
+
+    def create_tasks(self, writes: Sequence[TaskWrite]) -> list[WriteOutcome]:
+        """Creates at most `batch_size` tasks, each on its record; one outcome a write, in order.
+
+        A lost answer is `unknown`; nothing is repeated that could create a second task.
+        """
+        ...
+
+    def find_tasks(self, writes: Sequence[TaskWrite]) -> Mapping[str, str]:
+        """Which of these tasks exist: key → task id, looked up by external id or the record's associations, not by search."""
+        ...
+
+    def read_tasks(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:
+        """Tasks as they are now: id → {"subject", "owner_id", "due_at", "key", "record_id"}; missing ones are left out (read-back)."""
+        ...
+
+    def check(self, *, now: datetime) -> list[Finding]:
+        """Credentials, limits, clock, configured properties and values, permissions, as far as the CRM answers. Raises nothing but bugs."""
+        ...
+
+    def record_url(self, object_name: str, record_id: str) -> str:
+        """Where a person opens this record."""
+        ...
+
+    def calls(self) -> int:
+        """How many requests this object has sent so far."""
+        ...
+
+    def close(self) -> None:
+        """Gives back connections."""
+        ...

@@ -1,0 +1,324 @@
+"""The values that cross rooms: what an adapter reads, what a rule wants, what became of it.
+
+All are frozen; all moments are aware and in UTC. Nothing here does I/O. Tables are in `connector.store.tables`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+CrmName = Literal["hubspot", "salesforce"]
+CRMS: tuple[CrmName, ...] = ("hubspot", "salesforce")
+
+#: What a cursor holds is the adapter's own business; the mirror stores it as JSON beside the page it belongs to.
+Cursor = Mapping[str, Any]
+
+
+class ActivityKind(StrEnum):
+    """What happened with a contact."""
+
+    CALL = "call"
+    EMAIL = "email"
+    MEETING = "meeting"
+    TASK = "task"
+
+
+class Direction(StrEnum):
+    """Who reached out: we to the contact, or the contact to us."""
+
+    OUTGOING = "outgoing"
+    INCOMING = "incoming"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRef:
+    """A record by its CRM's own names: ("hubspot", "contacts", "151")."""
+
+    crm: CrmName
+    object: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One record of a CRM as it came: a person, a company or an account.
+
+    properties: exactly the properties asked for, as JSON values (HubSpot: text or None), absent ones as None.
+    company_id: a person's primary company (HubSpot association type 1, Salesforce AccountId).
+    converted_to: the Salesforce Contact that a Lead was converted into.
+    """
+
+    crm: CrmName
+    object: str
+    id: str
+    properties: Mapping[str, Any]
+    created_at: datetime | None
+    modified_at: datetime | None
+    owner_id: str | None = None
+    company_id: str | None = None
+    converted_to: str | None = None
+    archived: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """A call, e-mail, meeting or task of either CRM, in one vocabulary.
+
+    at: when it happened (a meeting's start; a task's completion, None while open).
+    happened: sent, held, answered or not: not a draft, scheduled, cancelled, bounced or failed one. A meeting in the future has
+        happened = True with `at` in the future; whoever counts compares `at` with now.
+    automatic: sent by a sequence or a marketing tool, where the record tells.
+    channel: for a task, the way it asks for: "call", "email" or None ("todo").
+    key: the connector's own marker on a task it created, "" elsewhere.
+    contacts: the records it is about.
+    """
+
+    crm: CrmName
+    object: str
+    id: str
+    kind: ActivityKind
+    at: datetime | None
+    contacts: Sequence[RecordRef]
+    direction: Direction | None = None
+    happened: bool = True
+    automatic: bool = False
+    channel: str | None = None
+    owner_id: str | None = None
+    outcome: str | None = None
+    duration_seconds: float | None = None
+    due_at: datetime | None = None
+    done: bool = False
+    key: str = ""
+    created_at: datetime | None = None
+    modified_at: datetime | None = None
+    archived: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """A person or queue that may own records. `id` is what the CRM's owner field holds."""
+
+    crm: CrmName
+    id: str
+    email: str | None
+    name: str
+    active: bool
+    queue: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldChange:
+    """One entry of a CRM's own history of a field (Salesforce LeadHistory): what changed when."""
+
+    record: RecordRef
+    id: str
+    property: str
+    before: str | None
+    after: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """A record that cannot be mirrored or written now, why, and what would help."""
+
+    record: RecordRef
+    reason: str
+    next_step: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What one step of a pull brought, and the cursor that is true once it is stored.
+
+    seen counts what the CRM sent (records + activities + owners + changes + set aside, when the page is whole); calls is how many
+    requests it took. `total` is the stream's size where the CRM tells it (progress). `last` is True on the final page of a stream.
+    `full` is True while the stream is read from its beginning (a first pull), False for an incremental window.
+    """
+
+    crm: CrmName
+    object: str
+    cursor: Cursor
+    seen: int
+    calls: int
+    records: Sequence[Record] = ()
+    activities: Sequence[Activity] = ()
+    owners: Sequence[Owner] = ()
+    changes: Sequence[FieldChange] = ()
+    set_aside: Sequence[SetAside] = ()
+    total: int | None = None
+    last: bool = False
+    full: bool = False
+
+
+class Kind(StrEnum):
+    """What an action does."""
+
+    SET_STAGE = "set_stage"
+    SET_FIELD = "set_field"
+    CREATE_LEAD = "create_lead"
+    ASSIGN = "assign"
+    CREATE_TASK = "create_task"
+    UPDATE_TASK = "update_task"
+    CLOSE_TASK = "close_task"
+    NOTIFY = "notify"
+    MAIL = "mail"
+
+
+#: The order of the parts of a bundle, whatever the file's order; each part waits for those before it.
+BUNDLE_ORDER: tuple[Kind, ...] = (
+    Kind.CREATE_LEAD, Kind.SET_STAGE, Kind.ASSIGN, Kind.SET_FIELD,
+    Kind.CREATE_TASK, Kind.UPDATE_TASK, Kind.CLOSE_TASK, Kind.NOTIFY, Kind.MAIL,
+)  # fmt: skip
+
+
+class State(StrEnum):
+    """Where an action stands; the outcomes of the ledger."""
+
+    SHADOW = "shadow"
+    PLANNED = "planned"
+    WAITING = "waiting"
+    HELD = "held"
+    APPROVED = "approved"
+    SENDING = "sending"
+    UNKNOWN = "unknown"
+    APPLIED = "applied"
+    ALREADY_SO = "already_so"
+    REFUSED = "refused"
+    SUPERSEDED = "superseded"
+    COLLIDED = "collided"
+    PARKED = "parked"
+    BLOCKED = "blocked"
+    DROPPED = "dropped"
+    UNDONE = "undone"
+
+
+#: States in which an action has come to its end.
+ENDED = frozenset(
+    {State.APPLIED, State.ALREADY_SO, State.REFUSED, State.SUPERSEDED, State.COLLIDED, State.PARKED, State.BLOCKED, State.DROPPED}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSpec:
+    """A task to create, rendered.
+
+    due_at: UTC. reminder_at: UTC or None. type: "call", "email" or "todo". priority: "low", "medium" or "high".
+    purpose: the task's name in the file; one open task a contact and purpose.
+    """
+
+    purpose: str
+    subject: str
+    body: str
+    due_at: datetime
+    priority: str
+    type: str
+    owner_id: str | None
+    reminder_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One write to one CRM that a rule wants.
+
+    target names what is written: a property ("lifecyclestage", "Status", "hubspot_owner_id", "OwnerId") or a task's name.
+    before is the value that the decision was made on, after the value to write (both in the CRM's own vocabulary; for a task:
+    before None, after the task's name, and `task` holds it). backward: a stage that goes down (HubSpot wants it cleared first).
+    """
+
+    kind: Kind
+    record: RecordRef
+    target: str
+    before: str | None
+    after: str | None
+    backward: bool = False
+    task: TaskSpec | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """One bundle: what one rule wants for one contact, for one cause.
+
+    rule: the rule's id. cause: what it is keyed by (DESIGN: the spell's number, the attempt, clock and event, …).
+    why: values that met the rule, name → value (personal values: stored keyed by contact).
+    urgency: tasks beyond a limit wait, highest first (the score).
+    effect: what the store does when the bundle is saved (a transition's name for evidence, …), None where nothing.
+    """
+
+    rule: str
+    contact: int
+    cause: str
+    actions: tuple[Action, ...]
+    why: Mapping[str, Any] = field(default_factory=dict)
+    urgency: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldWrite:
+    """Properties to set on one record. clear_first: empty them in a request of its own before (HubSpot's backward stage)."""
+
+    record: RecordRef
+    properties: Mapping[str, str | None]
+    clear_first: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskWrite:
+    """A task to create on one record, with the key by which it is found again."""
+
+    key: str
+    record: RecordRef
+    task: TaskSpec
+
+
+class WriteState(StrEnum):
+    """What became of one write of a batch."""
+
+    WRITTEN = "written"
+    REFUSED = "refused"  # for good: the record, the value or a permission
+    LATER = "later"  # not now: a lock, a limit; it was certainly not written
+    UNKNOWN = "unknown"  # the answer was lost; it may have been written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteOutcome:
+    """One row of a batch's answer, in the order of the writes. id: the record's or the new task's. message and advice: for people."""
+
+    state: WriteState
+    id: str = ""
+    code: str = ""
+    message: str = ""
+    advice: str = ""
+    correlation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of `connector check`: what was looked at, whether it is right, and what to do where it is not."""
+
+    topic: str
+    ok: bool
+    message: str
+    advice: str = ""
+    warning: bool = False  # True: not right, but nothing stops for it
+
+
+class FieldType(StrEnum):
+    """The types of fields, as the file writes them."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    DATETIME = "datetime"
+    CHOICE = "choice"
+    CHOICES = "choices"
+
+    @property
+    def textual(self) -> bool:
+        """Whether values are text: stored as they came, compared by their folded twin."""
+        return self in (FieldType.TEXT, FieldType.CHOICE, FieldType.CHOICES)
