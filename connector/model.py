@@ -5,6 +5,7 @@ All are frozen; all moments are aware and in UTC. Nothing here does I/O. Tables 
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -307,6 +308,19 @@ class Finding:
     warning: bool = False  # True: not right, but nothing stops for it
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a CRM's own set-up means for rules.
+
+    defaults: property → the value it puts on every new record of a person. own_users: owner ids that are the connector itself.
+    links: object → the address at which a person opens a record, with "{id}" in it.
+    """
+
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    own_users: tuple[str, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
+
+
 class FieldType(StrEnum):
     """The types of fields, as the file writes them."""
 
@@ -322,3 +336,16 @@ class FieldType(StrEnum):
     def textual(self) -> bool:
         """Whether values are text: stored as they came, compared by their folded twin."""
         return self in (FieldType.TEXT, FieldType.CHOICE, FieldType.CHOICES)
+
+
+def fold(text: str) -> str:
+    """The form in which texts are compared and e-mail addresses are told apart: neither case nor an accent's encoding matters.
+
+    Folding twice is folding once, and canonically equivalent texts fold alike (Unicode's canonical caseless matching, in NFC).
+    """
+    if text.isascii():
+        return text.lower()
+    before = ""
+    while before != text:  # one round is enough but for a few letters whose folding decomposes again
+        before, text = text, unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
+    return unicodedata.normalize("NFC", text)

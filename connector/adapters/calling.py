@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from threading import Lock
+from typing import Literal, Protocol, TypeVar, cast
 
 import tenacity
 
-from connector.errors import AnswerLost, CrmError, Retriable
+from connector.errors import AnswerLost, CrmError, RateLimited, Retriable
 from connector.model import CrmName
+
+T = TypeVar("T")
 
 #: The limits a request counts against: any call, HubSpot's search, a login.
 Bucket = Literal["call", "search", "login"]
@@ -81,7 +84,7 @@ class Caller:
 
     judge: returns None where the answer is good, else the error it means. attempts: how often at most. sleep: seconds.
     An unsafe request (a create) is repeated only where the CRM certainly did not act on it: it was never sent, or the CRM answered with a
-    rate limit. Else a lost answer, or a 5xx, becomes `AnswerLost`.
+    rate limit or another 4xx. Else a lost answer, a 5xx, or a success that cannot be read becomes `AnswerLost`.
     """
 
     crm: CrmName
@@ -92,9 +95,17 @@ class Caller:
     attempts: int = 5
     longest_wait: float = 120.0
     count: int = 0
+    _counting: Lock = field(default_factory=Lock, init=False, repr=False)
 
     def call(self, request: Request) -> Answer:
         """The good answer, or the error of the last attempt."""
+        return self.ask(request, _as_it_is)
+
+    def ask(self, request: Request, read: Callable[[Answer], T]) -> T:
+        """What `read` takes out of the good answer, or the error of the last attempt.
+
+        A `Retriable` that `read` raises (a body that was cut) is treated like one that the CRM answered.
+        """
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(Retriable),
             wait=self._wait,
@@ -102,28 +113,32 @@ class Caller:
             sleep=self.sleep,
             reraise=True,
         )
-        return retrying(self._once, request)
+        return cast(T, retrying(self._once, request, read))
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         failure = state.outcome.exception() if state.outcome is not None else None
         asked = failure.retry_after if isinstance(failure, Retriable) else None
-        backed_off = float(tenacity.wait_exponential_jitter(initial=0.5, max=30, jitter=0.5)(state))
+        backed_off = float((tenacity.wait_exponential(multiplier=0.5, max=30) + tenacity.wait_random(0, 0.5))(state))
         return min(self.longest_wait, backed_off if asked is None else asked)
 
-    def _once(self, request: Request) -> Answer:
+    def _once(self, request: Request, read: Callable[[Answer], T]) -> T:
         self.budget.take(request.bucket)
-        self.count += 1
+        with self._counting:
+            self.count += 1
         try:
             answer = self.send(request)
         except Unreachable as problem:
             raise self._no_answer(request, problem) from problem
         error = self.judge(request, answer)
         if error is None:
-            return answer
+            try:
+                return read(answer)
+            except Retriable as unreadable:
+                error = unreadable
         if isinstance(error, Retriable):
             if error.retry_after is not None:
                 self.budget.cool_down(min(error.retry_after, self.longest_wait))
-            if not request.safe and answer.status >= 500:
+            if not request.safe and not _certainly_not_done(error, answer):
                 raise self._lost(request, f"the answer was {answer.status}", answer.status, error.correlation_id)
         raise error
 
@@ -144,3 +159,12 @@ class Caller:
             correlation_id=correlation_id,
             advice="Nothing to do: the connector looks up whether it took effect before it tries again.",
         )
+
+
+def _as_it_is(answer: Answer) -> Answer:
+    return answer
+
+
+def _certainly_not_done(error: CrmError, answer: Answer) -> bool:
+    """Whether the CRM turned the request away before acting on it; 408 is said after waiting for a part of it."""
+    return isinstance(error, RateLimited) or (400 <= answer.status < 500 and answer.status != 408)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from connector.model import CrmName, Cursor, FieldWrite, Finding, Page, Record, TaskWrite, WriteOutcome
+from connector.model import CrmName, Cursor, FieldWrite, Finding, Page, Record, Surroundings, TaskWrite, WriteOutcome
 
 
 class Crm(Protocol):
@@ -58,6 +58,10 @@ class Crm(Protocol):
 
     def check(self, *, now: datetime) -> list[Finding]:
         """Credentials, limits, clock, configured properties and values, permissions, as far as the CRM answers. Raises nothing but bugs."""
+        ...
+
+    def surroundings(self) -> Surroundings:
+        """What the account's own set-up means for rules; asked once for an installation, and when the file changed."""
         ...
 
     def record_url(self, object_name: str, record_id: str) -> str:

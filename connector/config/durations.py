@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-Unit = Literal["minute", "hour", "day", "month", "year"]
-_TEXT = re.compile(r"^\s*(\d{1,6})\s+(business\s+)?(second|minute|hour|day|week|year)s?\s*$")
+Unit = Literal["second", "minute", "hour", "day", "week", "year"]
+_TEXT = re.compile(r"^\s*([0-9]{1,6})\s+(business\s+)?(second|minute|hour|day|week|year)s?\s*$")
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 7 * 86_400, "year": 365 * 86_400}
+_LONGEST_YEARS = 100
+#: Far beyond any agreement, and near enough that no calendar runs past the last year that dates have.
+_LONGEST_BUSINESS = {"minute": 60_000, "hour": 1000, "day": 1000}
 
 #: What a duration looks like, for messages.
 SHAPE = 'a duration like "15 minutes", "4 business hours" or "30 days"'
@@ -25,13 +28,17 @@ class Duration:
 
     @classmethod
     def parse(cls, text: str) -> Duration:
-        """Raises ValueError where the text is no duration, or counts business time in units that have none."""
+        """Raises ValueError where the text is no duration, counts business time in units that have none, or is out of all proportion."""
         match = _TEXT.match(text)
         if match is None:
             raise ValueError(SHAPE)
         amount, business, unit = int(match[1]), match[2] is not None, match[3]
-        if business and unit not in ("minute", "hour", "day"):
+        if business and unit not in _LONGEST_BUSINESS:
             raise ValueError("business time is counted in minutes, hours or days")
+        if business and amount > _LONGEST_BUSINESS[unit]:
+            raise ValueError(f"at most {_LONGEST_BUSINESS[unit]} business {unit}s")
+        if not business and amount * _SECONDS[unit] > _LONGEST_YEARS * _SECONDS["year"]:
+            raise ValueError(f"at most {_LONGEST_YEARS} years")
         return cls(amount, unit, business)
 
     @property

@@ -1,64 +1,108 @@
 """The values of the configuration, one class a table of the file. Frozen; what is optional has its default here.
 
-Shape only: what a table may refer to (a stage, a field, a task, a team) is checked in `connector.config.load`.
+Each attribute's type says what may stand there and what it must refer to (`connector.config.kinds`); what depends on several tables at
+once is checked in `connector.config.cross`.
 """
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
-from typing import Annotated, Any, Literal
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date
+from functools import cached_property
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from connector.conditions import Condition
+from connector.conditions import fold
 from connector.config.durations import Duration
-from connector.model import CrmName, FieldType
+from connector.config.kinds import (
+    AddressText,
+    AnyName,
+    AssignName,
+    CalendarName,
+    ConditionText,
+    CriterionCondition,
+    DurationText,
+    ElapsedDuration,
+    Email,
+    FieldTypeText,
+    HttpAddress,
+    Moment,
+    MomentName,
+    NumberName,
+    Percent,
+    PositiveDuration,
+    ReasonName,
+    RegionText,
+    ScheduleText,
+    ScopeCondition,
+    ScoreCondition,
+    SecretText,
+    Spans,
+    StageName,
+    StageOrNone,
+    TaskName,
+    TeamName,
+    Texts,
+    ZoneName,
+    check_email,
+    shown,
+    wrong,
+)
+from connector.config.names import COMPUTED, ONE_SIDED
+from connector.config.secrets import Secret
+from connector.model import CRMS, CrmName, FieldType
+
+__all__ = ["ConditionText", "DurationText", "Secret"]  # for those who look for them here, beside the tables
+
+Count = Annotated[int, Field(ge=0)]
+AtLeastOne = Annotated[int, Field(ge=1)]
+NotEmpty = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+HubSpotProperty = Annotated[str, StringConstraints(pattern=r"^(company\.)?[a-z0-9_]+$")]
+SalesforceField = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+SalesforceContactField = Annotated[str, StringConstraints(pattern=r"^(Account\.)?[A-Za-z][A-Za-z0-9_]*$")]
 
 
 class Values(BaseModel):
     """The base of every table: strict, frozen, an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True, populate_by_name=True)
-
-
-DurationText = Annotated[Duration, BeforeValidator(lambda v: Duration.parse(v))]
-ConditionText = Annotated[Condition, BeforeValidator(lambda v: Condition(v))]
-
-
-class Secret:
-    """A secret by reference: "env:NAME" or "file:PATH". Its value is read when needed and never shown."""
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True, populate_by_name=True, allow_inf_nan=False
+    )
 
 
 class Database(Values):
-    url: str = "sqlite:///connector.db"
-    password: Any = None  # Secret | None
+    url: AddressText = Field(default="sqlite:///connector.db", repr=False)  # an address from the environment may hold a password
+    password: SecretText | None = None
 
 
 class HubSpotSettings(Values):
-    access_token: Any = None  # Secret
-    base_url: str = "https://api.hubapi.com"
-    requests_per_10_seconds: int = 190
-    searches_per_second: int = 5
-    daily_requests: int = 650_000
-    headroom: float = 0.2  # written "20%"
-    ca_bundle: str | None = None
+    access_token: SecretText | None = None
+    base_url: HttpAddress = "https://api.hubapi.com"
+    requests_per_10_seconds: AtLeastOne = 190
+    searches_per_second: AtLeastOne = 5
+    daily_requests: AtLeastOne = 650_000
+    headroom: Percent = 0.2  # written "20%"
+    ca_bundle: NotEmpty | None = None
 
 
 class SalesforceSettings(Values):
     auth: Literal["client-credentials", "jwt", "refresh-token", "password"] = "client-credentials"
-    instance_url: str
-    client_id: Any = None
-    client_secret: Any = None
-    username: str | None = None
-    private_key: Any = None
-    password: Any = None
-    security_token: Any = None
-    refresh_token: Any = None
-    ca_bundle: str | None = None
-    daily_requests: int = 100_000
-    headroom: float = 0.2
+    instance_url: HttpAddress
+    client_id: SecretText | None = None
+    client_secret: SecretText | None = None
+    username: AddressText | None = None
+    private_key: SecretText | None = None  # a file of several lines: `Secret.read_all`
+    password: SecretText | None = None
+    security_token: SecretText | None = None
+    refresh_token: SecretText | None = None
+    ca_bundle: NotEmpty | None = None
+    daily_requests: AtLeastOne = 100_000
+    headroom: Percent = 0.2
     run_assignment_rules: bool = False
-    task_key_field: str = "Handoff_Key__c"  # the External Id field on Task by which a task is created exactly once
+    task_key_field: SalesforceField = "Handoff_Key__c"  # the External Id field on Task by which a task is created exactly once
 
 
 class CrmTable(Values):
@@ -69,180 +113,205 @@ class CrmTable(Values):
 
 class Adopt(Values):
     stage: Literal["hubspot", "salesforce", "furthest"] = "hubspot"
-    clocks_from: datetime | None = None  # a date or a moment in the file; aware, UTC here
+    clocks_from: Moment | None = None  # a date or a moment in the file; aware, UTC here
 
 
 class Scope(Values):
-    exclude: ConditionText | None = None
-    only: ConditionText | None = None
+    exclude: ScopeCondition | None = None
+    only: ScopeCondition | None = None
 
 
 class Schedule(Values):
-    pass_: str = Field(default="every 5 minutes", alias="pass")
+    pass_: ScheduleText = Field(default="every 5 minutes", alias="pass")
 
 
 class Team(Values):
     name: str  # the key in the file
     side: Literal["sales", "marketing", "none"] = "none"
-    members: tuple[str, ...] = ()  # folded e-mails
+    members: tuple[Email, ...] = ()  # folded e-mails
     works_in: CrmName
-    manager: str | None = None
-    calendar: str | None = None  # None: [calendar]
+    manager: Email | None = None
+    calendar: CalendarName | None = None  # None: [calendar]
 
 
 class FieldPlaces(Values):
     """Where a field lives in Salesforce, by object."""
 
-    lead: str | None = None
-    contact: str | None = None  # "Account.Industry": a field of the contact's account
+    lead: SalesforceField | None = None
+    contact: SalesforceContactField | None = None  # "Account.Industry": a field of the contact's account
+
+
+def _places(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", value) is None:
+        raise wrong(shown(value), 'a name on Lead and Contact alike, like "Budget__c"; else { lead = "…", contact = "…" }')
+    return {"lead": value, "contact": value}
 
 
 class FieldRule(Values):
     name: str  # the key in the file
-    type: FieldType = FieldType.TEXT
-    hubspot: str | None = None  # "company.industry": of the primary company
-    salesforce: FieldPlaces | None = None  # a plain text in the file: the same name on Lead and Contact
+    type: FieldTypeText = FieldType.TEXT
+    hubspot: HubSpotProperty | None = None  # "company.industry": of the primary company
+    salesforce: Annotated[FieldPlaces | None, BeforeValidator(_places)] = None  # a text in the file: the same name on both
     values: dict[str, dict[CrmName, str]] = {}  # the file's name → each CRM's
     read: CrmName | None = None
     sync: Literal["none"] = "none"
     builtin: bool = False
+    absent: frozenset[CrmName] = frozenset()  # where the file maps it too, in a CRM that it does not have: NULL
+
+    @property
+    def sides(self) -> frozenset[CrmName]:
+        """The CRMs, of those the file has, in which the field lives."""
+        return frozenset(crm for crm in CRMS if (self.hubspot if crm == "hubspot" else self.salesforce) is not None)
 
 
 class SalesforceStage(Values):
-    lead_status: tuple[str, ...] = ()
+    lead_status: Texts = ()
     write: bool = True
 
 
 class Stage(Values):
-    name: str
+    name: NotEmpty
     label: str | None = None
-    hubspot: tuple[str, ...] = ()
+    hubspot: Texts = ()
     salesforce: SalesforceStage = SalesforceStage()
 
 
 class Criterion(Values):
-    id: str  # by default its name
-    name: str
-    when: ConditionText
+    id: NotEmpty  # by default its name
+    name: NotEmpty
+    when: CriterionCondition
 
 
 class Qualification(Values):
-    minimum: int
+    minimum: AtLeastOne
     criteria: tuple[Criterion, ...] = ()
 
 
 class ScoreRule(Values):
-    id: str
-    name: str
+    id: NotEmpty
+    name: NotEmpty
     points: float
-    when: ConditionText
-    since: str | None = None
-    half_life: DurationText | None = None
-    times: str | None = None
+    when: ScoreCondition
+    since: MomentName | None = None
+    half_life: ElapsedDuration | None = None
+    times: NumberName | None = None
     at_most: float | None = None
 
 
 class Then(Values):
     """One action of `then`, on_warn, on_breach, missing_reason: exactly one of these."""
 
-    assign: str | None = None
-    task: str | None = None
+    assign: AssignName | None = None
+    task: TaskName | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Then:
+        if (self.assign is None) == (self.task is None):
+            raise wrong("no action" if self.task is None else "two actions", "exactly one of assign, task; several stand as several { … }")
+        return self
 
 
 class Transition(Values):
-    id: str
-    name: str
-    from_: tuple[str, ...] | None = Field(default=None, alias="from")  # None: any; "" is none yet
-    to: str
+    id: NotEmpty
+    name: NotEmpty
+    from_: tuple[StageOrNone, ...] | None = Field(default=None, alias="from")  # None: any; "" is none yet
+    to: StageName
     when: ConditionText
-    again_after: DurationText | None = None
-    again_if_changed: tuple[str, ...] = ()
+    again_after: ElapsedDuration | None = None
+    again_if_changed: tuple[AnyName, ...] = ()
     then: tuple[Then, ...] = ()
 
 
 class Route(Values):
     when: ConditionText
-    owners: tuple[str, ...]
+    owners: Annotated[tuple[Email, ...], Field(min_length=1)]
 
 
 class Assign(Values):
     name: str
     method: Literal["round-robin"] = "round-robin"
-    team: str
+    team: TeamName
     sticky: Literal["company"] | None = None
     only_if: ConditionText | None = None
     routes: tuple[Route, ...] = ()
 
 
 class TaskLimits(Values):
-    a_day_an_owner: int | None = None
+    a_day_an_owner: AtLeastOne | None = None
     reminder: DurationText | None = None
+
+
+def _manager_or_email(value: str) -> str:
+    return value if value == "manager" else check_email(value)
 
 
 class TaskRule(Values):
     name: str
-    subject: str
+    subject: NotEmpty
     body: str = ""
     due: DurationText
     priority: Literal["low", "medium", "high"] = "medium"
     type: Literal["call", "email", "todo"] = "todo"
     in_: CrmName | None = Field(default=None, alias="in")
-    assign_to: str | None = None  # "manager" (of the owner's team), or an address; None: the owner
+    # "manager" (of the owner's team), or an address; None: the owner
+    assign_to: Annotated[str, AfterValidator(_manager_or_email)] | None = None
 
 
 class CalendarRule(Values):
     name: str = ""  # "" is [calendar]
-    timezone: str | None = None
-    hours: dict[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], tuple[tuple[time, time], ...]] = {}
-    holidays: str | None = None  # "DE-BE"
+    timezone: ZoneName | None = None
+    hours: dict[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], Spans] = {}  # closing 00:00 is the midnight after
+    holidays: RegionText | None = None  # "DE-BE"
     extra_holidays: tuple[date, ...] = ()
 
 
 class SlaRule(Values):
-    id: str
-    name: str
+    id: NotEmpty
+    name: NotEmpty
     kind: Literal["response"]
     starts: Literal["mql", "assigned"] = "assigned"
     when: ConditionText | None = None
-    touches: int = 1
-    channels: int = 1
-    within: DurationText
-    warn: DurationText | None = None
+    touches: AtLeastOne = 1
+    channels: Annotated[int, Field(ge=1, le=3)] = 1
+    within: PositiveDuration
+    warn: PositiveDuration | None = None
     on_warn: tuple[Then, ...] = ()
     on_breach: tuple[Then, ...] = ()
 
 
 class ReasonRule(Values):
     name: str
-    needs_touches: int = 0
+    needs_touches: Count = 0
 
 
 class RejectionRule(Values):
     when: ConditionText
-    reason: str  # a field
-    send_back_to: str | None = None
+    reason: ReasonName  # a field
+    send_back_to: StageName | None = None
     missing_reason: tuple[Then, ...] = ()
-    reason_within: DurationText | None = None
-    ignored_after: DurationText | None = None
+    reason_within: PositiveDuration | None = None
+    ignored_after: PositiveDuration | None = None
     reasons: tuple[ReasonRule, ...] = ()
 
 
 class Example(Values):
-    name: str
-    at: datetime | None = None
+    name: NotEmpty
+    at: Moment | None = None
     contact: dict[str, Any]
     expect: dict[str, Any]
 
 
 class Guard(Values):
-    window: DurationText = Duration(24, "hour")
-    stage_changes: int = 200
-    backward: int = 20
-    assign: int = 200
-    tasks: int = 200
-    rule_share: float = 0.05  # written "5%"
-    shrink: float = 0.1
-    hold_for: DurationText = Duration(2, "day")
+    window: ElapsedDuration = Duration(24, "hour")
+    stage_changes: Count = 200
+    backward: Count = 20
+    assign: Count = 200
+    tasks: Count = 200
+    rule_share: Percent = 0.05  # written "5%"
+    shrink: Percent = 0.1
+    hold_for: ElapsedDuration = Duration(2, "day")
 
 
 class Config(Values):
@@ -251,7 +320,7 @@ class Config(Values):
     source: str
     version: str
     mode: Literal["shadow", "live"] = "shadow"
-    timezone: str = "UTC"
+    timezone: ZoneName = "UTC"
     database: Database = Database()
     crm: CrmTable
     adopt: Adopt = Adopt()
@@ -271,3 +340,92 @@ class Config(Values):
     rejection: RejectionRule | None = None
     guard: Guard = Guard()
     examples: tuple[Example, ...] = ()
+    ignored: tuple[str, ...] = ()  # paths of what the file says of a CRM that it does not have
+
+    @cached_property
+    def _fields(self) -> Mapping[str, FieldRule]:
+        return MappingProxyType({rule.name: rule for rule in self.fields})
+
+    @cached_property
+    def _ranks(self) -> Mapping[str, int]:
+        return MappingProxyType({stage.name: rank for rank, stage in enumerate(self.stages)})
+
+    @cached_property
+    def _teams(self) -> Mapping[str, Team]:
+        return MappingProxyType({member: team for team in self.teams for member in team.members})
+
+    @cached_property
+    def _conditions(self) -> Mapping[str, FieldType]:
+        return MappingProxyType(readable_names((rule.name, rule.type, rule.sides | rule.absent) for rule in self.fields))
+
+    @cached_property
+    def sales_members(self) -> frozenset[str]:
+        """The folded e-mails of all whose touches count."""
+        return frozenset(member for team in self.teams if team.side == "sales" for member in team.members)
+
+    @property
+    def crms(self) -> tuple[CrmName, ...]:
+        """The CRMs that the file has."""
+        return tuple(crm for crm in CRMS if (self.crm.hubspot if crm == "hubspot" else self.crm.salesforce) is not None)
+
+    def field(self, name: str) -> FieldRule:
+        """A declared or built-in field; KeyError where there is none."""
+        return self._fields[name]
+
+    def stage(self, name: str) -> Stage:
+        """A stage; KeyError where there is none."""
+        return self.stages[self._ranks[name]]
+
+    def rank(self, stage: str | None) -> int:
+        """How far along a stage is: 0 is the first, -1 is none yet. KeyError for a stage that the file does not have."""
+        return -1 if stage is None or stage == "" else self._ranks[stage]
+
+    def task(self, name: str) -> TaskRule:
+        """A [task.NAME]; KeyError where there is none."""
+        return _named(self.tasks, name)
+
+    def assign(self, name: str) -> Assign:
+        """An [assign.NAME]; KeyError where there is none."""
+        return _named(self.assigns, name)
+
+    def team(self, name: str) -> Team:
+        """A [team.NAME]; KeyError where there is none."""
+        return _named(self.teams, name)
+
+    def team_of(self, email: str | None) -> Team | None:
+        """The one team that this person is a member of."""
+        return None if email is None else self._teams.get(fold(email))
+
+    def calendar_for(self, team: Team | str | None) -> CalendarRule:
+        """The calendar of a team, [calendar] for nobody's. Its timezone is always set; without any [calendar] it has no hours."""
+        chosen = self.team(team) if isinstance(team, str) else team
+        name = "" if chosen is None or chosen.calendar is None else chosen.calendar
+        found = next((rule for rule in self.calendars if rule.name == name), CalendarRule(name=name))
+        return found if found.timezone is not None else found.model_copy(update={"timezone": self.timezone})
+
+    def condition_names(self) -> Mapping[str, FieldType]:
+        """Every name that a condition may read: fields, their sides (`hubspot.NAME`), and the computed values.
+
+        A side in a CRM that the file does not have is there too; it is always NULL.
+        """
+        return self._conditions
+
+
+def readable_names(fields: Iterable[tuple[str, FieldType, Iterable[CrmName]]]) -> dict[str, FieldType]:
+    """The names that conditions may read, given each field's name, type, and the CRMs in which it lives."""
+    names: dict[str, FieldType] = {}
+    for name, kind, sides in fields:
+        if name != ONE_SIDED:
+            names[name] = kind
+        names |= {f"{crm}.{name}": kind for crm in sorted(sides)}
+    return {**names, **COMPUTED}
+
+
+_Named = TypeVar("_Named", Assign, TaskRule, Team)
+
+
+def _named(values: tuple[_Named, ...], name: str) -> _Named:
+    for value in values:
+        if value.name == name:
+            return value
+    raise KeyError(name)

@@ -121,6 +121,7 @@ class RecordRow(Table, table=True):
     owner_id: str | None = _id(primary_key=False, nullable=True, index=True)
     company_id: str | None = _id(primary_key=False, nullable=True)
     converted_to: str | None = _id(primary_key=False, nullable=True)
+    linked_id: str | None = _id(primary_key=False, nullable=True, index=True)  # the Salesforce id stored in it; unify fills it
     email: str | None = _id(primary_key=False, nullable=True, index=True)  # normalised, for identity
     archived: bool = Field(default=False)
     contact_id: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True, index=True))
@@ -255,6 +256,7 @@ class ContactRow(Table, table=True):
     stage_since: datetime | None = _moment()
     stage_hubspot: str | None = Field(default=None)  # what each side says, by the file's names
     stage_salesforce: str | None = Field(default=None)
+    stage_differs: bool = Field(default=False)  # a difference found when it was adopted: reported, not written
     agreed_number: int = Field(default=0)  # agreements so far; 0: nothing agreed yet
     agreed_hubspot: str | None = Field(default=None)  # what each side said at the last agreement
     agreed_salesforce: str | None = Field(default=None)
@@ -311,7 +313,8 @@ class Attempt(Table, table=True):
     skipped: bool = Field(default=False)
     late: bool = Field(default=False)
     found: bool = Field(default=False)
-    rejectable: bool = Field(default=True)  # rejection.when has been false once since it began
+    rejectable: bool | None = Field(default=None)  # rejection.when has been false once since it began; None: not yet asked
+    ignored_at: datetime | None = _moment()  # when it ends as ignored, without a touch
     snapshot: dict[str, Any] | None = _json()  # criteria_met and score on the day it began
 
 
@@ -328,6 +331,7 @@ class Rejection(Table, table=True):
     accepted: bool = Field(default=False)  # the reason is one of the file's, with the touches it needs
     reason_by: datetime | None = _moment()  # then it goes back all the same
     sent_back: bool = Field(default=False)
+    run: int = Field(default=0)  # the pass that logged it; it goes back in a later one
     owner: str | None = Field(default=None)
     touches: int = Field(default=0)
     channels: int = Field(default=0)
@@ -367,6 +371,8 @@ class Evidence(Table, table=True):
     spell: int = Field()  # the spell that the transition began
     taken_at: datetime = _moment(nullable=False)
     moved_back_at: datetime | None = _moment()
+    again_at: datetime | None = _moment()  # moved back, from then on it may fire again
+    barred: bool = Field(default=False)  # rejected with a reason: only a person moves it
     basis: dict[str, Any] | None = _json()  # the fields of again_if_changed when it was moved back
 
 
@@ -482,6 +488,7 @@ class BudgetRow(Table, table=True):
     window_start: float = Field(default=0.0)  # seconds since 1970, the wall clock's
     used: int = Field(default=0)
     not_before: float = Field(default=0.0)
+    grants: list[list[int]] | None = _json()  # [slot, permits] of the window, so that no rolling window holds more than the limit
 
 
 class Lease(Table, table=True):

@@ -1,0 +1,132 @@
+"""How requests reach HubSpot: over the one connection pool of HubSpot's own client, bytes out and bytes in.
+
+The client's `ApiClient` is held once, since each new one opens connections of its own; it neither retries nor reads bodies here, since
+its typed layer takes twenty times as long a page, and its retries know nothing of HubSpot's limits. Judging is `wire_errors`' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import orjson
+import urllib3
+from hubspot.crm.objects import ApiClient, ApiException, Configuration
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    LocationValueError,
+    NameResolutionError,
+    NewConnectionError,
+    ProxyError,
+    ReadTimeoutError,
+)
+
+from connector.adapters.calling import Answer, Request, Unreachable
+from connector.errors import PassStopped
+
+#: Seconds until a connection must stand, whatever the whole timeout.
+CONNECT_TIMEOUT = 10.0
+
+
+class Token(Protocol):
+    """A secret by reference."""
+
+    def read(self) -> str:
+        """The secret itself."""
+        ...
+
+
+class Settings(Protocol):
+    """What of [crm.hubspot] the adapter reads. ca_bundle: a PEM file in place of the usual certificates."""
+
+    @property
+    def access_token(self) -> Token | None: ...
+    @property
+    def base_url(self) -> str: ...
+    @property
+    def ca_bundle(self) -> str | None: ...
+
+
+class Transport:
+    """Sends requests. May be used by several threads at once; each takes a connection of the pool."""
+
+    def __init__(self, *, base_url: str, token: str, ca_bundle: str | None, timeout: float) -> None:
+        configuration = Configuration(host=base_url.rstrip("/"), ssl_ca_cert=ca_bundle or DEFAULT_CA_BUNDLE_PATH)
+        # False, not 0: then errors come as they are, and a redirection is an answer like others (it would carry the token elsewhere).
+        configuration.retries = urllib3.Retry(False)
+        self._host: str = configuration.host
+        self._token = token
+        self._timeout = (min(CONNECT_TIMEOUT, timeout), timeout)
+        self._client = ApiClient(configuration)
+
+    def __call__(self, request: Request) -> Answer:
+        """The answer, whatever its status. Raises `Unreachable` where none came, `PassStopped` where none can come."""
+        try:
+            response = self._client.request(
+                request.method,
+                self._host + request.path,
+                query_params=list(request.query.items()),
+                headers=self._headers(request),
+                body=None if request.body is None else orjson.loads(request.body),  # the client writes the JSON itself
+                _preload_content=False,
+                _request_timeout=self._timeout,
+            )
+            return Answer(status=response.status, headers=_lower(response.headers), body=response.data)
+        except ApiException as problem:
+            if not problem.status:  # the client's way to tell of urllib3's SSLError
+                raise self._untrusted() from problem
+            return Answer(status=problem.status, headers=_lower(problem.headers or {}), body=problem.body or b"")
+        except LocationValueError as problem:
+            raise self._no_address() from problem
+        except HTTPError as problem:
+            raise _unreachable(problem) from problem
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.rest_client.pool_manager.clear()
+        self._client.close()
+
+    def _headers(self, request: Request) -> dict[str, str]:
+        # The scheme is case-sensitive and one space follows it (seen live); anything else in a header would be refused here or there.
+        if not self._token or not self._token.isascii() or not self._token.isprintable() or " " in self._token:
+            raise PassStopped(
+                "the HubSpot access token is empty, or has characters that no token has",
+                crm="hubspot",
+                advice="Look at what crm.hubspot.access_token points to: one line, the token alone.",
+            )
+        return {
+            "Authorization": f"Bearer {self._token}",
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+            "User-Agent": "crm-handoff-connector",
+            **request.headers,
+        }
+
+    def _untrusted(self) -> PassStopped:
+        return PassStopped(
+            f"the certificate of {self._host} is not trusted, or it does not speak TLS",
+            crm="hubspot",
+            advice="Behind a proxy that opens TLS, name its certificate: crm.hubspot.ca_bundle; else check crm.hubspot.base_url.",
+        )
+
+    def _no_address(self) -> PassStopped:
+        return PassStopped("crm.hubspot.base_url is no address", crm="hubspot", advice="HubSpot's own is https://api.hubapi.com.")
+
+
+def _unreachable(problem: HTTPError) -> Unreachable:
+    """In words, without the address's query; and whether the request may have arrived."""
+    if isinstance(problem, NameResolutionError):
+        return Unreachable("its name is not known to the network", sent=False)
+    if isinstance(problem, ConnectTimeoutError):
+        return Unreachable("no connection in time", sent=False)
+    if isinstance(problem, NewConnectionError | ProxyError):
+        return Unreachable("the connection was refused", sent=False)
+    if isinstance(problem, ReadTimeoutError):
+        return Unreachable("no answer in time", sent=True)
+    return Unreachable(f"the connection broke: {type(problem).__name__}", sent=True)
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}

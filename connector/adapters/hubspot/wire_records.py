@@ -1,0 +1,191 @@
+"""HubSpot's good answers as plain values: pages, records, owners, links; what cannot be read is set aside with its reason.
+
+All property values are text or null (https://developers.hubspot.com/docs/guides/api/crm/using-object-apis). A property that was asked for
+and is missing counts as null: the guides contradict each other on which of the two comes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from connector.adapters.calling import Answer
+from connector.adapters.hubspot.wire import modified_property, to_millis
+from connector.adapters.hubspot.wire_errors import code_of
+from connector.adapters.hubspot.wire_values import Unreadable, id_of, moment_of, properties_of, set_aside, text_of
+from connector.errors import ObjectStopped, Retriable
+from connector.model import Owner, Record, SetAside
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A page as it came. after: where the next one begins, None on the last; total: of the whole search, where told."""
+
+    results: Sequence[Any]
+    after: str | None
+    total: int | None
+    errors: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Links:
+    """What records are linked to. to: from id → [(to id, association type ids)]; unfinished: (from id, where its next page begins)."""
+
+    to: dict[str, list[tuple[str, frozenset[int]]]] = field(default_factory=dict)
+    unfinished: list[tuple[str, str | None]] = field(default_factory=list)
+
+    def ids(self, from_id: str) -> list[str]:
+        """The ids linked to, each once: one id may come once for each type (seen in github.com/airbytehq/airbyte, expected_records)."""
+        return list(dict.fromkeys(to_id for to_id, _ in self.to.get(from_id, ())))
+
+    def primary(self, from_id: str) -> str | None:
+        """A contact's primary company. Type 1 is contact → primary company, 279 the unlabelled link that stands beside it.
+
+        https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide#association-type-id-values
+        """
+        return next((to_id for to_id, types in self.to.get(from_id, ()) if 1 in types), None)
+
+
+def decode(answer: Answer) -> dict[str, Any]:
+    """The JSON object of a good answer. Raises `Retriable` where there is none: a proxy's page, a body that was cut."""
+    try:
+        body = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        body = _decode_leniently(answer.body)
+    if not isinstance(body, dict):
+        raise Retriable(
+            f"HubSpot answered {answer.status} with a body that is no JSON object ({len(answer.body)} bytes)",
+            crm="hubspot",
+            status=answer.status,
+            code="UNREADABLE",
+            correlation_id=answer.headers.get("x-hubspot-correlation-id", "")[:64],
+            advice="If it lasts, look for a proxy that changes answers, and check crm.hubspot.base_url.",
+        )
+    return body
+
+
+def _decode_leniently(body: bytes) -> Any:
+    """JSON with half a surrogate pair, which orjson refuses: so that one such record does not hide its whole page."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def read_listing(answer: Answer) -> Listing:
+    """A page of records, owners or properties. Raises `Retriable` where its shape is not that of a page."""
+    body = decode(answer)
+    results = body.get("results")
+    if not isinstance(results, list):
+        raise Retriable(
+            f"HubSpot answered {answer.status} with a page that has no results",
+            crm="hubspot",
+            status=answer.status,
+            code="UNREADABLE",
+            advice="If it lasts, check crm.hubspot.base_url.",
+        )
+    total = body.get("total")
+    errors = [error for error in body.get("errors") or () if isinstance(error, dict)]
+    return Listing(results=results, after=_after(body), total=total if isinstance(total, int) else None, errors=errors)
+
+
+def _after(body: Mapping[str, Any]) -> str | None:
+    """paging.next.after; a page without it is the last, however short others are (github.com/airbytehq/airbyte/pull/80744)."""
+    paging = body.get("paging")
+    following = paging.get("next") if isinstance(paging, dict) else None
+    after = following.get("after") if isinstance(following, dict) else None
+    return str(after) if isinstance(after, str | int) and str(after) else None
+
+
+def read_links(answer: Answer) -> Links:
+    """v4 batch/read: `toObjectId` is a number there, ids are text elsewhere. Raises `ObjectStopped` where links could not be read."""
+    listing = read_listing(answer)
+    links = Links()
+    for result in listing.results:
+        start = result.get("from") if isinstance(result, dict) else None
+        from_id = str(start.get("id")) if isinstance(start, dict) else ""
+        if not from_id:
+            continue
+        links.to[from_id] = [_link(end) for end in result.get("to") or () if isinstance(end, dict) and end.get("toObjectId") is not None]
+        after = _after(result)
+        if after is not None:
+            links.unfinished.append((from_id, after))
+    for error in listing.errors:
+        # A record without any link comes as an error: category OBJECT_NOT_FOUND, subCategory crm.associations.NO_ASSOCIATIONS_FOUND.
+        if code_of(error) != "OBJECT_NOT_FOUND" and "NO_ASSOCIATIONS" not in str(error.get("subCategory")):
+            raise ObjectStopped(
+                f"HubSpot could not read some associations ({code_of(error) or 'no category'})",
+                crm="hubspot",
+                status=answer.status,
+                code=code_of(error),
+                advice="The next pass tries again; if it lasts, contact HubSpot's support.",
+            )
+    return links
+
+
+def _link(end: Mapping[str, Any]) -> tuple[str, frozenset[int]]:
+    """Labels of the account's own (USER_DEFINED) have numbers of their own, which could be 1 as well."""
+    types = [kind for kind in end.get("associationTypes") or () if isinstance(kind, dict) and isinstance(kind.get("typeId"), int)]
+    return str(end["toObjectId"]), frozenset(kind["typeId"] for kind in types if kind.get("category") != "USER_DEFINED")
+
+
+def inline_contacts(raw: Any) -> tuple[list[str], bool]:
+    """The contacts that a listed engagement names, each once, and whether there are more than fit."""
+    associations = raw.get("associations") if isinstance(raw, dict) else None
+    found = associations.get("contacts") if isinstance(associations, dict) else None
+    if not isinstance(found, dict):
+        return [], False
+    ids = [str(end["id"]) for end in found.get("results") or () if isinstance(end, dict) and end.get("id")]
+    return list(dict.fromkeys(ids)), _after(found) is not None
+
+
+def modified_millis(object_name: str, raw: Any) -> int | None:
+    """When a found record was last modified, in milliseconds since 1970, as the search sorts it; None where that cannot be read."""
+    try:
+        moment = moment_of(properties_of(raw), modified_property(object_name))
+    except Unreadable:
+        return None
+    return None if moment is None else to_millis(moment)
+
+
+def read_record(object_name: str, raw: Any, wanted: Collection[str], company_id: str | None = None) -> Record | SetAside:
+    """A contact or company with exactly the wanted properties."""
+    try:
+        properties = properties_of(raw)
+        return Record(
+            crm="hubspot",
+            object=object_name,
+            id=id_of(raw),
+            properties={name: text_of(properties, name) for name in wanted},
+            created_at=moment_of(raw, "createdAt"),
+            modified_at=moment_of(raw, "updatedAt"),
+            owner_id=text_of(properties, "hubspot_owner_id") or None,
+            company_id=company_id,
+            archived=raw.get("archived") is True,
+        )
+    except Unreadable as problem:
+        return set_aside(object_name, raw, str(problem))
+
+
+def read_owner(raw: Any, *, archived: bool) -> Owner | SetAside:
+    """An owner. `id` is what hubspot_owner_id holds, not `userId`; deactivated users are archived; `type` is PERSON or QUEUE.
+
+    https://developers.hubspot.com/docs/api-reference/crm-crm-owners-v3/guide
+    """
+    try:
+        owner_id = id_of(raw)
+        first, last, email = (text_of(raw, name) or "" for name in ("firstName", "lastName", "email"))
+        return Owner(
+            crm="hubspot",
+            id=owner_id,
+            email=email or None,
+            name=f"{first} {last}".strip() or email,
+            active=not archived and raw.get("archived") is not True,
+            queue=raw.get("type") == "QUEUE",
+        )
+    except Unreadable as problem:
+        return set_aside("owners", raw, str(problem))

@@ -1,0 +1,127 @@
+"""The composition root: a configuration becomes a store, CRMs, a clock. Nothing else in the program makes these."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from connector.adapters.hubspot import HubSpotCrm
+from connector.adapters.port import Crm
+from connector.adapters.salesforce import SalesforceCrm
+from connector.config.tables import Config, HubSpotSettings, SalesforceSettings
+from connector.engine import Progress, Rooms, Unwatched
+from connector.errors import ConfigError, Problem
+from connector.model import CrmName
+from connector.store.budget import SharedBudget, hubspot_limits, salesforce_limits
+from connector.store.database import Store
+from connector.workflows.fields import expected_values, properties_wanted
+
+
+def utc_now() -> datetime:
+    """The one place where the program looks at the clock."""
+    return datetime.now(UTC)
+
+
+def holder() -> str:
+    """Who this process is, for leases."""
+    return f"{socket.gethostname()}/{os.getpid()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """A configuration, made real."""
+
+    config: Config
+    store: Store
+    crms: Mapping[CrmName, Crm]
+    now: Callable[[], datetime]
+
+    def rooms(self, *, progress: Progress | None = None, stopped: Callable[[], bool] = lambda: False) -> Rooms:
+        """What a pass works with."""
+        return Rooms(
+            config=self.config,
+            store=self.store,
+            crms=self.crms,
+            now=self.now,
+            holder=holder(),
+            stopped=stopped,
+            progress=progress or Unwatched(),
+        )
+
+
+@contextmanager
+def open_app(config: Config, *, now: Callable[[], datetime] = utc_now, sleep: Callable[[float], None] = time.sleep) -> Iterator[App]:
+    """The whole program for one command. Raises `ConfigError` for a secret that is not there, `StoreError` for the database."""
+    with open_store(config) as store:
+        store.check_schema()
+        crms = make_crms(config, store, sleep)
+        try:
+            yield App(config=config, store=store, crms=crms, now=now)
+        finally:
+            for crm in crms.values():
+                crm.close()
+
+
+@contextmanager
+def open_store(config: Config) -> Iterator[Store]:
+    """The store alone."""
+    password = None if config.database.password is None else config.database.password.read()
+    store = Store.open(config.database.url, password)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def make_crms(config: Config, store: Store, sleep: Callable[[float], None]) -> dict[CrmName, Crm]:
+    """An adapter for each CRM that the file has."""
+    crms: dict[CrmName, Crm] = {}
+    if config.crm.hubspot is not None:
+        crms["hubspot"] = _hubspot(config, config.crm.hubspot, store, sleep)
+    if config.crm.salesforce is not None:
+        crms["salesforce"] = _salesforce(config, config.crm.salesforce, store, sleep)
+    if not crms:
+        raise ConfigError([Problem(path="crm", found="no CRM", expected="a [crm.hubspot] or [crm.salesforce] table")], source=config.source)
+    return crms
+
+
+def _hubspot(config: Config, settings: HubSpotSettings, store: Store, sleep: Callable[[float], None]) -> Crm:
+    limits = hubspot_limits(
+        requests_per_10_seconds=settings.requests_per_10_seconds,
+        searches_per_second=settings.searches_per_second,
+        daily_requests=settings.daily_requests,
+    )
+    return HubSpotCrm(
+        settings,
+        wanted=properties_wanted(config, "hubspot"),
+        expected=expected_values(config, "hubspot"),
+        budget=SharedBudget(
+            store, f"hubspot {settings.base_url}", limits, crm="hubspot", headroom=settings.headroom, clock=time.time, sleep=sleep
+        ),
+        sleep=sleep,
+    )
+
+
+def _salesforce(config: Config, settings: SalesforceSettings, store: Store, sleep: Callable[[float], None]) -> Crm:
+    return SalesforceCrm(
+        settings,
+        wanted=properties_wanted(config, "salesforce"),
+        expected=expected_values(config, "salesforce"),
+        budget=SharedBudget(
+            store,
+            f"salesforce {settings.instance_url}",
+            salesforce_limits(daily_requests=settings.daily_requests),
+            crm="salesforce",
+            headroom=settings.headroom,
+            clock=time.time,
+            sleep=sleep,
+        ),
+        sleep=sleep,
+        zone=ZoneInfo(config.timezone),
+    )

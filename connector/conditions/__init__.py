@@ -1,0 +1,34 @@
+"""The condition language: what stands in `when`, written like the WHERE of SOQL or SQL.
+
+    parse(text)                 → Condition, or ConditionError                 (parsing, tree)
+    check(condition, names)     → every problem of names, types, durations     (checking, magnitude)
+    compile(condition, env)     → a three-valued SQLAlchemy expression         (sql, literals)
+    next_change(condition, env) → when it may change by time alone             (changes)
+    parts(condition)            → its parts one by one, for explain            (parts)
+
+Conditions are evaluated by the database, over many contacts at once; SQLite and PostgreSQL give the same answer. Text is compared by its
+folded twin (`fold`), which the store writes beside every text.
+"""
+
+from connector.conditions.changes import next_change
+from connector.conditions.checking import ConditionProblem, check
+from connector.conditions.literals import fold
+from connector.conditions.parsing import Condition, Window, parse
+from connector.conditions.parts import Part, parts
+from connector.conditions.sql import Env, compile  # noqa: A004 - used as conditions.compile
+from connector.conditions.tree import ConditionError
+
+__all__ = [
+    "Condition",
+    "ConditionError",
+    "ConditionProblem",
+    "Env",
+    "Part",
+    "Window",
+    "check",
+    "compile",
+    "fold",
+    "next_change",
+    "parse",
+    "parts",
+]

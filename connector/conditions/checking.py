@@ -1,0 +1,268 @@
+"""Whether a condition fits the declared fields: names, types, durations. Every problem at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+
+from connector.conditions import magnitude
+from connector.conditions.literals import length, moment
+from connector.conditions.parsing import Condition
+from connector.conditions.tree import (
+    All,
+    Any,
+    Arithmetic,
+    Between,
+    Comparison,
+    ConditionError,
+    Count,
+    Domain,
+    Has,
+    In,
+    IsNull,
+    Like,
+    Moving,
+    Name,
+    Negative,
+    Node,
+    Not,
+    Null,
+    Number,
+    Predicate,
+    Starts,
+    Text,
+    Truth,
+    quoted,
+    written,
+)
+from connector.model import ActivityKind, FieldType
+
+
+class Sort(Enum):
+    """What a value is, for comparing."""
+
+    TEXT = "text"
+    CHOICES = "several choices"
+    NUMBER = "a number"
+    TRUTH = "true or false"
+    MOMENT = "a datetime"
+    NULL = "NULL"
+
+
+SORTS = {
+    FieldType.TEXT: Sort.TEXT,
+    FieldType.CHOICE: Sort.TEXT,
+    FieldType.CHOICES: Sort.CHOICES,
+    FieldType.INTEGER: Sort.NUMBER,
+    FieldType.NUMBER: Sort.NUMBER,
+    FieldType.BOOLEAN: Sort.TRUTH,
+    FieldType.DATETIME: Sort.MOMENT,
+}
+_KINDS = tuple(str(kind) for kind in ActivityKind)
+
+
+@dataclass(frozen=True)
+class ConditionProblem:
+    """One thing wrong in a condition: what stands there, and what would be right."""
+
+    found: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.found}; {self.expected}"
+
+
+def check(condition: Condition, names: Mapping[str, FieldType]) -> list[ConditionProblem]:
+    """Every problem of a condition against the fields it may read, in the order they stand; none: an empty list."""
+    checker = _Checker(names)
+    checker.predicate(condition.tree)
+    return list(dict.fromkeys(checker.problems))
+
+
+def sort_of(node: Node, types: Mapping[str, FieldType]) -> Sort | None:
+    """What a value is; None for a name that is not declared and for what is no value."""
+    match node:
+        case Text() | Domain():
+            return Sort.TEXT
+        case Number() | Negative() | Arithmetic() | Count():
+            return Sort.NUMBER
+        case Truth():
+            return Sort.TRUTH
+        case Null():
+            return Sort.NULL
+        case Moving():
+            return Sort.MOMENT
+        case Name(name):
+            return SORTS[types[name]] if name in types else None
+    return None
+
+
+class _Checker:
+    def __init__(self, types: Mapping[str, FieldType]) -> None:
+        self.types = types
+        self.problems: list[ConditionProblem] = []
+
+    def problem(self, found: str, expected: str) -> None:
+        self.problems.append(ConditionProblem(found, expected))
+
+    def predicate(self, node: Node) -> None:
+        match node:
+            case All(parts) | Any(parts):
+                for part in parts:
+                    self.predicate(part)
+            case Not(operand):
+                self.predicate(operand)
+            case Comparison(sign, left, right):
+                self.compared(node, sign, left, right)
+            case In(operand, items, _):
+                for item in items:
+                    self.compared(node, "in", operand, item)
+            case Between(operand, low, high, _):
+                self.compared(node, ">=", operand, low)
+                self.compared(node, "<=", operand, high)
+            case Like(operand, _, _):
+                self.text_only("LIKE", operand)
+            case IsNull(operand, _):
+                self.value(operand)
+            case Has(name, choice):
+                self.has(name, choice)
+            case Starts(name, _):
+                self.text_only("starts()", name)
+            case _:
+                self.alone(node)
+
+    def alone(self, node: Node) -> None:
+        """A value where a condition should stand: only TRUE, FALSE and a boolean field may."""
+        sort = self.value(node)
+        if sort not in (Sort.TRUTH, None):
+            self.problem(f"{written(node)} by itself, where {self.described(node)}", "expected a comparison; only a boolean stands alone")
+
+    def value(self, node: Node) -> Sort | None:
+        """The sort of a value, after reporting what is wrong inside it; None where nothing more can be said."""
+        match node:
+            case Name(name):
+                self.known(name)
+            case Negative(operand):
+                self.calculated(operand)
+            case Arithmetic(_, left, right):
+                self.calculated(left)
+                self.calculated(right)
+                if magnitude.beyond(node, self.types):
+                    self.problem(written(node), "so many numbers multiplied or divided may leave the range of numbers; expected fewer")
+            case Moving(back):
+                self.duration(back or "1 second", timedelta(0))
+            case Count(_, kind, window):
+                self.duration(window, timedelta(seconds=1))
+                if kind is not None and kind not in _KINDS:
+                    self.problem(f"activities of kind '{kind}'", f"expected {', '.join(map(quoted, _KINDS))}, or '*' for any")
+            case Domain(name):
+                self.text_only("domain()", name)
+            case _ if isinstance(node, Predicate):
+                self.predicate(node)
+                self.problem(f"the condition {written(node)} used as a value", "expected a field, a number or a text")
+        return sort_of(node, self.types)
+
+    def known(self, name: str) -> None:
+        if name in self.types:
+            return
+        folded = {known.casefold(): known for known in self.types}
+        near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+        expected = f"did you mean {folded[near[0]]}?" if near else "expected a field of [fields], a built-in field or a computed one"
+        self.problem(f"the unknown name {name}", expected)
+
+    def duration(self, text: str, least: timedelta) -> None:
+        try:
+            amount = length(text)
+        except ConditionError as error:
+            self.problem(error.found, error.expected)
+            return
+        if amount < least:
+            self.problem(f"the duration {quoted(text)}", "a window is longer than nothing")
+
+    def calculated(self, node: Node) -> None:
+        sort = self.value(node)
+        if sort is Sort.MOMENT:
+            self.problem(f"arithmetic, where {self.described(node)}", "compare it with ago('30 days') or now() instead")
+        elif sort not in (Sort.NUMBER, None):
+            self.problem(f"arithmetic, where {self.described(node)}", "expected a number")
+
+    def text_only(self, construct: str, node: Node) -> None:
+        sort = self.value(node)
+        if sort is Sort.CHOICES:
+            self.problem(f"{construct}, where {self.described(node)}", f"expected has({written(node)}, 'ONE OF THEM')")
+        elif sort not in (Sort.TEXT, None):
+            self.problem(f"{construct}, where {self.described(node)}", "expected a text field")
+
+    def has(self, name: Name, choice: str) -> None:
+        sort = self.value(name)
+        if sort not in (Sort.CHOICES, None):
+            self.problem(f"has(), where {self.described(name)}", f"expected a field of type choices, or {name.name} = {quoted(choice)}")
+        if ";" in choice or not choice.strip():
+            self.problem(written(Has(name, choice)), "expected one choice, without a semicolon")
+
+    def compared(self, node: Node, sign: str, left: Node, right: Node) -> None:
+        """One comparison: each side by itself, then both together. For IN and BETWEEN, one for each value."""
+        sorts = (self.value(left), self.value(right))
+        if None in sorts:
+            return
+        if Sort.NULL in sorts:
+            if isinstance(node, Comparison):
+                other = right if sorts[0] is Sort.NULL else left
+                self.problem(written(node), f"is never met; expected {written(other, 5)} IS {'NOT ' if sign == '!=' else ''}NULL")
+        elif Sort.CHOICES in sorts:
+            several = left if sorts[0] is Sort.CHOICES else right
+            self.problem(f"{written(node)}, where {self.described(several)}", f"expected has({written(several)}, 'ONE OF THEM')")
+        elif sorts[0] is not sorts[1]:
+            self.mixed(node, left, right)
+        elif sorts[0] is Sort.TEXT:
+            self.texts(node, sign, left, right)
+        elif sorts[0] is Sort.TRUTH:
+            self.truths(node, sign)
+
+    def mixed(self, node: Node, left: Node, right: Node) -> None:
+        """Two sorts. A quoted text beside a datetime is a date; everything else does not fit."""
+        for one, other in ((left, right), (right, left)):
+            if isinstance(one, Text) and sort_of(other, self.types) is Sort.MOMENT:
+                try:
+                    moment(one.value, "UTC")
+                except ConditionError as error:
+                    self.problem(f"{written(node)}, where {self.described(other)}", f"{error.expected}, or ago('30 days')")
+                return
+        moving = next((side for side in (left, right) if isinstance(side, Moving)), None)
+        if moving is not None:
+            other = right if moving is left else left
+            self.problem(f"{written(node)}, where {self.described(other)}", f"expected a datetime beside {written(moving)}")
+            return
+        self.problem(f"{written(node)}: {self.described(left)} and {self.described(right)}", self.fitting(left, right))
+
+    def fitting(self, left: Node, right: Node) -> str:
+        for literal, other in ((right, left), (left, right)):
+            if isinstance(literal, Text) and sort_of(other, self.types) is Sort.NUMBER:
+                return "expected a number, without quotes"
+            if isinstance(literal, Text) and sort_of(other, self.types) is Sort.TRUTH:
+                return "expected TRUE or FALSE, or the field by itself"
+            if isinstance(literal, Number) and sort_of(other, self.types) is Sort.TEXT:
+                return f"expected a text in quotes: {quoted(literal.written)}"
+        return "expected two of the same type"
+
+    def texts(self, node: Node, sign: str, left: Node, right: Node) -> None:
+        if sign in ("<", "<=", ">", ">="):
+            self.problem(f"{written(node)}, where {self.described(left)}", "text is not ordered; expected =, !=, IN or LIKE")
+        for one, other in ((left, right), (right, left)):
+            if isinstance(one, Text) and not one.value.strip():
+                self.problem(written(node), f"an empty field is NULL; expected {written(other, 5)} IS {'NOT ' if sign == '!=' else ''}NULL")
+
+    def truths(self, node: Node, sign: str) -> None:
+        if sign not in ("=", "!="):
+            self.problem(written(node), "a boolean is compared with = TRUE or = FALSE, or stands by itself")
+
+    def described(self, node: Node) -> str:
+        """A value and what it is, for messages: "industry is a choice field"."""
+        if isinstance(node, Name) and node.name in self.types:
+            kind = self.types[node.name]
+            return f"{node.name} is {'an' if kind.value[0] in 'aeiou' else 'a'} {kind} field"
+        sort = sort_of(node, self.types)
+        return f"{written(node)} is {sort.value}" if sort else written(node)

@@ -1,0 +1,49 @@
+"""The configuration's version: a digest of what its rules say, of the calendars as they are now, and of nothing else.
+
+Where it changes, every contact is judged anew. Secrets, addresses, limits, the mode, the schedule and the examples change no judgement.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date, datetime, time
+from enum import Enum
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+
+from connector.business_time import Calendar, zone_digest
+from connector.conditions import Condition
+from connector.config.durations import Duration
+from connector.config.tables import Config
+
+_SAYS_NOTHING = frozenset({"source", "version", "mode", "database", "crm", "schedule", "examples", "ignored"})
+
+
+def version_of(config: Config) -> str:
+    """16 hexadecimal digits."""
+    said = {name: _plain(getattr(config, name)) for name in Config.model_fields if name not in _SAYS_NOTHING}
+    said["crms"] = [*config.crms, config.crm.native_sync]
+    said["zone"] = zone_digest(config.timezone)
+    said["calendars_now"] = [Calendar.of(rule, config.timezone).version for rule in config.calendars]
+    return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it. The order of lists counts: the first rule that fits wins."""
+    if isinstance(value, BaseModel):
+        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, Condition):
+        return value.text
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Duration):
+        return str(value)
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value

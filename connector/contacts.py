@@ -1,0 +1,477 @@
+"""One contact out of its records: fields as rules believe them, owner, stage, and what a change of stage means.
+
+The second half of `connector.unify`: reads a slice's records, computes in Python, stores in sets. Everything of a slice is one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, Table, bindparam, func, select, update
+
+from connector.conditions import fold
+from connector.config.tables import Config
+from connector.identity import Candidate, choose
+from connector.model import CRMS, CrmName
+from connector.store import tables as t
+from connector.store.fields import FieldColumn
+from connector.store.rows import upsert
+from connector.store.tables import from_micros
+from connector.workflows import attempts, touches
+from connector.workflows.attempts import AttemptState, EvidenceState, History, StageChange
+from connector.workflows.fields import OWNER_PROPERTY, STAGE_PROPERTY, FieldReader, Sides, date_entered, moment_micros
+from connector.workflows.ignored import Patience
+from connector.workflows.stages import Resolution, Said, StageMap, resolve
+
+record = t.metadata.tables["record"]
+spell = t.metadata.tables["spell"]
+attempt = t.metadata.tables["attempt"]
+evidence = t.metadata.tables["evidence"]
+history = t.metadata.tables["field_history"]
+owner = t.metadata.tables["owner"]
+ledger = t.metadata.tables["ledger"]
+action_value = t.metadata.tables["action_value"]
+clock = t.metadata.tables["clock"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What holds for a whole pass.
+
+    adopting: what is there now was there before the connector came. clocks_from: attempts begun before are found.
+    defaults: the value that a CRM puts on every new record, by the property that carries the stage. own_users: the connector's users.
+    """
+
+    adopting: bool
+    clocks_from: datetime
+    defaults: Mapping[CrmName, str] = field(default_factory=dict)
+    own_users: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Slice:
+    """All that is known of the contacts of a slice."""
+
+    contacts: dict[int, Mapping[str, Any]]
+    records: dict[int, list[Any]]
+    companies: dict[tuple[str, str], Mapping[str, Any]]
+    history: dict[str, list[Any]]
+    attempts: dict[int, AttemptState]
+    evidence: dict[int, list[EvidenceState]]
+    touches: Mapping[int, Sequence[touches.Touched]]
+    written: set[tuple[int, str, str]]  # (contact, crm, value): stages that the connector itself wrote
+
+
+@dataclass(slots=True)
+class _Out:
+    """The rows that a slice stores."""
+
+    contacts: list[dict[str, Any]] = field(default_factory=list)
+    roles: list[dict[str, Any]] = field(default_factory=list)
+    spells: list[dict[str, Any]] = field(default_factory=list)
+    left: list[dict[str, Any]] = field(default_factory=list)
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    evidence: list[dict[str, Any]] = field(default_factory=list)
+
+
+class ContactWriter:
+    """Makes contacts out of their records; made once a pass."""
+
+    def __init__(self, config: Config, columns: Sequence[FieldColumn], table: Table, setting: Setting) -> None:
+        self._config = config
+        self._reader = FieldReader(config)
+        self._stages = StageMap(config)
+        self._table = table
+        self._columns = list(columns)
+        self._textual = [column.name for column in columns if column.type.textual]
+        self._setting = setting
+        self._zone = ZoneInfo(config.timezone)
+        self._patience = Patience(config)
+        self._owner_side: CrmName = config.field("owner").read or "salesforce"
+
+    def write_slice(self, connection: Connection, now: datetime, size: int) -> int:
+        """Makes the next contacts anew; how many of their records, 0 at the end."""
+        ids = connection.execute(
+            select(record.c.contact_id)
+            .where(record.c.unify, record.c.contact_id.is_not(None))
+            .group_by(record.c.contact_id)
+            .order_by(record.c.contact_id)
+            .limit(size)
+        ).scalars().all()  # fmt: skip
+        if not ids:
+            return 0
+        touches.refresh(connection, ids, self._config.sales_members, now)
+        loaded = self._load(connection, ids)
+        owners = {(row.crm, row.id): row for row in connection.execute(select(owner))}
+        out = _Out()
+        for contact_id in ids:
+            self._make(contact_id, loaded, owners, now, out)
+        self._store(connection, out)
+        connection.execute(update(record).where(record.c.contact_id.in_(ids)).values(unify=False))
+        return sum(len(records) for records in loaded.records.values())
+
+    # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _load(self, connection: Connection, ids: Sequence[int]) -> _Slice:
+        records: dict[int, list[Any]] = {contact_id: [] for contact_id in ids}
+        in_order = (record.c.crm, record.c.object, record.c.id)
+        for row in connection.execute(select(record).where(record.c.contact_id.in_(ids)).order_by(*in_order)):
+            records[row.contact_id].append(row)
+        people = [row for rows in records.values() for row in rows]
+        company_ids = sorted({row.company_id for row in people if row.company_id is not None})
+        companies = connection.execute(
+            select(record.c.crm, record.c.id, record.c.properties).where(
+                record.c.object.in_(("companies", "Account")), record.c.id.in_(company_ids), ~record.c.archived
+            )
+        )
+        lead_ids = sorted({row.id for row in people if row.crm == "salesforce"})
+        past: dict[str, list[Any]] = {}
+        for row in connection.execute(select(history).where(history.c.record_id.in_(lead_ids)).order_by(history.c.at)):
+            past.setdefault(row.record_id, []).append(row)
+        contacts = connection.execute(select(self._table).where(self._table.c.id.in_(ids))).mappings()
+        return _Slice(
+            contacts={row["id"]: dict(row) for row in contacts},
+            records=records,
+            companies={(row.crm, row.id): row.properties for row in companies},
+            history=past,
+            attempts=last_attempts(connection, ids),
+            evidence=evidence_of(connection, ids),
+            touches=touches.by_contact(connection, ids),
+            written=_written(connection, ids),
+        )
+
+    # ── Deciding ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _make(self, contact_id: int, loaded: _Slice, owners: Mapping[tuple[str, str], Any], now: datetime, out: _Out) -> None:
+        before = loaded.contacts[contact_id]
+        live = [row for row in loaded.records[contact_id] if not row.archived]
+        email = next((row.email for row in live if row.email is not None), None)
+        choice = choose([self._candidate(row, owners) for row in live], email)
+        main = {crm: next(row for row in live if row.id == best.id and row.object == best.object) for crm, best in choice.main.items()}
+        for row in loaded.records[contact_id]:
+            role = "main" if any(row is one for one in main.values()) else "duplicate"
+            out.roles.append({"b_crm": row.crm, "b_object": row.object, "b_id": row.id, "b_role": role})
+        values = self._fields(main, loaded, owners)
+        changes = {
+            **values,
+            **self._ownership(before, main, owners, loaded, now),
+            "gone": not live,
+            "ambiguous": choice.ambiguous,
+            "in_hubspot": "hubspot" in main,
+            "in_salesforce": "salesforce" in main,
+            "due_at": now,
+        }
+        resolution, sides = self._stage(before, live, main)
+        changes |= {
+            "stage_hubspot": sides["hubspot"],
+            "stage_salesforce": sides["salesforce"],
+            "agreed_hubspot": resolution.agreed_hubspot,
+            "agreed_salesforce": resolution.agreed_salesforce,
+            "agreed_number": resolution.number,
+            "stage_differs": resolution.differs,
+        }
+        if resolution.stage != before["stage"]:
+            changes |= self._moved(contact_id, before, changes, resolution, main, loaded, now, out)
+        elif (state := loaded.attempts.get(contact_id)) is not None and state.open:
+            self._attempt_goes_on(contact_id, before, changes, state, now, out)
+        out.contacts.append({"b_id": contact_id, **before, **changes})
+
+    def _candidate(self, row: Any, owners: Mapping[tuple[str, str], Any]) -> Candidate:
+        return Candidate(
+            crm=row.crm,
+            object=row.object,
+            id=row.id,
+            owner=self._person(row, owners),
+            converted=row.converted_to is not None or row.properties.get("IsConverted") is True,
+            modified_at=row.modified_at,
+        )
+
+    def _person(self, row: Any, owners: Mapping[tuple[str, str], Any]) -> str | None:
+        """The e-mail of the person who owns a record: not a queue, not ourselves, nobody deactivated."""
+        if row.owner_id is None or (row.crm, row.owner_id) in self._setting.own_users:
+            return None
+        found = owners.get((row.crm, row.owner_id))
+        return None if found is None or found.queue or not found.active else found.email
+
+    def _fields(self, main: Mapping[CrmName, Any], loaded: _Slice, owners: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
+        hubspot, salesforce = main.get("hubspot"), main.get("salesforce")
+        nothing: Mapping[str, Any] = {}
+        sides = Sides(
+            hubspot=nothing if hubspot is None else hubspot.properties,
+            hubspot_company=nothing if hubspot is None else loaded.companies.get(("hubspot", hubspot.company_id or ""), nothing),
+            lead=salesforce.properties if salesforce is not None and salesforce.object == "Lead" else None,
+            contact=salesforce.properties if salesforce is not None and salesforce.object == "Contact" else None,
+            account=nothing if salesforce is None else loaded.companies.get(("salesforce", salesforce.company_id or ""), nothing),
+        )
+        values = self._reader.read(sides)
+        for crm in CRMS:
+            if (column := f"{crm[0]}_owner") in self._table.c:
+                values[column] = None if crm not in main else self._person(main[crm], owners)
+        for name in self._textual:
+            values[f"{name}_folded"] = None if values.get(name) is None else fold(values[name])
+        return values
+
+    def _ownership(
+        self, before: Mapping[str, Any], main: Mapping[CrmName, Any], owners: Mapping[tuple[str, str], Any], loaded: _Slice, now: datetime
+    ) -> dict[str, Any]:
+        order: tuple[CrmName, ...] = (self._owner_side, "hubspot" if self._owner_side == "salesforce" else "salesforce")
+        queue = next(
+            (found.name for crm in order if crm in main and (found := owners.get((crm, main[crm].owner_id))) is not None and found.queue),
+            None,
+        )
+        for crm in order:
+            person = self._person(main[crm], owners) if crm in main else None
+            if person is not None:
+                assigned = before["assigned_at"] if person == before["owner"] else self._assigned_at(main[crm], loaded, before, now)
+                return {"owner": person, "owner_queue": None, "assigned_at": assigned}
+        return {"owner": None, "owner_queue": queue, "assigned_at": None}
+
+    def _assigned_at(self, row: Any, loaded: _Slice, before: Mapping[str, Any], now: datetime) -> datetime:
+        """When the present owner was set, by the CRM's word: its own date, its history, else the change that brought it."""
+        if row.crm == "hubspot":
+            stated = moment_micros(row.properties.get("hubspot_owner_assigneddate") or "", self._zone)
+            if stated is not None:
+                return from_micros(stated)
+        told = [change.at for change in loaded.history.get(row.id, ()) if change.property == OWNER_PROPERTY["salesforce"]]
+        if told:
+            return max(told)
+        first_sight = before["judged_at"] is None
+        moment: datetime | None = row.created_at if first_sight else row.modified_at
+        return moment or now
+
+    # ── Stage ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _stage(
+        self, before: Mapping[str, Any], live: Sequence[Any], main: Mapping[CrmName, Any]
+    ) -> tuple[Resolution, dict[CrmName, str | None]]:
+        shown: dict[CrmName, str | None] = {"hubspot": None, "salesforce": None}
+        by_default: set[CrmName] = set()
+        for crm in CRMS:
+            raw = None if (row := stage_record(crm, live, main)) is None else row.properties.get(STAGE_PROPERTY[crm, row.object])
+            shown[crm] = self._stages.name_of(crm, raw)
+            if raw is not None and raw == self._setting.defaults.get(crm) and self._stages.at_least(shown[crm], "mql"):
+                by_default.add(crm)
+        said = Said(
+            hubspot=shown["hubspot"],
+            salesforce=shown["salesforce"],
+            agreed_hubspot=before["agreed_hubspot"],
+            agreed_salesforce=before["agreed_salesforce"],
+            number=before["agreed_number"],
+            stage=before["stage"],
+            differs=before["stage_differs"],
+            by_default=frozenset(by_default),
+        )
+        resolution = resolve(said, self._stages, adopting=self._setting.adopting, adopt=self._config.adopt.stage)
+        return resolution, shown
+
+    def _moved(
+        self,
+        contact_id: int,
+        before: Mapping[str, Any],
+        changes: Mapping[str, Any],
+        resolution: Resolution,
+        main: Mapping[CrmName, Any],
+        loaded: _Slice,
+        now: datetime,
+        out: _Out,
+    ) -> dict[str, Any]:
+        at = self._entered_at(before, resolution, loaded.records[contact_id], main, loaded, now)
+        by = self._by(contact_id, before, resolution, main, loaded)
+        return self._book(contact_id, before, changes, resolution.stage, at, by, loaded, out)
+
+    def _by(
+        self, contact_id: int, before: Mapping[str, Any], resolution: Resolution, main: Mapping[CrmName, Any], loaded: _Slice
+    ) -> attempts.By:
+        if self._setting.adopting and before["agreed_number"] == 0:
+            return "found"
+        raw = self._raw_stage(resolution.side, loaded.records[contact_id], main)
+        ours = resolution.side is not None and (contact_id, resolution.side, raw or "") in loaded.written
+        return "connector" if ours else "crm"
+
+    def _book(
+        self,
+        contact_id: int,
+        before: Mapping[str, Any],
+        changes: Mapping[str, Any],
+        stage: str | None,
+        at: datetime,
+        by: attempts.By,
+        loaded: _Slice,
+        out: _Out,
+    ) -> dict[str, Any]:
+        """The rows of a change of stage, and what stands beside the contact then."""
+        moved = attempts.move(
+            History(
+                stage=before["stage"],
+                spell=before["spell"],
+                attempt=loaded.attempts.get(contact_id),
+                evidence=loaded.evidence.get(contact_id, ()),
+                touches=loaded.touches.get(contact_id, ()),
+            ),
+            StageChange(stage=stage, at=at, by=by, basis=basis_of(changes)),
+            self._stages,
+            self._config.transitions,
+            self._setting.clocks_from,
+        )
+        if before["spell"]:
+            out.left.append({"b_contact": contact_id, "b_number": before["spell"], "b_left": at})
+        stay = {"contact_id": contact_id, "number": moved.spell, "stage": stage, "entered_at": at, "left_at": None, "by": by}
+        out.spells.append(stay)
+        for state in moved.attempts:
+            out.attempts.append(attempt_row(contact_id, self._patience.with_ignored_at(state, changes["owner"])))
+        out.evidence += [{"contact_id": contact_id, **asdict(state)} for state in moved.evidence]
+        number = moved.attempts[-1].number if moved.attempts else before["attempt"]
+        return {"stage": stage, "stage_since": at, "spell": moved.spell, "attempt": number}
+
+    def _raw_stage(self, crm: CrmName | None, records: Sequence[Any], main: Mapping[CrmName, Any]) -> str | None:
+        row = None if crm is None else stage_record(crm, [one for one in records if not one.archived], main)
+        if row is None:
+            return None
+        raw: str | None = row.properties.get(STAGE_PROPERTY[row.crm, row.object])
+        return raw
+
+    def _entered_at(
+        self,
+        before: Mapping[str, Any],
+        resolution: Resolution,
+        records: Sequence[Any],
+        main: Mapping[CrmName, Any],
+        loaded: _Slice,
+        now: datetime,
+    ) -> datetime:
+        """When the stage was entered, by the CRM's word; never before the stay that it ends."""
+        row = None if resolution.side is None else stage_record(resolution.side, [one for one in records if not one.archived], main)
+        moment: datetime | None = None
+        if row is not None and row.crm == "hubspot":
+            stated = moment_micros(row.properties.get(date_entered(row.properties.get("lifecyclestage") or "")) or "", self._zone)
+            moment = None if stated is None else from_micros(stated)
+        elif row is not None:
+            raw = row.properties.get("Status")
+            told = [c.at for c in loaded.history.get(row.id, ()) if c.property == "Status" and c.after == raw]
+            moment = max(told, default=None)
+        if moment is None and row is not None:
+            moment = row.created_at if before["agreed_number"] == 0 else row.modified_at
+        earliest: datetime | None = before["stage_since"]
+        entered: datetime = min(moment or now, now)
+        return entered if earliest is None else max(entered, earliest)
+
+    def _attempt_goes_on(
+        self, contact_id: int, before: Mapping[str, Any], changes: Mapping[str, Any], state: AttemptState, now: datetime, out: _Out
+    ) -> None:
+        """A record that vanished withdraws the attempt; a found attempt is taken up once somebody touched its lead status."""
+        if changes["gone"]:
+            out.attempts.append(attempt_row(contact_id, attempts.end(state, "withdrawn", now)))
+            return
+        status = ("h_lead_status", "s_lead_status")
+        if state.found and before["judged_at"] is not None and any(before.get(name) != changes.get(name) for name in status):
+            out.attempts.append(attempt_row(contact_id, replace(state, found=False)))
+
+    def agree(self, connection: Connection, agreed: Sequence[tuple[int, str]], now: datetime) -> None:
+        """Puts contacts into a stage that their CRMs show already, where nothing was agreed before: a step without a write."""
+        if not agreed:
+            return
+        loaded = self._load(connection, [contact_id for contact_id, _ in agreed])
+        out = _Out()
+        for contact_id, stage in agreed:
+            before = loaded.contacts[contact_id]
+            changes = {
+                "agreed_hubspot": before["stage_hubspot"],
+                "agreed_salesforce": before["stage_salesforce"],
+                "agreed_number": before["agreed_number"] + 1,
+                "stage_differs": False,
+                "due_at": now,
+            }
+            changes |= self._book(contact_id, before, before, stage, now, "connector", loaded, out)
+            out.contacts.append({"b_id": contact_id, **before, **changes})
+        self._store(connection, out)
+
+    # ── Storing ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _store(self, connection: Connection, out: _Out) -> None:
+        columns = [name for name in out.contacts[0] if name not in ("b_id", "id")]
+        connection.execute(
+            update(self._table).where(self._table.c.id == bindparam("b_id")).values({name: bindparam(name) for name in columns}),
+            [{name: value for name, value in row.items() if name != "id"} for row in out.contacts],
+        )
+        if out.roles:
+            self._store_roles(connection, out.roles)
+        if out.left:
+            same = (spell.c.contact_id == bindparam("b_contact"), spell.c.number == bindparam("b_number"))
+            connection.execute(update(spell).where(*same).values(left_at=bindparam("b_left")), out.left)
+        upsert(connection, spell, out.spells)
+        upsert(connection, attempt, out.attempts)
+        upsert(connection, evidence, out.evidence)
+
+    def _store_roles(self, connection: Connection, roles: Sequence[dict[str, Any]]) -> None:
+        connection.execute(
+            update(record)
+            .where(record.c.crm == bindparam("b_crm"), record.c.object == bindparam("b_object"), record.c.id == bindparam("b_id"))
+            .values(role=bindparam("b_role")),
+            list(roles),
+        )
+
+
+def stage_record(crm: CrmName, live: Sequence[Any], main: Mapping[CrmName, Any]) -> Any:
+    """The record that tells (and is told) the stage in a CRM: the contact's own; for a Salesforce Contact, the Lead it came from."""
+    row = main.get(crm)
+    if row is None or row.object != "Contact":
+        return row
+    return next((one for one in live if one.object == "Lead" and one.converted_to == row.id), None)
+
+
+def basis_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The field values that evidence may look at, by the names of the file, as JSON holds them."""
+    prefixes = {"f": "", "h": "hubspot.", "s": "salesforce."}
+    return {
+        prefixes[column[0]] + column[2:]: value
+        for column, value in values.items()
+        if column[1:2] == "_" and column[0] in prefixes and not column.endswith("_folded")
+    }
+
+
+def attempt_row(contact_id: int, state: AttemptState) -> dict[str, Any]:
+    """An attempt as its table has it."""
+    return {"contact_id": contact_id, **asdict(state)}
+
+
+def last_attempts(connection: Connection, ids: Sequence[int]) -> dict[int, AttemptState]:
+    """The present or last attempt of each contact."""
+    latest = (
+        select(attempt.c.contact_id, func.max(attempt.c.number).label("number"))
+        .where(attempt.c.contact_id.in_(ids))
+        .group_by(attempt.c.contact_id)
+        .subquery()
+    )
+    rows = connection.execute(
+        select(attempt).join(latest, (latest.c.contact_id == attempt.c.contact_id) & (latest.c.number == attempt.c.number))
+    )
+    names = AttemptState.__dataclass_fields__
+    return {row.contact_id: AttemptState(**{name: getattr(row, name) for name in names}) for row in rows}
+
+
+def evidence_of(connection: Connection, ids: Sequence[int]) -> dict[int, list[EvidenceState]]:
+    """What the transitions of each contact were taken on."""
+    found: dict[int, list[EvidenceState]] = {}
+    names = EvidenceState.__dataclass_fields__
+    for row in connection.execute(select(evidence).where(evidence.c.contact_id.in_(ids))):
+        found.setdefault(row.contact_id, []).append(EvidenceState(**{name: getattr(row, name) for name in names}))
+    return found
+
+
+def _written(connection: Connection, ids: Sequence[int]) -> set[tuple[int, str, str]]:
+    """Stages that the connector wrote: seen again in a pull they are no change by somebody else."""
+    rows = connection.execute(
+        select(ledger.c.contact_id, ledger.c.crm, action_value.c.after)
+        .join(action_value, action_value.c.ledger == ledger.c.id)
+        .where(
+            ledger.c.contact_id.in_(ids),
+            ledger.c.kind == "set_stage",
+            ledger.c.state.in_(("applied", "already_so", "sending", "unknown")),
+        )
+    )
+    return {(row.contact_id, row.crm, row.after or "") for row in rows}
+

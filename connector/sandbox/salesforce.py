@@ -1,0 +1,177 @@
+"""The sandbox's Salesforce: an ASGI application that answers as the REST API does, over a `World` that it changes in place.
+
+Start reading here: the routes, and the gate that every request passes (size, version, session, the day's limit). Serve it over TLS, for
+simple-salesforce knows nothing but https.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, MutableMapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from connector.sandbox import salesforce_login as login
+from connector.sandbox import salesforce_reads as reads
+from connector.sandbox import salesforce_records as records
+from connector.sandbox.salesforce_errors import Refused
+from connector.sandbox.salesforce_http import NOT_FOUND, answer
+from connector.sandbox.salesforce_org import Org
+from connector.sandbox.salesforce_schema import Schema
+from connector.sandbox.world import World
+
+#: URI and headers together (https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/errorcodes.htm, 414 and 431).
+LONGEST_HEAD = 16_384
+
+_VERSIONED = re.compile(r"/services/data/v(\d+)\.(\d)(?:/|$)")
+
+
+class Gate:
+    """What stands before every handler: too long a head, a version that is none, no session, no calls left.
+
+    Adds `Date` by the sandbox's clock to every answer and `Sforce-Limit-Info` to those of the REST API.
+    """
+
+    def __init__(self, app: ASGIApp, org: Org) -> None:
+        self.app = app
+        self.org = org
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets a request through, or answers it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        versioned = _VERSIONED.match(scope["path"])
+
+        async def stamped(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["date"] = format_datetime(self.org.now().astimezone(UTC), usegmt=True)
+                if versioned is not None:
+                    headers["sforce-limit-info"] = f"api-usage={self.org.used()}/{self.org.daily}"
+            await send(message)
+
+        if _head_length(scope) > LONGEST_HEAD:
+            await HTMLResponse("<html><body><h1>414 URI Too Long</h1></body></html>", 414)(scope, receive, stamped)
+            return
+        if versioned is not None:
+            try:
+                self._admit(scope, versioned)
+            except Refused as refusal:
+                await answer(refusal.body(), refusal.status)(scope, receive, stamped)
+                return
+        await self.app(scope, receive, stamped)
+
+    def _admit(self, scope: Scope, versioned: re.Match[str]) -> None:
+        number = int(versioned.group(1))
+        if 20 < number < reads.VERSIONS.start:
+            raise Refused(410, "UNSUPPORTED_API_VERSION", "The requested API version is retired")
+        if number not in reads.VERSIONS or versioned.group(2) != "0":
+            raise Refused(404, "NOT_FOUND", NOT_FOUND)
+        authorization = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        if not self.org.signed_in(authorization.decode("latin-1")):
+            raise Refused(401, "INVALID_SESSION_ID", "Session expired or invalid")
+        self.org.count_call()
+
+
+def _head_length(scope: Scope) -> int:
+    path = scope.get("raw_path") or scope["path"].encode()
+    return len(path) + len(scope["query_string"]) + sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+
+
+async def _refused(_request: Request, problem: Exception) -> Response:
+    """A `Refused` as its answer."""
+    if not isinstance(problem, Refused):
+        raise problem
+    return answer(problem.body(), problem.status)
+
+
+async def _unknown(_request: Request, problem: Exception) -> Response:
+    """A path or method that there is not."""
+    status = problem.status_code if isinstance(problem, HTTPException) else 404
+    if status == 405:
+        return answer(Refused(405, "METHOD_NOT_ALLOWED", "HTTP method not allowed").body(), 405)
+    return answer(Refused(404, "NOT_FOUND", NOT_FOUND).body(), 404)
+
+
+def _routes() -> list[Mount | Route]:
+    versioned: list[Route] = [
+        Route("/", reads.resources),
+        Route("/limits", reads.limits),
+        Route("/query", reads.query),
+        Route("/query/", reads.query),
+        Route("/queryAll", reads.query_all),
+        Route("/queryAll/", reads.query_all),
+        Route("/query/{locator}", reads.next_page),
+        Route("/queryAll/{locator}", reads.next_page),
+        Route("/sobjects", reads.list_objects),
+        Route("/sobjects/", reads.list_objects),
+        Route("/composite/sobjects", records.create_collection, methods=["POST"]),
+        Route("/composite/sobjects", records.update_collection, methods=["PATCH"]),
+        Route("/composite/sobjects", records.delete_collection, methods=["DELETE"]),
+        Route("/composite/sobjects/{object}", reads.retrieve, methods=["GET"]),
+        Route("/composite/sobjects/{object}", reads.retrieve_by_body, methods=["POST"]),
+        Route("/composite/sobjects/{object}/{key}", records.upsert_collection, methods=["PATCH"]),
+    ]
+    return [
+        Route("/services/oauth2/token", login.token, methods=["POST"]),
+        Route("/services/oauth2/userinfo", login.userinfo, methods=["GET", "POST"]),
+        Route("/services/data", reads.versions),
+        Route("/services/data/", reads.versions),
+        Mount("/services/data/v{version}", routes=[*versioned, *_record_routes()]),
+    ]
+
+
+def _record_routes() -> list[Route]:
+    found = [Route("/sobjects/{object}/describe", reads.describe)]
+    for end in ("", "/"):  # simple-salesforce puts a slash behind the object
+        found.append(Route("/sobjects/{object}" + end, reads.basic, methods=["GET"]))
+        found.append(Route("/sobjects/{object}" + end, records.create, methods=["POST"]))
+    return [
+        *found,
+        Route("/sobjects/{object}/{id}", reads.get_record, methods=["GET"]),
+        Route("/sobjects/{object}/{id}", records.update, methods=["PATCH"]),
+        Route("/sobjects/{object}/{id}", records.delete, methods=["DELETE"]),
+        Route("/sobjects/{object}/{key}/{value:path}", reads.get_by_key, methods=["GET"]),
+        Route("/sobjects/{object}/{key}/{value:path}", records.upsert, methods=["PATCH"]),
+    ]
+
+
+def create_app(
+    world: World,
+    *,
+    now: Callable[[], datetime],
+    client_id: str = "sandbox-client",
+    client_secret: str = "sandbox-secret",  # noqa: S107 - the made-up app's made-up secret
+    daily: int = 100_000,
+    page_size: int = 2000,
+) -> Starlette:
+    """The application over this world.
+
+    now: aware; stamps, sessions and the day's limit go by it. daily: calls in any 24 hours. page_size: rows of a query's page at most.
+    For tests, `app.state` has `expire_sessions()`, `drop_cursors()`, `hidden` (a set of (object, field) that the user may not see) and
+    `org`, whose `logins` and `used()` count.
+    """
+    schema = Schema(world.salesforce)
+    org = Org(world=world, now=now, client_id=client_id, client_secret=client_secret, daily=daily, page_size=page_size, schema=schema)
+    app = Starlette(
+        routes=_routes(),
+        middleware=[Middleware(Gate, org=org)],
+        exception_handlers={Refused: _refused, 404: _unknown, 405: _unknown},
+    )
+    app.router.redirect_slashes = False
+    app.state.org = org
+    app.state.expire_sessions = org.expire_sessions
+    app.state.drop_cursors = org.drop_cursors
+    app.state.hidden = schema.hidden
+    return app

@@ -1,0 +1,137 @@
+"""What the sandbox's Salesforce knows about its objects: standard fields, the connector's custom fields, and picklists.
+
+Written as text tables, one field per comma: name, type[:length], then marks. Marks: `ro` read-only; `once` settable only on create;
+`must` required; `deep` neither filterable nor sortable; `key` unique External Id; `>A|B` what a reference points at.
+Fields follow the Object Reference (https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/).
+"""
+
+from __future__ import annotations
+
+_STAMPS = """
+    CreatedDate datetime ro, CreatedById reference >User ro, LastModifiedDate datetime ro, LastModifiedById reference >User ro,
+    SystemModstamp datetime ro"""
+_SYSTEM = "Id id ro, IsDeleted boolean ro," + _STAMPS
+
+#: Object → its fields. User, Group and LeadStatus have no IsDeleted, LeadHistory has no stamp but CreatedDate: so does the service.
+TABLES = {
+    "Lead": _SYSTEM
+    + """, MasterRecordId reference >Lead ro, LastName string:80 must, FirstName string:40, Salutation picklist:40, Name string:121 ro,
+    Title string:128, Company string:255 must, Street textarea:255, City string:40, State string:80, PostalCode string:20,
+    Country string:80, Phone phone:40, MobilePhone phone:40, Fax phone:40, Email email:80, Website url:255, PhotoUrl url:255 ro,
+    Description textarea:32000 deep, LeadSource picklist:255, Status picklist:255, Industry picklist:255, Rating picklist:255,
+    AnnualRevenue currency, NumberOfEmployees int, OwnerId reference >Group|User, HasOptedOutOfEmail boolean, DoNotCall boolean,
+    IsConverted boolean ro, ConvertedDate date ro, ConvertedAccountId reference >Account ro, ConvertedContactId reference >Contact ro,
+    ConvertedOpportunityId reference >Opportunity ro, IsUnreadByOwner boolean, LastActivityDate date ro, LastViewedDate datetime ro,
+    LastReferencedDate datetime ro, Jigsaw string:20, JigsawContactId string:20 ro, CleanStatus picklist:40,
+    CompanyDunsNumber string:9, DandbCompanyId string:18, EmailBouncedReason string:255 ro, EmailBouncedDate datetime ro,
+    IndividualId string:18, Budget__c currency, Timeline__c picklist:255, Rejection_Reason__c picklist:255, NAICS__c string:6,
+    Handoff_Score__c double""",
+    "Contact": _SYSTEM
+    + """, MasterRecordId reference >Contact ro, AccountId reference >Account, LastName string:80 must, FirstName string:40,
+    Salutation picklist:40, Name string:121 ro, Title string:128, Department string:80, MailingStreet textarea:255,
+    MailingCity string:40, MailingState string:80, MailingPostalCode string:20, MailingCountry string:80, Phone phone:40,
+    MobilePhone phone:40, HomePhone phone:40, Fax phone:40, Email email:80, ReportsToId reference >Contact, LeadSource picklist:255,
+    Birthdate date, Description textarea:32000 deep, OwnerId reference >User, HasOptedOutOfEmail boolean, DoNotCall boolean,
+    LastActivityDate date ro, LastCURequestDate datetime ro, LastCUUpdateDate datetime ro, EmailBouncedReason string:255 ro,
+    EmailBouncedDate datetime ro, IsEmailBounced boolean ro, PhotoUrl url:255 ro, IndividualId string:18, Budget__c currency,
+    Timeline__c picklist:255, Rejection_Reason__c picklist:255, Handoff_Score__c double""",
+    "Account": _SYSTEM
+    + """, MasterRecordId reference >Account ro, Name string:255 must, Type picklist:255, ParentId reference >Account,
+    BillingStreet textarea:255, BillingCity string:40, BillingState string:80, BillingPostalCode string:20, BillingCountry string:80,
+    Phone phone:40, Fax phone:40, AccountNumber string:40, Website url:255, Sic string:20, NaicsCode string:8, NaicsDesc string:120,
+    Industry picklist:255, AnnualRevenue currency, NumberOfEmployees int, Ownership picklist:255, Description textarea:32000 deep,
+    Rating picklist:255, OwnerId reference >User, LastActivityDate date ro, AccountSource picklist:255""",
+    "Task": _SYSTEM
+    + """, WhoId reference >Contact|Lead, WhatId reference >Account|Opportunity, WhoCount int ro, WhatCount int ro, Subject combobox:255,
+    ActivityDate date, Status picklist:255, Priority picklist:255, IsHighPriority boolean ro, OwnerId reference >Group|User,
+    Description textarea:32000 deep, Type picklist:40, AccountId reference >Account ro, IsClosed boolean ro,
+    IsArchived boolean ro, CallDurationInSeconds int, CallType picklist:255, CallDisposition string:255, CallObject string:255,
+    ReminderDateTime datetime, IsReminderSet boolean, RecurrenceActivityId reference >Task ro, IsRecurrence boolean once,
+    TaskSubtype picklist:40 once, CompletedDateTime datetime ro, Handoff_Key__c string:255 key""",
+    "Event": _SYSTEM
+    + """, WhoId reference >Contact|Lead, WhatId reference >Account|Opportunity, Subject combobox:255, Location string:255,
+    IsAllDayEvent boolean, ActivityDateTime datetime, ActivityDate date, DurationInMinutes int, StartDateTime datetime,
+    EndDateTime datetime, EndDate date ro, Description textarea:32000 deep, Type picklist:40, AccountId reference >Account ro,
+    OwnerId reference >User, IsPrivate boolean, ShowAs picklist:40, IsChild boolean ro, IsGroupEvent boolean ro,
+    GroupEventType picklist:40 ro, IsArchived boolean ro, EventSubtype picklist:40 once, ReminderDateTime datetime,
+    IsReminderSet boolean, IsRecurrence boolean once, RecurrenceActivityId reference >Event ro""",
+    "User": "Id id ro,"
+    + _STAMPS
+    + """, Username string:80 must, LastName string:80 must, FirstName string:40, Name string:121 ro, CompanyName string:80,
+    Division string:80, Department string:80, Title string:80, Email email:128 must, Alias string:8, Phone phone:40,
+    MobilePhone phone:40, IsActive boolean, TimeZoneSidKey picklist:40, LocaleSidKey picklist:40, LanguageLocaleKey picklist:40,
+    UserRoleId string:18, ProfileId string:18, UserType picklist:40 ro, ManagerId reference >User, LastLoginDate datetime ro,
+    EmployeeNumber string:20""",
+    "Group": "Id id ro,"
+    + _STAMPS
+    + """, Name string:40 must, DeveloperName string:80, RelatedId string:18 ro, Type picklist:40 once, Email email:255,
+    OwnerId reference >User ro, DoesSendEmailToMembers boolean, DoesIncludeBosses boolean""",
+    "LeadHistory": """Id id ro, IsDeleted boolean ro, LeadId reference >Lead ro, CreatedById reference >User ro, CreatedDate datetime ro,
+    Field picklist:255 ro, DataType picklist:40 ro, OldValue string:255 ro deep, NewValue string:255 ro deep""",
+    "LeadStatus": "Id id ro,"
+    + _STAMPS
+    + """, MasterLabel string:255 ro, ApiName string:255 ro, SortOrder int ro, IsDefault boolean ro, IsConverted boolean ro""",
+}
+
+#: Keys that rows may carry for the sandbox's own use and that the service's object does not have.
+INTERNAL = {
+    "User": {"IsDeleted"},
+    "Group": {"IsDeleted"},
+    "LeadStatus": {"IsDeleted"},
+    "LeadHistory": {"LastModifiedDate", "LastModifiedById", "SystemModstamp"},
+}
+
+#: The first three characters of an object's ids.
+PREFIXES = {
+    "Lead": "00Q",
+    "Contact": "003",
+    "Account": "001",
+    "Task": "00T",
+    "Event": "00U",
+    "User": "005",
+    "Group": "00G",
+    "LeadHistory": "017",
+    "LeadStatus": "01J",
+}
+
+#: Objects that nobody writes: setup data, and history that the service writes by itself.
+READ_ONLY = frozenset({"LeadHistory", "LeadStatus"})
+
+#: What a polymorphic relationship (Owner, Who) shows: the fields of the service's Name object.
+NAME_FIELDS = ("Id", "Name", "FirstName", "LastName", "Email", "Phone", "Title", "Type", "Username", "IsActive", "Alias", "ProfileId")
+
+_SOURCES = ("Web", "Phone Inquiry", "Partner Referral", "Purchased List", "Other")
+_INDUSTRIES = (
+    "Agriculture", "Banking", "Biotechnology", "Chemicals", "Construction", "Consulting", "Education", "Electronics", "Energy",
+    "Engineering", "Finance", "Government", "Healthcare", "Hospitality", "Insurance", "Machinery", "Manufacturing", "Media",
+    "Not For Profit", "Retail", "Shipping", "Technology", "Telecommunications", "Transportation", "Utilities", "Other",
+)  # fmt: skip
+_REASONS = ("No budget", "No authority", "No need", "Bad timing", "Bad data", "Competitor", "Duplicate", "Unreachable")
+_TIMELINES = ("now", "this quarter", "this year", "later")
+
+#: (object, field) → values; those found in the data are added. Lead.Status comes from the LeadStatus rows.
+PICKLISTS: dict[tuple[str, str], tuple[str, ...]] = {
+    **{(name, "LeadSource"): _SOURCES for name in ("Lead", "Contact")},
+    **{(name, "Industry"): _INDUSTRIES for name in ("Lead", "Account")},
+    **{(name, "Rejection_Reason__c"): _REASONS for name in ("Lead", "Contact")},
+    **{(name, "Timeline__c"): _TIMELINES for name in ("Lead", "Contact")},
+    ("Lead", "Rating"): ("Hot", "Warm", "Cold"),
+    ("Task", "Status"): ("Not Started", "In Progress", "Completed", "Waiting on someone else", "Deferred"),
+    ("Task", "Priority"): ("High", "Normal", "Low"),
+    ("Task", "TaskSubtype"): ("Task", "Email", "ListEmail", "Cadence", "Call"),
+    ("Task", "Type"): ("Call", "Email", "Meeting", "Other"),
+    ("Task", "CallType"): ("Internal", "Inbound", "Outbound"),
+    ("Event", "ShowAs"): ("Busy", "OutOfOffice", "Free"),
+    ("Event", "EventSubtype"): ("Event",),
+    ("Group", "Type"): ("Queue", "Regular"),
+}
+
+#: Picklists that refuse other values. Lead.Status is not one of them: an unknown status is accepted.
+RESTRICTED = frozenset({("Lead", "Rejection_Reason__c"), ("Contact", "Rejection_Reason__c"), ("Task", "TaskSubtype"), ("Task", "CallType")})
+
+#: What a new record holds where the request says nothing.
+DEFAULTS: dict[str, dict[str, str | bool]] = {
+    "Task": {"Status": "Not Started", "Priority": "Normal", "TaskSubtype": "Task"},
+    "Event": {"EventSubtype": "Event", "ShowAs": "Busy"},
+    "Lead": {"IsUnreadByOwner": True},
+}

@@ -1,0 +1,187 @@
+"""Runs the sandbox: both servers in threads of this process, on loopback, over one made-up world.
+
+HubSpot speaks plain http; Salesforce speaks TLS with a certificate made for this run, since simple-salesforce knows nothing but https.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import trustme
+import uvicorn
+
+from connector.sandbox.frame import Application, ClosableProtocol, Frame
+from connector.sandbox.world import World, make_world
+
+_HOST = "127.0.0.1"
+
+
+def _clock() -> datetime:
+    return datetime.now(UTC)
+
+
+class Sandbox:
+    """A HubSpot and a Salesforce, running while the `with` block lasts.
+
+    now: the clock of both servers (aware; default: the real one); rate limits follow real time all the same. A world may be given, to be
+    used and changed; else one is made. ports: 0 takes a free one. limits: any option of the two `create_app` functions, handed to each
+    that knows it. Raises TypeError for an option that neither knows.
+    """
+
+    def __init__(  # noqa: PLR0913 - keywords of one front door, each with its default
+        self,
+        *,
+        seed: int = 7,
+        now: Callable[[], datetime] | None = None,
+        hubspot_contacts: int = 5000,
+        salesforce_leads: int = 2000,
+        hubspot: bool = True,
+        salesforce: bool = True,
+        hubspot_port: int = 0,
+        salesforce_port: int = 0,
+        world: World | None = None,
+        **limits: Any,
+    ) -> None:
+        self.now = now or _clock
+        self.world = world or make_world(seed=seed, now=self.now(), hubspot_contacts=hubspot_contacts, salesforce_leads=salesforce_leads)
+        self.hubspot_frame = Frame("hubspot", self.now)
+        self.salesforce_frame = Frame("salesforce", self.now)
+        self.hubspot_url = ""
+        self.salesforce_url = ""
+        self.ca_bundle = ""
+        self._ports = {"hubspot": hubspot_port, "salesforce": salesforce_port}
+        self._apps = self._create_apps(hubspot, salesforce, limits)
+        self._servers: list[_Server] = []
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def _create_apps(self, hubspot: bool, salesforce: bool, limits: Mapping[str, Any]) -> dict[str, Application]:
+        factories: dict[str, Callable[..., Application]] = {}
+        if hubspot:
+            from connector.sandbox.hubspot import create_app as create_hubspot
+
+            factories["hubspot"] = create_hubspot
+        if salesforce:
+            from connector.sandbox.salesforce import create_app as create_salesforce
+
+            factories["salesforce"] = create_salesforce
+        known = {crm: set(inspect.signature(factory).parameters) & set(limits) for crm, factory in factories.items()}
+        unknown = set(limits).difference(*known.values())
+        if unknown:
+            raise TypeError(f"no sandbox server knows the option {min(unknown)!r}")
+        return {
+            crm: factory(self.world, now=self.now, **{name: limits[name] for name in known[crm]}) for crm, factory in factories.items()
+        }
+
+    def calls(self) -> dict[str, int]:
+        """How many requests each server has had."""
+        return {"hubspot": self.hubspot_frame.calls, "salesforce": self.salesforce_frame.calls}
+
+    def __enter__(self) -> Self:
+        """Starts the servers; both answer when this returns."""
+        try:
+            if "hubspot" in self._apps:
+                self.hubspot_url = f"http://{_HOST}:{self._start('hubspot', self.hubspot_frame)}"
+            if "salesforce" in self._apps:
+                tls = self._make_certificate()
+                self.salesforce_url = f"https://{_HOST}:{self._start('salesforce', self.salesforce_frame, **tls)}"
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Stops the servers and removes the certificate's folder."""
+        self._stop()
+
+    def _make_certificate(self) -> dict[str, Any]:
+        self._folder = tempfile.TemporaryDirectory(prefix="crm-sandbox-")
+        folder = Path(self._folder.name)
+        authority = trustme.CA()
+        certificate = authority.issue_cert("localhost", _HOST)
+        self.ca_bundle = str(folder / "ca.pem")
+        authority.cert_pem.write_to_path(self.ca_bundle)
+        pair = str(folder / "server.pem")
+        certificate.private_key_and_cert_chain_pem.write_to_path(pair)
+        return {"ssl_certfile": pair, "ssl_keyfile": pair}
+
+    def _start(self, crm: str, frame: Frame, **options: Any) -> int:
+        server = _Server(frame.wrap(self._apps[crm]), port=self._ports[crm], name=f"sandbox-{crm}", **options)
+        self._servers.append(server)
+        server.start()
+        return server.port
+
+    def _stop(self) -> None:
+        for server in self._servers:
+            server.ask_to_stop()
+        for server in self._servers:
+            server.join()
+        self._servers.clear()
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+
+class _Server:
+    """One uvicorn server in a thread of its own."""
+
+    def __init__(self, app: Application, *, port: int, name: str, **options: Any) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.bind((_HOST, port))
+            self.port: int = self._socket.getsockname()[1]
+            config = uvicorn.Config(
+                app,
+                http=ClosableProtocol,
+                loop="asyncio",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level="critical",
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=60,
+                timeout_graceful_shutdown=1,
+                **options,
+            )
+            self._server = uvicorn.Server(config)
+            self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        await self._server.serve(sockets=[self._socket])
+        for connection in list(self._server.server_state.connections):  # those that were busy until the end
+            if connection.transport is not None:
+                connection.transport.abort()
+        await asyncio.sleep(0.01)  # so that the loop closes them
+
+    def start(self) -> None:
+        """Returns when the server answers. Raises RuntimeError where it ended instead."""
+        self._thread.start()
+        while not self._server.started:
+            if not self._thread.is_alive():
+                raise RuntimeError(f"the sandbox server on port {self.port} did not start")
+            time.sleep(0.005)
+
+    def ask_to_stop(self) -> None:
+        self._server.should_exit = True
+
+    def join(self) -> None:
+        if self._thread.ident is not None:
+            self._thread.join(timeout=10)
+        self._socket.close()

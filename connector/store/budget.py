@@ -1,0 +1,294 @@
+"""The shared budget of one CRM account: all processes together stay below its limits, in any rolling window, and leave others theirs.
+
+Each limit is a row. Its window is cut into slots; a row remembers how many permits each slot gave out. A permit is good until its slot
+ends, so that a slot counts until a whole window after its end: then no window, wherever it begins, holds more than the limit. Permits are
+taken in batches that grow while they are used up, and what was not used is given back with the next batch.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from math import floor
+from typing import Any, Literal
+
+import orjson
+from sqlalchemy import Connection, select, update
+
+from connector.errors import PassStopped
+from connector.model import CrmName
+from connector.store.bulk import add_missing, plain
+from connector.store.database import Store
+
+#: What a request counts as: any call, HubSpot's search, a login.
+Bucket = Literal["call", "search", "login"]
+
+_BUDGET = plain("budget")
+
+#: The row that holds a cool-down of the whole account.
+_ACCOUNT = "account"
+_LONGEST_COOL_DOWN = 600.0
+_LARGEST_BATCH = 16
+#: A batch lapses after so many seconds, so that a cool-down that another process was told holds here soon.
+_BATCH_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """At most `count` requests of these buckets in any `seconds`.
+
+    stops: whoever finds it spent stops (`PassStopped`) instead of waiting: a day's limit.
+    """
+
+    name: str
+    count: int
+    seconds: float
+    buckets: frozenset[Bucket]
+    stops: bool = False
+
+    @property
+    def slot(self) -> float:
+        """Seconds of a slot: 5% of the window, but 10% of a short one (an answer of the database must fit in), at most 15 minutes."""
+        return min(self.seconds * (0.1 if self.seconds < 5 else 0.05), 900.0)
+
+    def at(self, now: float) -> int:
+        """The slot of a moment."""
+        return floor(now / self.slot)
+
+    def end(self, slot: int) -> float:
+        """When the slot's permits lapse."""
+        return (slot + 1) * self.slot
+
+    def free_at(self, slot: int) -> float:
+        """When the slot counts no more."""
+        return self.end(slot) + self.seconds
+
+
+def hubspot_limits(*, requests_per_10_seconds: int, searches_per_second: int, daily_requests: int) -> tuple[Limit, ...]:
+    """HubSpot's limits: the burst of ten seconds, searches a second, the day. A search counts against all three.
+
+    https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
+    """
+    both = frozenset[Bucket]({"call", "search"})
+    return (
+        Limit(name="10 seconds", count=requests_per_10_seconds, seconds=10, buckets=both),
+        Limit(name="search", count=searches_per_second, seconds=1, buckets=frozenset({"search"})),
+        Limit(name="day", count=daily_requests, seconds=86_400, buckets=both, stops=True),
+    )
+
+
+def salesforce_limits(*, daily_requests: int) -> tuple[Limit, ...]:
+    """Salesforce's limit: requests in any 24 hours.
+
+    https://developer.salesforce.com/docs/atlas.en-us.salesforce_app_limits_cheatsheet.meta/salesforce_app_limits_cheatsheet/
+    """
+    return (Limit(name="day", count=daily_requests, seconds=86_400, buckets=frozenset({"call", "search"}), stops=True),)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Permits in hand: good until a moment, taken from a slot of each limit."""
+
+    left: int
+    until: float
+    slots: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Spent:
+    """No permit now; one may be free at this moment. limit: whose, None for a cool-down."""
+
+    limit: Limit | None
+    free_at: float
+    now: float
+
+
+class SharedBudget:
+    """`adapters.calling.Budget` over the table `budget`. Threads may share it.
+
+    account: whose limits these are (a HubSpot account's or a Salesforce org's id). headroom: the share left to others.
+    clock: seconds since 1970, the same for all processes.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        account: str,
+        limits: Sequence[Limit],
+        *,
+        crm: CrmName,
+        headroom: float,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._store = store
+        self._account = account
+        self._limits = tuple(replace(limit, count=max(1, floor(limit.count * (1 - headroom) + 1e-9))) for limit in limits)
+        self._crm = crm
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._batches: dict[Bucket, _Batch] = {}
+        self._sizes: dict[Bucket, int] = {}
+
+    def take(self, bucket: Bucket) -> None:
+        """Waits until a request may go out. Raises `PassStopped` where the day's share is spent."""
+        while True:
+            with self._lock:
+                spent = self._try(bucket)
+            if spent is None:
+                return
+            if spent.limit is not None and spent.limit.stops:
+                raise self._stopped(spent.limit, spent.free_at)
+            self._sleep(max(0.001, spent.free_at - spent.now))
+
+    def cool_down(self, seconds: float) -> None:
+        """The CRM said to wait: no process takes a permit before then (permits in other hands lapse within half a second)."""
+        length = min(seconds, _LONGEST_COOL_DOWN)
+
+        def work(connection: Connection) -> None:
+            rows = self._lock_rows(connection, [])
+            until = max(self._clock() + length, rows[_ACCOUNT].not_before)
+            mine = (_BUDGET.c.account == self._account, _BUDGET.c.bucket == _ACCOUNT)
+            connection.execute(update(_BUDGET).where(*mine).values(not_before=until))
+
+        with self._lock:
+            self._store.write(work)
+            for batch in self._batches.values():
+                batch.until = 0.0
+
+    def usage(self) -> dict[str, dict[str, float]]:
+        """For status: limit → {"used", "of" (less the headroom), "seconds"}."""
+        with self._store.read() as connection:
+            query = select(_BUDGET.c.bucket, _BUDGET.c.grants).where(_BUDGET.c.account == self._account)
+            grants = {row.bucket: _grants(row.grants) for row in connection.execute(query)}
+        now = self._clock()
+        return {
+            limit.name: {
+                "used": sum(_current(limit, grants.get(limit.name, {}), now).values()),
+                "of": limit.count,
+                "seconds": limit.seconds,
+            }
+            for limit in self._limits
+        }
+
+    def close(self) -> None:
+        """Gives back the permits in hand that were not used."""
+        with self._lock:
+            for bucket in list(self._batches):
+                self._refill(bucket, 0)
+
+    def _try(self, bucket: Bucket) -> _Spent | None:
+        """Uses a permit; None where there was one."""
+        while True:
+            batch = self._batches.get(bucket)
+            if batch is not None and batch.left > 0 and self._clock() < batch.until:
+                batch.left -= 1
+                return None
+            spent = self._refill(bucket, self._next_size(bucket, batch))
+            if spent is not None:
+                return spent
+
+    def _next_size(self, bucket: Bucket, batch: _Batch | None) -> int:
+        """Twice as many where the last batch was used up in time, else as many as were used."""
+        size = self._sizes.get(bucket, 1)
+        if batch is not None:
+            in_time = batch.left == 0 and self._clock() < batch.until
+            size = min(size * 2, _LARGEST_BATCH) if in_time else max(1, size - batch.left)
+        self._sizes[bucket] = size
+        return size
+
+    def _refill(self, bucket: Bucket, size: int) -> _Spent | None:
+        """Gives back what is left of the last batch and takes another of up to `size`; tells where there is none."""
+        limits = [limit for limit in self._limits if bucket in limit.buckets]
+        old = self._batches.get(bucket)
+
+        def work(connection: Connection) -> _Batch | _Spent:
+            rows = self._lock_rows(connection, limits)
+            now = self._clock()
+            grants = {limit.name: _given_back(limit, _grants(rows[limit.name].grants), old, now) for limit in limits}
+            outcome = _grant(limits, grants, rows[_ACCOUNT].not_before, size, now)
+            for limit in limits:
+                self._save(connection, limit, grants[limit.name])
+            return outcome
+
+        outcome = self._store.write(work)
+        self._batches.pop(bucket, None)
+        if isinstance(outcome, _Spent):
+            self._sizes[bucket] = 1  # scarce: no more than is needed
+            return outcome
+        self._sizes[bucket] = outcome.left
+        self._batches[bucket] = outcome
+        return None
+
+    def _lock_rows(self, connection: Connection, limits: Sequence[Limit]) -> dict[str, Any]:
+        """The rows, locked in the order of their names; made where they are missing."""
+        names = sorted([_ACCOUNT, *(limit.name for limit in limits)])
+        query = select(_BUDGET).where(_BUDGET.c.account == self._account, _BUDGET.c.bucket.in_(names))
+        query = query.order_by(_BUDGET.c.bucket).with_for_update()
+        rows = {row.bucket: row for row in connection.execute(query)}
+        if len(rows) < len(names):
+            fresh = {"account": self._account, "window_start": 0.0, "used": 0, "not_before": 0.0, "grants": None}
+            add_missing(connection, _BUDGET, [fresh | {"bucket": name} for name in names])
+            rows = {row.bucket: row for row in connection.execute(query)}
+        return rows
+
+    def _save(self, connection: Connection, limit: Limit, grants: Mapping[int, int]) -> None:
+        values = {
+            "grants": orjson.dumps(sorted(grants.items())).decode(),
+            "used": sum(grants.values()),
+            "window_start": min(grants, default=0) * limit.slot,
+        }
+        mine = (_BUDGET.c.account == self._account, _BUDGET.c.bucket == limit.name)
+        connection.execute(update(_BUDGET).where(*mine).values(values))
+
+    def _stopped(self, limit: Limit, free_at: float) -> PassStopped:
+        moment = datetime.fromtimestamp(free_at, tz=UTC)
+        return PassStopped(
+            f"the connector's share of {self._crm}'s requests for 24 hours is spent ({limit.count:,})",
+            crm=self._crm,
+            advice=f"It goes on by itself after {moment:%Y-%m-%d %H:%M} UTC. "
+            f"Where the account has more to give, raise daily_requests or lower headroom in [crm.{self._crm}].",
+        )
+
+
+def _grant(limits: Sequence[Limit], grants: Mapping[str, dict[int, int]], not_before: float, size: int, now: float) -> _Batch | _Spent:
+    """Notes up to `size` permits in every limit's present slot, as many as all have free; else tells when to ask again."""
+    if now < not_before <= now + _LONGEST_COOL_DOWN:  # farther off than that, the clock was set back
+        return _Spent(None, not_before, now)
+    free = {limit.name: limit.count - sum(grants[limit.name].values()) for limit in limits}
+    spent = [_Spent(limit, limit.free_at(min(grants[limit.name])), now) for limit in limits if free[limit.name] <= 0]
+    if spent and size:
+        return max(spent, key=lambda each: (each.limit is not None and each.limit.stops, each.free_at))
+    size = max(0, min([size, *free.values()]))
+    slots = {limit.name: limit.at(now) for limit in limits}
+    for limit in limits:
+        if size:
+            grants[limit.name][slots[limit.name]] = grants[limit.name].get(slots[limit.name], 0) + size
+    until = min([now + _BATCH_SECONDS, *(limit.end(slots[limit.name]) for limit in limits)])
+    return _Batch(size, until, slots)
+
+
+def _current(limit: Limit, grants: Mapping[int, int], now: float) -> dict[int, int]:
+    """What still counts. Slots that lie ahead (another machine's clock, or ours was set back) count as the present one."""
+    present = limit.at(now)
+    counted: dict[int, int] = {}
+    for slot, permits in grants.items():
+        if permits > 0 and limit.free_at(slot) > now:
+            counted[min(slot, present)] = counted.get(min(slot, present), 0) + permits
+    return counted
+
+
+def _given_back(limit: Limit, grants: dict[int, int], batch: _Batch | None, now: float) -> dict[int, int]:
+    """What still counts, less the permits of a batch that were not used."""
+    if batch is not None and batch.left > 0:
+        slot = batch.slots[limit.name]
+        if grants.get(slot, 0) >= batch.left:
+            grants[slot] -= batch.left
+    return _current(limit, grants, now)
+
+
+def _grants(stored: str | None) -> dict[int, int]:
+    return {} if stored is None else {int(slot): int(permits) for slot, permits in orjson.loads(stored)}

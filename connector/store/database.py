@@ -1,0 +1,311 @@
+"""The store: one database, SQLite or PostgreSQL, and how code reads from it and writes to it.
+
+Every write is one transaction given as a function: `store.write(lambda connection: …)`. In SQLite all writes of a process go through
+one writer thread, each begun with BEGIN IMMEDIATE, so that writers queue here instead of failing there. Reads are short, see one
+snapshot, and cannot write.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, NoReturn, Self, TypeVar, cast
+
+import psycopg
+import tenacity
+from sqlalchemy import URL, Connection, Engine, RootTransaction, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from connector.errors import StoreError
+from connector.store import schema
+
+T = TypeVar("T")
+Dialect = Literal["sqlite", "postgresql"]
+
+#: How long SQLite waits for another process's write, in milliseconds, and how often it is asked again after that.
+BUSY_TIMEOUT_MS = 10_000
+BUSY_ATTEMPTS = 6
+#: How often a PostgreSQL transaction that lost against another (deadlock, serialisation) is run again.
+CONFLICT_ATTEMPTS = 5
+
+#: SQLite's primary result codes that are not bugs but the machine's or another process's doing (sqlite.org/rescode.html).
+_SQLITE_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_SQLITE_TROUBLE = {
+    sqlite3.SQLITE_BUSY: "another process has been writing to it for too long",
+    sqlite3.SQLITE_LOCKED: "another process has been writing to it for too long",
+    sqlite3.SQLITE_PERM: "access was denied",
+    sqlite3.SQLITE_READONLY: "it cannot be written to",
+    sqlite3.SQLITE_IOERR: "the disk failed",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened",
+    sqlite3.SQLITE_NOTADB: "the file is no SQLite database",
+}
+_SQLITE_PRAGMAS = (
+    f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA cache_size = -32768",
+    "PRAGMA journal_size_limit = 67108864",
+)
+
+
+class Store:
+    """One database. Made by `Store.open`; threads may share it. `dialect` is "sqlite" or "postgresql"."""
+
+    def __init__(self, writer: Engine, reader: Engine, *, place: str) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._place = place
+        self._inside = threading.local()
+        self._closed = False
+        self.dialect: Dialect = "sqlite" if writer.dialect.name == "sqlite" else "postgresql"
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-writer") if self.dialect == "sqlite" else None
+
+    @classmethod
+    def open(cls, url: str, password: str | None = None) -> Store:
+        """The store at an SQLAlchemy URL (sqlite:///FILE or postgresql+psycopg://…). Makes SQLite's folder and file, no tables.
+
+        Raises `StoreError` where the URL is none of these or the database does not answer.
+        """
+        place = _parse(url, password)
+        shown = place.render_as_string(hide_password=True)
+        if place.get_backend_name() == "sqlite":
+            _make_file(place)
+            store = cls(_sqlite_engine(place, read_only=False), _sqlite_engine(place, read_only=True), place=shown)
+        else:
+            engine = _postgresql_engine(place)
+            reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            store = cls(engine, reader, place=shown)
+        try:
+            store.write(lambda connection: connection.execute(text("SELECT 1")))
+        except StoreError:
+            store.close()
+            raise
+        return store
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Runs `work` in one transaction and returns what it returned; an exception of it rolls back and comes out here.
+
+        `work` must have no effect but on the connection: PostgreSQL may run it again after losing a deadlock. Writes do not nest.
+        """
+        if getattr(self._inside, "writing", False):
+            raise RuntimeError("a write inside a write: pass the connection on instead")
+        if self._closed:
+            raise StoreError("the store is closed")
+        if self._thread is None:
+            return self._with_retries(work)
+        return self._thread.submit(self._once, work).result()
+
+    @contextmanager
+    def read(self, *, time_limit: float | None = None) -> Iterator[Connection]:
+        """A connection that cannot write and sees one moment's state. Keep it short: a long one holds SQLite's log back.
+
+        time_limit: seconds after which a running statement is broken off with `StoreError`.
+        """
+        try:
+            with self._reader.connect() as connection, connection.begin(), _limited(connection, time_limit):
+                yield connection
+        except DBAPIError as problem:
+            if time_limit is not None and _was_broken_off(problem):
+                raise StoreError(
+                    f"a query took longer than {time_limit:g} s and was broken off", advice="Make the condition simpler."
+                ) from problem
+            self._explain(problem)
+
+    def upgrade(self) -> None:
+        """Makes the tables, or brings them to this program's version. Processes that do so at once wait for each other."""
+        self.write(schema.upgrade)
+
+    def check_schema(self) -> None:
+        """Raises `StoreError` with the way out where the tables are missing, older or newer than this program."""
+        with self.read() as connection:
+            schema.check(connection)
+
+    def close(self) -> None:
+        """Finishes the writes in hand and gives back every connection."""
+        self._closed = True
+        if self._thread is not None:
+            self._thread.shutdown(wait=True)
+        self._reader.dispose()
+        self._writer.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _with_retries(self, work: Callable[[Connection], T]) -> T:
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_lost_a_conflict),
+            wait=tenacity.wait_random_exponential(multiplier=0.02, max=1),
+            stop=tenacity.stop_after_attempt(CONFLICT_ATTEMPTS),
+            reraise=True,
+        )
+        return cast(T, retrying(self._once, work))
+
+    def _once(self, work: Callable[[Connection], T]) -> T:
+        self._inside.writing = True
+        try:
+            connection, transaction = self._begin()
+            with connection, transaction:
+                return work(connection)
+        except DBAPIError as problem:
+            if _lost_a_conflict(problem):
+                raise
+            self._explain(problem)
+        finally:
+            self._inside.writing = False
+
+    def _begin(self) -> tuple[Connection, RootTransaction]:
+        """Only the beginning is repeated: once BEGIN IMMEDIATE went through, SQLite's lock is ours."""
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_is_busy),
+            wait=tenacity.wait_random_exponential(multiplier=0.05, max=1),
+            stop=tenacity.stop_after_attempt(BUSY_ATTEMPTS),
+            reraise=True,
+        )
+        return retrying(self._try_begin)
+
+    def _try_begin(self) -> tuple[Connection, RootTransaction]:
+        connection = self._writer.connect()
+        try:
+            return connection, connection.begin()
+        except DBAPIError:
+            connection.close()
+            raise
+
+    def _explain(self, problem: DBAPIError) -> NoReturn:
+        """Raises `StoreError` for what an administrator can mend; anything else is a bug and goes on as it is."""
+        if isinstance(problem.orig, psycopg.OperationalError):
+            raise StoreError(
+                f"the database {self._place} cannot be used: {_first_line(problem.orig)}",
+                advice="Check that it runs, and the address, user and password in [database].",
+            ) from problem
+        trouble = _SQLITE_TROUBLE.get(_sqlite_code(problem) or -1)
+        if trouble is not None:
+            raise StoreError(
+                f"the database {self._place} cannot be used: {trouble}",
+                advice="Check the file, its folder's permissions, the free space, and which other processes use it.",
+            ) from problem
+        raise problem
+
+
+def _parse(url: str, password: str | None) -> URL:
+    try:
+        place = make_url(url)
+    except ArgumentError:
+        raise StoreError(
+            "the database's address is no URL", advice='Write it like "sqlite:///connector.db" or "postgresql+psycopg://user@host/name".'
+        ) from None  # SQLAlchemy's text holds the URL, and that may hold a password
+    backend = place.get_backend_name()
+    if backend == "sqlite" and place.database in (None, "", ":memory:"):
+        raise StoreError("a database in memory cannot be shared by threads", advice='Name a file: "sqlite:///connector.db".')
+    if backend == "postgresql":
+        place = place.set(drivername="postgresql+psycopg")
+    elif backend != "sqlite":
+        raise StoreError(f"{backend} is no database that the connector knows", advice="Use SQLite or PostgreSQL.")
+    return place if password is None else place.set(password=password)
+
+
+def _make_file(place: URL) -> None:
+    """Makes folder and file; the file for its owner only, since it holds personal data (SQLite's log files take its rights)."""
+    file = Path(place.database or "")
+    if file.name.startswith("file:"):
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.exists():
+            os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as problem:
+        raise StoreError(
+            f"the database's file {file} cannot be made: {problem.strerror}", advice="Check the path in [database] and its rights."
+        ) from problem
+
+
+def _sqlite_engine(place: URL, *, read_only: bool) -> Engine:
+    engine = create_engine(
+        place,
+        hide_parameters=True,  # values are personal and must not come up in errors
+        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
+        pool_size=1 if not read_only else 5,
+        max_overflow=0 if not read_only else 20,
+    )
+    pragmas = (*_SQLITE_PRAGMAS, "PRAGMA query_only = ON") if read_only else _SQLITE_PRAGMAS
+
+    def prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # else Python's driver begins and commits on its own
+        for pragma in pragmas:
+            connection.execute(pragma)
+
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    event.listen(engine, "connect", prepare)
+    event.listen(engine, "begin", begin)
+    return engine
+
+
+def _postgresql_engine(place: URL) -> Engine:
+    return create_engine(
+        place,
+        hide_parameters=True,
+        # No server-side prepared statements: a new field column would invalidate their plans, and poolers in between do not keep them.
+        connect_args={"prepare_threshold": None, "connect_timeout": 10, "application_name": "connector"},
+        pool_size=5,
+        max_overflow=20,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+    )
+
+
+@contextmanager
+def _limited(connection: Connection, seconds: float | None) -> Iterator[None]:
+    if seconds is None:
+        yield
+    elif connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT set_config('statement_timeout', :limit, true)"), {"limit": str(max(1, int(seconds * 1000)))})
+        yield
+    else:
+        driver = connection.connection.driver_connection
+        if not isinstance(driver, sqlite3.Connection):
+            raise TypeError("SQLite is spoken to by another driver than Python's own")
+        end = time.monotonic() + seconds
+        driver.set_progress_handler(lambda: time.monotonic() > end, 20_000)
+        try:
+            yield
+        finally:
+            driver.set_progress_handler(None, 0)
+
+
+def _sqlite_code(problem: BaseException) -> int | None:
+    original = problem.orig if isinstance(problem, DBAPIError) else problem
+    code = getattr(original, "sqlite_errorcode", None) if isinstance(original, sqlite3.Error) else None
+    return None if code is None else code & 0xFF
+
+
+def _is_busy(problem: BaseException) -> bool:
+    return _sqlite_code(problem) in _SQLITE_BUSY
+
+
+def _lost_a_conflict(problem: BaseException) -> bool:
+    original = problem.orig if isinstance(problem, DBAPIError) else None
+    return isinstance(original, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure)
+
+
+def _was_broken_off(problem: DBAPIError) -> bool:
+    return isinstance(problem.orig, psycopg.errors.QueryCanceled) or _sqlite_code(problem) == sqlite3.SQLITE_INTERRUPT
+
+
+def _first_line(problem: BaseException) -> str:
+    return str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__

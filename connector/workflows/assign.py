@@ -1,0 +1,45 @@
+"""[assign.NAME]: who gets a lead. Round robin over the team's members that are active in the CRM; routes and sticky companies first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from connector.config.tables import Assign, Config
+from connector.model import CrmName
+
+
+class Rota:
+    """Whose turn it is, for one plan. `turns`: positions by name, as stored; `ids`: (crm, e-mail) → owner id of active people."""
+
+    def __init__(self, config: Config, turns: Mapping[str, int], ids: Mapping[tuple[CrmName, str], str]) -> None:
+        self._config = config
+        self._ids = ids
+        self.turns = dict(turns)
+        self._companies: dict[tuple[str, str], str] = {}
+
+    def next_owner(self, rule: Assign, crm: CrmName, routes: Sequence[bool], company: str | None, known: str | None) -> str | None:
+        """The e-mail of the next owner, None where nobody is there.
+
+        routes: which routes' conditions are met, in order. company, known: the contact's company, and who owns others of it.
+        """
+        for route, met in zip(rule.routes, routes, strict=True):
+            if met and (present := self._present(crm, route.owners)):
+                return self._turn(f"{rule.name}/{'+'.join(route.owners)}", present)
+        members = self._present(crm, self._config.team(rule.team).members)
+        if rule.sticky == "company" and company is not None:
+            earlier = self._companies.get((rule.name, company), known)
+            chosen = earlier if earlier in members else self._turn(rule.name, members)
+            if chosen is not None:
+                self._companies[rule.name, company] = chosen
+            return chosen
+        return self._turn(rule.name, members)
+
+    def _present(self, crm: CrmName, emails: Sequence[str]) -> list[str]:
+        return [email for email in emails if (crm, email) in self._ids]
+
+    def _turn(self, name: str, present: Sequence[str]) -> str | None:
+        if not present:
+            return None
+        position = self.turns.get(name, 0)
+        self.turns[name] = position + 1
+        return present[position % len(present)]

@@ -1,0 +1,186 @@
+"""Spells and attempts: what a change of stage means for the go at selling. Pure; rows in, rows out.
+
+A spell is one stay in a stage. An attempt begins when the stage becomes mql or passes it, and ends once: accepted (SQL or beyond),
+rejected, disqualified, ignored, expired, withdrawn. One that began before the clocks' start is *found*: shown, no cause of an action
+until a person or another tool moves the contact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from connector.config.tables import Transition
+from connector.workflows.stages import MQL, SQL, StageMap
+from connector.workflows.touches import Touched, since
+
+By = Literal["crm", "connector", "found"]
+OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptState:
+    """An attempt, as the table has it."""
+
+    number: int
+    spell: int
+    began_at: datetime
+    ended_at: datetime | None = None
+    outcome: str = OPEN
+    skipped: bool = False
+    late: bool = False
+    found: bool = False
+    rejectable: bool | None = None
+    ignored_at: datetime | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether it has not ended."""
+        return self.outcome == OPEN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceState:
+    """What a transition was taken on."""
+
+    rule: str
+    spell: int
+    taken_at: datetime
+    moved_back_at: datetime | None = None
+    again_at: datetime | None = None
+    barred: bool = False
+    basis: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What is on record of a contact before the change."""
+
+    stage: str | None
+    spell: int
+    attempt: AttemptState | None
+    evidence: Sequence[EvidenceState] = ()
+    touches: Sequence[Touched] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageChange:
+    """The contact is in `stage` since `at`, by whom. basis: the present values of fields that evidence may look at."""
+
+    stage: str | None
+    at: datetime
+    by: By
+    basis: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """What the change means: the new spell's number, the attempts and evidence to store."""
+
+    spell: int
+    attempts: tuple[AttemptState, ...]
+    evidence: tuple[EvidenceState, ...]
+
+
+def move(history: History, change: StageChange, stages: StageMap, rules: Sequence[Transition], clocks_from: datetime) -> Moved:
+    """Books a change of stage."""
+    spell = history.spell + 1
+    return Moved(
+        spell=spell,
+        attempts=tuple(_attempts(history, change, spell, stages, clocks_from)),
+        evidence=(*_moved_back(history, change, stages, rules), *_taken(history, change, spell, stages, rules)),
+    )
+
+
+def _attempts(history: History, change: StageChange, spell: int, stages: StageMap, clocks_from: datetime) -> list[AttemptState]:
+    present = history.attempt
+    accepted, qualified = stages.at_least(change.stage, SQL), stages.at_least(change.stage, MQL)
+    if present is not None and present.open:
+        if accepted:
+            return [end(present, "accepted", change.at)]
+        if not qualified:
+            touched = since(history.touches, present.began_at)
+            return [end(present, "expired" if touched else "ignored", change.at)]
+        return []
+    if not qualified or (accepted and _accepted_already(history, stages)):
+        return []
+    late = accepted and present is not None and present.outcome == "ignored" and history.stage == MQL
+    begun = AttemptState(
+        number=1 if present is None else present.number + 1,
+        spell=spell,
+        began_at=change.at,
+        skipped=change.stage != MQL and not late,
+        late=late,
+        found=change.at < clocks_from,
+    )
+    return [end(begun, "accepted", change.at) if accepted else begun]
+
+
+def _accepted_already(history: History, stages: StageMap) -> bool:
+    """Beyond SQL already: moving on there is no new attempt."""
+    return stages.at_least(history.stage, SQL)
+
+
+def end(attempt: AttemptState, outcome: str, at: datetime) -> AttemptState:
+    """The attempt, ended; never before it began."""
+    return replace(attempt, outcome=outcome, ended_at=max(at, attempt.began_at))
+
+
+def _taken(history: History, change: StageChange, spell: int, stages: StageMap, rules: Sequence[Transition]) -> list[EvidenceState]:
+    """Every transition that leads here counts as taken, whoever took the step. Of a stay that was found, the way there is unknown:
+    every step up to it counts."""
+    origin = history.stage or ""
+    return [
+        EvidenceState(rule=rule.id, spell=spell, taken_at=change.at)
+        for rule in rules
+        if (rule.to == change.stage and (change.by == "found" or rule.from_ is None or origin in rule.from_))
+        or (change.by == "found" and upward(rule, stages) and stages.rank(rule.to) < stages.rank(change.stage))
+    ]
+
+
+def _moved_back(history: History, change: StageChange, stages: StageMap, rules: Sequence[Transition]) -> list[EvidenceState]:
+    """Evidence whose step was undone by this change: a way up that went below its goal, a way down that went above."""
+    by_id = {rule.id: rule for rule in rules}
+    back = []
+    for evidence in history.evidence:
+        rule = by_id.get(evidence.rule)
+        if rule is None or evidence.moved_back_at is not None or rule.to == change.stage:
+            continue
+        goal, now = stages.rank(rule.to), stages.rank(change.stage)
+        if (now < goal) if upward(rule, stages) else (now > goal):
+            wait = rule.again_after
+            back.append(
+                replace(
+                    evidence,
+                    moved_back_at=change.at,
+                    again_at=None if wait is None else change.at + wait.elapsed,
+                    basis={name: change.basis.get(name) for name in rule.again_if_changed},
+                )
+            )
+    return back
+
+
+def upward(rule: Transition, stages: StageMap) -> bool:
+    """Whether the transition leads up from any of its origins."""
+    origins = stages.names if rule.from_ is None else rule.from_
+    return any(stages.rank(origin or None) < stages.rank(rule.to) for origin in origins)
+
+
+def may_fire(evidence: EvidenceState | None, rule: Transition, basis: Mapping[str, Any], now: datetime) -> str | None:
+    """None where the transition may fire, else what it waits for, in words."""
+    if evidence is None:
+        return None
+    if evidence.moved_back_at is None:
+        return "it was taken already, and the contact was not moved back since"
+    if evidence.barred:
+        return "sales rejected the contact with a reason: only a person moves it"
+    if evidence.again_at is not None and evidence.again_at <= now:
+        return None
+    before = evidence.basis or {}
+    if any(basis.get(name) != before.get(name) for name in rule.again_if_changed):
+        return None
+    waits = [f"until {evidence.again_at:%Y-%m-%d %H:%M} UTC"] if evidence.again_at is not None else []
+    waits += [f"for a change of {', '.join(rule.again_if_changed)}"] if rule.again_if_changed else []
+    return "the contact was moved back; it waits " + (" or ".join(waits) if waits else "for good: the rule says nothing about firing again")

@@ -1,0 +1,248 @@
+"""[fields]: where a field lives in each CRM, what its value means, and which side rules believe.
+
+Nothing here does I/O: `connector.unify` hands in the records of one contact and stores what comes out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from connector.conditions import Condition
+from connector.config.tables import Config, FieldRule
+from connector.model import CrmName, FieldType
+from connector.store.fields import FieldColumn
+from connector.store.tables import to_micros
+
+#: What identity, owners and stages need beside the file's fields, by CRM and object.
+_HUBSPOT_BASE = ("email", "lifecyclestage", "hs_lead_status", "hubspot_owner_id", "hubspot_owner_assigneddate", "createdate",
+                 "lastmodifieddate", "salesforceleadid", "salesforcecontactid")  # fmt: skip
+_LEAD_BASE = ("Email", "Status", "OwnerId", "IsConverted", "ConvertedContactId", "CreatedDate")
+_CONTACT_BASE = ("Email", "OwnerId", "AccountId", "CreatedDate")
+_BIGGEST_INTEGER = 2**63 - 1
+
+#: The property that carries the stage, by CRM and object.
+STAGE_PROPERTY: Mapping[tuple[CrmName, str], str] = {("hubspot", "contacts"): "lifecyclestage", ("salesforce", "Lead"): "Status"}
+#: The property that holds the owner's id.
+OWNER_PROPERTY: Mapping[CrmName, str] = {"hubspot": "hubspot_owner_id", "salesforce": "OwnerId"}
+
+
+def date_entered(stage_value: str) -> str:
+    """HubSpot's property with the moment at which a contact entered a lifecycle stage (seen in public code: `hs_v2_date_entered_…`)."""
+    return f"hs_v2_date_entered_{stage_value}"
+
+
+def properties_wanted(config: Config, crm: CrmName) -> dict[str, tuple[str, ...]]:
+    """The properties to ask a CRM for, by object: those the file names, and those that identity, owners and stages need."""
+    wanted: dict[str, set[str]] = (
+        {"contacts": set(_HUBSPOT_BASE), "companies": set()}
+        if crm == "hubspot"
+        else {"Lead": set(_LEAD_BASE), "Contact": set(_CONTACT_BASE), "Account": set()}
+    )
+    for rule in config.fields:
+        for object_name, property_name in _places(rule, crm):
+            wanted[object_name].add(property_name)
+    if crm == "hubspot":
+        wanted["contacts"].update(date_entered(value) for stage in config.stages for value in stage.hubspot)
+    return {object_name: tuple(sorted(names)) for object_name, names in wanted.items()}
+
+
+def expected_values(config: Config, crm: CrmName) -> dict[str, tuple[str, ...]]:
+    """The values that the file expects a CRM's own fields to offer, for `connector check`."""
+    if crm == "hubspot":
+        expected = {"lifecyclestage": [value for stage in config.stages for value in stage.hubspot]}
+    else:
+        expected = {"Status": [value for stage in config.stages for value in stage.salesforce.lead_status]}
+    for rule in config.fields:
+        mapped = [sides[crm] for sides in rule.values.values() if crm in sides]
+        main = "contacts" if crm == "hubspot" else "Lead"
+        for object_name, property_name in _places(rule, crm):
+            if mapped and object_name == main:
+                expected[property_name] = mapped
+    return {name: tuple(dict.fromkeys(values)) for name, values in expected.items()}
+
+
+def _places(rule: FieldRule, crm: CrmName) -> list[tuple[str, str]]:
+    """(object, property) pairs at which a field lives in a CRM."""
+    if rule.name == "owner":
+        return []
+    if crm == "hubspot":
+        return [] if rule.hubspot is None else [_hubspot_place(rule.hubspot)]
+    if rule.salesforce is None:
+        return []
+    places = []
+    if rule.salesforce.lead is not None:
+        places.append(("Lead", rule.salesforce.lead))
+    if rule.salesforce.contact is not None:
+        places.append(_contact_place(rule.salesforce.contact))
+    return places
+
+
+def _hubspot_place(text: str) -> tuple[str, str]:
+    return ("companies", text.removeprefix("company.")) if text.startswith("company.") else ("contacts", text)
+
+
+def _contact_place(text: str) -> tuple[str, str]:
+    return ("Account", text.removeprefix("Account.")) if text.startswith("Account.") else ("Contact", text)
+
+
+def conditions_of(config: Config) -> list[Condition]:
+    """Every condition of the file."""
+    found: list[Condition | None] = [config.scope.exclude, config.scope.only]
+    if config.qualification is not None:
+        found += [criterion.when for criterion in config.qualification.criteria]
+    found += [rule.when for rule in config.score] + [rule.when for rule in config.transitions] + [rule.when for rule in config.slas]
+    for assign in config.assigns:
+        found += [assign.only_if, *(route.when for route in assign.routes)]
+    if config.rejection is not None:
+        found.append(config.rejection.when)
+    return [condition for condition in found if condition is not None]
+
+
+def columns_needed(config: Config) -> list[FieldColumn]:
+    """The typed columns of the contact table: each field as rules believe it, and single sides where a condition reads them."""
+    merged = [rule for rule in config.fields if not one_sided(rule) and rule.name != "owner"]
+    columns = {f"f_{rule.name}": FieldColumn(f"f_{rule.name}", rule.type) for rule in merged}
+    types = config.condition_names()
+    for name in sorted(set().union(*(condition.names for condition in conditions_of(config))) | set(_LEAD_STATUS)):
+        crm, dot, bare = name.partition(".")
+        if dot and name in types:
+            column = side_column(crm, bare)
+            columns[column] = FieldColumn(column, types[name])
+    return list(columns.values())
+
+
+_LEAD_STATUS = ("hubspot.lead_status", "salesforce.lead_status")
+
+
+def one_sided(rule: FieldRule) -> bool:
+    """Whether the field is read by side only: the two lead statuses are two vocabularies."""
+    return rule.name == "lead_status"
+
+
+def side_column(crm: str, name: str) -> str:
+    """The column of one side's value: `hubspot.lead_status` → `h_lead_status`."""
+    return f"{crm[0]}_{name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sides:
+    """The records of one contact that its fields are read from; properties by name, {} where there is none."""
+
+    hubspot: Mapping[str, Any] = field(default_factory=dict)
+    hubspot_company: Mapping[str, Any] = field(default_factory=dict)
+    lead: Mapping[str, Any] | None = None
+    contact: Mapping[str, Any] | None = None
+    account: Mapping[str, Any] = field(default_factory=dict)
+
+    def raw(self, rule: FieldRule, crm: CrmName) -> Any:
+        """The field's value as the CRM has it, None where it is empty or does not live there."""
+        if crm == "hubspot":
+            if rule.hubspot is None:
+                return None
+            object_name, name = _hubspot_place(rule.hubspot)
+            return (self.hubspot if object_name == "contacts" else self.hubspot_company).get(name)
+        if rule.salesforce is None:
+            return None
+        if self.contact is not None and rule.salesforce.contact is not None:
+            object_name, name = _contact_place(rule.salesforce.contact)
+            return (self.contact if object_name == "Contact" else self.account).get(name)
+        if self.lead is not None and rule.salesforce.lead is not None:
+            return self.lead.get(rule.salesforce.lead)
+        return None
+
+
+class FieldReader:
+    """Reads the fields of contacts; made once a pass."""
+
+    def __init__(self, config: Config) -> None:
+        self._rules = [rule for rule in config.fields if rule.name != "owner"]
+        self._zone = ZoneInfo(config.timezone)
+        self._names: dict[tuple[str, CrmName], dict[str, str]] = {}
+        for rule in self._rules:
+            for name, sides in rule.values.items():
+                for crm, value in sides.items():
+                    self._names.setdefault((rule.name, crm), {})[value] = name
+        self._sides = {column.name for column in columns_needed(config) if not column.name.startswith("f_")}
+
+    def read(self, sides: Sides) -> dict[str, Any]:
+        """Column → value, ready to be stored (moments as microseconds); the folded twins are the store's own doing."""
+        values: dict[str, Any] = {}
+        for rule in self._rules:
+            hubspot = self.value(rule, "hubspot", sides.raw(rule, "hubspot"))
+            salesforce = self.value(rule, "salesforce", sides.raw(rule, "salesforce"))
+            for crm, value in (("hubspot", hubspot), ("salesforce", salesforce)):
+                if (column := side_column(crm, rule.name)) in self._sides:
+                    values[column] = value
+            if not one_sided(rule):
+                first, second = (hubspot, salesforce) if believed(rule) == "hubspot" else (salesforce, hubspot)
+                values[f"f_{rule.name}"] = second if first is None else first
+        return values
+
+    def value(self, rule: FieldRule, crm: CrmName, raw: Any) -> Any:
+        """A CRM's value as the file means it; None where it is empty or does not read as the field's type."""
+        if raw is None or raw == "":
+            return None
+        if rule.type.textual:
+            return self._text(rule, crm, str(raw))
+        if rule.type is FieldType.BOOLEAN:
+            return raw if isinstance(raw, bool) else {"true": True, "false": False}.get(str(raw).strip().lower())
+        if rule.type is FieldType.DATETIME:
+            return moment_micros(raw, self._zone)
+        return _number(raw, whole=rule.type is FieldType.INTEGER)
+
+    def _text(self, rule: FieldRule, crm: CrmName, text: str) -> str | None:
+        names = self._names.get((rule.name, crm), {})
+        if rule.type is FieldType.CHOICES:
+            parts = [part.strip() for part in text.split(";")]
+            chosen = [names.get(part, part) for part in parts if part]
+            return f";{';'.join(chosen)};" if chosen else None
+        stripped = text.strip()
+        return names.get(stripped, stripped) or None
+
+
+def believed(rule: FieldRule) -> CrmName:
+    """The CRM that rules believe where the two differ; an empty value gives way."""
+    if rule.read is not None:
+        return rule.read
+    return "salesforce" if rule.salesforce is not None else "hubspot"
+
+
+def _number(raw: Any, *, whole: bool) -> int | float | None:
+    try:
+        number = float(raw)
+        exact = int(raw) if whole and not isinstance(raw, float) and str(raw).strip().lstrip("+-").isdigit() else None
+    except (TypeError, ValueError):
+        return None
+    if not math.isfinite(number):
+        return None
+    if not whole:
+        return number
+    integer = exact if exact is not None else round(number)
+    return integer if abs(integer) <= _BIGGEST_INTEGER else None
+
+
+def moment_micros(raw: Any, zone: ZoneInfo) -> int | None:
+    """A CRM's moment as microseconds since 1970: ISO text, epoch milliseconds, or a date (its midnight in the business's zone)."""
+    if isinstance(raw, int | float) and not isinstance(raw, bool):
+        return int(raw) * 1000
+    text = str(raw).strip()
+    if text.lstrip("-").isdigit() and len(text) > 8:
+        return int(text) * 1000
+    try:
+        if len(text) == 10:
+            day = date.fromisoformat(text)
+            return to_micros(datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC))
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return to_micros(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
+
+
+def changed_names(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterable[str]:
+    """The columns whose value differs."""
+    return (name for name, value in after.items() if before.get(name) != value)

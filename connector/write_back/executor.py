@@ -1,0 +1,123 @@
+"""The loop of write-back: read it top to bottom."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from connector.adapters.port import Crm
+from connector.errors import ConnectorError, LeaseLost
+from connector.model import CrmName, Kind, State
+from connector.store import claims, leases, pauses
+from connector.store.database import Store
+from connector.store.ledger import Entry
+from connector.write_back import queue
+from connector.write_back.sets import set_values
+from connector.write_back.tasks import create_tasks
+from connector.write_back.work import Hand, Work
+
+#: The lease under which one process at a time writes to the CRMs.
+LEASE = "write_back"
+#: For how long; it is renewed before each batch, and one request is to last at most half of it.
+LEASE_SECONDS = 120.0
+#: How long a task whose answer was lost may take to come up in a look-up, before it is created again.
+TASK_LOOKUP_WAIT = timedelta(seconds=60)
+
+_CARRY_OUT: Mapping[Kind, Callable[[Work, Sequence[Entry]], None]] = {
+    Kind.SET_STAGE: set_values,
+    Kind.ASSIGN: set_values,
+    Kind.SET_FIELD: set_values,
+    Kind.CREATE_TASK: create_tasks,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenBack:
+    """What one run of write-back did: how many rows ended (or stand) how, and what stopped a CRM, an object or the whole run.
+
+    paused: somebody paused all writing. A row that an error kept from being sent is in no outcome: it stands as it stood.
+    """
+
+    outcomes: Counter[State] = field(default_factory=Counter)
+    errors: tuple[ConnectorError, ...] = ()
+    paused: bool = False
+
+
+def write_back(  # noqa: PLR0913 - each of these is an input of its own; within, they travel as Work
+    store: Store,
+    crms: Mapping[CrmName, Crm],
+    *,
+    now: Callable[[], datetime],
+    holder: str,
+    stopped: Callable[[], bool] = lambda: False,
+    progress: Callable[[int, int], None] | None = None,
+    task_lookup_wait: timedelta = TASK_LOOKUP_WAIT,
+    lease_seconds: float = LEASE_SECONDS,
+    clock: leases.Clock | None = None,
+) -> WrittenBack:
+    """Carries out every row of the ledger that is free to go, and finds out about those whose answer was lost.
+
+    holder: who this process is, for the lease. stopped: asked before each batch. progress: gets (rows done, rows known). clock: the wall
+    clock of leases, where `now` is another. An error of one CRM stops that CRM, or that object, for this run, and is in the result; errors
+    that are none of a CRM's (a bug, the database) come out.
+    """
+    hand = Hand(store, holder, seconds=lease_seconds, clock=clock or (lambda: now().timestamp()))
+    try:
+        hand.take(LEASE)
+    except LeaseLost as busy:
+        return WrittenBack(errors=(busy,))
+    work = Work(store=store, crms=crms, hand=hand, now=now, task_lookup_wait=task_lookup_wait)
+    loop = _Loop(work, stopped, progress)
+    try:
+        loop.run()
+    except LeaseLost as lost:
+        work.errors.append(lost)
+    finally:
+        hand.release()
+    return WrittenBack(outcomes=work.outcomes, errors=tuple(work.errors), paused=loop.paused)
+
+
+class _Loop:
+    """Rounds over the ledger: each takes the rows whose bundles have come to them; a row is taken up once in a run."""
+
+    def __init__(self, work: Work, stopped: Callable[[], bool], progress: Callable[[int, int], None] | None) -> None:
+        self.paused = False
+        self._work = work
+        self._stopped = stopped
+        self._progress = progress
+        self._taken: set[int] = set()
+        self._known = 0
+
+    def run(self) -> None:
+        while batches := self._next_round():
+            for batch in batches:
+                rows = self._allowed(batch)
+                if self.paused or self._stopped():
+                    return
+                self._taken.update(row.id for row in batch)
+                if rows:
+                    _CARRY_OUT[rows[0].kind](self._work, rows)
+                if self._progress is not None:
+                    self._progress(len(self._taken), self._known)
+
+    def _next_round(self) -> list[list[Entry]]:
+        """The batches that are free to go now. What stands behind a failed part of its bundle ends here."""
+        work = self._work
+        with work.store.read() as connection:
+            due = [row for row in claims.due_entries(connection, now=work.now()) if row.id not in self._taken and not work.is_shut(row)]
+            parts = claims.parts_of(connection, due)
+        self._known = max(self._known, len(self._taken) + len(due))
+        work.block(queue.blocked(due, parts))
+        return list(queue.batches(queue.free(due, parts), lambda row: work.crms[row.record.crm].batch_size(row.record.object)))
+
+    def _allowed(self, batch: Sequence[Entry]) -> list[Entry]:
+        """The rows of a batch that nobody paused and whose CRM still answers."""
+        pauses_now = {(pause.scope, pause.name) for pause in pauses.list_pauses(self._work.store)}
+        self.paused = ("all", "") in pauses_now
+        return [
+            row
+            for row in batch
+            if not self._work.is_shut(row) and ("crm", row.record.crm) not in pauses_now and ("rule", row.rule) not in pauses_now
+        ]

@@ -1,0 +1,229 @@
+"""A HubSpot account in memory, one function away from the adapter (its `send`): lists, searches, batches, associations.
+
+Smaller and quicker than the sandbox, and it can be edited between two requests of a pull (`before`) or made to answer anything (`answers`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from connector.adapters.calling import Answer, Request, Unreachable
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+START = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
+
+
+def millis(moment: datetime) -> int:
+    return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+def stamp(at: int) -> str:
+    return (EPOCH + timedelta(milliseconds=at)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def reply(content: Any, status: int = 200, **headers: str) -> Answer:
+    return Answer(status=status, headers={name.replace("_", "-"): value for name, value in headers.items()}, body=orjson.dumps(content))
+
+
+@dataclass
+class Told:
+    """What the next requests that fit are answered. lost: it takes effect, and no answer comes."""
+
+    match: str
+    answer: Answer | Unreachable
+    times: int = 1
+    lost: bool = False
+
+
+@dataclass
+class Account:
+    """stages: lifecyclestage values in their order; a write backward is ignored unless the value is empty."""
+
+    ids_as_text: bool = False
+    stages: tuple[str, ...] = ("subscriber", "lead", "marketingqualifiedlead", "salesqualifiedlead")
+    records: dict[str, dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
+    links: dict[tuple[str, str], dict[str, list[tuple[str, int]]]] = field(default_factory=lambda: defaultdict(dict))
+    owners: list[dict[str, Any]] = field(default_factory=list)
+    properties: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    scopes: list[str] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+    before: Callable[[Request], None] = lambda request: None
+    log: list[Request] = field(default_factory=list)
+    clock: int = millis(START)
+    links_a_page: int = 500
+    _last_id: int = 1000
+
+    def put(self, name: str, record_id: str, at: int | None = None, **properties: str | None) -> None:
+        moment = self.clock if at is None else at
+        known = self.records[name].get(record_id, {"id": record_id, "created": moment, "properties": {}})
+        self.records[name][record_id] = {**known, "modified": moment, "properties": {**known["properties"], **properties}}
+
+    def link(self, one: tuple[str, str], other: tuple[str, str], kind: int) -> None:
+        for (name, start), (other_name, end) in ((one, other), (other, one)):
+            self.links[name, other_name].setdefault(start, []).append((end, kind))
+
+    def paths(self) -> list[str]:
+        return [f"{request.method} {request.path}" for request in self.log]
+
+    def send(self, request: Request) -> Answer:
+        self.before(request)
+        self.log.append(request)
+        for told in self.told:
+            if told.times and told.match in f"{request.method} {request.path}":
+                told.times -= 1
+                if told.lost:
+                    self._answer(request)
+                if isinstance(told.answer, Unreachable):
+                    raise told.answer
+                return told.answer
+        return self._answer(request)
+
+    def _answer(self, request: Request) -> Answer:
+        path = request.path
+        body = orjson.loads(request.body) if request.body else {}
+        if path == "/crm/v3/owners":
+            archived = request.query.get("archived") == "true"
+            return reply({"results": [owner for owner in self.owners if owner["archived"] is archived]})
+        if path == "/account-info/v3/details":
+            account = {"portalId": 4711, "accountType": "STANDARD", "timeZone": "Europe/Berlin", "uiDomain": "app-eu1.hubspot.com"}
+            return reply(account, x_hubspot_ratelimit_daily="1000", x_hubspot_ratelimit_daily_remaining="990")
+        if path.endswith("/access-token-info"):
+            return reply({"userId": 1, "hubId": 4711, "appId": 2, "scopes": self.scopes})
+        parts = path.removeprefix("/crm/v3/").removeprefix("/crm/v4/").split("/")
+        if parts[0] == "properties":
+            return reply({"results": self.properties.get(parts[1], [])})
+        if parts[0] == "associations":
+            return self._associations(parts[1], parts[2], body)
+        if len(parts) == 2:
+            return self._list(parts[1], request)
+        route = {"search": self._search, "read": self._read, "update": self._update, "create": self._create}
+        return route[parts[-1]](parts[1], body)
+
+    def _shown(self, name: str, row: dict[str, Any], asked: list[str]) -> dict[str, Any]:
+        own = {"hs_object_id": row["id"], "lastmodifieddate": stamp(row["modified"]), "hs_lastmodifieddate": stamp(row["modified"])}
+        values = {**own, **row["properties"]}
+        return {
+            "id": row["id"],
+            "properties": {key: values.get(key) for key in asked},
+            "createdAt": stamp(row["created"]),
+            "updatedAt": stamp(row["modified"]),
+            "archived": False,
+        }
+
+    def _list(self, name: str, request: Request) -> Answer:
+        asked = [key for key in request.query.get("properties", "").split(",") if key]
+        after, limit = int(request.query.get("after", "0")), int(request.query["limit"])
+        rows = sorted((row for row in self.records[name].values() if int(row["id"]) >= after), key=lambda row: int(row["id"]))
+        shown = []
+        for row in rows[:limit]:
+            one = self._shown(name, row, asked)
+            linked = self.links[name, "contacts"].get(row["id"], []) if request.query.get("associations") else []
+            if linked:
+                one["associations"] = {"contacts": {"results": [{"id": end, "type": "x"} for end, _ in linked for _ in (1, 2)]}}
+            shown.append(one)
+        paging = {"paging": {"next": {"after": rows[limit]["id"]}}} if len(rows) > limit else {}
+        return reply({"results": shown, **paging})
+
+    def _search(self, name: str, body: Any) -> Answer:
+        modified = "lastmodifieddate" if name == "contacts" else "hs_lastmodifieddate"
+
+        def value(row: dict[str, Any], key: str) -> Any:
+            assert key in (modified, "hs_object_id"), f"the account does not know {key} of {name}"
+            return row["modified"] if key == modified else self._id(row["id"])
+
+        rows = list(self.records[name].values())
+        for rule in body["filterGroups"][0]["filters"]:
+            limit = int(rule["value"]) if rule["propertyName"] == modified else self._id(rule["value"])
+            compare = {"GTE": lambda a, b: a >= b, "LTE": lambda a, b: a <= b, "GT": lambda a, b: a > b}[rule["operator"]]
+            rows = [row for row in rows if compare(value(row, rule["propertyName"]), limit)]
+        rows.sort(key=lambda row: value(row, body["sorts"][0]["propertyName"]))
+        size = body["limit"]
+        assert size <= 200
+        paging = {"paging": {"next": {"after": str(size)}}} if len(rows) > size else {}
+        return reply({"total": len(rows), "results": [self._shown(name, row, body["properties"]) for row in rows[:size]], **paging})
+
+    def _id(self, text: str) -> Any:
+        return text if self.ids_as_text else int(text)
+
+    def _read(self, name: str, body: Any) -> Answer:
+        ids = [row["id"] for row in body["inputs"]]
+        assert len(ids) <= 100
+        assert len(set(ids)) == len(ids)
+        found = [self._shown(name, self.records[name][each], body["properties"]) for each in ids if each in self.records[name]]
+        missing = [each for each in ids if each not in self.records[name]]
+        errors = [{"status": "error", "category": "OBJECT_NOT_FOUND", "message": "gone", "context": {"ids": missing}}] if missing else []
+        return reply({"status": "COMPLETE", "results": found, **({"errors": errors} if errors else {})}, 207 if errors else 200)
+
+    def _update(self, name: str, body: Any) -> Answer:
+        refused = self._invalid(name, body)
+        if refused is not None:
+            return refused
+        results, errors = [], []
+        for row in body["inputs"]:
+            if row["id"] not in self.records[name]:
+                errors.append({"status": "error", "category": "OBJECT_NOT_FOUND", "message": "gone", "context": {"id": [row["id"]]}})
+                continue
+            self.put(name, row["id"], **self._allowed(self.records[name][row["id"]], row["properties"]))
+            results.append(self._shown(name, self.records[name][row["id"]], list(row["properties"])))
+        return reply({"status": "COMPLETE", "results": results, **({"errors": errors} if errors else {})}, 207 if errors else 200)
+
+    def _invalid(self, name: str, body: Any) -> Answer | None:
+        """One row with a property that does not exist, or a value "bad…", sinks the batch."""
+        for row in body["inputs"]:
+            for key, value in row["properties"].items():
+                code = "PROPERTY_DOESNT_EXIST" if key == "nonsense" else "INVALID_OPTION" if value.startswith("bad") else None
+                if code is not None:
+                    message = f'Property values were not valid: [{{"isValid":false,"message":"{value}","error":"{code}","name":"{key}"}}]'
+                    return reply({"status": "error", "category": "VALIDATION_ERROR", "message": message, "correlationId": "c-1"}, 400)
+        return None
+
+    def _allowed(self, row: dict[str, Any], properties: dict[str, str]) -> dict[str, str]:
+        now, wanted = row["properties"].get("lifecyclestage") or "", properties.get("lifecyclestage", "")
+        if now in self.stages and wanted in self.stages and self.stages.index(wanted) < self.stages.index(now):
+            return {**properties, "lifecyclestage": now}
+        return properties
+
+    def _create(self, name: str, body: Any) -> Answer:
+        results, errors = [], []
+        for row in body["inputs"]:
+            if row["properties"].get("hubspot_owner_id") == "0":
+                context = {"objectWriteTraceId": [row["objectWriteTraceId"]]}
+                errors.append({"status": "error", "category": "VALIDATION_ERROR", "message": "no owner", "context": context})
+                continue
+            self._last_id += 1
+            created = str(self._last_id)
+            self.put(name, created, **row["properties"])
+            for association in row["associations"]:
+                contact = association["to"]["id"]
+                self.link((name, created), ("contacts", contact), association["types"][0]["associationTypeId"])
+            shown = self._shown(name, self.records[name][created], list(row["properties"]))
+            results.insert(0, {**shown, "objectWriteTraceId": row["objectWriteTraceId"]})
+        return reply({"status": "COMPLETE", "results": results, **({"errors": errors} if errors else {})}, 207 if errors else 201)
+
+    def _associations(self, name: str, other: str, body: Any) -> Answer:
+        assert len(body["inputs"]) <= 1000
+        results, without = [], []
+        for row in body["inputs"]:
+            ends = self.links[name, other].get(row["id"], [])
+            if not ends:
+                without.append(row["id"])
+                continue
+            start = int(row.get("after", "0"))
+            to = [
+                {"toObjectId": int(end), "associationTypes": [{"category": "HUBSPOT_DEFINED", "typeId": kind, "label": None}]}
+                for end, kind in ends[start : start + self.links_a_page]
+            ]
+            more = start + self.links_a_page < len(ends)
+            paging = {"paging": {"next": {"after": str(start + self.links_a_page)}}} if more else {}
+            results.append({"from": {"id": row["id"]}, "to": to, **paging})
+        errors = [
+            {"category": "OBJECT_NOT_FOUND", "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND", "context": {"fromObjectId": [each]}}
+            for each in without
+        ]
+        return reply({"status": "COMPLETE", "results": results, **({"errors": errors} if errors else {})}, 207 if errors else 200)

@@ -1,0 +1,589 @@
+"""HubSpot through the port: what a pull brings, what a write does; over an account in memory, and over real HTTP against the sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+import pytest
+from hubspot_account import START, Account, Told, millis, reply
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.adapters.calling import Answer, NoBudget, Request, Unreachable
+from connector.adapters.hubspot import HubSpotCrm, task_marker
+from connector.adapters.port import Crm
+from connector.errors import ObjectStopped, PassStopped, Retriable
+from connector.model import ActivityKind, Cursor, Direction, FieldWrite, Page, RecordRef, TaskSpec, TaskWrite, WriteState
+
+NOW = START + timedelta(hours=1)
+WANTED = {"contacts": ["email", "lifecyclestage", "hubspot_owner_id"], "companies": ["industry"]}
+
+
+def crm_of(account: Account, **options: Any) -> HubSpotCrm:
+    settings = SimpleNamespace(
+        access_token=SimpleNamespace(read=lambda: "pat-eu1-test"), base_url="http://127.0.0.1:9", ca_bundle=None
+    )
+    options = {"wanted": WANTED, "expected": {}, "budget": NoBudget(), "sleep": lambda seconds: None, "send": account.send, **options}
+    return HubSpotCrm(settings, **options)
+
+
+def pull(crm: HubSpotCrm, stream: str, cursor: Cursor | None = None, now: datetime = NOW) -> list[Page]:
+    pages = list(crm.pull(stream, cursor, now=now))
+    assert [page.last for page in pages] == [False] * (len(pages) - 1) + [True]
+    return pages
+
+
+def ids(pages: Sequence[Page]) -> list[str]:
+    return [each.id for page in pages for each in (*page.records, *page.activities, *page.owners)]
+
+
+def contact(record_id: str) -> RecordRef:
+    return RecordRef(crm="hubspot", object="contacts", id=record_id)
+
+
+class TestFirstPull:
+    def test_brings_contacts_with_their_primary_company_by_pages_of_a_thousand(self) -> None:
+        """Ten requests of 100 and one for associations make a page; the cursor then turns to changes."""
+        account = Account()
+        for number in range(1, 1051):
+            account.put("contacts", str(number), email=f"p{number}@kunde.example", lifecyclestage="lead", secret="no")
+        account.link(("contacts", "7"), ("companies", "90"), 279)
+        account.links["contacts", "companies"]["8"] = [("91", 279), ("90", 279), ("90", 1)]
+        crm = crm_of(account)
+
+        first, second = pull(crm, "contacts")
+
+        assert (len(first.records), len(second.records)) == (1000, 50)
+        assert (first.calls, second.calls) == (11, 2)
+        assert crm.calls() == 13
+        assert (first.full, second.full, first.seen, second.seen) == (True, True, 1000, 50)
+        by_id = {record.id: record for record in first.records}
+        assert (by_id["7"].company_id, by_id["8"].company_id) == (None, "90")
+        assert by_id["8"].properties == {"email": "p8@kunde.example", "lifecyclestage": "lead", "hubspot_owner_id": None}
+        assert by_id["8"].modified_at == START
+        assert second.cursor == {"phase": "changes", "since": millis(NOW)}
+
+    def test_goes_on_where_a_stored_cursor_stands(self) -> None:
+        account = Account()
+        for number in range(1, 2101):
+            account.put("companies", str(number), industry="SOFTWARE")
+        stopped = next(iter(crm_of(account).pull("companies", None, now=NOW)))
+
+        rest = pull(crm_of(account), "companies", orjson.loads(orjson.dumps(dict(stopped.cursor))), NOW + timedelta(days=1))
+
+        assert sorted(map(int, [*ids([stopped]), *ids(rest)])) == list(range(1, 2101))
+        assert rest[-1].cursor["since"] == millis(NOW), "what changed while the list was read comes next"
+
+    def test_keeps_the_moment_at_which_the_list_began(self) -> None:
+        """A record that changes behind the reader while the list is read is brought by the next pull."""
+        account = Account()
+        for number in range(1, 301):
+            account.put("companies", str(number), industry="OLD")
+
+        def edit(request: Request) -> None:
+            if "after" in request.query:
+                account.put("companies", "5", millis(NOW) + 1000, industry="NEW")
+
+        account.before = edit
+        pages = pull(crm_of(account), "companies")
+        account.before = lambda request: None
+
+        changed = pull(crm_of(account), "companies", pages[-1].cursor, NOW + timedelta(minutes=5))
+
+        assert [record.properties for page in changed for record in page.records] == [{"industry": "NEW"}]
+
+    def test_short_pages_with_a_cursor_are_not_the_end(self) -> None:
+        """Pages may come short or empty and still have a next one."""
+        account = Account()
+        account.put("companies", "3")
+        account.told = [Told("GET", reply({"results": [], "paging": {"next": {"after": "2"}}}))]
+        assert ids(pull(crm_of(account), "companies")) == ["3"]
+
+    def test_a_page_that_repeats_itself_stops_the_object(self) -> None:
+        account = Account()
+        account.told = [Told("GET", reply({"results": [], "paging": {"next": {"after": "2"}}}), times=3)]
+        with pytest.raises(ObjectStopped, match="again and again"):
+            pull(crm_of(account), "companies")
+
+    def test_reads_owners_with_the_deactivated_ones_and_queues(self) -> None:
+        account = Account()
+        account.owners = [
+            {"id": "11", "email": "anna@acme.example", "firstName": "Anna", "lastName": "Berg", "userId": 1, "archived": False},
+            {"id": "12", "email": "ben@acme.example", "firstName": "Ben", "lastName": None, "userId": None, "archived": True},
+            {"id": "13", "email": None, "firstName": "Desk", "lastName": "", "type": "QUEUE", "archived": False},
+        ]
+        (page,) = pull(crm_of(account), "owners")
+        found = {owner.id: (owner.email, owner.name, owner.active, owner.queue) for owner in page.owners}
+        assert found == {
+            "11": ("anna@acme.example", "Anna Berg", True, False),
+            "12": ("ben@acme.example", "Ben", False, False),
+            "13": (None, "Desk", True, True),
+        }
+        assert (page.full, page.seen, page.calls) == (True, 3, 2)
+
+    def test_takes_the_contacts_of_activities_from_the_list_itself(self) -> None:
+        """No request for associations, and each contact once although HubSpot names it once for each type."""
+        account = Account()
+        account.put("calls", "5", hs_timestamp="2026-11-20T09:00:00Z", hs_call_direction="OUTBOUND")
+        account.link(("calls", "5"), ("contacts", "7"), 194)
+        account.link(("calls", "5"), ("contacts", "8"), 194)
+        (page,) = pull(crm_of(account), "calls")
+        assert page.activities[0].contacts == (contact("7"), contact("8"))
+        assert page.calls == 1
+
+    def test_reads_associations_apart_where_there_are_more_than_the_list_shows(self) -> None:
+        account = Account(links_a_page=2)
+        raw = {"id": "5", "properties": {}, "associations": {"contacts": {"results": [{"id": "1"}], "paging": {"next": {"after": "9"}}}}}
+        account.told = [Told("GET", reply({"results": [raw]}))]
+        for number in range(1, 6):
+            account.link(("meetings", "5"), ("contacts", str(number)), 200)
+        (page,) = pull(crm_of(account), "meetings")
+        assert [each.id for each in page.activities[0].contacts] == ["1", "2", "3", "4", "5"]
+
+    def test_sets_unreadable_records_aside_and_takes_the_others(self) -> None:
+        account = Account()
+        first = b'{"results":[{"id":"1","properties":{"industry":"A"}},{"id":null,"properties":{}},{"properties":{"industry":"B"}}],'
+        first += b'"paging":{"next":{"after":"4"}}}'
+        second = b'{"results":[{"id":"4","properties":{},"updatedAt":"yesterday"},{"id":"5","properties":{"industry":99999999999999999999999}},'
+        second += b'{"id":"6"},"nothing",{"id":"8","properties":{"industry":"half \\ud800"}}]}'
+        account.told = [Told("GET", Answer(status=200, headers={}, body=body)) for body in (first, second)]
+        (page,) = pull(crm_of(account), "companies")
+        assert ids([page]) == ["1"]
+        assert page.seen == 8 == len(page.records) + len(page.set_aside)
+        reasons = {aside.record.id: aside.reason for aside in page.set_aside}
+        assert len(reasons) == 7, "each can be told from the others"
+        assert reasons["4"] == "updatedAt is no moment"
+        assert reasons["5"] == "industry is a number beyond 64 bit"
+        assert reasons["6"] == "it has no properties"
+        assert reasons["8"] == "industry holds a character that is none"
+
+
+class TestIncrementalPull:
+    def test_a_quiet_stream_costs_one_request(self) -> None:
+        account = Account()
+        account.put("contacts", "1")
+        crm = crm_of(account)
+        cursor = pull(crm, "contacts")[-1].cursor
+        account.log.clear()
+
+        (page,) = pull(crm, "contacts", cursor, NOW + timedelta(hours=1))
+
+        assert account.paths() == ["POST /crm/v3/objects/contacts/search"]
+        assert account.log[0].bucket == "search"
+        assert (page.calls, page.seen, page.full) == (1, 0, False)
+        assert page.cursor == {"phase": "changes", "since": millis(NOW + timedelta(hours=1))}
+
+    def test_reads_what_changed_with_its_associations_and_the_overlap(self) -> None:
+        account = Account()
+        cursor = {"phase": "changes", "since": millis(NOW)}
+        account.put("tasks", "1", millis(NOW - timedelta(minutes=11)))
+        account.put("tasks", "2", millis(NOW - timedelta(minutes=9)))
+        account.put("tasks", "3", millis(NOW + timedelta(minutes=3)))
+        account.link(("tasks", "3"), ("contacts", "9"), 204)
+        (page,) = pull(crm_of(account), "tasks", cursor, NOW + timedelta(minutes=5))
+        assert ids([page]) == ["2", "3"]
+        assert page.activities[1].contacts == (contact("9"),)
+        assert (page.total, page.calls, page.full) == (2, 2, False)
+
+    def test_gathers_a_thousand_records_into_one_page(self) -> None:
+        account = Account()
+        for number in range(1, 1101):
+            account.put("contacts", str(number), millis(NOW) + number)
+        first, second = pull(crm_of(account), "contacts", {"phase": "changes", "since": millis(NOW)}, NOW + timedelta(hours=1))
+        assert sorted(set(map(int, ids([first, second])))) == list(range(1, 1101))
+        assert first.calls == 6, "five searches and one reading of associations"
+        assert first.total == second.total == 1100
+
+    @pytest.mark.parametrize("ids_as_text", [False, True])
+    def test_more_records_than_search_shows_may_share_one_millisecond(self, ids_as_text: bool) -> None:
+        """A month-end batch stamps more than 10,000 records alike; whether ids compare as numbers or as text is not documented."""
+        account = Account(ids_as_text=ids_as_text)
+        for number in range(95, 10_900):
+            account.put("companies", str(number), millis(NOW) + 7)
+        account.put("companies", "1", millis(NOW) + 3)
+        account.put("companies", "2", millis(NOW) + 8)
+        pages = pull(crm_of(account), "companies", {"phase": "changes", "since": millis(NOW)}, NOW + timedelta(hours=1))
+        assert set(ids(pages)) == {"1", "2", *map(str, range(95, 10_900))}
+
+    def test_stops_and_goes_on_inside_a_window(self) -> None:
+        account = Account()
+        for number in range(1, 2301):
+            account.put("companies", str(number), millis(NOW) + number // 600)
+        later = NOW + timedelta(hours=1)
+        pages: list[Page] = []
+        cursor: Cursor = {"phase": "changes", "since": millis(NOW)}
+        while not (pages and pages[-1].last):
+            page = next(iter(crm_of(account).pull("companies", cursor, now=later)))
+            pages.append(page)
+            cursor = orjson.loads(orjson.dumps(dict(page.cursor)))
+        assert set(ids(pages)) == set(map(str, range(1, 2301)))
+        assert cursor == {"phase": "changes", "since": millis(later)}
+
+    @given(
+        moments=st.lists(st.integers(0, 12), min_size=1, max_size=700),
+        edits=st.lists(st.tuples(st.integers(1, 6), st.integers(0, 699)), max_size=12),
+    )
+    def test_edits_during_a_pull_lose_nothing(self, moments: list[int], edits: list[tuple[int, int]]) -> None:
+        """Whatever is edited between two requests: after the next pull every record is known as it is now."""
+        account = Account()
+        for number, moment in enumerate(moments):
+            account.put("companies", str(number + 1), millis(NOW) + moment // 4, industry="0")
+        searches = 0
+
+        def edit(request: Request) -> None:
+            nonlocal searches
+            searches += request.path.endswith("/search")
+            for turn, index in edits:
+                if turn == searches and index < len(moments):
+                    account.put("companies", str(index + 1), millis(NOW) + 60_000 + searches, industry=str(searches))
+
+        account.before = edit
+        crm = crm_of(account)
+        known: dict[str, Any] = {}
+        cursor: Cursor = {"phase": "changes", "since": millis(NOW)}
+        for later in (30, 120):
+            for page in pull(crm, "companies", cursor, NOW + timedelta(seconds=later)):
+                known |= {record.id: record.properties for record in page.records}
+                cursor = page.cursor
+            account.before = lambda request: None
+        assert known == {key: {"industry": row["properties"]["industry"]} for key, row in account.records["companies"].items()}
+
+    def test_an_error_in_the_middle_moves_no_cursor(self) -> None:
+        account = Account()
+        for number in range(1, 1101):
+            account.put("companies", str(number), millis(NOW) + number)
+        account.told = [Told("nothing", reply({}))]
+        pages = crm_of(account).pull("companies", {"phase": "changes", "since": millis(NOW)}, now=NOW + timedelta(hours=1))
+        first = next(pages)
+        account.told = [Told("search", reply({"category": "MISSING_SCOPES", "message": "no"}, 403), times=9)]
+        with pytest.raises(ObjectStopped):
+            next(pages)
+        account.told = []
+        rest = pull(crm_of(account), "companies", first.cursor, NOW + timedelta(hours=2))
+        assert set(ids([first, *rest])) == set(map(str, range(1, 1101)))
+
+
+def write(record_id: str, clear_first: bool = False, **properties: str | None) -> FieldWrite:
+    return FieldWrite(record=contact(record_id), properties=properties, clear_first=clear_first)
+
+
+class TestUpdate:
+    def test_writes_a_batch_with_one_request(self) -> None:
+        account = Account()
+        for number in range(1, 101):
+            account.put("contacts", str(number), lifecyclestage="lead")
+        writes = [write(str(number), lifecyclestage="marketingqualifiedlead") for number in range(1, 101)]
+        crm = crm_of(account)
+        outcomes = crm.update("contacts", writes)
+        assert {outcome.state for outcome in outcomes} == {WriteState.WRITTEN}
+        assert [outcome.id for outcome in outcomes] == [str(number) for number in range(1, 101)]
+        assert account.paths() == ["POST /crm/v3/objects/contacts/batch/update"]
+        assert crm.batch_size("contacts") == 100
+
+    def test_none_empties_a_property(self) -> None:
+        account = Account()
+        account.put("contacts", "1", pain_point="slow")
+        crm_of(account).update("contacts", [write("1", pain_point=None)])
+        assert account.records["contacts"]["1"]["properties"]["pain_point"] == ""
+
+    def test_a_stage_that_was_silently_left_is_refused(self) -> None:
+        account = Account()
+        account.put("contacts", "1", lifecyclestage="salesqualifiedlead")
+        (outcome,) = crm_of(account).update("contacts", [write("1", lifecyclestage="lead")])
+        assert (outcome.state, outcome.code) == (WriteState.REFUSED, "IGNORED")
+        assert outcome.advice
+
+    def test_clearing_first_takes_a_request_of_its_own(self) -> None:
+        account = Account()
+        account.put("contacts", "1", lifecyclestage="salesqualifiedlead")
+        account.put("contacts", "2", lifecyclestage="lead")
+        writes = [write("1", clear_first=True, lifecyclestage="lead"), write("2", lifecyclestage="marketingqualifiedlead")]
+        outcomes = crm_of(account).update("contacts", writes)
+        assert [outcome.state for outcome in outcomes] == [WriteState.WRITTEN] * 2
+        assert [row["properties"]["lifecyclestage"] for row in account.records["contacts"].values()] == ["lead", "marketingqualifiedlead"]
+        sent = [orjson.loads(request.body or b"")["inputs"] for request in account.log if request.path.endswith("update")]
+        assert [[row["properties"]["lifecyclestage"] for row in batch] for batch in sent] == [[""], ["lead", "marketingqualifiedlead"]]
+
+    def test_what_was_cleared_in_vain_is_put_back(self) -> None:
+        account = Account()
+        account.put("contacts", "1", lifecyclestage="salesqualifiedlead")
+        (outcome,) = crm_of(account).update("contacts", [write("1", clear_first=True, lifecyclestage="bad stage")])
+        assert (outcome.state, outcome.code) == (WriteState.REFUSED, "INVALID_OPTION")
+        assert "put back" in outcome.message
+        assert account.records["contacts"]["1"]["properties"]["lifecyclestage"] == "salesqualifiedlead"
+
+    def test_says_when_it_could_not_put_back(self) -> None:
+        account = Account()
+        account.put("contacts", "1", lifecyclestage="salesqualifiedlead")
+
+        def closed_after_the_first(request: Request) -> None:
+            if [path for path in account.paths() if path.endswith("update")]:
+                account.told = [Told("update", reply({"category": "INVALID_AUTHENTICATION"}, 401), times=9)]
+
+        account.before = closed_after_the_first
+        (outcome,) = crm_of(account).update("contacts", [write("1", clear_first=True, lifecyclestage="lead")])
+        assert (outcome.state, outcome.code) == (WriteState.LATER, "CLEARED")
+        assert "empty now" in outcome.message
+
+    def test_one_bad_row_does_not_sink_the_others(self) -> None:
+        account = Account()
+        for number in range(1, 101):
+            account.put("contacts", str(number), lifecyclestage="lead")
+        bad = {17, 18, 64}
+        writes = [write(str(number), timeline="bad choice" if number in bad else "now") for number in range(1, 101)]
+        outcomes = crm_of(account).update("contacts", writes)
+        refused = {number for number, outcome in enumerate(outcomes, 1) if outcome.state is WriteState.REFUSED}
+        assert refused == bad
+        assert {outcome.state for number, outcome in enumerate(outcomes, 1) if number not in bad} == {WriteState.WRITTEN}
+        assert {outcomes[number - 1].code for number in bad} == {"INVALID_OPTION"}
+        assert "timeline" in outcomes[16].message
+        assert "bad choice" not in outcomes[16].message, "values may be personal"
+
+    def test_a_property_that_is_not_there_is_found_out_once(self) -> None:
+        account = Account()
+        for number in range(1, 101):
+            account.put("contacts", str(number))
+        outcomes = crm_of(account).update("contacts", [write(str(number), nonsense=str(number)) for number in range(1, 101)])
+        assert {outcome.code for outcome in outcomes} == {"PROPERTY_DOESNT_EXIST"}
+        assert len(account.log) <= 8
+
+    def test_a_record_that_is_gone_is_refused_alone(self) -> None:
+        account = Account()
+        account.put("contacts", "1")
+        outcomes = crm_of(account).update("contacts", [write("404", timeline="now"), write("1", timeline="now")])
+        assert [outcome.state for outcome in outcomes] == [WriteState.REFUSED, WriteState.WRITTEN]
+
+    def test_two_writes_to_one_record_keep_their_order(self) -> None:
+        account = Account()
+        account.put("contacts", "1")
+        account.put("contacts", "2")
+        writes = [write("1", timeline="now"), write("2", timeline="now"), write("1", timeline="later")]
+        outcomes = crm_of(account).update("contacts", writes)
+        assert [outcome.state for outcome in outcomes] == [WriteState.WRITTEN] * 3
+        assert account.records["contacts"]["1"]["properties"]["timeline"] == "later"
+        assert len(account.log) == 2
+
+    def test_a_lost_answer_is_repeated_and_at_last_unknown(self) -> None:
+        account = Account()
+        account.put("contacts", "1")
+        account.told = [Told("update", Unreachable("no answer in time", sent=True), times=99, lost=True)]
+        (outcome,) = crm_of(account).update("contacts", [write("1", timeline="now")])
+        assert outcome.state is WriteState.UNKNOWN
+        assert len(account.log) == 5
+
+    def test_a_limit_is_later(self) -> None:
+        account = Account()
+        account.put("contacts", "1")
+        account.told = [Told("update", reply({"policyName": "TEN_SECONDLY_ROLLING"}, 429), times=99)]
+        (outcome,) = crm_of(account).update("contacts", [write("1", timeline="now")])
+        assert outcome.state is WriteState.LATER
+
+    def test_a_dead_token_is_raised_while_nothing_was_written(self) -> None:
+        account = Account()
+        account.told = [Told("update", reply({"category": "INVALID_AUTHENTICATION"}, 401))]
+        with pytest.raises(PassStopped):
+            crm_of(account).update("contacts", [write("1", timeline="now")])
+
+    def test_nothing_to_write_asks_nothing(self) -> None:
+        account = Account()
+        assert crm_of(account).update("contacts", []) == []
+        assert account.log == []
+
+
+DUE = datetime(2026, 11, 23, 11, 0, tzinfo=UTC)
+
+
+def task(key: str, record_id: str = "7", owner_id: str | None = "11", body: str = "Ann <b> & Co\nSecond line") -> TaskWrite:
+    spec = TaskSpec(
+        purpose="mql-alert", subject="MQL: Ann", body=body, due_at=DUE, priority="high", type="call", owner_id=owner_id,
+        reminder_at=DUE - timedelta(minutes=30),
+    )  # fmt: skip
+    return TaskWrite(key=key, record=contact(record_id), task=spec)
+
+
+class TestTasks:
+    def test_creates_finds_and_reads_back(self) -> None:
+        account = Account()
+        crm = crm_of(account)
+        writes = [task("rule/1/7"), task("rule/1/8", "8")]
+
+        outcomes = crm.create_tasks(writes)
+
+        assert [outcome.state for outcome in outcomes] == [WriteState.WRITTEN] * 2
+        assert crm.find_tasks([*writes, task("rule/1/9", "9")]) == {"rule/1/7": outcomes[0].id, "rule/1/8": outcomes[1].id}
+        assert crm.read_tasks([outcomes[1].id, "999999"]) == {
+            outcomes[1].id: {
+                "subject": "MQL: Ann",
+                "owner_id": "11",
+                "due_at": "2026-11-23T11:00:00+00:00",
+                "key": task_marker("rule/1/8"),
+                "record_id": "8",
+            }
+        }
+
+    def test_what_it_created_comes_back_in_a_pull(self) -> None:
+        account = Account()
+        crm = crm_of(account)
+        crm.create_tasks([task("rule/1/7")])
+        (page,) = pull(crm, "tasks")
+        (activity,) = page.activities
+        assert (activity.kind, activity.channel, activity.key) == (ActivityKind.TASK, "call", task_marker("rule/1/7"))
+        assert (activity.due_at, activity.done, activity.at, activity.contacts) == (DUE, False, None, (contact("7"),))
+
+    def test_a_refused_row_leaves_the_others(self) -> None:
+        account = Account()
+        outcomes = crm_of(account).create_tasks([task("a"), task("b", owner_id="0"), task("c", owner_id=None)])
+        assert [outcome.state for outcome in outcomes] == [WriteState.WRITTEN, WriteState.REFUSED, WriteState.WRITTEN]
+        assert len(account.records["tasks"]) == 2
+
+    @pytest.mark.parametrize(
+        ("told", "lost"),
+        [
+            (Unreachable("no answer in time", sent=True), True),
+            (Answer(status=502, headers={}, body=b"<html>bad gateway</html>"), True),
+            (Answer(status=201, headers={}, body=b'{"results": [{"id": "1'), True),
+            (Answer(status=500, headers={}, body=b""), False),
+        ],
+    )
+    def test_a_lost_answer_is_unknown_and_never_repeated(self, told: Answer | Unreachable, lost: bool) -> None:
+        account = Account()
+        account.told = [Told("create", told, lost=lost)]
+        crm = crm_of(account)
+        writes = [task("a"), task("b")]
+        assert [outcome.state for outcome in crm.create_tasks(writes)] == [WriteState.UNKNOWN] * 2
+        assert len([path for path in account.paths() if path.endswith("create")]) == 1
+        assert set(crm.find_tasks(writes)) == ({"a", "b"} if lost else set())
+
+    def test_is_repeated_where_hubspot_certainly_did_not_act(self) -> None:
+        account = Account()
+        account.told = [
+            Told("create", reply({"policyName": "TEN_SECONDLY_ROLLING", "message": "…"}, 429)),
+            Told("create", Unreachable("the connection was refused", sent=False)),
+        ]
+        (outcome,) = crm_of(account).create_tasks([task("a")])
+        assert outcome.state is WriteState.WRITTEN
+        assert len(account.records["tasks"]) == 1
+
+    def test_of_two_with_one_key_the_elder_is_found(self) -> None:
+        account = Account()
+        crm = crm_of(account)
+        elder = crm.create_tasks([task("a")])[0].id
+        crm.create_tasks([task("a")])
+        assert crm.find_tasks([task("a")]) == {"a": elder}
+
+
+class TestRead:
+    def test_reads_by_id_and_leaves_out_what_is_not_there(self) -> None:
+        account = Account()
+        for number in range(1, 251):
+            account.put("contacts", str(number), email="a@kunde.example", hubspot_owner_id="11")
+        found = crm_of(account).read("contacts", [*map(str, range(1, 251)), "1", "999"], ["email", "budget"])
+        assert set(found) == set(map(str, range(1, 251)))
+        assert found["9"].properties == {"email": "a@kunde.example", "budget": None}
+        assert found["9"].owner_id == "11"
+        assert len(account.log) == 3
+
+    def test_reads_nothing_for_nothing(self) -> None:
+        account = Account()
+        assert crm_of(account).read("contacts", [], ["email"]) == {}
+        assert account.log == []
+
+
+SCOPES = ["crm.objects.contacts.read", "crm.objects.contacts.write", "crm.objects.companies.read", "crm.objects.owners.read",
+          "crm.schemas.contacts.read", "crm.schemas.companies.read", "sales-email-read"]  # fmt: skip
+
+
+def checked_account() -> Account:
+    stage = {"name": "lifecyclestage", "type": "enumeration", "options": [{"value": "lead"}, {"value": "old", "hidden": True}]}
+    account = Account(scopes=list(SCOPES))
+    account.properties = {
+        "contacts": [stage, {"name": "email", "type": "string"}, {"name": "hubspot_owner_id", "type": "enumeration", "options": []}],
+        "companies": [{"name": "industry", "type": "enumeration"}],
+    }
+    return account
+
+
+class TestCheck:
+    def test_all_is_well(self) -> None:
+        findings = crm_of(checked_account(), expected={"lifecyclestage": ["lead"]}).check(now=NOW)
+        assert [finding for finding in findings if not finding.ok] == []
+        messages = " | ".join(finding.message for finding in findings)
+        for part in ("4711", "990 of 1,000", "all scopes", "emails can be read", "lifecyclestage (enumeration)", "all 1 options"):
+            assert part in messages
+
+    def test_names_what_is_missing_with_the_nearest_name(self) -> None:
+        account = checked_account()
+        account.scopes.remove("sales-email-read")
+        expected = {"lifecyclestage": ["Lead", "lead", "old", "none"], "hs_lead_status": ["OPEN"]}
+        wanted = {"contacts": ["emial"], "companies": []}
+        findings = crm_of(account, wanted=wanted, expected=expected).check(now=NOW)
+        wrong = [finding for finding in findings if not finding.ok]
+        assert {(finding.topic, finding.warning) for finding in wrong} == {
+            ("scopes", False), ("contacts.emial", False), ("contacts.lifecyclestage", False), ("contacts.lifecyclestage", True),
+            ("contacts.hs_lead_status", False),
+        }  # fmt: skip
+        advice = " | ".join(finding.advice for finding in wrong)
+        for part in ("sales-email-read", "Did you mean email?", "write lead", "Use one of: lead, old"):
+            assert part in advice
+
+    def test_a_dead_token_is_one_finding(self) -> None:
+        account = checked_account()
+        account.told = [Told("", reply({"category": "INVALID_AUTHENTICATION"}, 401), times=99)]
+        (finding,) = crm_of(account).check(now=NOW)
+        assert not finding.ok
+        assert "access token" in finding.advice
+        assert len(account.log) == 1
+
+    def test_an_object_that_may_not_be_read_is_named_and_the_rest_goes_on(self) -> None:
+        account = checked_account()
+        error = {"context": {"requiredGranularScopes": ["sales-email-read"]}}
+        account.told = [Told("GET /crm/v3/objects/emails", reply({"category": "MISSING_SCOPES", "errors": [error]}, 403), times=9)]
+        findings = crm_of(account).check(now=NOW)
+        assert [finding.message for finding in findings if "sales-email-read" in finding.message]
+        assert any(finding.topic == "tasks" and finding.ok for finding in findings)
+
+    def test_a_token_of_which_nothing_is_told_is_a_warning(self) -> None:
+        account = checked_account()
+        account.told = [Told("access-token-info", reply({"category": "OBJECT_NOT_FOUND", "message": "no"}, 404))]
+        (finding,) = [finding for finding in crm_of(account).check(now=NOW) if not finding.ok]
+        assert finding.warning
+
+    def test_a_clock_that_is_wrong_is_told(self) -> None:
+        account = checked_account()
+        account.told = [Told("account-info", reply({"portalId": 4711}, date="Fri, 20 Nov 2026 09:05:00 GMT"))]
+        (finding,) = [finding for finding in crm_of(account).check(now=NOW) if not finding.ok]
+        assert (finding.topic, finding.warning) == ("clock", True)
+        assert "300 seconds" in finding.message
+
+
+def test_addresses_of_records_are_those_of_the_accounts_region() -> None:
+    account = Account()
+    crm = crm_of(account)
+    assert crm.record_url("contacts", "151") == "https://app-eu1.hubspot.com/contacts/4711/record/0-1/151"
+    assert crm.record_url("tasks", "9") == "https://app-eu1.hubspot.com/contacts/4711/record/0-27/9"
+    assert len(account.log) == 1
+
+
+def test_it_is_a_crm() -> None:
+    crm: Crm = crm_of(Account())
+    assert (crm.name, list(crm.streams())[:3]) == ("hubspot", ["owners", "companies", "contacts"])
+
+
+def test_what_happened_keeps_its_meaning() -> None:
+    account = Account()
+    account.put("emails", "1", hs_timestamp="2026-11-20T09:00:00Z", hs_email_direction="EMAIL", hs_email_status="SENT")
+    (page,) = pull(crm_of(account), "emails")
+    (activity,) = page.activities
+    assert (activity.direction, activity.happened, activity.automatic) == (Direction.OUTGOING, True, False)
+
+
+def test_an_answer_that_stays_unreadable_is_an_error_and_not_a_crash() -> None:
+    account = Account()
+    account.told = [Told("GET", Answer(status=200, headers={}, body=b'{"results": [{"id": "1", "prop'), times=99)]
+    with pytest.raises(Retriable, match="no JSON object"):
+        pull(crm_of(account), "companies")
+    assert len(account.log) == 5

