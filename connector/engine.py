@@ -23,7 +23,7 @@ from sqlalchemy import func, select
 
 from connector.adapters.port import Crm
 from connector.business_time import Calendar
-from connector.config.tables import Config
+from connector.config.tables import CalendarRule, Config
 from connector.errors import ConnectorError, CrmError, ObjectStopped
 from connector.installation import Installation, prepare, record_url
 from connector.judge import Bench, Judged, judge, settled
@@ -197,7 +197,7 @@ def evaluate(rooms: Rooms, installation: Installation, *, now: datetime, run: in
 def plan(rooms: Rooms, judged: Judged, *, run: int, mode: Literal["shadow", "live"], now: datetime) -> Plan:
     """Makes and saves the plan of what was wanted."""
     config = rooms.config
-    calendar = Calendar.of(config.calendar_for(None), config.timezone)
+    calendar = Calendar.of(CalendarRule(), config.timezone)
     zone = ZoneInfo(config.timezone)
     today = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     return build_plan(

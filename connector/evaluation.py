@@ -38,7 +38,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from connector import conditions
 from connector.business_time import Calendar
 from connector.conditions import Condition, Env, next_change
-from connector.config.tables import Config
+from connector.config.tables import CalendarRule, Config
 from connector.model import FieldType
 from connector.store import tables as t
 from connector.store.tables import to_micros
@@ -85,7 +85,7 @@ class Evaluation:
         self.flags = flags_of(config)
         self._zone = ZoneInfo(config.timezone)
         self._types: Mapping[str, FieldType] = config.condition_names()
-        self._midnight = to_micros(Calendar.of(config.calendar_for(None), config.timezone).next_midnight(now))
+        self._midnight = to_micros(Calendar.of(CalendarRule(), config.timezone).next_midnight(now))
 
     # ── What conditions read ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

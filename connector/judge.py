@@ -151,7 +151,8 @@ class _Session:
         counts.refresh(connection, bench.table, ids)
         self._evaluate(connection, ids)
         found = cases.load(connection, bench.table, self._fired(connection))
-        conclusions = [self._conclusions(connection, found).conclude(case) for case in found] if found else []
+        decide = self._conclusions(connection, found)
+        conclusions = [decide.conclude(case) for case in found]
         cases.store(connection, conclusions)
         bench.writer.agree(connection, [(one.case.id, one.agreed) for one in conclusions if one.agreed is not None], bench.now)
         self._new_attempts(connection, conclusions)

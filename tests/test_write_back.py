@@ -171,6 +171,13 @@ class TestABundle:
         assert world.run().outcomes == {}
         assert world.run_later(hours=14).outcomes == {State.APPLIED: 1}
 
+    def test_a_task_whose_values_were_deleted_for_privacy_is_not_created_and_others_are(self, world: World) -> None:
+        world.plan(proposal(1, task(1)), proposal(2, task(2)))
+        values = metadata.tables["action_value"]
+        emptied = values.update().where(values.c.contact_id == 1).values(before=None, after=None, why=None, task=None)
+        world.store.write(lambda connection: connection.execute(emptied))
+        assert world.run().outcomes == {State.SUPERSEDED: 1, State.APPLIED: 1}
+
     def test_progress_is_told(self, world: World) -> None:
         told: list[tuple[int, int]] = []
         world.plan(handover(1), handover(2))

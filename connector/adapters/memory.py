@@ -24,6 +24,7 @@ from connector.model import (
     Page,
     Record,
     RecordRef,
+    Surroundings,
     TaskWrite,
     WriteOutcome,
     WriteState,
@@ -69,6 +70,7 @@ class MemoryCrm:
     page_size: int = 100
     writes_a_call: int = 100
     lookup_lag: timedelta = timedelta(0)
+    set_up: Surroundings = field(default_factory=Surroundings)
     log: list[Effect] = field(default_factory=list)
     requests: Counter[str] = field(default_factory=Counter)
 
@@ -232,6 +234,10 @@ class MemoryCrm:
     def check(self, *, now: datetime) -> list[Finding]:  # noqa: ARG002 - the port's
         """Everything is right."""
         return [Finding(topic="credentials", ok=True, message="in memory")]
+
+    def surroundings(self) -> Surroundings:
+        """What the test gave it."""
+        return self.set_up
 
     def record_url(self, object_name: str, record_id: str) -> str:
         """No person can open it."""

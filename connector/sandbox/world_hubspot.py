@@ -12,7 +12,7 @@ from connector.sandbox.world_history import Happening
 from connector.sandbox.world_people import Company, Maker, Person
 
 _OBJECT = {"call": "calls", "email": "emails", "meeting": "meetings", "task": "tasks"}
-#: contact ↔ engagement (facts of HubSpot's association types): from the engagement, from the contact
+#: association types between an engagement and its contact: from the engagement, from the contact
 _TYPES = {"calls": (194, 193), "emails": (198, 197), "meetings": (200, 199), "tasks": (204, 203)}
 _DISPOSITIONS = ("f240bbac-87c9-4f6e-bf70-924b57d47db7", "73a0d17f-1163-4015-bdd5-ec830791da20", "b2cf5968-551e-4856-9783-52b3da59a7d0")
 

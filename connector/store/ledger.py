@@ -210,8 +210,13 @@ def tasks_of_day(connection: Connection, *, start: datetime, end: datetime) -> C
         and_(_LEDGER.c.retry_at >= start, _LEDGER.c.retry_at < end),
     )
     out = (*_NOT_COUNTED, State.WAITING, State.REFUSED, State.BLOCKED)
-    rows = entries(connection, and_(_LEDGER.c.plan >= recent, _LEDGER.c.kind == Kind.CREATE_TASK, _LEDGER.c.state.not_in(out), day))
-    return Counter((row.record.crm, row.task.owner_id) for row in rows if row.task is not None and row.task.owner_id)
+    query = (
+        select(_LEDGER.c.crm, _VALUE.c.task)
+        .select_from(_LEDGER.join(_VALUE, _VALUE.c.ledger == _LEDGER.c.id))
+        .where(_LEDGER.c.plan >= recent, _LEDGER.c.kind == Kind.CREATE_TASK, _LEDGER.c.state.not_in(out), day)
+    )
+    owners = ((crm, task.get("owner_id")) for crm, task in connection.execute(query) if task)  # emptied for a privacy deletion: no owner
+    return Counter((crm, owner) for crm, owner in owners if owner)
 
 
 def free_waiting(connection: Connection, ids: Iterable[int]) -> None:

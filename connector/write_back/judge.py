@@ -51,6 +51,11 @@ def field_write(row: Entry) -> FieldWrite:
     return FieldWrite(record=row.record, properties={row.target: row.after}, clear_first=row.backward)
 
 
+def emptied(row: Entry) -> Settlement:
+    """A task whose text was deleted with the person it was about."""
+    return Settlement(entry=row, state=State.SUPERSEDED, message="its values were deleted with the person's data")
+
+
 def before_write(row: Entry, record: Record | None) -> Settlement | None:
     """What a row ends as by what the CRM holds now; None where it is to be written."""
     if record is None or record.archived:

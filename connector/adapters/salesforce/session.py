@@ -11,6 +11,7 @@ import contextlib
 import threading
 import time
 import weakref
+from collections.abc import Iterator
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -203,7 +204,7 @@ class SalesforceSession:
             self._sent += 1
 
     @contextlib.contextmanager
-    def _network(self, *, login: bool) -> Any:
+    def _network(self, *, login: bool) -> Iterator[None]:
         """`requests`' failures, as whether the request may have reached Salesforce, and those that no retry cures as `PassStopped`."""
         try:
             yield

@@ -252,8 +252,11 @@ def literal(moment: datetime) -> str:
 
 
 def is_id(text: str) -> bool:
-    """Whether this is shaped like a record's id: 15 characters, or 18 with a suffix that encodes their case."""
-    return _ID.fullmatch(text) is not None
+    """Whether this is shaped like a record's id: 15 characters, or 18 with the suffix that encodes their case.
+
+    Salesforce refuses a whole request (MALFORMED_ID) for one that is not.
+    """
+    return _ID.fullmatch(text) is not None and (len(text) == 15 or text[15:].upper() == long_id(text[:15])[15:])
 
 
 def long_id(text: str) -> str:

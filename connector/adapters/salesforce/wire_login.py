@@ -89,7 +89,7 @@ def judge(answer: Answer, *, path: str) -> CrmError | None:
 
 
 def user_of(answer: Answer, *, path: str) -> str:
-    """The user whom a login made us: the end of the token's `id` URL (…/id/00D…/005…), or a SOAP login's userId; "" where it is not told."""
+    """The user whom a login made us: the end of the token's `id` URL (…/id/00D…/005…), or a SOAP login's userId; "" if not told."""
     if path.startswith(SOAP_PATH):
         told = re.search(rb"<userId>(\w+)</userId>", answer.body)
         text = told[1].decode("ascii", "replace") if told else ""
