@@ -155,6 +155,11 @@ def _between(maker: Maker, earliest: datetime) -> datetime:
     return earliest + timedelta(seconds=seconds * maker.random.random())
 
 
+def _touched(maker: Maker, happening: Happening) -> datetime:
+    """When an engagement may first have been edited: what is still to come was last touched when it was written down."""
+    return happening.created if happening.at > maker.now else max(happening.created, happening.at)
+
+
 def _engagements(world: World, maker: Maker, found: list[Happening], owners: Mapping[str, str]) -> None:
     numbers = dict.fromkeys(_TYPES, 9_700)
     for happening in sorted(found, key=lambda each: each.created):
@@ -162,7 +167,7 @@ def _engagements(world: World, maker: Maker, found: list[Happening], owners: Map
         numbers[name] += maker.random.randint(1, 9)
         record_id = str(numbers[name])
         properties = {**_PROPERTIES[happening.kind](maker, happening), "hubspot_owner_id": owners.get(happening.owner)}
-        put(world, name, record_id, properties, happening.created, _between(maker, min(maker.now, max(happening.created, happening.at))))
+        put(world, name, record_id, properties, happening.created, _between(maker, _touched(maker, happening)))
         link(world, (name, record_id), ("contacts", happening.person.hubspot_id), (_TYPES[name],))
         company = happening.person.company
         if name == "meetings" and company is not None:

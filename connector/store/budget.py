@@ -69,7 +69,7 @@ class Limit:
 def hubspot_limits(*, requests_per_10_seconds: int, searches_per_second: int, daily_requests: int) -> tuple[Limit, ...]:
     """HubSpot's limits: the burst of ten seconds, searches a second, the day. A search counts against all three.
 
-    https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
+    https://developers.hubspot.com/apisbytier; the day is counted as any 24 hours, so that no account's midnight matters.
     """
     both = frozenset[Bucket]({"call", "search"})
     return (
@@ -80,10 +80,7 @@ def hubspot_limits(*, requests_per_10_seconds: int, searches_per_second: int, da
 
 
 def salesforce_limits(*, daily_requests: int) -> tuple[Limit, ...]:
-    """Salesforce's limit: requests in any 24 hours.
-
-    https://developer.salesforce.com/docs/atlas.en-us.salesforce_app_limits_cheatsheet.meta/salesforce_app_limits_cheatsheet/
-    """
+    """Salesforce's limit: requests in any 24 hours (`DailyApiRequests` of its /limits resource)."""
     return (Limit(name="day", count=daily_requests, seconds=86_400, buckets=frozenset({"call", "search"}), stops=True),)
 
 

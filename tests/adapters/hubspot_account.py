@@ -5,6 +5,7 @@ Smaller and quicker than the sandbox, and it can be edited between two requests 
 
 from __future__ import annotations
 
+import operator
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ from connector.adapters.calling import Answer, Request, Unreachable
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 START = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
+
+
+COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {"GTE": operator.ge, "LTE": operator.le, "GT": operator.gt}
 
 
 def millis(moment: datetime) -> int:
@@ -140,7 +144,7 @@ class Account:
         rows = list(self.records[name].values())
         for rule in body["filterGroups"][0]["filters"]:
             limit = int(rule["value"]) if rule["propertyName"] == modified else self._id(rule["value"])
-            compare = {"GTE": lambda a, b: a >= b, "LTE": lambda a, b: a <= b, "GT": lambda a, b: a > b}[rule["operator"]]
+            compare = COMPARISONS[rule["operator"]]
             rows = [row for row in rows if compare(value(row, rule["propertyName"]), limit)]
         rows.sort(key=lambda row: value(row, body["sorts"][0]["propertyName"]))
         size = body["limit"]
@@ -169,7 +173,7 @@ class Account:
             if row["id"] not in self.records[name]:
                 errors.append({"status": "error", "category": "OBJECT_NOT_FOUND", "message": "gone", "context": {"id": [row["id"]]}})
                 continue
-            self.put(name, row["id"], **self._allowed(self.records[name][row["id"]], row["properties"]))
+            self.put(name, row["id"], None, **self._allowed(self.records[name][row["id"]], row["properties"]))
             results.append(self._shown(name, self.records[name][row["id"]], list(row["properties"])))
         return reply({"status": "COMPLETE", "results": results, **({"errors": errors} if errors else {})}, 207 if errors else 200)
 
@@ -190,7 +194,8 @@ class Account:
         return properties
 
     def _create(self, name: str, body: Any) -> Answer:
-        results, errors = [], []
+        results: list[Any] = []
+        errors: list[Any] = []
         for row in body["inputs"]:
             if row["properties"].get("hubspot_owner_id") == "0":
                 context = {"objectWriteTraceId": [row["objectWriteTraceId"]]}

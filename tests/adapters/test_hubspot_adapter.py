@@ -41,7 +41,12 @@ def pull(crm: HubSpotCrm, stream: str, cursor: Cursor | None = None, now: dateti
 
 
 def ids(pages: Sequence[Page]) -> list[str]:
-    return [each.id for page in pages for each in (*page.records, *page.activities, *page.owners)]
+    found: list[str] = []
+    for page in pages:
+        found += [record.id for record in page.records]
+        found += [activity.id for activity in page.activities]
+        found += [owner.id for owner in page.owners]
+    return found
 
 
 def contact(record_id: str) -> RecordRef:
@@ -569,6 +574,7 @@ def test_addresses_of_records_are_those_of_the_accounts_region() -> None:
     crm = crm_of(account)
     assert crm.record_url("contacts", "151") == "https://app-eu1.hubspot.com/contacts/4711/record/0-1/151"
     assert crm.record_url("tasks", "9") == "https://app-eu1.hubspot.com/contacts/4711/record/0-27/9"
+    assert crm.surroundings().links["contacts"] == "https://app-eu1.hubspot.com/contacts/4711/record/0-1/{id}"
     assert len(account.log) == 1
 
 
@@ -596,7 +602,7 @@ def test_an_answer_that_stays_unreadable_is_an_error_and_not_a_crash() -> None:
 # ── Over real HTTP, against the sandbox's HubSpot ────────────────────────────────────────────────────────────────────────────────────
 
 WORLD_NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
-LIMITS = {"requests_per_10_seconds": 100_000, "searches_per_second": 100_000}
+LIMITS: dict[str, Any] = {"requests_per_10_seconds": 100_000, "searches_per_second": 100_000}
 
 
 @pytest.fixture(scope="module")
@@ -626,7 +632,8 @@ class TestOverHttp:
             assert [aside for page in pages for aside in page.set_aside] == []
             if stream == "owners":
                 continue
-            (quiet,) = pull(crm, stream, pages[-1].cursor, WORLD_NOW + timedelta(days=1))
+            later = {**pages[-1].cursor, "since": millis(WORLD_NOW + timedelta(days=2))}
+            (quiet,) = pull(crm, stream, later, WORLD_NOW + timedelta(days=3))
             assert (quiet.seen, quiet.calls) == (0, 1)
         assert crm.calls() == sandbox.calls()["hubspot"] - before
 

@@ -358,7 +358,11 @@ class TestTransport:
 
     def test_no_answer_in_time(self) -> None:
         hang = threading.Event()
-        with server(lambda connection: bool(hang.wait(5)) and None) as (url, _), transport(url, timeout=0.2) as send:
+
+        def never(connection: socket.socket) -> None:
+            hang.wait(5)
+
+        with server(never) as (url, _), transport(url, timeout=0.2) as send:
             with pytest.raises(Unreachable, match="in time") as told:
                 send(READ)
             hang.set()

@@ -225,8 +225,8 @@ def test_credentials_never_go_over_plain_http() -> None:
 
 
 def test_a_key_that_is_none_is_told(org: responses.RequestsMock) -> None:
+    no_key = Settings(instance_url=HOST, auth="jwt", username="bot@acme.example", private_key=Value("no key"))
     with pytest.raises(PassStopped, match="private_key"):
-        no_key = Settings(instance_url=HOST, auth="jwt", username="bot@acme.example", private_key=Value("no key"))
         list(crm(no_key).pull("User", None, now=NOW))
 
 

@@ -15,7 +15,7 @@ from connector.adapters.hubspot.transport import Settings, Transport
 from connector.adapters.hubspot.wire import BATCH_LIMIT, OBJECT_TYPE_IDS, STREAMS, Api
 from connector.adapters.hubspot.wire_errors import judge
 from connector.adapters.hubspot.wire_records import decode
-from connector.model import CrmName, Cursor, FieldWrite, Finding, Page, Record, TaskWrite, WriteOutcome
+from connector.model import CrmName, Cursor, FieldWrite, Finding, Page, Record, Surroundings, TaskWrite, WriteOutcome
 
 
 class HubSpotCrm:
@@ -106,6 +106,14 @@ class HubSpotCrm:
             api=self._api, caller=self._caller, token=self._token, wanted=self._wanted, expected=self._expected, now=now
         )
         return check.findings()
+
+    def surroundings(self) -> Surroundings:
+        """Where records are opened.
+
+        No defaults: which stage a new contact gets is a setting that no API tells, and a property's definition has no default value. No
+        own users: a token is no owner; the `userId` that HubSpot names with it is the person's who made it.
+        """
+        return Surroundings(links={name: self.record_url(name, "{id}") for name in OBJECT_TYPE_IDS})
 
     def record_url(self, object_name: str, record_id: str) -> str:
         """The record's page. Account number and host of the user interface (it differs by region) are asked for once."""

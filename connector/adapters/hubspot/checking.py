@@ -15,7 +15,7 @@ from typing import Any
 
 from connector.adapters.calling import Answer, Caller
 from connector.adapters.hubspot.wire import STREAMS, Api
-from connector.adapters.hubspot.wire_errors import texts
+from connector.adapters.hubspot.wire_errors import dicts, texts
 from connector.adapters.hubspot.wire_records import decode, read_listing
 from connector.errors import CrmError, PassStopped
 from connector.model import Finding
@@ -116,7 +116,7 @@ class Check:
 
     def _schema(self, object_name: str) -> Iterator[Finding]:
         listing = self.caller.ask(self.api.properties(object_name), read_listing)
-        known = {str(raw.get("name")): raw for raw in listing.results if isinstance(raw, dict)}
+        known = {str(raw.get("name")): raw for raw in dicts(listing.results)}
         wanted = list(self.wanted.get(object_name, ()))
         missing = [name for name in wanted if name not in known]
         for name in missing:
@@ -141,7 +141,7 @@ def _options(name: str, values: Sequence[str], found: Mapping[str, Any] | None) 
             advice="Create it in HubSpot, or take what names it out of the file.",
         )
         return
-    options = {str(raw.get("value")): raw for raw in found.get("options") or () if isinstance(raw, dict)}
+    options = {str(raw.get("value")): raw for raw in dicts(found.get("options"))}
     if not options:
         return  # a property without options takes any text
     there = ", ".join(options)

@@ -146,7 +146,7 @@ def _forbidden(body: Mapping[str, Any], what: str, facts: dict[str, Any]) -> Crm
 
 def _scopes(body: Mapping[str, Any]) -> Iterator[str]:
     """errors[].context.requiredGranularScopes, or requiredScopes; in one body also `context` itself."""
-    contexts = [body.get("context"), *[error.get("context") for error in _dicts(body.get("errors"))]]
+    contexts = [body.get("context"), *[error.get("context") for error in dicts(body.get("errors"))]]
     for context in contexts:
         if isinstance(context, dict):
             for name in ("requiredGranularScopes", "requiredScopes"):
@@ -171,7 +171,7 @@ def complaints(error: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """Which properties a refusal names, and HubSpot's codes for why, each once. A validation message embeds its own JSON."""
     names: list[str] = []
     codes: list[str] = []
-    for part in [error, *_dicts(error.get("errors"))]:
+    for part in [error, *dicts(error.get("errors"))]:
         context = part.get("context")
         if isinstance(context, dict):
             names += [name for key in ("propertyName", "name") for name in texts(context.get(key))]
@@ -267,5 +267,6 @@ def texts(value: Any) -> list[str]:
     return [str(item) for item in value if isinstance(item, str | int)] if isinstance(value, list) else []
 
 
-def _dicts(value: Any) -> list[dict[str, Any]]:
+def dicts(value: Any) -> list[dict[str, Any]]:
+    """The objects of a JSON list, whatever else stands there."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

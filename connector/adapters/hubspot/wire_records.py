@@ -15,8 +15,8 @@ import orjson
 
 from connector.adapters.calling import Answer
 from connector.adapters.hubspot.wire import modified_property, to_millis
-from connector.adapters.hubspot.wire_errors import code_of
-from connector.adapters.hubspot.wire_values import Unreadable, id_of, moment_of, properties_of, set_aside, text_of
+from connector.adapters.hubspot.wire_errors import code_of, dicts
+from connector.adapters.hubspot.wire_values import Unreadable, id_of, moment_of, properties_of, record_id, set_aside, text_of
 from connector.errors import ObjectStopped, Retriable
 from connector.model import Owner, Record, SetAside
 
@@ -89,8 +89,7 @@ def read_listing(answer: Answer) -> Listing:
             advice="If it lasts, check crm.hubspot.base_url.",
         )
     total = body.get("total")
-    errors = [error for error in body.get("errors") or () if isinstance(error, dict)]
-    return Listing(results=results, after=_after(body), total=total if isinstance(total, int) else None, errors=errors)
+    return Listing(results=results, after=_after(body), total=total if isinstance(total, int) else None, errors=dicts(body.get("errors")))
 
 
 def _after(body: Mapping[str, Any]) -> str | None:
@@ -105,12 +104,11 @@ def read_links(answer: Answer) -> Links:
     """v4 batch/read: `toObjectId` is a number there, ids are text elsewhere. Raises `ObjectStopped` where links could not be read."""
     listing = read_listing(answer)
     links = Links()
-    for result in listing.results:
-        start = result.get("from") if isinstance(result, dict) else None
-        from_id = str(start.get("id")) if isinstance(start, dict) else ""
+    for result in dicts(listing.results):
+        from_id = record_id(result.get("from"))
         if not from_id:
             continue
-        links.to[from_id] = [_link(end) for end in result.get("to") or () if isinstance(end, dict) and end.get("toObjectId") is not None]
+        links.to[from_id] = [_link(end) for end in dicts(result.get("to")) if end.get("toObjectId") is not None]
         after = _after(result)
         if after is not None:
             links.unfinished.append((from_id, after))
@@ -129,7 +127,7 @@ def read_links(answer: Answer) -> Links:
 
 def _link(end: Mapping[str, Any]) -> tuple[str, frozenset[int]]:
     """Labels of the account's own (USER_DEFINED) have numbers of their own, which could be 1 as well."""
-    types = [kind for kind in end.get("associationTypes") or () if isinstance(kind, dict) and isinstance(kind.get("typeId"), int)]
+    types = [kind for kind in dicts(end.get("associationTypes")) if isinstance(kind.get("typeId"), int)]
     return str(end["toObjectId"]), frozenset(kind["typeId"] for kind in types if kind.get("category") != "USER_DEFINED")
 
 
@@ -139,7 +137,7 @@ def inline_contacts(raw: Any) -> tuple[list[str], bool]:
     found = associations.get("contacts") if isinstance(associations, dict) else None
     if not isinstance(found, dict):
         return [], False
-    ids = [str(end["id"]) for end in found.get("results") or () if isinstance(end, dict) and end.get("id")]
+    ids = [record_id(end) for end in dicts(found.get("results")) if record_id(end)]
     return list(dict.fromkeys(ids)), _after(found) is not None
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from connector.adapters.calling import Answer
@@ -103,12 +104,11 @@ _LONGEST_BODY = 65_000
 def task_body(body: str, key: str) -> str:
     """The body as HTML, which HubSpot's bodies are; the last line holds the mark by which the task is found again."""
     lines = html.escape(body.strip()).splitlines()
-    text = "<br>".join(lines)
-    if len(text) > _LONGEST_BODY:  # cut between lines, so that no entity is halved
-        while lines and sum(len(line) + 4 for line in lines) > _LONGEST_BODY:
-            lines.pop()
-        text = "<br>".join([*lines, "…"])
-    return f"{text}<br>Ref: {task_marker(key)}"
+    # Cut between lines, so that no entity is halved.
+    fitting = sum(length <= _LONGEST_BODY for length in accumulate(len(line) + len("<br>") for line in lines))
+    if fitting < len(lines):
+        lines = [*lines[:fitting], "…"]
+    return f"{'<br>'.join(lines)}<br>Ref: {task_marker(key)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,25 @@
+"""What a pass would do now, or at another moment, without pulling: the same judging and planning, and everything taken back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from connector.engine import Rooms, evaluate, plan
+from connector.installation import prepare
+from connector.plan import Plan
+from connector.store.database import Store
+from connector.store.scratch import in_scratch
+
+
+def preview(rooms: Rooms, at: datetime | None = None) -> Plan:
+    """The plan of a pass over the mirror as it is, at this moment or another (aware). Nothing of it is kept."""
+    now = at or rooms.now()
+
+    def look(scratch: Store) -> Plan:
+        inside = replace(rooms, store=scratch)
+        installation = prepare(scratch, inside.config, {}, now=now)
+        _, judged = evaluate(inside, installation, now=now, run=0)
+        return plan(inside, judged, run=0, mode="shadow", now=now)
+
+    return in_scratch(rooms.store, look)
