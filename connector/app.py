@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -60,12 +60,8 @@ def open_app(config: Config, *, now: Callable[[], datetime] = utc_now, sleep: Ca
     """The whole program for one command. Raises `ConfigError` for a secret that is not there, `StoreError` for the database."""
     with open_store(config) as store:
         store.check_schema()
-        crms = make_crms(config, store, sleep)
-        try:
-            yield App(config=config, store=store, crms=crms, now=now)
-        finally:
-            for crm in crms.values():
-                crm.close()
+        with ExitStack() as opened:
+            yield App(config=config, store=store, crms=make_crms(config, store, sleep, opened), now=now)
 
 
 @contextmanager
@@ -79,49 +75,50 @@ def open_store(config: Config) -> Iterator[Store]:
         store.close()
 
 
-def make_crms(config: Config, store: Store, sleep: Callable[[float], None]) -> dict[CrmName, Crm]:
-    """An adapter for each CRM that the file has."""
+def make_crms(config: Config, store: Store, sleep: Callable[[float], None], opened: ExitStack) -> dict[CrmName, Crm]:
+    """An adapter for each CRM that the file has. What they hold is given back when `opened` closes."""
     crms: dict[CrmName, Crm] = {}
     if config.crm.hubspot is not None:
-        crms["hubspot"] = _hubspot(config, config.crm.hubspot, store, sleep)
+        crms["hubspot"] = _hubspot(config, config.crm.hubspot, store, sleep, opened)
     if config.crm.salesforce is not None:
-        crms["salesforce"] = _salesforce(config, config.crm.salesforce, store, sleep)
+        crms["salesforce"] = _salesforce(config, config.crm.salesforce, store, sleep, opened)
     if not crms:
         raise ConfigError([Problem(path="crm", found="no CRM", expected="a [crm.hubspot] or [crm.salesforce] table")], source=config.source)
     return crms
 
 
-def _hubspot(config: Config, settings: HubSpotSettings, store: Store, sleep: Callable[[float], None]) -> Crm:
+def _hubspot(config: Config, settings: HubSpotSettings, store: Store, sleep: Callable[[float], None], opened: ExitStack) -> Crm:
     limits = hubspot_limits(
         requests_per_10_seconds=settings.requests_per_10_seconds,
         searches_per_second=settings.searches_per_second,
         daily_requests=settings.daily_requests,
     )
-    return HubSpotCrm(
+    account = f"hubspot {settings.base_url}"
+    budget = SharedBudget(store, account, limits, crm="hubspot", headroom=settings.headroom, clock=time.time, sleep=sleep)
+    opened.callback(budget.close)
+    crm = HubSpotCrm(
         settings,
         wanted=properties_wanted(config, "hubspot"),
         expected=expected_values(config, "hubspot"),
-        budget=SharedBudget(
-            store, f"hubspot {settings.base_url}", limits, crm="hubspot", headroom=settings.headroom, clock=time.time, sleep=sleep
-        ),
+        budget=budget,
         sleep=sleep,
     )
+    opened.callback(crm.close)
+    return crm
 
 
-def _salesforce(config: Config, settings: SalesforceSettings, store: Store, sleep: Callable[[float], None]) -> Crm:
-    return SalesforceCrm(
+def _salesforce(config: Config, settings: SalesforceSettings, store: Store, sleep: Callable[[float], None], opened: ExitStack) -> Crm:
+    limits = salesforce_limits(daily_requests=settings.daily_requests)
+    account = f"salesforce {settings.instance_url}"
+    budget = SharedBudget(store, account, limits, crm="salesforce", headroom=settings.headroom, clock=time.time, sleep=sleep)
+    opened.callback(budget.close)
+    crm = SalesforceCrm(
         settings,
         wanted=properties_wanted(config, "salesforce"),
         expected=expected_values(config, "salesforce"),
-        budget=SharedBudget(
-            store,
-            f"salesforce {settings.instance_url}",
-            salesforce_limits(daily_requests=settings.daily_requests),
-            crm="salesforce",
-            headroom=settings.headroom,
-            clock=time.time,
-            sleep=sleep,
-        ),
+        budget=budget,
         sleep=sleep,
         zone=ZoneInfo(config.timezone),
     )
+    opened.callback(crm.close)
+    return crm

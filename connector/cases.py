@@ -16,7 +16,7 @@ from sqlalchemy import case as sql_case
 from connector.contacts import attempt_row, basis_of, evidence_of, last_attempts
 from connector.model import CrmName, Proposal
 from connector.store import tables as t
-from connector.store.rows import upsert
+from connector.store.bulk import upsert
 from connector.workflows import touches
 from connector.workflows.attempts import AttemptState, EvidenceState
 from connector.workflows.rejection import RejectionState

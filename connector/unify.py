@@ -22,8 +22,7 @@ record = t.metadata.tables["record"]
 contact = t.metadata.tables["contact"]
 link = t.metadata.tables["activity_link"]
 
-#: The objects that are people, by CRM.
-PEOPLE: Mapping[str, tuple[str, ...]] = {"hubspot": ("contacts",), "salesforce": ("Lead", "Contact")}
+#: The objects that are people.
 _PEOPLE_OBJECTS = ("contacts", "Lead", "Contact")
 #: People in one slice: about 100 ms of the writer.
 SLICE = 500
@@ -40,7 +39,6 @@ def unify(
     progress: Callable[[int], None] | None = None,
 ) -> int:
     """Links and makes all contacts whose records changed; how many records. Contacts are made only once all records are linked."""
-    store.write(_settle_companies)
     after: Key | None = ("", "", "")
     while after is not None:
         if stopped():
@@ -52,11 +50,6 @@ def unify(
         if progress is not None:
             progress(total)
     return total
-
-
-def _settle_companies(connection: Connection) -> None:
-    """Companies and accounts are read beside their people; the mirror has marked these already."""
-    connection.execute(update(record).where(record.c.unify, record.c.object.not_in(_PEOPLE_OBJECTS)).values(unify=False))
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,18 +30,25 @@ def chunks(values: Sequence[T]) -> Iterator[list[T]]:
 
 
 def upsert(
-    connection: Connection, into: TableClause, rows: Sequence[Mapping[str, Any]], *, keys: Sequence[str], guard: str | None = None
+    connection: Connection,
+    into: TableClause,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    keys: Sequence[str] | None = None,
+    guard: str | None = None,
 ) -> None:
     """Inserts the rows, or sets the given columns of those that exist. All rows have the same columns.
 
+    keys: what tells an existing row; None: the table's primary key (a plain table has none, and no types).
     guard: a column that must differ for an existing row to be written at all.
     """
     if not rows:
         return
     make: Any = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    keys = [key.name for key in into.primary_key.columns] if keys is None else list(keys)
     statement = make(into)
     statement = statement.on_conflict_do_update(
-        index_elements=list(keys),
+        index_elements=keys,
         set_={name: statement.excluded[name] for name in rows[0] if name not in keys},
         where=None if guard is None else into.c[guard] != statement.excluded[guard],
     )

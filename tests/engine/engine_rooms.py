@@ -1,0 +1,62 @@
+"""A connector beside a small sandbox, for tests of whole passes over real HTTP with both client libraries."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from connector.app import App, open_app, open_store
+from connector.config.load import loads
+from connector.config.tables import Config
+from connector.sandbox.serve import Sandbox
+
+#: A Wednesday morning in Berlin.
+NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
+EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
+_GUARD = {"stage_changes": 5000, "backward": 5000, "assign": 5000, "tasks": 5000, "a_day_an_owner": 5000}
+
+
+def credentials() -> None:
+    """The sandbox's secrets, where the configuration looks for them."""
+    os.environ["HUBSPOT_ACCESS_TOKEN"] = "sandbox-token"
+    os.environ["SALESFORCE_CLIENT_ID"] = "sandbox-client"
+    os.environ["SALESFORCE_CLIENT_SECRET"] = "sandbox-secret"
+
+
+def without_table(text: str, header: str) -> str:
+    """The file without one table."""
+    return re.sub(rf"(?ms)^\[{re.escape(header)}\]\n.*?(?=^\[|\Z)", "", text, count=1)
+
+
+def config_for(
+    box: Sandbox, database: str, *, mode: str = "live", hubspot: bool = True, salesforce: bool = True, edit: Callable[[str], str] | None = None
+) -> Config:
+    """The example file, pointed at a sandbox, with rails wide enough for its whole history."""
+    credentials()
+    text = EXAMPLE.read_text()
+    text = re.sub(r'(?m)^mode\s*=\s*"shadow"', f'mode = "{mode}"', text)
+    text = re.sub(r"(?m)^url\s*=.*$", f'url = "{database}"', text, count=1)
+    text = re.sub(r"(?m)^(access_token\s*=.*)$", rf'\1\nbase_url = "{box.hubspot_url}"', text)
+    text = re.sub(r"(?m)^instance_url\s*=.*$", f'instance_url = "{box.salesforce_url}"\nca_bundle = "{box.ca_bundle}"', text)
+    text = re.sub(r"(?m)^\[adopt\]$", "[adopt]\nclocks_from = 2026-01-01", text)
+    for name, rail in _GUARD.items():
+        text = re.sub(rf"(?m)^{name}\s*=\s*\d+", f"{name} = {rail}", text)
+    text = re.sub(r'(?m)^rule_share\s*=\s*"\d+%"', 'rule_share = "100%"', text)
+    if not hubspot:
+        text = without_table(text, "crm.hubspot")
+    if not salesforce:
+        text = without_table(text, "crm.salesforce").replace('works_in = "salesforce"', 'works_in = "hubspot"')
+    return loads(text if edit is None else edit(text), source="config.toml")
+
+
+@contextmanager
+def running(config: Config, now: Callable[[], datetime] = lambda: NOW) -> Iterator[App]:
+    """The program for this configuration, with its tables made."""
+    with open_store(config) as store:
+        store.upgrade()
+    with open_app(config, now=now) as app:
+        yield app
