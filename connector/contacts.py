@@ -198,16 +198,7 @@ class ContactWriter:
         return None if found is None or found.queue or not found.active else found.email
 
     def _fields(self, main: Mapping[CrmName, Any], loaded: _Slice, owners: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
-        hubspot, salesforce = main.get("hubspot"), main.get("salesforce")
-        nothing: Mapping[str, Any] = {}
-        sides = Sides(
-            hubspot=nothing if hubspot is None else hubspot.properties,
-            hubspot_company=nothing if hubspot is None else loaded.companies.get(("hubspot", hubspot.company_id or ""), nothing),
-            lead=salesforce.properties if salesforce is not None and salesforce.object == "Lead" else None,
-            contact=salesforce.properties if salesforce is not None and salesforce.object == "Contact" else None,
-            account=nothing if salesforce is None else loaded.companies.get(("salesforce", salesforce.company_id or ""), nothing),
-        )
-        values = self._reader.read(sides)
+        values = self._reader.read(sides_of(main, loaded.companies))
         for crm in CRMS:
             if (column := f"{crm[0]}_owner") in self._table.c:
                 values[column] = None if crm not in main else self._person(main[crm], owners)
@@ -236,7 +227,7 @@ class ContactWriter:
             stated = moment_micros(row.properties.get("hubspot_owner_assigneddate") or "", self._zone)
             if stated is not None:
                 return from_micros(stated)
-        told = [change.at for change in loaded.history.get(row.id, ()) if change.property == OWNER_PROPERTY["salesforce"]]
+        told: list[datetime] = [change.at for change in loaded.history.get(row.id, ()) if change.property == OWNER_PROPERTY["salesforce"]]
         if told:
             return max(told)
         first_sight = before["judged_at"] is None
@@ -413,6 +404,19 @@ class ContactWriter:
             .values(role=bindparam("b_role")),
             list(roles),
         )
+
+
+def sides_of(main: Mapping[CrmName, Any], companies: Mapping[tuple[str, str], Mapping[str, Any]]) -> Sides:
+    """What a contact's fields are read from: its own records, and those of its companies by (crm, id)."""
+    hubspot, salesforce = main.get("hubspot"), main.get("salesforce")
+    nothing: Mapping[str, Any] = {}
+    return Sides(
+        hubspot=nothing if hubspot is None else hubspot.properties,
+        hubspot_company=nothing if hubspot is None else companies.get(("hubspot", hubspot.company_id or ""), nothing),
+        lead=salesforce.properties if salesforce is not None and salesforce.object == "Lead" else None,
+        contact=salesforce.properties if salesforce is not None and salesforce.object == "Contact" else None,
+        account=nothing if salesforce is None else companies.get(("salesforce", salesforce.company_id or ""), nothing),
+    )
 
 
 def stage_record(crm: CrmName, live: Sequence[Any], main: Mapping[CrmName, Any]) -> Any:

@@ -124,13 +124,19 @@ class Evaluation:
 
         Parameter `ids`: the contacts of the slice.
         """
-        base = select(self.table).where(self.table.c.id.in_(bindparam("ids", expanding=True))).subquery("b")
-        criteria = self._criteria(base)
-        scored = self._score(self._counted(criteria))
+        scored = self.scored()
         env = self.env(scored, later=True)
         flags = [_yes(self._condition(flag.when, env)).label(flag.name) for flag in self.flags]
         keep = [scored.c[name] for name in ("id", "excluded_now", "criteria_now", "criteria_met", "qualified", "score")]
         return select(*keep, *flags, self._next_change(scored, env).label("next_change"))
+
+    def scored(self) -> Any:
+        """The last layer but the flags: the columns of the contact table, excluded_now, criteria_now, criteria_met, qualified, score.
+
+        Every condition of the file can be asked on it (`env(scored, later=True)`). Parameter `ids`, as for `statement`.
+        """
+        base = select(self.table).where(self.table.c.id.in_(bindparam("ids", expanding=True))).subquery("b")
+        return self._score(self._counted(self._criteria(base)))
 
     def _criteria(self, base: Any) -> Any:
         env = self.env(base)

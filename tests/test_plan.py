@@ -213,6 +213,13 @@ class TestGuard:
         assert second.held == 3
         assert {row["plan"] for row in rows(store)} == {first.id} == {second.id}
 
+    def test_a_part_added_behind_a_held_one_is_held_with_it(self, store: Store) -> None:
+        guard = Guard(stage_changes=1, rule_share=1.0)
+        first = plan(store, *(proposal(n, set_stage(n)) for n in (1, 2)), guard=guard)
+        second = plan(store, handover(1), proposal(3, assign(3)), guard=guard, now=LATER)
+        assert {(action.contact, action.state) for action in second.actions} == {(1, State.HELD), (3, State.PLANNED)}
+        assert {row["plan"] for row in rows(store) if row["contact_id"] == 1} == {first.id}
+
     def test_a_held_one_proposed_again_stays_and_is_not_doubled(self, store: Store) -> None:
         guard = Guard(stage_changes=1, rule_share=1.0)
         plan(store, *(handover(n) for n in (1, 2)), guard=guard)
@@ -290,6 +297,7 @@ class TestShadow:
         second = plan(store, handover(1), mode="shadow", now=LATER)
         third = plan(store, handover(1), mode="shadow", now=LATER + timedelta(minutes=5))
         assert second == third
+        assert {row["new"] for row in rows(store)} == {False}
         assert len(rows(store)) == 3
 
     def test_what_comes_back_after_an_empty_pass_is_new(self, store: Store) -> None:

@@ -442,7 +442,7 @@ class TestTwoProcesses:
 
     def test_who_lost_the_lease_between_two_batches_claims_nothing_more(self, world: World) -> None:
         world.plan(handover(1))
-        result = world.run(progress=lambda *_: leases.take(world.store, "write_back", "one", 120, lambda: NOW.timestamp()))
+        result = world.run(progress=lambda *_: leases.take(world.store, "write_back", "one", 120, NOW.timestamp))
         assert [type(error) for error in result.errors] == [LeaseLost]
         assert list(states(world.store).values()) == ["applied", "planned", "planned"]
 

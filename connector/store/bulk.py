@@ -45,7 +45,7 @@ def upsert(
     if not rows:
         return
     make: Any = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    keys = [key.name for key in into.primary_key.columns] if keys is None else list(keys)
+    keys = [key.name for key in into.primary_key] if keys is None else list(keys)
     statement = make(into)
     statement = statement.on_conflict_do_update(
         index_elements=keys,

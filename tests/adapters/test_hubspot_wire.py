@@ -320,8 +320,9 @@ class TestAnswers:
 
     @given(raw=_RAW | _WILD, results=st.lists(_RAW | _WILD, max_size=3))
     def test_links_of_any_shape_are_read(self, raw: Any, results: list[Any]) -> None:
-        wild = {"results": [{"from": raw, "to": results}, {"from": {"id": "7"}, "to": [raw, {"toObjectId": 1, "associationTypes": results}]}]}
-        links = read_links(Answer(status=200, headers={}, body=json.dumps({**wild, "paging": raw}).encode()))
+        ends = [raw, {"toObjectId": 1, "associationTypes": results}]
+        wild = {"results": [{"from": raw, "to": results}, {"from": {"id": "7"}, "to": ends}], "paging": raw}
+        links = read_links(Answer(status=200, headers={}, body=json.dumps(wild).encode()))
         assert links.ids("7")[-1] == "1"
         assert inline_contacts({"associations": {"contacts": {"results": [*results, {"id": "9"}]}}})[0][-1] == "9"
         assert isinstance(inline_contacts(raw)[0], list)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from connector.app import App, open_app, open_store
 from connector.config.load import loads
@@ -17,7 +18,15 @@ from connector.sandbox.serve import Sandbox
 #: A Wednesday morning in Berlin.
 NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
-_GUARD = {"stage_changes": 5000, "backward": 5000, "assign": 5000, "tasks": 5000, "a_day_an_owner": 5000}
+_WIDE = {
+    "stage_changes": 5000,
+    "backward": 5000,
+    "assign": 5000,
+    "tasks": 5000,
+    "a_day_an_owner": 5000,
+    "requests_per_10_seconds": 10_000,
+    "searches_per_second": 1_000,
+}
 
 
 def credentials() -> None:
@@ -32,10 +41,10 @@ def without_table(text: str, header: str) -> str:
     return re.sub(rf"(?ms)^\[{re.escape(header)}\]\n.*?(?=^\[|\Z)", "", text, count=1)
 
 
-def config_for(
+def config_text(
     box: Sandbox, database: str, *, mode: str = "live", hubspot: bool = True, salesforce: bool = True, edit: Callable[[str], str] | None = None
-) -> Config:
-    """The example file, pointed at a sandbox, with rails wide enough for its whole history."""
+) -> str:
+    """The example file, pointed at a sandbox, with rails and limits wide enough for its whole history in one go."""
     credentials()
     text = EXAMPLE.read_text()
     text = re.sub(r'(?m)^mode\s*=\s*"shadow"', f'mode = "{mode}"', text)
@@ -43,14 +52,25 @@ def config_for(
     text = re.sub(r"(?m)^(access_token\s*=.*)$", rf'\1\nbase_url = "{box.hubspot_url}"', text)
     text = re.sub(r"(?m)^instance_url\s*=.*$", f'instance_url = "{box.salesforce_url}"\nca_bundle = "{box.ca_bundle}"', text)
     text = re.sub(r"(?m)^\[adopt\]$", "[adopt]\nclocks_from = 2026-01-01", text)
-    for name, rail in _GUARD.items():
-        text = re.sub(rf"(?m)^{name}\s*=\s*\d+", f"{name} = {rail}", text)
+    for name, value in _WIDE.items():
+        text = re.sub(rf"(?m)^{name}\s*=\s*\d+", f"{name} = {value}", text)
     text = re.sub(r'(?m)^rule_share\s*=\s*"\d+%"', 'rule_share = "100%"', text)
     if not hubspot:
         text = without_table(text, "crm.hubspot")
     if not salesforce:
         text = without_table(text, "crm.salesforce").replace('works_in = "salesforce"', 'works_in = "hubspot"')
-    return loads(text if edit is None else edit(text), source="config.toml")
+    return text if edit is None else edit(text)
+
+
+def config_for(box: Sandbox, database: str, **options: Any) -> Config:
+    """The configuration of `config_text`."""
+    return loads(config_text(box, database, **options), source="config.toml")
+
+
+def small_sandbox(now: Callable[[], datetime] = lambda: NOW, *, contacts: int = 500, leads: int = 200, **options: Any) -> Sandbox:
+    """A sandbox that does not hold a test up: few people, wide limits."""
+    limits = {"requests_per_10_seconds": 10_000, "searches_per_second": 1_000, **options}
+    return Sandbox(now=now, hubspot_contacts=contacts, salesforce_leads=leads, **limits)
 
 
 @contextmanager

@@ -15,24 +15,15 @@ from connector.app import App
 from connector.engine import PassResult
 from connector.model import State
 from connector.sandbox.serve import Sandbox
-from engine_rooms import NOW, config_for, running
+from engine_rooms import config_for, running, small_sandbox
 
-CONTACTS, LEADS = 500, 200
 BOTH = pytest.mark.parametrize(("hubspot", "salesforce"), [(True, True), (True, False), (False, True)], ids=["both", "hubspot", "salesforce"])
 
 
 @pytest.fixture
 def box() -> Iterator[Sandbox]:
-    with Sandbox(now=lambda: NOW, hubspot_contacts=CONTACTS, salesforce_leads=LEADS, requests_per_10_seconds=10_000, searches_per_second=100) as box:
+    with small_sandbox() as box:
         yield box
-
-
-def faster(text: str) -> str:
-    """The account's limits as wide as the test's sandbox has them."""
-    import re
-
-    text = re.sub(r"(?m)^requests_per_10_seconds\s*=\s*\d+", "requests_per_10_seconds = 10000", text)
-    return re.sub(r"(?m)^searches_per_second\s*=\s*\d+", "searches_per_second = 100", text)
 
 
 def rows(app: App, statement: str, **values: Any) -> list[Any]:
@@ -48,7 +39,7 @@ def wanted(result: PassResult) -> Counter[tuple[str, str]]:
 @BOTH
 def test_live_passes_come_to_rest_and_stay_quiet(box: Sandbox, tmp_path: Path, hubspot: bool, salesforce: bool) -> None:
     """At most four passes until quiet; two more plan nothing, write nothing, and make at most 30 calls each, counted by the sandbox."""
-    config = config_for(box, f"sqlite:///{tmp_path}/c.db", hubspot=hubspot, salesforce=salesforce, edit=faster)
+    config = config_for(box, f"sqlite:///{tmp_path}/c.db", hubspot=hubspot, salesforce=salesforce)
     with running(config) as app:
         first = engine.run_pass(app.rooms())
         assert first.errors == []
@@ -78,7 +69,7 @@ def written_to(box: Sandbox) -> int:
 
 def test_the_mirror_holds_what_the_crms_hold(box: Sandbox, tmp_path: Path) -> None:
     """Every record of the CRMs is in the mirror with its values, every live person has a contact, and shared people have one."""
-    with running(config_for(box, f"sqlite:///{tmp_path}/c.db", edit=faster, mode="shadow")) as app:
+    with running(config_for(box, f"sqlite:///{tmp_path}/c.db", mode="shadow")) as app:
         result = engine.run_pass(app.rooms())
         for name in ("contacts", "companies", "calls", "emails", "meetings", "tasks"):
             assert result.pulled["hubspot"][name].seen == len(box.world.hubspot[name])
@@ -93,7 +84,7 @@ def test_the_mirror_holds_what_the_crms_hold(box: Sandbox, tmp_path: Path) -> No
 
 
 def test_shadow_writes_nothing_and_plans_the_same_again(box: Sandbox, tmp_path: Path) -> None:
-    with running(config_for(box, f"sqlite:///{tmp_path}/c.db", edit=faster, mode="shadow")) as app:
+    with running(config_for(box, f"sqlite:///{tmp_path}/c.db", mode="shadow")) as app:
         results = [engine.run_pass(app.rooms()) for _ in range(3)]
         assert written_to(box) == 0
         second, third = (
@@ -108,7 +99,7 @@ def test_shadow_writes_nothing_and_plans_the_same_again(box: Sandbox, tmp_path: 
 
 def test_what_is_written_is_in_the_crms(box: Sandbox, tmp_path: Path) -> None:
     """Stages in both CRMs, owners and tasks: read from the sandbox, not from the connector."""
-    with running(config_for(box, f"sqlite:///{tmp_path}/c.db", edit=faster)) as app:
+    with running(config_for(box, f"sqlite:///{tmp_path}/c.db")) as app:
         result = engine.run_pass(app.rooms())
         assert result.plan is not None
         stages = [action for action in result.plan.actions if action.kind == "set_stage"]
@@ -118,11 +109,9 @@ def test_what_is_written_is_in_the_crms(box: Sandbox, tmp_path: Path) -> None:
                 assert box.world.hubspot["contacts"][action.id]["properties"]["lifecyclestage"] == action.after
             else:
                 assert box.world.salesforce["Lead"][action.id]["Status"] == action.after
-        tasks = rows(app, "SELECT l.crm, l.result_id, l.record_id, v.after FROM ledger l JOIN action_value v ON v.ledger = l.id WHERE kind = 'create_task'")
-        assert len(tasks) == wanted(result)["engaged and qualified", "create_task"] + wanted(result)["first touch", "create_task"] + sum(
-            count for (rule, kind), count in wanted(result).items() if rule == "rejection" and kind == "create_task"
-        )
-        for crm, task_id, record_id, _ in tasks:
+        tasks = rows(app, "SELECT crm, result_id, record_id FROM ledger WHERE kind = 'create_task'")
+        assert len(tasks) == sum(count for (_, kind), count in wanted(result).items() if kind == "create_task")
+        for crm, task_id, record_id in tasks:
             if crm == "salesforce":
                 assert box.world.salesforce["Task"][task_id]["WhoId"] == record_id
             else:
@@ -130,7 +119,7 @@ def test_what_is_written_is_in_the_crms(box: Sandbox, tmp_path: Path) -> None:
 
 
 def test_every_row_of_the_ledger_says_why(box: Sandbox, tmp_path: Path) -> None:
-    with running(config_for(box, f"sqlite:///{tmp_path}/c.db", edit=faster)) as app:
+    with running(config_for(box, f"sqlite:///{tmp_path}/c.db")) as app:
         engine.run_pass(app.rooms())
         found = rows(app, "SELECT l.key, l.rule, l.state, l.read_back, v.why, v.after FROM ledger l JOIN action_value v ON v.ledger = l.id")
         assert found
@@ -140,7 +129,7 @@ def test_every_row_of_the_ledger_says_why(box: Sandbox, tmp_path: Path) -> None:
 
 
 def test_rejections_are_logged_and_go_back_in_the_next_pass(box: Sandbox, tmp_path: Path) -> None:
-    with running(config_for(box, f"sqlite:///{tmp_path}/c.db", edit=faster)) as app:
+    with running(config_for(box, f"sqlite:///{tmp_path}/c.db")) as app:
         first = engine.run_pass(app.rooms())
         logged = rows(app, "SELECT contact_id, kind, reason, accepted, sent_back, touches FROM rejection")
         assert logged

@@ -16,7 +16,7 @@ import orjson
 from connector.adapters.calling import Answer
 from connector.adapters.hubspot.wire import modified_property, to_millis
 from connector.adapters.hubspot.wire_errors import code_of, dicts
-from connector.adapters.hubspot.wire_values import Unreadable, id_of, moment_of, properties_of, record_id, set_aside, text_of
+from connector.adapters.hubspot.wire_values import Unreadable, id_of, moment_of, properties_of, record_id, set_aside, text_of, texts_of
 from connector.errors import ObjectStopped, Retriable
 from connector.model import Owner, Record, SetAside
 
@@ -158,7 +158,7 @@ def read_record(object_name: str, raw: Any, wanted: Collection[str], company_id:
             crm="hubspot",
             object=object_name,
             id=id_of(raw),
-            properties={name: text_of(properties, name) for name in wanted},
+            properties=texts_of(properties, wanted),
             created_at=moment_of(raw, "createdAt"),
             modified_at=moment_of(raw, "updatedAt"),
             owner_id=text_of(properties, "hubspot_owner_id") or None,

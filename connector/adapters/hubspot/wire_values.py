@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -55,6 +55,18 @@ def properties_of(raw: Any) -> Mapping[str, Any]:
     if not isinstance(properties, dict):
         raise Unreadable("it has no properties")
     return properties
+
+
+def texts_of(properties: Mapping[str, Any], names: Collection[str]) -> dict[str, str | None]:
+    """Several properties as `text_of` reads them. Looks at all of them at once: nearly always they are plain text."""
+    values = {name: properties.get(name) for name in names}
+    try:
+        together = "".join([value for value in values.values() if value is not None])
+    except TypeError:  # not all are text
+        return {name: text_of(properties, name) for name in names}
+    if "\x00" in together or not _storable(together):
+        return {name: text_of(properties, name) for name in names}
+    return values
 
 
 def text_of(properties: Mapping[str, Any], name: str) -> str | None:

@@ -1,0 +1,135 @@
+"""What happened to one contact, in time order: stages, attempts, clocks, touches, rejections, our own writes, edits in the CRMs.
+
+Each entry: {"at" (UTC), "what", "by" (a CRM, "crm" for a person or tool in one of them, "connector", "found", or a rule's id), "before",
+"after"}; what the ledger holds has its "outcome" beside. Values of CRMs stand as the CRM has them, stages by the file's names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, select
+
+from connector.config.tables import Config
+from connector.store import ledger
+from connector.store.tables import metadata
+from connector.workflows.fields import OWNER_PROPERTY, STAGE_PROPERTY
+from connector.workflows.rejection import RULE
+
+_SPELL = metadata.tables["spell"]
+_ATTEMPT = metadata.tables["attempt"]
+_REJECTION = metadata.tables["rejection"]
+_CLOCK = metadata.tables["clock"]
+_TOUCH = metadata.tables["touch"]
+_VERSION = metadata.tables["record_version"]
+_HISTORY = metadata.tables["field_history"]
+
+#: The properties whose edits are told: those that carry the stage, the lead status and the owner.
+_TOLD: Mapping[str, frozenset[str]] = {
+    "hubspot": frozenset({STAGE_PROPERTY["hubspot", "contacts"], "hs_lead_status", OWNER_PROPERTY["hubspot"]}),
+    "salesforce": frozenset({STAGE_PROPERTY["salesforce", "Lead"], OWNER_PROPERTY["salesforce"]}),
+}
+
+Entry = dict[str, Any]
+
+
+def timeline(connection: Connection, config: Config, contact: int, records: Sequence[Any], now: datetime) -> list[Entry]:
+    """Everything on record, the oldest first. records: the contact's rows of the table `record`."""
+    names = {rule.id: rule.name for rule in config.slas}
+    entries = [
+        *_edits(connection, records),
+        *_stages(connection, contact),
+        *_attempts(connection, contact),
+        *_touches(connection, contact),
+        *_clocks(connection, contact, names, now),
+        *_rejections(connection, contact),
+        *_actions(connection, contact),
+    ]
+    return sorted(entries, key=lambda entry: entry["at"])  # stable: at one moment the order above holds
+
+
+def _entry(at: datetime, what: str, by: str, before: Any = None, after: Any = None, **more: Any) -> Entry:
+    return {"at": at, "what": what, "by": by, "before": before, "after": after, **more}
+
+
+def _stages(connection: Connection, contact: int) -> Iterator[Entry]:
+    before = None
+    for row in connection.execute(select(_SPELL).where(_SPELL.c.contact_id == contact).order_by(_SPELL.c.number)):
+        yield _entry(row.entered_at, "stage", row.by, before, row.stage)
+        before = row.stage
+
+
+def _attempts(connection: Connection, contact: int) -> Iterator[Entry]:
+    for row in connection.execute(select(_ATTEMPT).where(_ATTEMPT.c.contact_id == contact).order_by(_ATTEMPT.c.number)):
+        marks = [name for name in ("found", "skipped", "late") if getattr(row, name)]
+        begun = f"attempt {row.number} begins" + (f" ({', '.join(marks)})" if marks else "")
+        yield _entry(row.began_at, begun, "connector", None, "open")
+        if row.ended_at is not None:
+            yield _entry(row.ended_at, f"attempt {row.number} ends", "connector", "open", row.outcome)
+
+
+def _touches(connection: Connection, contact: int) -> Iterator[Entry]:
+    for row in connection.execute(select(_TOUCH).where(_TOUCH.c.contact_id == contact).order_by(_TOUCH.c.at)):
+        yield _entry(row.at, "touch", "crm", None, f"{row.channel} by {row.person}")
+
+
+def _clocks(connection: Connection, contact: int, names: Mapping[str, str], now: datetime) -> Iterator[Entry]:
+    order = (_CLOCK.c.attempt, _CLOCK.c.kind, _CLOCK.c.number)
+    for row in connection.execute(select(_CLOCK).where(_CLOCK.c.contact_id == contact).order_by(*order)):
+        what = f"clock {names.get(row.sla, row.sla)}"
+        yield _entry(row.started_at, what, row.sla, None, "running")
+        if row.warn_at is not None and row.warn_at <= min(now, row.met_at or now, row.ended_at or now):
+            yield _entry(row.warn_at, what, row.sla, "running", "warned")
+        if row.state == "breached":
+            yield _entry(row.due_at, what, row.sla, "running", "breached")
+        elif row.state == "met" and row.met_at is not None:
+            yield _entry(row.met_at, what, row.sla, "running", "met")
+        elif row.ended_at is not None:
+            yield _entry(row.ended_at, what, row.sla, "running", row.state)
+
+
+def _rejections(connection: Connection, contact: int) -> Iterator[Entry]:
+    for row in connection.execute(select(_REJECTION).where(_REJECTION.c.contact_id == contact).order_by(_REJECTION.c.attempt)):
+        yield _entry(row.at, f"{row.kind} by sales", row.crm or "crm", None, row.reason if row.reason_at == row.at else None)
+        if row.reason is not None and row.reason_at is not None and row.reason_at != row.at:
+            yield _entry(row.reason_at, "reason of the rejection", row.crm or "crm", None, row.reason)
+        if row.reason_by is not None and not row.accepted and not row.sent_back:
+            yield _entry(row.reason_by, "goes back without a reason", RULE)
+
+
+def _actions(connection: Connection, contact: int) -> Iterator[Entry]:
+    for row in reversed(ledger.rows_of_contact(connection, contact)):
+        what = f"{row['kind'].replace('_', ' ')} {row['target']} in {row['crm']}"
+        at = row["settled_at"] or row["sent_at"] or row["planned_at"]
+        more = {name: row[name] for name in ("message", "next_step") if row[name]}
+        yield _entry(at, what, row["rule"], row["before"], row["after"], outcome=row["state"], **more)
+
+
+# ── Edits in the CRMs ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _edits(connection: Connection, records: Sequence[Any]) -> Iterator[Entry]:
+    """The CRM's own history where there is one, else the changes that pulls found."""
+    known: set[tuple[str, str, str, str | None]] = set()
+    for row in _histories(connection, records):
+        known.add((row.crm, row.record_id, row.property, row.after))
+        yield _entry(row.at, f"{row.object} {row.property}", row.crm, row.before, row.after)
+    for row in _versions(connection, records):
+        for name, (before, after) in sorted(row.changed.items()):
+            if name in _TOLD[row.crm] and (row.crm, row.id, name, after) not in known:
+                yield _entry(row.at or row.seen_at, f"{row.object} {name}", row.crm, before, after)
+
+
+def _histories(connection: Connection, records: Iterable[Any]) -> Iterator[Any]:
+    for record in records:
+        about = and_(_HISTORY.c.record_id == record.id, _HISTORY.c.crm == record.crm, _HISTORY.c.object == record.object)
+        told = _HISTORY.c.property.in_(sorted(_TOLD[record.crm]))
+        yield from connection.execute(select(_HISTORY).where(about, told).order_by(_HISTORY.c.at, _HISTORY.c.id))
+
+
+def _versions(connection: Connection, records: Iterable[Any]) -> Iterator[Any]:
+    for record in records:
+        about = and_(_VERSION.c.crm == record.crm, _VERSION.c.object == record.object, _VERSION.c.id == record.id)
+        yield from connection.execute(select(_VERSION).where(about).order_by(_VERSION.c.number))

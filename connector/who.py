@@ -1,0 +1,94 @@
+"""Who is meant: a contact by an e-mail, a CRM's record id, or a record's address, as people have them at hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from sqlalchemy import Connection, func, or_, select
+
+from connector.errors import ConnectorError
+from connector.model import CRMS
+from connector.store.intake import normalised_email
+from connector.store.tables import metadata
+
+_RECORD = metadata.tables["record"]
+
+#: Named in the query, so that the primary key serves as its index.
+_OBJECTS = ("contacts", "companies", "Lead", "Contact", "Account")
+#: Where ids stand in the addresses of the CRMs' own pages: HubSpot's record and contact pages, Salesforce's Lightning.
+_PLACES = (
+    re.compile(r"/record/0-1/(\d+)"),
+    re.compile(r"/contacts/\d+/contact/(\d+)"),
+    re.compile(r"/lightning/r/(?:[A-Za-z]\w*/)?([A-Za-z0-9]{15,18})(?=/|$)"),
+)
+_SHORT_ID = 15  # Salesforce shows ids of 15 characters in places; the first 15 of 18 tell records apart, case and all
+
+
+class Unknown(ConnectorError):
+    """Nobody by this description is in the mirror."""
+
+
+def find(connection: Connection, who: str) -> int:
+    """The contact that is meant: of several the one seen first, live ones before those that are gone. Raises `Unknown`."""
+    text = who.strip()
+    if "@" in text and "/" not in text:
+        rows = _rows(connection, _RECORD.c.email == normalised_email(text))
+        return _chosen(connection, rows, "no record in the mirror has this e-mail address")
+    if "/" not in text:
+        return _chosen(connection, _by_id(connection, text), "no record in the mirror has this id")
+    for candidate in ids_in(text):
+        rows = _by_id(connection, candidate)
+        if rows:
+            return _chosen(connection, rows, "")
+    return _chosen(connection, [], "the address leads to no record in the mirror")
+
+
+def ids_in(address: str) -> Iterator[str]:
+    """What may be the record's id in an address, the likeliest first: by the CRMs' own patterns, then the path from its end."""
+    parts = urlsplit(address if "//" in address else f"//{address}")
+    path = unquote(parts.path)
+    known = [match[1] for pattern in _PLACES if (match := pattern.search(path)) is not None]
+    if known:
+        yield from known
+        return
+    pieces = [piece for piece in path.split("/") if piece]
+    if pieces[:1] == ["contacts"]:
+        pieces = pieces[2:]  # HubSpot's account number is no record
+    yield from reversed(pieces)
+
+
+def _by_id(connection: Connection, text: str) -> Sequence[Mapping[str, Any]]:
+    if not text:
+        return []
+    indexed = _RECORD.c.crm.in_(CRMS) & _RECORD.c.object.in_(_OBJECTS)
+    exact = _RECORD.c.id == text
+    if len(text) != _SHORT_ID:
+        return _rows(connection, indexed & exact)
+    # A range over what is compared byte by byte: whatever begins with these 15 characters.
+    longer = (_RECORD.c.crm == "salesforce") & (_RECORD.c.id > text) & (_RECORD.c.id < text + "~") & (func.length(_RECORD.c.id) == 18)
+    return _rows(connection, indexed & or_(exact, longer))
+
+
+def _rows(connection: Connection, which: Any) -> Sequence[Mapping[str, Any]]:
+    query = select(_RECORD.c.contact_id, _RECORD.c.object, _RECORD.c.archived).where(which)
+    return [dict(row) for row in connection.execute(query.order_by(_RECORD.c.archived, _RECORD.c.contact_id)).mappings()]
+
+
+def _chosen(connection: Connection, rows: Sequence[Mapping[str, Any]], message: str) -> int:
+    people = [row["contact_id"] for row in rows if row["contact_id"] is not None]
+    if people:
+        return int(people[0])
+    if rows:
+        raise Unknown(
+            f"this is a record of {rows[0]['object']}, and no contact belongs to it",
+            advice="Name a person's record (contacts, Lead, Contact). What was just pulled becomes a contact in the next `connector run`.",
+        )
+    if connection.execute(select(_RECORD.c.id).limit(1)).first() is None:
+        raise Unknown("the mirror is empty", advice="Pull first: `connector run`.")
+    raise Unknown(
+        message,
+        advice="Check the spelling, or name the record's id or address. What is new in the CRM is known after the next `connector run`.",
+    )

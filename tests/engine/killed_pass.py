@@ -1,0 +1,93 @@
+"""Runs one pass and kills this process (SIGKILL) at a given instruction of it. Started by test_killed.py as a process of its own.
+
+Arguments: the configuration file, the moment (ISO), the phase (pull, unify, judge, plan, write_back), how many times to let it go by, and
+where: "before", "inside" or "after" the commit of a write, or "acted": a CRM acted and its answer was not yet settled.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from connector import engine
+from connector.app import open_app
+from connector.config.load import load
+from connector.store.database import Store
+
+
+class Bomb:
+    """Counts what goes by in one phase, and goes off."""
+
+    def __init__(self, phase: str, count: int, where: str) -> None:
+        self.phase, self.count, self.where = phase, count, where
+        self.now_in = ""
+
+    def passes(self, where: str) -> None:
+        if self.now_in == self.phase and where == self.where:
+            self.count -= 1
+            if self.count < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def wire(bomb: Bomb) -> None:
+    """Puts the bomb into the phases, the store's writes and the CRMs' write calls."""
+    for phase in ("pull", "unify", "judge", "plan", "write_back"):
+        setattr(engine, phase, during(bomb, phase, getattr(engine, phase)))
+    write = Store.write
+
+    def watched(store: Store, work: Callable[[Connection], Any]) -> Any:
+        def inside(connection: Connection) -> Any:
+            result = work(connection)
+            bomb.passes("inside")
+            return result
+
+        bomb.passes("before")
+        result = write(store, inside)
+        bomb.passes("after")
+        return result
+
+    Store.write = watched  # type: ignore[method-assign, assignment]  # the test's own process
+
+
+def during(bomb: Bomb, phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*args: Any, **options: Any) -> Any:
+        bomb.now_in = phase
+        try:
+            return function(*args, **options)
+        finally:
+            bomb.now_in = ""
+
+    return run
+
+
+def main() -> None:
+    path, moment, phase, count, where = sys.argv[1:]
+    bomb = Bomb(phase, int(count), where)
+    now = datetime.fromisoformat(moment)
+    with open_app(load(Path(path)), now=lambda: now) as app:
+        for crm in app.crms.values():
+            for name in ("update", "create_tasks"):
+                setattr(crm, name, acting(bomb, getattr(crm, name)))
+        wire(bomb)
+        result = engine.run_pass(app.rooms())
+        sys.exit(1 if result.errors else 0)
+
+
+def acting(bomb: Bomb, call: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*args: Any) -> Any:
+        answer = call(*args)
+        bomb.passes("acted")
+        return answer
+
+    return run
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""`kill -9` at any instruction of a pass, then a new run: the mirror is complete, nothing is written twice, none is lost."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from connector import engine
+from connector.config.load import load
+from connector.sandbox.serve import Sandbox
+from engine_rooms import NOW, config_text, running, small_sandbox
+
+KILLED = Path(__file__).parent / "killed_pass.py"
+#: Phase, how many go by, where. Each of them is reached by a first pass over the small sandbox.
+MOMENTS = [
+    ("pull", 0, "before"),
+    ("pull", 7, "inside"),
+    ("pull", 12, "after"),
+    ("unify", 0, "inside"),
+    ("unify", 1, "after"),
+    ("judge", 0, "inside"),
+    ("judge", 0, "after"),
+    ("plan", 0, "inside"),
+    ("plan", 0, "after"),
+    ("write_back", 1, "inside"),
+    ("write_back", 2, "after"),
+    ("write_back", 0, "acted"),
+    ("write_back", 2, "acted"),
+    ("write_back", 4, "acted"),
+]
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with small_sandbox(contacts=200, leads=80) as box:
+        yield box
+
+
+@pytest.mark.parametrize(("phase", "count", "where"), MOMENTS, ids=[f"{phase}-{count}-{where}" for phase, count, where in MOMENTS])
+def test_killed_and_run_again(box: Sandbox, tmp_path: Path, phase: str, count: int, where: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(config_text(box, f"sqlite:///{tmp_path}/c.db"))
+    later = NOW + timedelta(minutes=5)
+    tasks_before = all_tasks(box)
+    with running(load(path)):
+        pass
+    killed = subprocess.run([sys.executable, KILLED, path, NOW.isoformat(), phase, str(count), where], capture_output=True, text=True, timeout=120)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    with running(load(path), now=lambda: later) as app:
+        for _ in range(4):
+            result = engine.run_pass(app.rooms())
+            assert result.errors == []
+        assert (result.planned, result.outcomes) == (0, {})
+        with app.store.read() as connection:
+            states = Counter(connection.execute(text("SELECT state FROM ledger")).scalars())
+            created = connection.execute(text("SELECT crm, result_id FROM ledger WHERE kind = 'create_task'")).all()
+            stored = dict(connection.execute(text("SELECT object, count(*) FROM record GROUP BY object")).all())  # type: ignore[arg-type]  # pairs
+        assert set(states) <= {"applied", "already_so"}
+        assert states["applied"] > 10
+        assert stored == {
+            "contacts": len(box.world.hubspot["contacts"]),
+            "companies": len(box.world.hubspot["companies"]),
+            **{name: len(box.world.salesforce[name]) for name in ("Lead", "Contact", "Account")},
+        }
+        assert len(created) == len(set(created))
+        assert all_tasks(box) - tasks_before == set(map(tuple, created))
+
+
+def all_tasks(box: Sandbox) -> set[tuple[str, str]]:
+    """Every task that the CRMs hold."""
+    return {("hubspot", number) for number in box.world.hubspot["tasks"]} | {("salesforce", number) for number in box.world.salesforce["Task"]}
