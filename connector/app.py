@@ -34,6 +34,14 @@ def holder() -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """How time goes by for limits and retries: the wall clock (seconds since 1970, alike for all processes) and how to wait (seconds)."""
+
+    clock: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """A configuration, made real."""
 
@@ -56,12 +64,12 @@ class App:
 
 
 @contextmanager
-def open_app(config: Config, *, now: Callable[[], datetime] = utc_now, sleep: Callable[[float], None] = time.sleep) -> Iterator[App]:
+def open_app(config: Config, *, now: Callable[[], datetime] = utc_now, waiting: Waiting | None = None) -> Iterator[App]:
     """The whole program for one command. Raises `ConfigError` for a secret that is not there, `StoreError` for the database."""
     with open_store(config) as store:
         store.check_schema()
         with ExitStack() as opened:
-            yield App(config=config, store=store, crms=make_crms(config, store, sleep, opened), now=now)
+            yield App(config=config, store=store, crms=make_crms(config, store, waiting or Waiting(), opened), now=now)
 
 
 @contextmanager
@@ -75,49 +83,49 @@ def open_store(config: Config) -> Iterator[Store]:
         store.close()
 
 
-def make_crms(config: Config, store: Store, sleep: Callable[[float], None], opened: ExitStack) -> dict[CrmName, Crm]:
+def make_crms(config: Config, store: Store, waiting: Waiting, opened: ExitStack) -> dict[CrmName, Crm]:
     """An adapter for each CRM that the file has. What they hold is given back when `opened` closes."""
     crms: dict[CrmName, Crm] = {}
     if config.crm.hubspot is not None:
-        crms["hubspot"] = _hubspot(config, config.crm.hubspot, store, sleep, opened)
+        crms["hubspot"] = _hubspot(config, config.crm.hubspot, store, waiting, opened)
     if config.crm.salesforce is not None:
-        crms["salesforce"] = _salesforce(config, config.crm.salesforce, store, sleep, opened)
+        crms["salesforce"] = _salesforce(config, config.crm.salesforce, store, waiting, opened)
     if not crms:
         raise ConfigError([Problem(path="crm", found="no CRM", expected="a [crm.hubspot] or [crm.salesforce] table")], source=config.source)
     return crms
 
 
-def _hubspot(config: Config, settings: HubSpotSettings, store: Store, sleep: Callable[[float], None], opened: ExitStack) -> Crm:
+def _hubspot(config: Config, settings: HubSpotSettings, store: Store, waiting: Waiting, opened: ExitStack) -> Crm:
     limits = hubspot_limits(
         requests_per_10_seconds=settings.requests_per_10_seconds,
         searches_per_second=settings.searches_per_second,
         daily_requests=settings.daily_requests,
     )
     account = f"hubspot {settings.base_url}"
-    budget = SharedBudget(store, account, limits, crm="hubspot", headroom=settings.headroom, clock=time.time, sleep=sleep)
+    budget = SharedBudget(store, account, limits, crm="hubspot", headroom=settings.headroom, clock=waiting.clock, sleep=waiting.sleep)
     opened.callback(budget.close)
     crm = HubSpotCrm(
         settings,
         wanted=properties_wanted(config, "hubspot"),
         expected=expected_values(config, "hubspot"),
         budget=budget,
-        sleep=sleep,
+        sleep=waiting.sleep,
     )
     opened.callback(crm.close)
     return crm
 
 
-def _salesforce(config: Config, settings: SalesforceSettings, store: Store, sleep: Callable[[float], None], opened: ExitStack) -> Crm:
+def _salesforce(config: Config, settings: SalesforceSettings, store: Store, waiting: Waiting, opened: ExitStack) -> Crm:
     limits = salesforce_limits(daily_requests=settings.daily_requests)
     account = f"salesforce {settings.instance_url}"
-    budget = SharedBudget(store, account, limits, crm="salesforce", headroom=settings.headroom, clock=time.time, sleep=sleep)
+    budget = SharedBudget(store, account, limits, crm="salesforce", headroom=settings.headroom, clock=waiting.clock, sleep=waiting.sleep)
     opened.callback(budget.close)
     crm = SalesforceCrm(
         settings,
         wanted=properties_wanted(config, "salesforce"),
         expected=expected_values(config, "salesforce"),
         budget=budget,
-        sleep=sleep,
+        sleep=waiting.sleep,
         zone=ZoneInfo(config.timezone),
     )
     opened.callback(crm.close)

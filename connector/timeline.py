@@ -7,7 +7,7 @@ Each entry: {"at" (UTC), "what", "by" (a CRM, "crm" for a person or tool in one 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, and_, select
@@ -16,7 +16,6 @@ from connector.config.tables import Config
 from connector.store import ledger
 from connector.store.tables import metadata
 from connector.workflows.fields import OWNER_PROPERTY, STAGE_PROPERTY
-from connector.workflows.rejection import RULE
 
 _SPELL = metadata.tables["spell"]
 _ATTEMPT = metadata.tables["attempt"]
@@ -32,20 +31,24 @@ _TOLD: Mapping[str, frozenset[str]] = {
     "salesforce": frozenset({STAGE_PROPERTY["salesforce", "Lead"], OWNER_PROPERTY["salesforce"]}),
 }
 
+#: How far a CRM's time for our own write may lie from ours.
+_APART = timedelta(minutes=5)
+
 Entry = dict[str, Any]
 
 
 def timeline(connection: Connection, config: Config, contact: int, records: Sequence[Any], now: datetime) -> list[Entry]:
     """Everything on record, the oldest first. records: the contact's rows of the table `record`."""
     names = {rule.id: rule.name for rule in config.slas}
+    written = ledger.rows_of_contact(connection, contact)
     entries = [
-        *_edits(connection, records),
+        *_edits(connection, records, written),
         *_stages(connection, contact),
         *_attempts(connection, contact),
         *_touches(connection, contact),
         *_clocks(connection, contact, names, now),
         *_rejections(connection, contact),
-        *_actions(connection, contact),
+        *_actions(written),
     ]
     return sorted(entries, key=lambda entry: entry["at"])  # stable: at one moment the order above holds
 
@@ -95,12 +98,10 @@ def _rejections(connection: Connection, contact: int) -> Iterator[Entry]:
         yield _entry(row.at, f"{row.kind} by sales", row.crm or "crm", None, row.reason if row.reason_at == row.at else None)
         if row.reason is not None and row.reason_at is not None and row.reason_at != row.at:
             yield _entry(row.reason_at, "reason of the rejection", row.crm or "crm", None, row.reason)
-        if row.reason_by is not None and not row.accepted and not row.sent_back:
-            yield _entry(row.reason_by, "goes back without a reason", RULE)
 
 
-def _actions(connection: Connection, contact: int) -> Iterator[Entry]:
-    for row in reversed(ledger.rows_of_contact(connection, contact)):
+def _actions(written: Sequence[Mapping[str, Any]]) -> Iterator[Entry]:
+    for row in reversed(written):
         what = f"{row['kind'].replace('_', ' ')} {row['target']} in {row['crm']}"
         at = row["settled_at"] or row["sent_at"] or row["planned_at"]
         more = {name: row[name] for name in ("message", "next_step") if row[name]}
@@ -110,16 +111,30 @@ def _actions(connection: Connection, contact: int) -> Iterator[Entry]:
 # ── Edits in the CRMs ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _edits(connection: Connection, records: Sequence[Any]) -> Iterator[Entry]:
-    """The CRM's own history where there is one, else the changes that pulls found."""
+def _edits(connection: Connection, records: Sequence[Any], written: Sequence[Mapping[str, Any]]) -> Iterator[Entry]:
+    """The CRM's own history where there is one, else the changes that pulls found; less what we wrote ourselves."""
     known: set[tuple[str, str, str, str | None]] = set()
     for row in _histories(connection, records):
         known.add((row.crm, row.record_id, row.property, row.after))
-        yield _entry(row.at, f"{row.object} {row.property}", row.crm, row.before, row.after)
+        if not _ours(written, (row.crm, row.record_id, row.property, row.after), row.at):
+            yield _entry(row.at, f"{row.object} {row.property}", row.crm, row.before, row.after)
     for row in _versions(connection, records):
+        at = row.at or row.seen_at
         for name, (before, after) in sorted(row.changed.items()):
-            if name in _TOLD[row.crm] and (row.crm, row.id, name, after) not in known:
-                yield _entry(row.at or row.seen_at, f"{row.object} {name}", row.crm, before, after)
+            edit = (row.crm, row.id, name, after)
+            if name in _TOLD[row.crm] and edit not in known and not _ours(written, edit, at):
+                yield _entry(at, f"{row.object} {name}", row.crm, before, after)
+
+
+def _ours(written: Sequence[Mapping[str, Any]], edit: tuple[str, str, str, str | None], at: datetime) -> bool:
+    """Whether this is a write of our own, seen again."""
+    return any(
+        (row["crm"], row["record_id"], row["target"], row["after"]) == edit
+        and row["state"] == "applied"
+        and row["sent_at"] is not None
+        and row["sent_at"] - _APART <= at <= (row["settled_at"] or row["sent_at"]) + _APART
+        for row in written
+    )
 
 
 def _histories(connection: Connection, records: Iterable[Any]) -> Iterator[Any]:

@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from connector.app import App, open_app, open_store
+from connector.app import App, Waiting, open_app, open_store
 from connector.config.load import loads
 from connector.config.tables import Config
 from connector.sandbox.serve import Sandbox
+
+class Waited:
+    """Time that goes by only when somebody waits."""
+
+    def __init__(self) -> None:
+        self.at = 1_800_000_000.0
+        self.slept: list[float] = []
+        self._lock = threading.Lock()
+
+    def sleep(self, seconds: float) -> None:
+        with self._lock:
+            self.slept.append(seconds)
+            self.at += seconds
+
+    @property
+    def waiting(self) -> Waiting:
+        return Waiting(clock=lambda: self.at, sleep=self.sleep)
+
 
 #: A Wednesday morning in Berlin.
 NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
@@ -74,9 +93,9 @@ def small_sandbox(now: Callable[[], datetime] = lambda: NOW, *, contacts: int = 
 
 
 @contextmanager
-def running(config: Config, now: Callable[[], datetime] = lambda: NOW) -> Iterator[App]:
+def running(config: Config, now: Callable[[], datetime] = lambda: NOW, waiting: Waiting | None = None) -> Iterator[App]:
     """The program for this configuration, with its tables made."""
     with open_store(config) as store:
         store.upgrade()
-    with open_app(config, now=now) as app:
+    with open_app(config, now=now, waiting=waiting) as app:
         yield app
