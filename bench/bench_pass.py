@@ -11,38 +11,52 @@ import multiprocessing
 import os
 import re
 import resource
+import sqlite3
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
-from random import Random
-from typing import Any
+from typing import TypeVar
 
 import floor
 import people
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import func, select
 
-from connector.app import open_app, open_store
+from connector.app import App, open_app, open_store
 from connector.config.load import loads
 from connector.config.tables import Config
 from connector.engine import Rooms, evaluate, run_pass
 from connector.installation import prepare
-from connector.model import Page
 from connector.sandbox.serve import Sandbox
 from connector.store import mirror
-from connector.store.tables import to_micros
+from connector.store.tables import metadata, to_micros
 from connector.unify import unify
 from connector.workflows.fields import properties_wanted
 
 NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
 EXAMPLE = Path(__file__).resolve().parents[1] / "config.example.toml"
 TOKEN = "sandbox-token"
+#: Contacts that change after all have been judged.
+CHANGED = 1_000
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """Where the sandbox is."""
+
+    hubspot: str
+    salesforce: str
+    ca_bundle: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,30 +77,34 @@ class Part:
     peak: float
 
 
+#: A folder of its own and a size → lines.
+Measure = Callable[[str, int], list[Line]]
+
+
 def main() -> None:
     """Measures and prints."""
     sizes = _arguments()
-    console = Console()
-    table = Table("", "records", "processor s", "µs a record", "floor s", "times the floor", "peak MB", title=_machine())
-    for name in ("", "", "", "", "", ""):
-        del name
+    table = Table("", "records", "s", "µs a record", "floor s", "ratio", "peak MB", title=_machine())
+    for column in table.columns:
+        column.no_wrap = True
     for column in table.columns[1:]:
         column.justify = "right"
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        for measure, size in ((measure_pull, sizes.contacts), (measure_judge, sizes.judged)):
-            _show(table, _apart(measure, folder, size))
-    console.print(table)
+        _show(table, _apart(measure_pull, folder, sizes.contacts))
+        _show(table, _apart(measure_judge, folder, sizes.judged))
+    console = Console()
+    console.print(table, crop=console.is_terminal)  # whole in a pipe, however narrow one thinks it to be
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--contacts", type=int, default=5_000, help="contacts of the sandbox's HubSpot; Salesforce has two fifths as many Leads")
+    parser.add_argument("--contacts", type=int, default=5_000, help="contacts of the sandbox's HubSpot; two fifths as many Leads")
     parser.add_argument("--judged", type=int, default=50_000, help="contacts in the mirror to judge")
     return parser.parse_args()
 
 
 def _machine() -> str:
-    return f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, SQLite"
+    return f"Processor time; {os.cpu_count()} cores, Python {sys.version.split()[0]}, SQLite {sqlite3.sqlite_version}"
 
 
 def _show(table: Table, part: Part) -> None:
@@ -100,25 +118,23 @@ def _show(table: Table, part: Part) -> None:
 # ── Processes ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _apart(measure: Callable[[str, int], list[Line]], folder: str, size: int) -> Part:
+def _apart(measure: Measure, folder: str, size: int) -> Part:
     """Runs one part in a fresh process."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        return pool.apply(_in_process, (measure, folder, size))
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as processes:
+        return processes.submit(_in_process, measure, folder, size).result()
 
 
-def _in_process(measure: Callable[[str, int], list[Line]], folder: str, size: int) -> Part:
+def _in_process(measure: Measure, folder: str, size: int) -> Part:
     lines = measure(folder, size)
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes there, kilobytes elsewhere
     return Part(lines=lines, peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
 
 
 @contextmanager
-def _sandbox(contacts: int) -> Iterator[tuple[str, str, str]]:
-    """A sandbox in a process of its own: HubSpot's address, Salesforce's, and its certificate."""
+def _sandbox(contacts: int) -> Iterator[Addresses]:
+    """A sandbox in a process of its own, so that its work is not counted as ours."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    # Not daemonic, and started from a pool's worker, which may have no children: so by hand.
     process = context.Process(target=_serve, args=(theirs, contacts))
     process.start()
     try:
@@ -129,10 +145,102 @@ def _sandbox(contacts: int) -> Iterator[tuple[str, str, str]]:
 
 
 def _serve(pipe: Pipe, contacts: int) -> None:
-    limits = {"requests_per_10_seconds": 100_000, "searches_per_second": 10_000}
-    with Sandbox(now=lambda: NOW, hubspot_contacts=contacts, salesforce_leads=contacts * 2 // 5, **limits) as box:
-        pipe.send((box.hubspot_url, box.salesforce_url, box.ca_bundle))
+    with Sandbox(
+        now=lambda: NOW,
+        hubspot_contacts=contacts,
+        salesforce_leads=contacts * 2 // 5,
+        requests_per_10_seconds=100_000,
+        searches_per_second=10_000,
+    ) as box:
+        pipe.send(Addresses(hubspot=box.hubspot_url, salesforce=box.salesforce_url, ca_bundle=box.ca_bundle))
         pipe.recv()
 
 
 # ── Parts ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def measure_pull(folder: str, contacts: int) -> list[Line]:
+    """HubSpot's contacts beside the floor; then a whole first pass in shadow, and one after it in which nothing changed."""
+    with _sandbox(contacts) as box:
+        wanted = properties_wanted(_config(box, f"{folder}/unused.db"), "hubspot")["contacts"]
+        alone = _config(box, f"{folder}/alone.db")
+        with _made(alone), open_app(alone, now=lambda: NOW) as app:
+            pages = app.crms["hubspot"].pull("contacts", None, now=NOW)
+            seen, seconds = _timed(lambda: sum(mirror.commit_page(app.store, page, now=NOW).seen for page in pages))
+        bare = f"{folder}/bare.db"
+        with _made(_config(box, bare)):
+            count, least = _timed(lambda: floor.pull_contacts(box.hubspot, TOKEN, wanted, bare))
+        if count != seen:
+            raise AssertionError(f"the floor read {count} contacts, the connector {seen}")
+        lines = [Line(what="pull: HubSpot's contacts", count=seen, seconds=seconds, floor=least)]
+        whole = _config(box, f"{folder}/whole.db")
+        with _made(whole), open_app(whole, now=lambda: NOW) as app:
+            for what in ("first pass, both CRMs, all of it", "pass in which nothing changed"):
+                result, seconds = _timed(lambda: run_pass(app.rooms()))
+                if result.errors:
+                    raise result.errors[0]
+                lines.append(Line(what=what, count=_records(app), seconds=seconds))
+    return lines
+
+
+def measure_judge(folder: str, contacts: int) -> list[Line]:
+    """Contacts made straight into the mirror: unified, all judged beside the floor, and a thousand changed ones among them."""
+    path = f"{folder}/judged.db"
+    config = _config(Addresses(hubspot="http://127.0.0.1:1", salesforce="https://127.0.0.1:1", ca_bundle=""), path)
+    wanted = properties_wanted(config, "hubspot")
+    with _made(config), open_store(config) as store:
+        for page in people.pages(contacts, wanted, NOW):
+            mirror.commit_page(store, page, now=NOW)
+        rooms = Rooms(config=config, store=store, crms={}, now=lambda: NOW, holder="bench")
+        installation = prepare(store, config, {}, now=NOW)
+        _, unified = _timed(lambda: unify(store, installation.writer, now=NOW))
+        _, judged = _timed(lambda: evaluate(rooms, installation, now=NOW, run=1))
+        _, least = _timed(lambda: floor.judge(path, to_micros(NOW)))
+        wrong = floor.disagreements(path)
+        if wrong:
+            raise AssertionError(f"the connector and the statement written by hand disagree about {wrong} contacts")
+        evaluate(rooms, installation, now=NOW, run=2)  # what the first made due at once
+        for page in people.changes(CHANGED, contacts, wanted, NOW):
+            mirror.commit_page(store, page, now=NOW)
+        _, changed = _timed(lambda: evaluate(rooms, installation, now=NOW, run=3))
+    return [
+        Line(what="unify: all contacts made", count=contacts, seconds=unified),
+        Line(what="judge: all contacts", count=contacts, seconds=judged, floor=least),
+        Line(what="unify and judge what changed", count=CHANGED, seconds=changed),
+    ]
+
+
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
+    """What the work returns, and the processor time of all threads that it took."""
+    start = time.process_time()
+    result = work()
+    return result, time.process_time() - start
+
+
+@contextmanager
+def _made(config: Config) -> Iterator[None]:
+    """The configuration's database, with its tables."""
+    with open_store(config) as store:
+        store.upgrade()
+    yield
+
+
+def _records(app: App) -> int:
+    with app.store.read() as connection:
+        return sum(connection.scalar(select(func.count()).select_from(metadata.tables[name])) or 0 for name in ("record", "activity"))
+
+
+def _config(box: Addresses, database: str) -> Config:
+    """The example file in shadow, pointed at the sandbox, with limits that hold nothing up."""
+    os.environ.update(HUBSPOT_ACCESS_TOKEN=TOKEN, SALESFORCE_CLIENT_ID="sandbox-client", SALESFORCE_CLIENT_SECRET="sandbox-secret")
+    text = EXAMPLE.read_text(encoding="utf-8")
+    for name, value in {"url": f'"sqlite:///{database}"', "requests_per_10_seconds": "100_000", "searches_per_second": "10_000"}.items():
+        text = re.sub(rf"(?m)^{name}(\s*)=.*$", rf"{name}\1= {value}", text, count=1)
+    text = re.sub(r"(?m)^(access_token\s*=.*)$", rf'\1\nbase_url = "{box.hubspot}"', text)
+    trust = f'\nca_bundle = "{box.ca_bundle}"' if box.ca_bundle else ""
+    text = re.sub(r"(?m)^instance_url\s*=.*$", f'instance_url = "{box.salesforce}"{trust}', text)
+    return loads(text, source=EXAMPLE.name)
+
+
+if __name__ == "__main__":
+    main()

@@ -45,7 +45,8 @@ def pull_contacts(base_url: str, token: str, properties: Sequence[str], path: st
     asked = wire.properties_to_ask("contacts", properties)
 
     def call(request: Request) -> Any:
-        answer = http.request(request.method, base_url + request.path, fields=dict(request.query) or None, body=request.body, headers=headers)
+        query = dict(request.query) or None
+        answer = http.request(request.method, base_url + request.path, fields=query, body=request.body, headers=headers)
         return orjson.loads(answer.data)
 
     connection = connect(path)

@@ -21,16 +21,23 @@ _TIMELINES = ("now", "this quarter", "next year", None, None)
 
 def pages(count: int, wanted: Mapping[str, Sequence[str]], now: datetime, *, seed: int = 7) -> Iterator[Page]:
     """Companies, contacts, and two activities for each contact. wanted: object → its properties, as an adapter is told."""
-    random = Random(seed)  # noqa: S311 - repeatable, not secret
+    random = Random(seed)
     companies = [_company(number, wanted["companies"], now, random) for number in range(COMPANIES)]
     yield _page("companies", now, records=companies)
     for start in range(0, count, PAGE):
         numbers = range(start, min(count, start + PAGE))
-        yield _page("contacts", now, records=[contact(number, wanted["contacts"], now, random) for number in numbers])
+        yield _page("contacts", now, records=[_contact(number, wanted["contacts"], now, random) for number in numbers])
         yield _page("meetings", now, activities=[each for number in numbers for each in _meetings(number, now, random)])
 
 
-def contact(number: int, wanted: Sequence[str], now: datetime, random: Random) -> Record:
+def changes(count: int, among: int, wanted: Mapping[str, Sequence[str]], now: datetime, *, seed: int = 8) -> Iterator[Page]:
+    """Other values of some contacts, spread over all."""
+    random = Random(seed)
+    step = max(1, among // count)
+    yield _page("contacts", now, records=[_contact(number, wanted["contacts"], now, random) for number in range(0, among, step)][:count])
+
+
+def _contact(number: int, wanted: Sequence[str], now: datetime, random: Random) -> Record:
     """One HubSpot contact; what is wanted and not made up here is empty."""
     values: dict[str, Any] = {
         "email": f"person{number}@{random.choice(_DOMAINS)}",

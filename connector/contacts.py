@@ -18,8 +18,8 @@ from connector.config.tables import Config
 from connector.identity import Candidate, choose
 from connector.model import CRMS, CrmName
 from connector.store import tables as t
-from connector.store.fields import FieldColumn
 from connector.store.bulk import upsert
+from connector.store.fields import FieldColumn
 from connector.store.tables import from_micros
 from connector.workflows import attempts, touches
 from connector.workflows.attempts import AttemptState, EvidenceState, History, StageChange

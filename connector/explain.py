@@ -20,7 +20,7 @@ from connector.config.tables import Config, FieldRule, SlaRule, Transition
 from connector.contacts import sides_of
 from connector.installation import record_url
 from connector.model import CRMS
-from connector.reasons import Reason, Reasons, column_of, present, reasons
+from connector.reasons import Reason, Reasons, column_of, first_to_fire, present, reasons
 from connector.store import fields, ledger, pauses
 from connector.store.database import Store
 from connector.store.tables import metadata
@@ -198,17 +198,10 @@ def _shown(points: float) -> float:
     return round(float(points), 2)
 
 
-def first_to_fire(transitions: Sequence[Transition], told: Reasons, stage: str | None, waits: Callable[[Transition], bool]) -> int | None:
-    """The transition that takes the contact on: the first that fits and that nothing keeps."""
-    for number, rule in enumerate(transitions):
-        if told.transitions[number].met and leaves(rule, stage) and not waits(rule):
-            return number
-    return None
-
-
 def _transitions(connection: Connection, seen: _Seen) -> list[dict[str, Any]]:
     stage, rules = seen.contact["stage"], seen.config.transitions
-    first = first_to_fire(rules, seen.told, stage, lambda rule: _used(seen, rule) is not None)
+    met = [reason.met for reason in seen.told.transitions]
+    first = first_to_fire(rules, met, stage, lambda rule: _used(seen, rule) is not None)
     bundles = _bundles(connection, seen)
     told = []
     for number, rule in enumerate(rules):

@@ -6,7 +6,7 @@ beginning where other properties are wanted, adoption at the first pass and agai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -19,11 +19,12 @@ from sqlalchemy import Connection, Table, update
 from connector.adapters.port import Crm
 from connector.config.tables import Config
 from connector.contacts import ContactWriter, Setting
+from connector.errors import ObjectStopped
 from connector.model import CrmName
 from connector.store import fields, mirror, runs
 from connector.store import tables as t
 from connector.store.database import Store
-from connector.workflows.fields import STAGE_PROPERTY, columns_needed, properties_wanted
+from connector.workflows.fields import STAGE_PROPERTY, columns_needed, places, properties_wanted
 
 record = t.metadata.tables["record"]
 contact = t.metadata.tables["contact"]
@@ -82,6 +83,8 @@ def _apply_file(store: Store, config: Config, crms: Mapping[CrmName, Crm], now: 
     if runs.get_meta(store, "config") == config.version and not anew:
         return
     around = {name: crm.surroundings() for name, crm in crms.items()}
+    for name, one in around.items():
+        _refuse_missing(config, name, one.missing)
     defaults = {name: one.defaults[_STAGE_NAMES[name]] for name, one in around.items() if _STAGE_NAMES[name] in one.defaults}
     runs.set_meta(store, "defaults", orjson.dumps(defaults).decode())
     runs.set_meta(store, "links", orjson.dumps({name: one.links for name, one in around.items()}).decode())
@@ -93,6 +96,19 @@ def _apply_file(store: Store, config: Config, crms: Mapping[CrmName, Crm], now: 
 
     store.write(everyone)
     runs.set_meta(store, "config", config.version)
+
+
+def _refuse_missing(config: Config, crm: CrmName, missing: Sequence[tuple[str, str]]) -> None:
+    """Nothing is concluded from a property that the CRM does not have. Raises `ObjectStopped`, naming each and the field that reads it."""
+    named = {place: rule.name for rule in config.fields for place in places(rule, crm)}
+    gone = [f"{object_name}.{name} (field {named[object_name, name]})" for object_name, name in missing if (object_name, name) in named]
+    if gone:
+        raise ObjectStopped(
+            f"{crm} has no such property: {', '.join(gone)}",
+            crm=crm,
+            code="PROPERTY_DOESNT_EXIST",
+            advice="Create it in the CRM, or correct its name in [fields]; `connector check` suggests the nearest name.",
+        )
 
 
 def _agree_anew(connection: Connection, clocks_from: datetime) -> None:

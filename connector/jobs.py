@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
@@ -22,10 +23,11 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from connector.app import App, holder
 from connector.config.tables import Config
-from connector.engine import PassResult, Progress, run_pass
+from connector.engine import PassResult, Progress, StreamPull, pull, pulled_document, run_pass
 from connector.errors import ConnectorError, LeaseLost, Paused
+from connector.installation import prepare
 from connector.schedule import trigger
-from connector.store import leases, pauses, runs
+from connector.store import leases, mirror, pauses, runs
 from connector.store.database import Store
 from connector.write_back.executor import LEASE as WRITE_BACK_LEASE
 
@@ -65,6 +67,45 @@ def run_pass_once(
         result = work(app.rooms(progress=progress, stopped=watch.stopped))
         if watch.problem is not None:
             result.errors.append(watch.problem)
+        return result
+
+
+@dataclass(slots=True, kw_only=True)
+class Mirrored:
+    """What a pull alone did. errors: what stopped a stream."""
+
+    run: int
+    pulled: dict[str, dict[str, StreamPull]]
+    errors: list[ConnectorError]
+    interrupted: bool
+
+    def document(self) -> dict[str, Any]:
+        """As `pull --json` prints it."""
+        problems = [{"message": error.message, "advice": error.advice} for error in self.errors]
+        return {"run": self.run, "pulled": pulled_document(self.pulled), "errors": problems}
+
+
+def pull_once(app: App, *, full: bool, progress: Progress | None = None, stopped: Callable[[], bool] = lambda: False) -> Mirrored:
+    """The mirror only. full: from the beginning, whatever was read already. Raises as `run_pass_once` does."""
+    with alone(app, stopped) as watch:
+        rooms, now = app.rooms(progress=progress, stopped=watch.stopped), app.now()
+        run = runs.start_run(app.store, "pull", app.config.mode, now=now, config_version=app.config.version)
+        result = Mirrored(run=run, pulled={}, errors=[], interrupted=False)
+        try:
+            prepare(app.store, app.config, app.crms, now=now)
+            if full:
+                mirror.reset_cursors(app.store)
+            result.pulled = pull(rooms, now)
+            result.errors += [stream.error for streams in result.pulled.values() for stream in streams.values() if stream.error is not None]
+        except ConnectorError as error:
+            result.errors.append(error)
+        finally:
+            if watch.problem is not None:
+                result.errors.append(watch.problem)
+            problem = "; ".join(error.message for error in result.errors) or None
+            state: Literal["failed", "done"] = "failed" if problem else "done"
+            runs.finish_run(app.store, run, state, now=app.now(), summary=result.document(), problem=problem)
+        result.interrupted = watch.stopped()
         return result
 
 

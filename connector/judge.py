@@ -44,8 +44,8 @@ from connector.contacts import ContactWriter
 from connector.evaluation import Evaluation
 from connector.model import CRMS, CrmName, Proposal
 from connector.store import tables as t
-from connector.store.database import Store
 from connector.store.bulk import upsert
+from connector.store.database import Store
 from connector.store.tables import Moment
 from connector.workflows import counts, touches
 from connector.workflows.assign import Rota

@@ -313,12 +313,14 @@ class Surroundings:
     """What a CRM's own set-up means for rules.
 
     defaults: property → the value it puts on every new record of a person. own_users: owner ids that are the connector itself.
-    links: object → the address at which a person opens a record, with "{id}" in it.
+    links: object → the address at which a person opens a record, with "{id}" in it. missing: wanted properties that the CRM does not
+    have and would leave out in silence, as (object, property).
     """
 
     defaults: Mapping[str, str] = field(default_factory=dict)
     own_users: tuple[str, ...] = ()
     links: Mapping[str, str] = field(default_factory=dict)
+    missing: tuple[tuple[str, str], ...] = ()
 
 
 class FieldType(StrEnum):

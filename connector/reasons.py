@@ -6,7 +6,7 @@ the rest; `connector.examples` says with it why an example failed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,9 +14,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, case, literal, select
 
 from connector import conditions
+from connector.conclusions import leaves
 from connector.conditions import Condition, Env, Part
 from connector.config.names import COMPUTED
-from connector.config.tables import Config
+from connector.config.tables import Config, Transition
 from connector.evaluation import Evaluation
 from connector.model import FieldType
 from connector.store.tables import from_micros
@@ -82,6 +83,16 @@ def reasons(connection: Connection, config: Config, table: Table, contact: int, 
         slas=[told.reason(one) for one in slas],
         rejection=None if config.rejection is None else told.reason(rejecting),
     )
+
+
+def first_to_fire(
+    transitions: Sequence[Transition], met: Sequence[bool], stage: str | None, waits: Callable[[Transition], bool] = lambda _: False
+) -> int | None:
+    """The transition that takes a contact on: the first that starts from its stage, is met, and does not wait. None: it stays."""
+    for number, rule in enumerate(transitions):
+        if met[number] and leaves(rule, stage) and not waits(rule):
+            return number
+    return None
 
 
 def present(value: Any, kind: FieldType) -> Any:
@@ -153,6 +164,8 @@ class _Telling:
 
     def _value(self, name: str | None, answer: str | None) -> Any:
         """A field as it came, not its folded twin; of anything else what the database computed."""
+        if name == "score":
+            return round(float(self.row[name]), 2)  # compared unrounded, shown to two decimals
         if name is not None:
             return present(self.row.get(column_of(name)), self.types[name])
         return None if answer is None else self.answers[answer]

@@ -134,6 +134,7 @@ class Caller:
             try:
                 return read(answer)
             except Retriable as unreadable:
+                unreadable.message += f", while {request.about}"
                 error = unreadable
         if isinstance(error, Retriable):
             if error.retry_after is not None:

@@ -6,7 +6,7 @@ One transaction from beginning to end, so nobody else sees a thing; in SQLite ot
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -37,7 +37,7 @@ class ScratchStore(Store):
         """Nothing of its own to give back."""
 
 
-class _TakenBack(Exception):  # noqa: N818 - never leaves this module
+class _TakenBack(Exception):
     """Ends the transaction without keeping it."""
 
 
@@ -49,8 +49,6 @@ def in_scratch(store: Store, work: Callable[[Store], T]) -> T:
         found.append(work(ScratchStore(connection, store.dialect)))
         raise _TakenBack
 
-    try:
+    with suppress(_TakenBack):
         store.write(inside)
-    except _TakenBack:
-        pass
     return found[0]

@@ -44,7 +44,7 @@ def properties_wanted(config: Config, crm: CrmName) -> dict[str, tuple[str, ...]
         else {"Lead": set(_LEAD_BASE), "Contact": set(_CONTACT_BASE), "Account": set()}
     )
     for rule in config.fields:
-        for object_name, property_name in _places(rule, crm):
+        for object_name, property_name in places(rule, crm):
             wanted[object_name].add(property_name)
     if crm == "hubspot":
         wanted["contacts"].update(date_entered(value) for stage in config.stages for value in stage.hubspot)
@@ -60,13 +60,13 @@ def expected_values(config: Config, crm: CrmName) -> dict[str, tuple[str, ...]]:
     for rule in config.fields:
         mapped = [sides[crm] for sides in rule.values.values() if crm in sides]
         main = "contacts" if crm == "hubspot" else "Lead"
-        for object_name, property_name in _places(rule, crm):
+        for object_name, property_name in places(rule, crm):
             if mapped and object_name == main:
                 expected[property_name] = mapped
     return {name: tuple(dict.fromkeys(values)) for name, values in expected.items()}
 
 
-def _places(rule: FieldRule, crm: CrmName) -> list[tuple[str, str]]:
+def places(rule: FieldRule, crm: CrmName) -> list[tuple[str, str]]:
     """(object, property) pairs at which a field lives in a CRM."""
     if rule.name == "owner":
         return []

@@ -581,8 +581,8 @@ def test_addresses_of_records_are_those_of_the_accounts_region() -> None:
     crm = crm_of(account)
     assert crm.record_url("contacts", "151") == "https://app-eu1.hubspot.com/contacts/4711/record/0-1/151"
     assert crm.record_url("tasks", "9") == "https://app-eu1.hubspot.com/contacts/4711/record/0-27/9"
-    assert crm.surroundings().links["contacts"] == "https://app-eu1.hubspot.com/contacts/4711/record/0-1/{id}"
     assert len(account.log) == 1
+    assert crm.surroundings().links["contacts"] == "https://app-eu1.hubspot.com/contacts/4711/record/0-1/{id}"
 
 
 def test_it_is_a_crm() -> None:

@@ -11,10 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text
+
 from connector.app import App, Waiting, open_app, open_store
 from connector.config.load import loads
 from connector.config.tables import Config
 from connector.sandbox.serve import Sandbox
+
 
 class Waited:
     """Time that goes by only when somebody waits."""
@@ -61,24 +64,30 @@ def without_table(text: str, header: str) -> str:
 
 
 def config_text(
-    box: Sandbox, database: str, *, mode: str = "live", hubspot: bool = True, salesforce: bool = True, edit: Callable[[str], str] | None = None
+    box: Sandbox,
+    database: str,
+    *,
+    mode: str = "live",
+    hubspot: bool = True,
+    salesforce: bool = True,
+    edit: Callable[[str], str] = lambda text: text,
 ) -> str:
     """The example file, pointed at a sandbox, with rails and limits wide enough for its whole history in one go."""
     credentials()
-    text = EXAMPLE.read_text()
-    text = re.sub(r'(?m)^mode\s*=\s*"shadow"', f'mode = "{mode}"', text)
-    text = re.sub(r"(?m)^url\s*=.*$", f'url = "{database}"', text, count=1)
-    text = re.sub(r"(?m)^(access_token\s*=.*)$", rf'\1\nbase_url = "{box.hubspot_url}"', text)
-    text = re.sub(r"(?m)^instance_url\s*=.*$", f'instance_url = "{box.salesforce_url}"\nca_bundle = "{box.ca_bundle}"', text)
-    text = re.sub(r"(?m)^\[adopt\]$", "[adopt]\nclocks_from = 2026-01-01", text)
+    file = EXAMPLE.read_text()
+    file = re.sub(r'(?m)^mode\s*=\s*"shadow"', f'mode = "{mode}"', file)
+    file = re.sub(r"(?m)^url\s*=.*$", f'url = "{database}"', file, count=1)
+    file = re.sub(r"(?m)^(access_token\s*=.*)$", rf'\1\nbase_url = "{box.hubspot_url}"', file)
+    file = re.sub(r"(?m)^instance_url\s*=.*$", f'instance_url = "{box.salesforce_url}"\nca_bundle = "{box.ca_bundle}"', file)
+    file = re.sub(r"(?m)^\[adopt\]$", "[adopt]\nclocks_from = 2026-01-01", file)
     for name, value in _WIDE.items():
-        text = re.sub(rf"(?m)^{name}\s*=\s*\d+", f"{name} = {value}", text)
-    text = re.sub(r'(?m)^rule_share\s*=\s*"\d+%"', 'rule_share = "100%"', text)
+        file = re.sub(rf"(?m)^{name}\s*=\s*\d+", f"{name} = {value}", file)
+    file = re.sub(r'(?m)^rule_share\s*=\s*"\d+%"', 'rule_share = "100%"', file)
     if not hubspot:
-        text = without_table(text, "crm.hubspot")
+        file = without_table(file, "crm.hubspot")
     if not salesforce:
-        text = without_table(text, "crm.salesforce").replace('works_in = "salesforce"', 'works_in = "hubspot"')
-    return text if edit is None else edit(text)
+        file = without_table(file, "crm.salesforce").replace('works_in = "salesforce"', 'works_in = "hubspot"')
+    return edit(file)
 
 
 def config_for(box: Sandbox, database: str, **options: Any) -> Config:
@@ -90,6 +99,17 @@ def small_sandbox(now: Callable[[], datetime] = lambda: NOW, *, contacts: int = 
     """A sandbox that does not hold a test up: few people, wide limits."""
     limits = {"requests_per_10_seconds": 10_000, "searches_per_second": 1_000, **options}
     return Sandbox(now=now, hubspot_contacts=contacts, salesforce_leads=leads, **limits)
+
+
+def rows(app: App, statement: str, **values: Any) -> list[Any]:
+    """What a statement finds in the store."""
+    with app.store.read() as connection:
+        return list(connection.execute(text(statement), values).all())
+
+
+def records_stored(app: App) -> dict[str, int]:
+    """How many records the mirror holds, by object."""
+    return {row.object: row.n for row in rows(app, "SELECT object, count(*) AS n FROM record GROUP BY object")}
 
 
 @contextmanager

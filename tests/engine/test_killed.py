@@ -11,12 +11,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from engine_rooms import NOW, config_text, records_stored, rows, running, small_sandbox
 
 from connector import engine
 from connector.config.load import load
 from connector.sandbox.serve import Sandbox
-from engine_rooms import NOW, config_text, running, small_sandbox
 
 KILLED = Path(__file__).parent / "killed_pass.py"
 #: Phase, how many go by, where. Each of them is reached by a first pass over the small sandbox.
@@ -52,28 +51,28 @@ def test_killed_and_run_again(box: Sandbox, tmp_path: Path, phase: str, count: i
     tasks_before = all_tasks(box)
     with running(load(path)):
         pass
-    killed = subprocess.run([sys.executable, KILLED, path, NOW.isoformat(), phase, str(count), where], capture_output=True, text=True, timeout=120)
+    command = [sys.executable, str(KILLED), str(path), NOW.isoformat(), phase, str(count), where]
+    killed = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     with running(load(path), now=lambda: later) as app:
         for _ in range(4):
             result = engine.run_pass(app.rooms())
             assert result.errors == []
         assert (result.planned, result.outcomes) == (0, {})
-        with app.store.read() as connection:
-            states = Counter(connection.execute(text("SELECT state FROM ledger")).scalars())
-            created = connection.execute(text("SELECT crm, result_id FROM ledger WHERE kind = 'create_task'")).all()
-            stored = dict(connection.execute(text("SELECT object, count(*) FROM record GROUP BY object")).all())  # type: ignore[arg-type]  # pairs
+        states = Counter(row.state for row in rows(app, "SELECT state FROM ledger"))
+        created = [(row.crm, row.result_id) for row in rows(app, "SELECT crm, result_id FROM ledger WHERE kind = 'create_task'")]
         assert set(states) <= {"applied", "already_so"}
         assert states["applied"] > 10
-        assert stored == {
+        assert records_stored(app) == {
             "contacts": len(box.world.hubspot["contacts"]),
             "companies": len(box.world.hubspot["companies"]),
             **{name: len(box.world.salesforce[name]) for name in ("Lead", "Contact", "Account")},
         }
         assert len(created) == len(set(created))
-        assert all_tasks(box) - tasks_before == set(map(tuple, created))
+        assert all_tasks(box) - tasks_before == set(created)
 
 
 def all_tasks(box: Sandbox) -> set[tuple[str, str]]:
     """Every task that the CRMs hold."""
-    return {("hubspot", number) for number in box.world.hubspot["tasks"]} | {("salesforce", number) for number in box.world.salesforce["Task"]}
+    held = {"hubspot": box.world.hubspot["tasks"], "salesforce": box.world.salesforce["Task"]}
+    return {(crm, number) for crm, tasks in held.items() for number in tasks}

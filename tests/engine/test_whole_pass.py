@@ -5,30 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import text
+from engine_rooms import config_for, rows, running, small_sandbox
 
 from connector import engine
-from connector.app import App
 from connector.engine import PassResult
 from connector.model import State
 from connector.sandbox.serve import Sandbox
-from engine_rooms import config_for, running, small_sandbox
 
-BOTH = pytest.mark.parametrize(("hubspot", "salesforce"), [(True, True), (True, False), (False, True)], ids=["both", "hubspot", "salesforce"])
+SET_UPS = {"both": (True, True), "hubspot": (True, False), "salesforce": (False, True)}
+BOTH = pytest.mark.parametrize(("hubspot", "salesforce"), SET_UPS.values(), ids=SET_UPS)
 
 
 @pytest.fixture
 def box() -> Iterator[Sandbox]:
     with small_sandbox() as box:
         yield box
-
-
-def rows(app: App, statement: str, **values: Any) -> list[Any]:
-    with app.store.read() as connection:
-        return list(connection.execute(text(statement), values).all())
 
 
 def wanted(result: PassResult) -> Counter[tuple[str, str]]:

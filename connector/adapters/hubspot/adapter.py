@@ -9,7 +9,7 @@ from threading import Lock
 
 from connector.adapters.calling import Answer, Budget, Caller, Request
 from connector.adapters.hubspot import reading, writing
-from connector.adapters.hubspot.checking import Check
+from connector.adapters.hubspot.checking import Check, missing_properties
 from connector.adapters.hubspot.pulling import Pull
 from connector.adapters.hubspot.transport import Settings, Transport
 from connector.adapters.hubspot.wire import BATCH_LIMIT, OBJECT_TYPE_IDS, STREAMS, Api
@@ -113,7 +113,8 @@ class HubSpotCrm:
         No defaults: which stage a new contact gets is a setting that no API tells, and a property's definition has no default value. No
         own users: a token is no owner; the `userId` that HubSpot names with it is the person's who made it.
         """
-        return Surroundings(links={name: self.record_url(name, "{id}") for name in OBJECT_TYPE_IDS})
+        links = {name: self.record_url(name, "{id}") for name in OBJECT_TYPE_IDS}
+        return Surroundings(links=links, missing=missing_properties(self._api, self._caller, self._wanted))
 
     def record_url(self, object_name: str, record_id: str) -> str:
         """The record's page. Account number and host of the user interface (it differs by region) are asked for once."""

@@ -115,9 +115,8 @@ class Check:
                 yield partial(self._schema, object_name)
 
     def _schema(self, object_name: str) -> Iterator[Finding]:
-        listing = self.caller.ask(self.api.properties(object_name), read_listing)
-        known = {str(raw.get("name")): raw for raw in dicts(listing.results)}
-        wanted = list(self.wanted.get(object_name, ()))
+        known = _known(self.api, self.caller, object_name)
+        wanted = [name for name in self.wanted.get(object_name, ()) if name in known or not name.startswith(_OPTIONAL)]
         missing = [name for name in wanted if name not in known]
         for name in missing:
             near = get_close_matches(name, known, n=1)
@@ -129,6 +128,29 @@ class Check:
         if object_name == "contacts":
             for name, values in self.expected.items():
                 yield from _options(name, values, known.get(name))
+
+
+#: Properties that not every account has, and that nothing but a better date or link depends on: those of HubSpot's own Salesforce
+#: integration, and the moments of entering a stage.
+_OPTIONAL = ("salesforce", "hs_v2_date_entered_", "hubspot_owner_assigneddate")
+
+
+def missing_properties(api: Api, caller: Caller, wanted: Mapping[str, Sequence[str]]) -> tuple[tuple[str, str], ...]:
+    """The wanted properties that the account does not have: a read leaves them out without a word."""
+    return tuple(
+        (object_name, name)
+        for object_name, names in wanted.items()
+        if names
+        for known in (_known(api, caller, object_name),)
+        for name in names
+        if name not in known and not name.startswith(_OPTIONAL)
+    )
+
+
+def _known(api: Api, caller: Caller, object_name: str) -> dict[str, Mapping[str, Any]]:
+    """The definitions of an object's properties, by name."""
+    listing = caller.ask(api.properties(object_name), read_listing)
+    return {str(raw.get("name")): raw for raw in dicts(listing.results)}
 
 
 def _options(name: str, values: Sequence[str], found: Mapping[str, Any] | None) -> Iterator[Finding]:

@@ -1,0 +1,236 @@
+"""Is it set up right? What each CRM says of itself, and what the file says that the CRMs, the people or the mirror do not bear out.
+
+Nothing is stored and nothing is written. What a CRM refuses becomes a finding with the way out, never an exception.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from statistics import median
+from zoneinfo import ZoneInfo
+
+from apscheduler.triggers.cron import CronTrigger
+from sqlalchemy import func, select
+
+from connector.adapters.port import Crm
+from connector.conditions import fold
+from connector.config.durations import Duration
+from connector.config.tables import Config, SlaRule, Team
+from connector.errors import CrmError, StoreError
+from connector.model import CrmName, Finding, Owner
+from connector.store.database import Store
+from connector.store.tables import metadata
+from connector.workflows.fields import STAGE_PROPERTY
+from connector.workflows.stages import MQL, StageMap
+
+_CONTACT = metadata.tables["contact"]
+_PLAN = metadata.tables["plan"]
+
+#: Where each CRM tells its people.
+_PEOPLE: Mapping[CrmName, str] = {"hubspot": "owners", "salesforce": "User"}
+#: With a rail of fewer contacts than this, ordinary days are held.
+_FEW = 10
+_SECONDS = {"minute": 60, "hour": 3600}
+#: How many times of a cron line are looked at for what lies between them.
+_TIMES = 300
+
+
+def check(config: Config, crms: Mapping[CrmName, Crm], store: Store | None, *, now: datetime) -> list[Finding]:
+    """Everything that can be looked at. crms: those to ask, none for offline; store: None where there is no database yet."""
+    findings = [*_ignored(config), *_schedule(config, now)]
+    for crm in crms.values():
+        findings += crm.check(now=now)
+    people = dict(_people(crms, now, findings))
+    for team in config.teams:
+        findings += _team(config, team, people)
+    findings += _routes(config, people)
+    mirror = _mirror(store, findings)
+    for name, crm in crms.items():
+        findings += _defaults(config, name, crm, mirror)
+    return findings + ([] if mirror is None else list(_guard(config, mirror)))
+
+
+# ── The file alone ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _ignored(config: Config) -> Iterator[Finding]:
+    """What the file says of a CRM that it does not have."""
+    if config.ignored:
+        message = f"{len(config.ignored)} settings are ignored, since the file does not have their CRM: {', '.join(config.ignored)}"
+        advice = "Leave them, if the CRM comes later: conditions read them as empty."
+        yield Finding(topic="ignored", ok=False, warning=True, message=message, advice=advice)
+
+
+def _schedule(config: Config, now: datetime) -> Iterator[Finding]:
+    """A clock cannot be served better than passes come."""
+    text = config.schedule.pass_
+    between = interval(text, config.timezone, now)
+    late = [rule for rule in config.slas if (within := _length(rule.within)) is not None and within <= between]
+    for rule in late:
+        message = f"a pass {_worded(text)} cannot serve an SLA of {rule.within} ({rule.name})"
+        advice = f"Let passes come more often ([schedule] pass), at least twice in {rule.within}, or give more time."
+        yield Finding(topic="schedule", ok=False, warning=True, message=message, advice=advice)
+    for rule in config.slas:
+        if rule not in late and _warns_late(rule, between):
+            message = f"a pass {_worded(text)} may warn of {rule.name} when it is too late: it warns {rule.warn} before"
+            advice = f"Let passes come more often ([schedule] pass), or warn earlier than {rule.warn} before."
+            yield Finding(topic="schedule", ok=False, warning=True, message=message, advice=advice)
+    if not late:
+        yield Finding(topic="schedule", ok=True, message=f"a pass {_worded(text)}")
+
+
+def _worded(schedule: str) -> str:
+    return schedule if schedule.startswith("every") else f'at "{schedule}"'
+
+
+def _warns_late(rule: SlaRule, between: timedelta) -> bool:
+    before = None if rule.warn is None else _length(rule.warn)
+    return before is not None and before < between
+
+
+def _length(duration: Duration) -> timedelta | None:
+    """The length of one that is told in minutes or hours, of working time too; longer ones are no question of the schedule."""
+    seconds = _SECONDS.get(duration.unit)
+    return None if seconds is None else timedelta(seconds=duration.amount * seconds)
+
+
+def interval(schedule: str, timezone: str, now: datetime) -> timedelta:
+    """How far apart passes are: of a cron line what usually lies between two (nights and weekends are no working time)."""
+    if schedule.startswith("every"):
+        amount = schedule.removeprefix("every").strip()
+        return Duration.parse(amount if amount[:1].isdigit() else f"1 {amount}").elapsed
+    trigger = CronTrigger.from_crontab(schedule, timezone=ZoneInfo(timezone))
+    times: list[datetime] = []
+    for _ in range(_TIMES):
+        following: datetime | None = trigger.get_next_fire_time(times[-1] if times else None, now)
+        if following is None:
+            break
+        times.append(following)
+        now = following
+    gaps = [(later - earlier).total_seconds() for earlier, later in zip(times, times[1:], strict=False)]
+    return timedelta(seconds=median(gaps)) if gaps else timedelta.max
+
+
+# ── The people ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _people(crms: Mapping[CrmName, Crm], now: datetime, findings: list[Finding]) -> Iterator[tuple[CrmName, Mapping[str, Owner]]]:
+    """The people of each CRM by folded e-mail, read now; of several with one address the active one."""
+    for name, crm in crms.items():
+        try:
+            owners = [owner for page in crm.pull(_PEOPLE[name], None, now=now) for owner in page.owners]
+        except CrmError as error:
+            message = f"the people of {name} cannot be read: {error.message}"
+            findings.append(Finding(topic=f"{name}: owners", ok=False, message=message, advice=error.advice))
+            continue
+        known = [owner for owner in sorted(owners, key=lambda one: one.active) if owner.email and not owner.queue]
+        yield name, {fold(owner.email or ""): owner for owner in known}
+
+
+def _team(config: Config, team: Team, people: Mapping[CrmName, Mapping[str, Owner]]) -> Iterator[Finding]:
+    """Whether its members, and its manager where tasks go to him, work in the CRM where the team works."""
+    known, topic = people.get(team.works_in), f"team.{team.name}"
+    if known is None:
+        return
+    active = [member for member in team.members if member in known and known[member].active]
+    for member in team.members:
+        if member not in active:
+            yield _absent(topic, member, team.works_in, known, "Contacts are not assigned to them, and what they own counts as nobody's.")
+    needs_manager = any(rule.assign_to == "manager" for rule in config.tasks)
+    if needs_manager and team.manager is not None and not (team.manager in known and known[team.manager].active):
+        yield _absent(topic, team.manager, team.works_in, known, "As the manager he gets tasks: they would be nobody's.")
+    if team.members and not active:
+        message = f"none of its {len(team.members)} members is an active user of {team.works_in}"
+        yield Finding(topic=topic, ok=False, message=message, advice=f"Correct members, or works_in, in [team.{team.name}].")
+    elif active:
+        yield Finding(topic=topic, ok=True, message=f"{len(active)} of {len(team.members)} members are active users of {team.works_in}")
+
+
+def _absent(topic: str, person: str, crm: CrmName, known: Mapping[str, Owner], so_what: str) -> Finding:
+    state = "is deactivated" if person in known else "is no user"
+    advice = f"{so_what} Correct the address in the file, or make them a user there."
+    return Finding(topic=topic, ok=False, warning=True, message=f"{person} {state} in {crm}", advice=advice)
+
+
+def _routes(config: Config, people: Mapping[CrmName, Mapping[str, Owner]]) -> Iterator[Finding]:
+    """Whether those to whom a route leads are there, as far as no team says so already."""
+    for rule in config.assigns:
+        team = config.team(rule.team)
+        known = people.get(team.works_in)
+        owners = {owner for route in rule.routes for owner in route.owners} - set(team.members)
+        for owner in sorted(owners) if known is not None else ():
+            if not (owner in known and known[owner].active):
+                yield _absent(f"assign.{rule.name}", owner, team.works_in, known, "The route passes them over.")
+
+
+# ── The mirror ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _mirror(store: Store | None, findings: list[Finding]) -> Store | None:
+    """The store, where its tables are there."""
+    if store is None:
+        return None
+    try:
+        store.check_schema()
+    except StoreError as error:
+        findings.append(Finding(topic="database", ok=False, message=error.message, advice=error.advice))
+        return None
+    findings.append(Finding(topic="database", ok=True, message="the tables are there, in this version's form"))
+    return store
+
+
+def _defaults(config: Config, name: CrmName, crm: Crm, mirror: Store | None) -> Iterator[Finding]:
+    """The value that a CRM puts on every new record: where it means a qualified lead, nobody has judged that."""
+    topic = f"{name}: default stage"
+    try:
+        defaults = crm.surroundings().defaults
+    except CrmError as error:
+        yield Finding(topic=topic, ok=False, message=f"what {name} puts on new records cannot be read: {error.message}", advice=error.advice)
+        return
+    stages, target = StageMap(config), next(place for (one, _), place in STAGE_PROPERTY.items() if one == name)
+    value = defaults.get(target)
+    stage = stages.name_of(name, value)
+    if value is None:
+        return
+    if not stages.at_least(stage, MQL):
+        yield Finding(topic=topic, ok=True, message=f"new records begin with {target} {value!r}: {stage or 'no stage'}")
+        return
+    message = f"{name} puts {target} {value!r} on every new record, which the file reads as {stage}"
+    if mirror is not None:
+        message += f": it would make {_only_by_default(mirror, config, name)} contacts of the mirror {stage}"
+    advice = f"It says nothing as long as no stage was agreed. Choose another default in {name}, or map the value to a lower stage."
+    yield Finding(topic=topic, ok=False, warning=True, message=message, advice=advice)
+
+
+def _only_by_default(store: Store, config: Config, crm: CrmName) -> int:
+    """Contacts that have no stage although a CRM shows one that is a qualified lead's: nothing but its default says so."""
+    qualified = [stage.name for stage in config.stages if StageMap(config).at_least(stage.name, MQL)]
+    shows = (_CONTACT.c[f"stage_{crm}"].in_(qualified), _CONTACT.c.agreed_number == 0, ~_CONTACT.c.gone)
+    with store.read() as connection:
+        return connection.scalar(select(func.count()).select_from(_CONTACT).where(*shows)) or 0
+
+
+def _guard(config: Config, store: Store) -> Iterator[Finding]:
+    """How many contacts one rule may take on in a window, and which rules wanted more in the last plan."""
+    guard = config.guard
+    with store.read() as connection:
+        contacts = connection.scalar(select(func.count()).select_from(_CONTACT).where(~_CONTACT.c.gone, ~_CONTACT.c.excluded)) or 0
+        report = connection.scalar(select(_PLAN.c.guard).order_by(_PLAN.c.id.desc()).limit(1)) or {}
+    if not contacts:
+        return
+    share = max(1, math.ceil(contacts * guard.rule_share - 1e-9))
+    rail = min(guard.stage_changes, share)
+    message = f"one rule moves at most {rail} of {contacts} contacts in {guard.window}"
+    if rail < _FEW:
+        narrow = "stage_changes" if guard.stage_changes <= share else "rule_share"
+        advice = f"Little goes through before it is held. Raise {narrow} in [guard]."
+        yield Finding(topic="guard", ok=False, warning=True, message=message, advice=advice)
+    else:
+        yield Finding(topic="guard", ok=True, message=message)
+    for name, row in sorted(report.items()):
+        if row["used"] + row["wanted"] > row["rail"]:
+            message = f"{name}: {row['used'] + row['wanted']} wanted in {guard.window}, the rail is {row['rail']}"
+            advice = "What is beyond it is held until somebody approves it. Look at the plan first (`connector plan`), then at [guard]."
+            yield Finding(topic="guard", ok=False, warning=True, message=message, advice=advice)

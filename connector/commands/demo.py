@@ -1,0 +1,163 @@
+"""`demo`: the whole way on made-up people, told as a story, and the commands to try next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from connector import demo as demonstration
+from connector.app import open_store
+from connector.commands.output import Output, moment, values
+from connector.commands.passes import show_errors, show_pulled
+from connector.commands.progress import pass_progress
+from connector.commands.shared import AsJson, ExitCode, command, logging_to_stderr, orderly
+from connector.config.tables import Config
+from connector.demo import Demo, Size, run_demo
+from connector.demo_story import story
+from connector.engine import PassResult, pulled_document
+
+Document = Mapping[str, Any]
+
+
+def demo(
+    as_json: AsJson = False,
+    folder: Annotated[Path, typer.Option("--folder", metavar="DIR", help="Where its files go; made anew each time.")] = Path("demo"),
+    contacts: Annotated[int, typer.Option(min=1, hidden=True)] = Size().contacts,
+    leads: Annotated[int, typer.Option(min=1, hidden=True)] = Size().leads,
+    seed: Annotated[int, typer.Option(hidden=True)] = Size().seed,
+) -> int:
+    """Sandbox CRMs with made-up people, the example's rules, live passes until nothing is left to do. No account is needed."""
+    output = Output(as_json=as_json)
+    output.line(f"Making up a HubSpot with {contacts:,} contacts and a Salesforce with {leads:,} Leads, 90 days of history in both …")
+    with logging_to_stderr(), orderly() as asked:
+        done = run_demo(
+            folder,
+            size=Size(contacts=contacts, leads=leads, seed=seed),
+            watch=lambda: pass_progress(output.console, watched=output.watched),
+            told=lambda number, result, seconds: _show_pass(output, number, result, seconds),
+            stopped=asked,
+        )
+    with open_store(done.config) as store:
+        told = story(store, done.config)
+    tries = _tries(done.config, told)
+    output.document(_document(done, told, tries))
+    _show(output, done, told, tries)
+    if asked():
+        return asked.exit_code
+    return ExitCode.DONE if done.quiet else ExitCode.FAILED
+
+
+def _document(done: Demo, told: Document, tries: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    first = done.passes[0] if done.passes else None
+    return {
+        "config": done.config.source,
+        "quiet": done.quiet,
+        "passes": [one.document() for one in done.passes],
+        "pulled": {} if first is None else pulled_document(first.pulled),
+        **{name: told[name] for name in ("moved", "tasks", "slas", "rejections")},
+        "calls": dict(done.calls),
+        "seconds": round(done.seconds, 1),
+        "try": [line for line, _ in tries],
+    }
+
+
+def _tries(config: Config, told: Document) -> list[tuple[str, str]]:
+    """Commands that work on what the demo leaves behind, and what each is for."""
+    later = (datetime.now(ZoneInfo(config.timezone)) + timedelta(days=3)).replace(hour=12, minute=0)
+    tries = [
+        (command("status", config), "how it all stands"),
+        (command(f"plan --at {later:%Y-%m-%dT%H:%M}", config), "what a pass would do in three days, if nobody did anything"),
+    ]
+    if told["try_email"]:
+        tries.insert(0, (command(f"explain {told['try_email']}", config), "one lead: what is known, what was decided, and why"))
+    return tries
+
+
+# ── The story ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _show_pass(output: Output, number: int, result: PassResult, seconds: float) -> None:
+    written = sum(result.outcomes.values())
+    seen = sum(stream.seen for streams in result.pulled.values() for stream in streams.values())
+    what = f"{result.planned:,} actions planned, {written:,} carried out" if result.planned or written else "nothing left to do"
+    output.line(f"Pass {number} ({seconds:.1f} s): {seen:,} records read, {result.evaluated:,} contacts judged, {what}.")
+
+
+def _show(output: Output, done: Demo, told: Document, tries: Sequence[tuple[str, str]]) -> None:
+    if done.passes:
+        show_pulled(output, done.passes[0].pulled)
+    _show_moved(output, told["moved"])
+    _show_tasks(output, told["tasks"], done.config.timezone)
+    _show_slas(output, told["slas"], done.config.timezone)
+    _show_rejections(output, told["rejections"])
+    show_errors(output, done.errors)
+    calls = ", ".join(f"{count:,} to {name}" for name, count in sorted(done.calls.items()))
+    output.heading(f"{len(done.passes)} passes in {done.seconds:.0f} s, with the sandbox's start; calls: {calls or 'none'}.")
+    if done.interrupted:
+        output.line("Stopped as asked.")
+    elif not done.quiet and not done.errors:
+        output.line(f"There was still something to do after {demonstration.MOST_PASSES} passes.", style="yellow")
+    output.line("The sandbox is gone; what the connector knows is kept. Try next:")
+    for line, meaning in tries:
+        output.line(f"\n  # {meaning}", style="dim")
+        output.line("  ", line)
+    output.line(f"\nThe rules are in {done.config.source}.")
+
+
+def _show_moved(output: Output, lines: Sequence[Document]) -> None:
+    rows = [
+        (line["rule"], f"{line['from'] or 'none'} → {line['to'] or 'none'}", line["contacts"], _named(line["examples"], _why)) for line in lines
+    ]
+    output.table(("Rule", "From → to", "Contacts", "For example, and why"), rows, right=["Contacts"], title="Who moved")
+
+
+def _show_tasks(output: Output, lines: Sequence[Document], zone: str) -> None:
+    rows = [
+        (line["task"], line["owner"], line["created"], line["waiting"], "\n".join(_task(one, zone) for one in line["examples"][:1]))
+        for line in lines
+    ]
+    numbers = ("Created", "For another day")
+    output.table(("Task", "Owner", *numbers, "For example"), rows, right=numbers, title="Tasks")
+
+
+def _task(one: Document, zone: str) -> str:
+    return f"{one['subject']} (due {moment(datetime.fromisoformat(one['due_at']), zone)})"
+
+
+def _show_slas(output: Output, lines: Sequence[Document], zone: str) -> None:
+    numbers = ("Breached", "Warned", "Running", "Met", "Ended")
+    rows = [
+        (line["name"], line["owner"], *(line[name.lower()] for name in numbers), _named(line["examples"], lambda one: _due(one, zone)))
+        for line in lines
+    ]
+    output.table(("SLA", "Owner", *numbers, "Breached, for example"), rows, right=numbers, title="SLA clocks")
+
+
+def _due(one: Document, zone: str) -> str:
+    return f"due {moment(one['due_at'], zone)}"
+
+
+def _show_rejections(output: Output, lines: Sequence[Document]) -> None:
+    rows = [
+        (line["reason"] or "none given", line["rejected"], line["disqualified"], line["sent_back"], _named(line["examples"], _by))
+        for line in lines
+    ]
+    numbers = ("Before a touch", "After one", "Sent back")
+    output.table(("Reason", *numbers, "For example"), rows, right=numbers, title="Rejected by sales")
+
+
+def _by(one: Document) -> str:
+    return f"{one['touches']} touches by {one['owner'] or 'nobody'}"
+
+
+def _why(one: Document) -> str:
+    return values(one["why"])
+
+
+def _named(examples: Sequence[Document], say: Any) -> str:
+    return "\n".join(f"{one['name'] or one['email'] or 'somebody'}: {say(one)}" for one in examples)

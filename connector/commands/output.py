@@ -1,0 +1,119 @@
+"""How results are shown: tables on a terminal or in a pipe, or one JSON document. Nothing here knows what the results mean."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+#: In a pipe there is no window: tables are laid out for this many columns.
+_PIPE_WIDTH = 160
+#: Characters that could steer the terminal, though they stand in somebody's name.
+_CONTROLS = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)), "�") | {9: " ", 10: " "}
+
+
+class Output:
+    """Where a command speaks: `as_json` True keeps everything but `document` quiet."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self.console = _console(sys.stdout, quiet=as_json)
+        #: Progress is for somebody who looks on.
+        self.watched = not as_json and sys.stdout.isatty() and sys.stderr.isatty()
+
+    def document(self, value: Mapping[str, Any]) -> None:
+        """The command's one JSON document, where JSON was asked for."""
+        if self.as_json:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS) + b"\n")
+            sys.stdout.buffer.flush()
+
+    def line(self, *parts: str | Text, style: str = "") -> None:
+        """A line of text. Texts are shown as they are: brackets in them are no markup."""
+        self.console.print(Text.assemble(*(part if isinstance(part, Text) else clean(part) for part in parts)), style=style or None)
+
+    def heading(self, text: str) -> None:
+        """What comes next."""
+        self.console.print()
+        self.console.print(Text(clean(text), style="bold"))
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Iterable[str] = (), title: str = "") -> None:
+        """A table; `right`: the columns of numbers. Without rows, nothing."""
+        shown = [[cell(value) for value in row] for row in rows]
+        if not shown:
+            return
+        if title:
+            self.heading(title)
+        table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), show_edge=False)
+        numbers = set(right)
+        for column in columns:
+            table.add_column(column, justify="right" if column in numbers else "left", overflow="fold", no_wrap=column in numbers)
+        for row in shown:
+            table.add_row(*row)
+        self.console.print(table)
+
+
+def _console(stream: Any, *, quiet: bool = False) -> Console:
+    width = None if stream.isatty() else _PIPE_WIDTH
+    return Console(file=stream, width=width, highlight=False, soft_wrap=False, quiet=quiet, emoji=False)
+
+
+def error_console() -> Console:
+    """Standard error, for what went wrong."""
+    return _console(sys.stderr)
+
+
+def cell(value: Any) -> Text:
+    """A value in a table."""
+    if isinstance(value, Text):
+        return value
+    if value is None:
+        return Text("–", style="dim")
+    if isinstance(value, bool):
+        return Text("yes" if value else "no")
+    if isinstance(value, int):
+        return Text(f"{value:,}")
+    if isinstance(value, float):
+        return Text(number(value))
+    return Text(clean(str(value)))
+
+
+def number(value: float) -> str:
+    """At most two decimals, none where there are none."""
+    return f"{value:,.2f}".rstrip("0").rstrip(".")
+
+
+def clean(text: str) -> str:
+    """Without characters that steer a terminal."""
+    return text.translate(_CONTROLS)
+
+
+def values(of: Mapping[str, Any]) -> str:
+    """Names and values as one text: "score 72.5, stage lead"."""
+    return ", ".join(f"{name} {_short(value)}" for name, value in of.items())
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return " ".join(_short(one) for one in value)
+    return number(value) if isinstance(value, float) else "–" if value is None else str(value)
+
+
+def moment(at: datetime | None, zone: str) -> str | None:
+    """A moment in the business's own zone, to the minute."""
+    return None if at is None else f"{at.astimezone(ZoneInfo(zone)):%a %Y-%m-%d %H:%M}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    return str(value)

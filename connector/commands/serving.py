@@ -1,0 +1,139 @@
+"""`serve` and `sandbox`: what runs until it is asked to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from connector.app import open_app
+from connector.commands.output import Output
+from connector.commands.shared import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigPath,
+    ExitCode,
+    command,
+    logging_to_stderr,
+    make_tables,
+    orderly,
+    read_config,
+)
+from connector.errors import ConnectorError
+from connector.jobs import Service
+from connector.sandbox.configuration import SECRETS, Place, configuration, exports
+
+Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
+
+
+def serve(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
+    """Passes by [schedule], the first at once, until Ctrl-C or SIGTERM; what is in hand is finished then."""
+    settings, output = read_config(config), Output(as_json=as_json)
+    make_tables(settings)
+    with logging_to_stderr(logging.INFO), orderly() as asked, open_app(settings) as app:
+        served = Service(app, stop=asked.event).run()
+    output.document(served.document())
+    return ExitCode.DONE
+
+
+def sandbox(
+    as_json: AsJson = False,
+    hubspot_port: Port = 0,
+    salesforce_port: Port = 0,
+    seed: Annotated[int, typer.Option(help="The same seed makes up the same people.")] = 7,
+    contacts: Annotated[int, typer.Option(min=1, help="How many contacts HubSpot has.")] = 5000,
+    leads: Annotated[int, typer.Option(min=1, help="How many Leads Salesforce has.")] = 2000,
+    write_config: Annotated[
+        Path | None, typer.Option("--write-config", metavar="PATH", help="Write the configuration there instead of printing it.")
+    ] = None,
+    until_stdin_closes: Annotated[bool, typer.Option("--until-stdin-closes", hidden=True)] = False,
+) -> int:
+    """A HubSpot and a Salesforce with made-up people on this machine, until Ctrl-C, and a configuration that points at them."""
+    from connector.sandbox.serve import Sandbox  # brings the servers and Faker along
+
+    output = Output(as_json=as_json)
+    now = datetime.now(UTC)
+    if write_config is not None and write_config.exists():
+        raise ConnectorError(f"{write_config} exists already", advice="Name another file, or remove it first.")
+    output.line(f"Making up {contacts:,} HubSpot contacts and {leads:,} Salesforce Leads …")
+    box = Sandbox(
+        seed=seed, hubspot_contacts=contacts, salesforce_leads=leads, hubspot_port=hubspot_port, salesforce_port=salesforce_port
+    )
+    with orderly() as asked, _listening(box):
+        place = Place(
+            hubspot_url=box.hubspot_url,
+            salesforce_url=box.salesforce_url,
+            ca_bundle=box.ca_bundle,
+            database=_database(write_config, now),
+        )
+        _announce(output, place, configuration(place, now=now), write_config)
+        if until_stdin_closes:
+            threading.Thread(target=_wait_for_end_of_input, args=(asked.event,), daemon=True).start()
+        asked.event.wait()
+    output.line("The sandbox has stopped; what was written to it is gone.")
+    return ExitCode.DONE
+
+
+class _listening:  # noqa: N801 - read as a word in a with statement
+    """A sandbox's servers; a port that is taken is an error with a way out."""
+
+    def __init__(self, box: Any) -> None:
+        self._box = box
+
+    def __enter__(self) -> None:
+        try:
+            self._box.__enter__()
+        except OSError as error:
+            raise ConnectorError(
+                f"the sandbox cannot listen there: {error.strerror}", advice="Leave the ports out: free ones are taken."
+            ) from error
+
+    def __exit__(self, *error: Any) -> None:
+        self._box.__exit__(*error)
+
+
+def _database(write_config: Path | None, now: datetime) -> str:
+    """A database of its own for each sandbox, since each is another world; beside the configuration, where that is written."""
+    name = f"sandbox-{now:%Y%m%d-%H%M%S}.db"
+    return f"sqlite:///{name if write_config is None else (write_config.resolve().parent / name)}"
+
+
+def _announce(output: Output, place: Place, text: str, write_config: Path | None) -> None:
+    if write_config is not None:
+        write_config.parent.mkdir(parents=True, exist_ok=True)
+        write_config.write_text(text, encoding="utf-8")
+    output.document(
+        {
+            "hubspot": place.hubspot_url,
+            "salesforce": place.salesforce_url,
+            "ca_bundle": place.ca_bundle,
+            "environment": dict(SECRETS),
+            "config": text if write_config is None else None,
+            "config_file": None if write_config is None else str(write_config),
+        }
+    )
+    if output.as_json:
+        return
+    output.line(f"HubSpot answers at {place.hubspot_url}, Salesforce at {place.salesforce_url}.")
+    if write_config is None:
+        output.heading("This configuration points at them; save it as sandbox.toml:")
+        sys.stdout.write(f"\n{text}\n")
+    output.heading("In another terminal:")
+    for line in exports():
+        output.line("  ", line)
+    output.line("  ", command("run", write_config or Path("sandbox.toml")))
+    output.line("\nCtrl-C ends it.")
+    sys.stdout.flush()
+
+
+def _wait_for_end_of_input(stop: threading.Event) -> None:
+    """Who started the sandbox holds its standard input open, and is gone when it closes."""
+    while os.read(sys.stdin.fileno(), 4096):  # not through sys.stdin, whose lock would be in the way when the process ends
+        pass
+    stop.set()

@@ -1,0 +1,173 @@
+"""What all commands share: their two options, reading the file, making the tables of a new database, and ending in order on Ctrl-C."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from connector.app import App, open_store, utc_now
+from connector.config.load import load
+from connector.config.tables import Config
+from connector.errors import ConnectorError, StoreError
+from connector.store import schema
+
+ConfigPath = Annotated[Path, typer.Option("--config", metavar="PATH", help="The file with the rules.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output and nothing else.")]
+DEFAULT_CONFIG = Path("config.toml")
+DEBUG_VARIABLE = "CONNECTOR_DEBUG"
+
+
+class ExitCode(IntEnum):
+    """How a command ends."""
+
+    DONE = 0
+    FAILED = 1  # or refused; it says what
+    WRONG = 2  # the configuration or the command line
+    HELD = 3  # for approval
+    INTERRUPTED = 130  # Ctrl-C
+    TERMINATED = 143  # SIGTERM
+
+
+class NotBuilt(ConnectorError):
+    """An option of the language of commands that this version does not carry out."""
+
+
+def read_config(path: Path) -> Config:
+    """The configuration. Raises `ConfigError`."""
+    return load(path)
+
+
+def make_tables(config: Config) -> None:
+    """Makes the tables of an empty database. Raises `StoreError` where it is an older or newer program's."""
+    with open_store(config) as store:
+        with store.read() as connection:
+            empty = schema.current(connection) is None
+        if empty:
+            store.upgrade()
+        store.check_schema()
+
+
+@contextmanager
+def offline(config: Config) -> Iterator[App]:
+    """The program without its CRMs, for commands that look at the store alone; needs no secret. Raises `StoreError`."""
+    with open_store(config) as store:
+        with store.read() as connection:
+            if schema.current(connection) is None:
+                raise StoreError(
+                    f"nothing was pulled yet: the database of {config.source} is empty",
+                    advice=f"`{command('run', config)}` makes its tables and does a first pass.",
+                )
+        store.check_schema()
+        yield App(config=config, store=store, crms={}, now=utc_now)
+
+
+# ── Ending in order ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Interruption:
+    """Whether somebody asked to stop, and how. event is set when they do."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self._signal: int | None = None
+
+    def __call__(self) -> bool:
+        return self.event.is_set()
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What a command returns that was broken off."""
+        return ExitCode.TERMINATED if self._signal == signal.SIGTERM else ExitCode.INTERRUPTED
+
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        """The first time: finish what is in hand. The second Ctrl-C: at once."""
+        if self.event.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._signal = number
+        self.event.set()
+        if number == signal.SIGINT:
+            sys.stderr.write("\nStopping after what is in hand; Ctrl-C once more stops at once.\n")
+
+
+@contextmanager
+def orderly() -> Iterator[Interruption]:
+    """While the block lasts, Ctrl-C and SIGTERM only ask. Outside the main thread, where signals do not go, nothing changes."""
+    asked = Interruption()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = {number: signal.signal(number, asked.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# ── Words ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def command(words: str, config: Config | Path | None = None) -> str:
+    """A command as one can type it here: with the program as it was called, and `--config` where it is not the default."""
+    path = Path(config.source) if isinstance(config, Config) else config
+    option = "" if path is None or path == DEFAULT_CONFIG else f" --config {shlex.quote(str(path))}"
+    return f"{program()} {words}{option}"
+
+
+def program() -> str:
+    """How this program can be called from here: by its name where the shell finds it, else by its path."""
+    if shutil.which("connector") is not None:
+        return "connector"
+    called = Path(sys.argv[0])
+    if called.name != "connector" or not called.is_file():
+        return f"{shlex.quote(sys.executable)} -m connector"
+    try:
+        return shlex.quote(str(called.resolve().relative_to(Path.cwd())))
+    except ValueError:
+        return shlex.quote(str(called.resolve()))
+
+
+def debugging() -> bool:
+    """Whether tracebacks are wanted."""
+    return os.environ.get(DEBUG_VARIABLE, "").strip() not in ("", "0")
+
+
+class _LogLines(logging.Formatter):
+    """Lines for people; a traceback only where it was asked for, since it may show more than a log should hold."""
+
+    def formatException(self, ei: object) -> str:  # noqa: N802 - logging's name
+        if debugging():
+            return super().formatException(ei)  # type: ignore[arg-type]  # logging's own triple, handed on
+        kind = ei[0] if isinstance(ei, tuple) and ei[0] is not None else None
+        return f"{getattr(kind, '__name__', 'an error')}: a bug of the connector; {DEBUG_VARIABLE}=1 shows where"
+
+
+@contextmanager
+def logging_to_stderr(level: int = logging.WARNING) -> Iterator[None]:
+    """Logs go to standard error for as long as the block lasts: the connector's from `level` on, libraries' warnings."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_LogLines("%(asctime)s %(levelname)s %(message)s"))
+    root, own = logging.getLogger(), logging.getLogger("connector")
+    before = root.level, own.level
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    own.setLevel(level)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(before[0])
+        own.setLevel(before[1])

@@ -1,0 +1,203 @@
+"""How it stands: the last runs, how old the mirror is, what the CRMs' limits have left, and everything that waits for somebody.
+
+Reads the store alone. Lists are cut, counts are whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, func, select
+
+from connector.config.tables import Config
+from connector.model import CRMS, CrmName, State
+from connector.reasons import column_of
+from connector.store import fields, ledger, mirror, pauses, runs
+from connector.store.budget import Limit, SharedBudget, hubspot_limits, salesforce_limits
+from connector.store.database import Store
+from connector.store.tables import Run, metadata
+from connector.workflows.fields import columns_needed
+from connector.workflows.stages import StageMap, writes_for
+
+_CONTACT = metadata.tables["contact"]
+_LEDGER = metadata.tables["ledger"]
+_PLAN = metadata.tables["plan"]
+_BUDGET = metadata.tables["budget"]
+_RUN = metadata.tables["run"]
+
+#: Rows that a list shows at most.
+SHOWN = 50
+_RUNS = 10
+_PULLING = ("run", "pull")
+
+
+def status(store: Store, config: Config, *, now: datetime) -> dict[str, Any]:
+    """The document that `status --json` prints. Moments are aware datetimes in UTC.
+
+    now: also the moment for which the budget is told; its windows go by the wall clock.
+    """
+    latest = runs.last_runs(store, _RUNS)
+    with store.read() as connection:
+        return {
+            "mode": config.mode,
+            "paused": [{"scope": row.scope, "name": row.name, "since": row.since} for row in pauses.list_pauses(store)],
+            "runs": [_run(row) for row in latest],
+            "lag_seconds": _lag(connection, now),
+            "contacts": _count(connection, ~_CONTACT.c.gone),
+            "excluded": _count(connection, ~_CONTACT.c.gone, _CONTACT.c.excluded),
+            "ambiguous": _ambiguous(connection),
+            "differences": _differences(connection, config),
+            "budget": _budget(store, config, connection, now),
+            "set_aside": _set_aside(store),
+            "held": _held(connection, config),
+            "parked": _parked(connection),
+            "open": {str(state): number for state, number in sorted(ledger.counts(connection).items())},
+            "suspended": suspended(store, config),
+            "open_tasks": ledger.open_task_count(connection),
+        }
+
+
+def suspended(store: Store, config: Config) -> list[dict[str, Any]]:
+    """The fields that cannot be relied on yet (or any more), and the rules that read them: {"field", "state", "rules"}."""
+    stored = fields.stored_fields(store)
+    lacking = {column.name: str(stored.get(column, "filling")) for column in columns_needed(config) if stored.get(column) != "present"}
+    readers: dict[str, list[str]] = {name: [] for name in lacking}
+    for rule, names in _reading(config):
+        for column in sorted({column_of(name) for name in names} & lacking.keys()):
+            readers[column].append(rule)
+    return [{"field": _named(column), "state": state, "rules": readers[column]} for column, state in lacking.items()]
+
+
+def _named(column: str) -> str:
+    """A column by the name that conditions use for it."""
+    side = {crm[0]: f"{crm}." for crm in CRMS}.get(column[0], "")
+    return side + column[2:]
+
+
+def _reading(config: Config) -> Iterator[tuple[str, Collection[str]]]:
+    """Each rule of the file with the names that it reads."""
+    yield from ((f"scope.{name}", when.names) for name, when in (("exclude", config.scope.exclude), ("only", config.scope.only)) if when)
+    if config.qualification is not None:
+        yield from ((rule.name, rule.when.names) for rule in config.qualification.criteria)
+    for rule in config.score:
+        yield rule.name, {*rule.when.names, *(name for name in (rule.since, rule.times) if name is not None)}
+    yield from ((step.name, {*step.when.names, *step.again_if_changed}) for step in config.transitions)
+    yield from ((sla.name, sla.when.names) for sla in config.slas if sla.when is not None)
+    for assign in config.assigns:
+        asked = [assign.only_if, *(route.when for route in assign.routes)]
+        yield f"assign.{assign.name}", {name for when in asked if when is not None for name in when.names}
+    if config.rejection is not None:
+        yield "rejection", {*config.rejection.when.names, config.rejection.reason}
+
+
+# ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _run(row: Run) -> dict[str, Any]:
+    names = ("command", "mode", "started_at", "finished_at", "state", "problem", "summary")
+    return {"run": row.id, **{name: getattr(row, name) for name in names}}
+
+
+def _lag(connection: Connection, now: datetime) -> float | None:
+    """Seconds since the last pull that read everything began: what the mirror shows is at most so old. None: there was none yet."""
+    whole = and_(_RUN.c.command.in_(_PULLING), _RUN.c.state == "done")
+    latest: datetime | None = connection.execute(select(func.max(_RUN.c.started_at, type_=_RUN.c.started_at.type)).where(whole)).scalar()
+    return None if latest is None else max(0.0, (now - latest).total_seconds())
+
+
+# ── Contacts ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _count(connection: Connection, *where: Any) -> int:
+    return connection.scalar(select(func.count()).select_from(_CONTACT).where(*where)) or 0
+
+
+def _ambiguous(connection: Connection) -> dict[str, Any]:
+    """Contacts that nothing is written to, by the reason."""
+    live, number = and_(~_CONTACT.c.gone, _CONTACT.c.ambiguous.is_not(None)), func.count().label("n")
+    query = select(_CONTACT.c.ambiguous, number).where(live).group_by(_CONTACT.c.ambiguous).order_by(number.desc(), _CONTACT.c.ambiguous)
+    reasons: dict[str, int] = {row.ambiguous: row.n for row in connection.execute(query)}
+    return {"count": sum(reasons.values()), "reasons": reasons}
+
+
+def _differences(connection: Connection, config: Config) -> dict[str, Any]:
+    """Stages that the CRMs told differently when they were adopted: reported, not written.
+
+    A CRM that says nothing, or that has no value for the contact's stage, agrees.
+    """
+    columns, number = [_CONTACT.c.stage, *(_CONTACT.c[f"stage_{crm}"].label(crm) for crm in CRMS)], func.count().label("n")
+    differs = and_(~_CONTACT.c.gone, _CONTACT.c.stage_differs, *(_CONTACT.c[f"stage_{crm}"].is_not(None) for crm in CRMS))
+    query = select(*columns, number).where(differs).group_by(*columns).order_by(number.desc(), *columns)
+    stages = StageMap(config)
+    rows = [dict(row) for row in connection.execute(query).mappings()]
+    rows = [row for row in rows if writes_for(row["stage"], {crm: row[crm] for crm in CRMS}, stages)]
+    return {"count": sum(row["n"] for row in rows), "stages": rows}
+
+
+# ── The CRMs' limits ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _budget(store: Store, config: Config, connection: Connection, now: datetime) -> dict[str, dict[str, dict[str, float]]]:
+    """Account ("hubspot https://…") → limit → {"used", "of" (the connector's share), "seconds"}."""
+    shares = _shares(config)
+    told = {}
+    for account in connection.execute(select(_BUDGET.c.account).distinct().order_by(_BUDGET.c.account)).scalars():
+        for crm, (limits, headroom) in shares.items():
+            if account.startswith(f"{crm} "):
+                budget = SharedBudget(store, account, limits, crm=crm, headroom=headroom, clock=now.timestamp, sleep=_never)
+                told[account] = budget.usage()
+    return told
+
+
+def _shares(config: Config) -> Mapping[CrmName, tuple[tuple[Limit, ...], float]]:
+    """Each CRM's limits, and the share of them left to others."""
+    shares: dict[CrmName, tuple[tuple[Limit, ...], float]] = {}
+    hubspot, salesforce = config.crm.hubspot, config.crm.salesforce
+    if hubspot is not None:
+        limits = hubspot_limits(
+            requests_per_10_seconds=hubspot.requests_per_10_seconds,
+            searches_per_second=hubspot.searches_per_second,
+            daily_requests=hubspot.daily_requests,
+        )
+        shares["hubspot"] = (limits, hubspot.headroom)
+    if salesforce is not None:
+        shares["salesforce"] = (salesforce_limits(daily_requests=salesforce.daily_requests), salesforce.headroom)
+    return shares
+
+
+def _never(seconds: float) -> None:
+    raise AssertionError(f"looking at a budget waits for nothing, but was to sleep {seconds} s")
+
+
+# ── What waits for somebody ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _set_aside(store: Store) -> dict[str, Any]:
+    names = ("crm", "object", "id", "reason", "next_step", "at")
+    rows = [{name: getattr(row, name) for name in names} for row in mirror.list_set_aside(store, limit=SHOWN)]
+    return {"count": mirror.count_set_aside(store), "rows": rows}
+
+
+def _held(connection: Connection, config: Config) -> dict[str, Any]:
+    """Plans with actions beyond a guard rail: how many of each rule and kind, and when they lapse."""
+    plans: dict[int, dict[str, Any]] = {}
+    rows = ledger.held(connection)
+    for row in rows:
+        plan = plans.setdefault(row.plan, {"plan": row.plan, "count": 0, "rules": {}, "since": row.planned_at, "lapses_at": None})
+        plan["count"] += 1
+        plan["rules"][f"{row.rule}/{row.kind}"] = plan["rules"].get(f"{row.rule}/{row.kind}", 0) + 1
+        plan["since"] = min(plan["since"], row.planned_at)
+        plan["lapses_at"] = plan["since"] + config.guard.hold_for.elapsed
+    return {"count": len(rows), "plans": list(plans.values())}
+
+
+def _parked(connection: Connection) -> dict[str, Any]:
+    """Actions that did not go through and are tried again, with what would help."""
+    parked = and_(ledger.IS_OPEN, _LEDGER.c.state == State.PARKED)
+    names = ("key", "kind", "rule", "crm", "object", "target", "code", "message", "next_step", "retry_at", "tries")
+    columns = [_LEDGER.c[name] for name in names]
+    more = (_LEDGER.c.contact_id.label("contact"), _LEDGER.c.record_id.label("id"))
+    rows = connection.execute(select(*columns, *more).where(parked).order_by(_LEDGER.c.id).limit(SHOWN)).mappings()
+    return {"count": ledger.counts(connection)[State.PARKED], "rows": [dict(row) for row in rows]}
