@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from itertools import pairwise
 from statistics import median
 from zoneinfo import ZoneInfo
 
-from apscheduler.triggers.cron import CronTrigger
 from sqlalchemy import func, select
 
 from connector.adapters.port import Crm
@@ -20,10 +20,11 @@ from connector.config.durations import Duration
 from connector.config.tables import Config, SlaRule, Team
 from connector.errors import CrmError, StoreError
 from connector.model import CrmName, Finding, Owner
+from connector.schedule import trigger
 from connector.store.database import Store
 from connector.store.tables import metadata
 from connector.workflows.fields import STAGE_PROPERTY
-from connector.workflows.stages import MQL, StageMap
+from connector.workflows.stages import MQL, SQL, StageMap
 
 _CONTACT = metadata.tables["contact"]
 _PLAN = metadata.tables["plan"]
@@ -39,7 +40,7 @@ _TIMES = 300
 
 def check(config: Config, crms: Mapping[CrmName, Crm], store: Store | None, *, now: datetime) -> list[Finding]:
     """Everything that can be looked at. crms: those to ask, none for offline; store: None where there is no database yet."""
-    findings = [*_ignored(config), *_schedule(config, now)]
+    findings = [*_ignored(config), *_stages(config), *_schedule(config, now)]
     for crm in crms.values():
         findings += crm.check(now=now)
     people = dict(_people(crms, now, findings))
@@ -61,6 +62,16 @@ def _ignored(config: Config) -> Iterator[Finding]:
         message = f"{len(config.ignored)} settings are ignored, since the file does not have their CRM: {', '.join(config.ignored)}"
         advice = "Leave them, if the CRM comes later: conditions read them as empty."
         yield Finding(topic="ignored", ok=False, warning=True, message=message, advice=advice)
+
+
+def _stages(config: Config) -> Iterator[Finding]:
+    """Attempts, and with them clocks and rejections, hang on two stages by their names."""
+    names = [stage.name for stage in config.stages]
+    missing = [name for name in (MQL, SQL) if name not in names]
+    if missing and (config.slas or config.rejection is not None):
+        message = f"no stage is named {' or '.join(missing)}: attempts begin with {MQL} and are accepted with {SQL}; clocks need attempts"
+        advice = "Name the stages so, in small letters; how they are called goes to label."
+        yield Finding(topic="stages", ok=False, warning=True, message=message, advice=advice)
 
 
 def _schedule(config: Config, now: datetime) -> Iterator[Finding]:
@@ -98,18 +109,13 @@ def _length(duration: Duration) -> timedelta | None:
 
 def interval(schedule: str, timezone: str, now: datetime) -> timedelta:
     """How far apart passes are: of a cron line what usually lies between two (nights and weekends are no working time)."""
-    if schedule.startswith("every"):
-        amount = schedule.removeprefix("every").strip()
-        return Duration.parse(amount if amount[:1].isdigit() else f"1 {amount}").elapsed
-    trigger = CronTrigger.from_crontab(schedule, timezone=ZoneInfo(timezone))
-    times: list[datetime] = []
-    for _ in range(_TIMES):
-        following: datetime | None = trigger.get_next_fire_time(times[-1] if times else None, now)
+    coming, times = trigger(schedule, ZoneInfo(timezone)), [now]
+    while len(times) <= _TIMES:
+        following: datetime | None = coming.get_next_fire_time(times[-1], times[-1])
         if following is None:
             break
         times.append(following)
-        now = following
-    gaps = [(later - earlier).total_seconds() for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(times[1:])]
     return timedelta(seconds=median(gaps)) if gaps else timedelta.max
 
 
@@ -159,8 +165,10 @@ def _routes(config: Config, people: Mapping[CrmName, Mapping[str, Owner]]) -> It
     for rule in config.assigns:
         team = config.team(rule.team)
         known = people.get(team.works_in)
+        if known is None:
+            continue
         owners = {owner for route in rule.routes for owner in route.owners} - set(team.members)
-        for owner in sorted(owners) if known is not None else ():
+        for owner in sorted(owners):
             if not (owner in known and known[owner].active):
                 yield _absent(f"assign.{rule.name}", owner, team.works_in, known, "The route passes them over.")
 
@@ -187,7 +195,8 @@ def _defaults(config: Config, name: CrmName, crm: Crm, mirror: Store | None) -> 
     try:
         defaults = crm.surroundings().defaults
     except CrmError as error:
-        yield Finding(topic=topic, ok=False, message=f"what {name} puts on new records cannot be read: {error.message}", advice=error.advice)
+        message = f"what {name} puts on new records cannot be read: {error.message}"
+        yield Finding(topic=topic, ok=False, message=message, advice=error.advice)
         return
     stages, target = StageMap(config), next(place for (one, _), place in STAGE_PROPERTY.items() if one == name)
     value = defaults.get(target)

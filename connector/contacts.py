@@ -210,15 +210,15 @@ class ContactWriter:
         self, before: Mapping[str, Any], main: Mapping[CrmName, Any], owners: Mapping[tuple[str, str], Any], loaded: _Slice, now: datetime
     ) -> dict[str, Any]:
         order: tuple[CrmName, ...] = (self._owner_side, "hubspot" if self._owner_side == "salesforce" else "salesforce")
-        queue = next(
-            (found.name for crm in order if crm in main and (found := owners.get((crm, main[crm].owner_id))) is not None and found.queue),
-            None,
+        at_queue = next(
+            (owner for crm in order if crm in main and (owner := owners.get((crm, main[crm].owner_id))) is not None and owner.queue), None
         )
         for crm in order:
             person = self._person(main[crm], owners) if crm in main else None
             if person is not None:
                 assigned = before["assigned_at"] if person == before["owner"] else self._assigned_at(main[crm], loaded, before, now)
                 return {"owner": person, "owner_queue": None, "assigned_at": assigned}
+        queue = None if at_queue is None else fold(at_queue.name)  # conditions compare it as it stands
         return {"owner": None, "owner_queue": queue, "assigned_at": None}
 
     def _assigned_at(self, row: Any, loaded: _Slice, before: Mapping[str, Any], now: datetime) -> datetime:

@@ -37,7 +37,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from connector import conditions
 from connector.business_time import Calendar
-from connector.conditions import Condition, Env, next_change
+from connector.conditions import Condition, Env, fold, next_change
 from connector.config.tables import CalendarRule, Config
 from connector.model import FieldType
 from connector.store import tables as t
@@ -92,6 +92,7 @@ class Evaluation:
     def env(self, row: Any, *, later: bool = False) -> Env:
         """The names of conditions as columns of `row` (the contact table, or a layer of it)."""
         columns = {name: _micros_if_moment(row.c[self._column(name)], kind) for name, kind in self._types.items() if self._has(row, name)}
+        columns["stage"] = self._folded_stage(columns["stage"])
         if not later:
             columns = {name: column for name, column in columns.items() if name not in _LATER}
         return Env(
@@ -105,6 +106,11 @@ class Evaluation:
             next_activity=lambda kind: _next(row, kind, self.now),
             oldest_touch=lambda since: _touches(row, since, self.now, func.min(touch.c.at)),
         )
+
+    def _folded_stage(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """The stage as conditions compare texts: it stands in its column as the file spells it."""
+        spelt = {stage.name: folded for stage in self.config.stages if (folded := fold(stage.name)) != stage.name}
+        return case(spelt, value=column, else_=column) if spelt else column
 
     def _has(self, row: Any, name: str) -> bool:
         return self._column(name) in row.c

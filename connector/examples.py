@@ -119,7 +119,7 @@ def _believed(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
 def _stored(column: str, value: Any, kind: FieldType, *, twin: bool) -> dict[str, Any]:
     """A value as the store has it, with its folded twin."""
     if column in COMPUTED:
-        return {column: (fold(value) if column == "owner" else value) or None if isinstance(value, str) else value}
+        return {column: value} if not isinstance(value, str) else {column: (value if column == "stage" else fold(value)) or None}
     if kind is FieldType.DATETIME:
         return {column: to_micros(value)}
     if kind is FieldType.CHOICES:

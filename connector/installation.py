@@ -82,13 +82,8 @@ def _apply_file(store: Store, config: Config, crms: Mapping[CrmName, Crm], now: 
     """A changed file makes every contact anew, and due."""
     if runs.get_meta(store, "config") == config.version and not anew:
         return
-    around = {name: crm.surroundings() for name, crm in crms.items()}
-    for name, one in around.items():
-        _refuse_missing(config, name, one.missing)
-    defaults = {name: one.defaults[_STAGE_NAMES[name]] for name, one in around.items() if _STAGE_NAMES[name] in one.defaults}
-    runs.set_meta(store, "defaults", orjson.dumps(defaults).decode())
-    runs.set_meta(store, "links", orjson.dumps({name: one.links for name, one in around.items()}).decode())
-    runs.set_meta(store, "own_users", orjson.dumps({name: one.own_users for name, one in around.items()}).decode())
+    if crms:
+        _look_around(store, config, crms)
 
     def everyone(connection: Connection) -> None:
         connection.execute(update(record).where(record.c.contact_id.is_not(None)).values(unify=True))
@@ -96,6 +91,21 @@ def _apply_file(store: Store, config: Config, crms: Mapping[CrmName, Crm], now: 
 
     store.write(everyone)
     runs.set_meta(store, "config", config.version)
+
+
+def _look_around(store: Store, config: Config, crms: Mapping[CrmName, Crm]) -> None:
+    """Asks the CRMs what their set-up means for rules, and keeps it; without them what was kept holds on."""
+    around = {name: crm.surroundings() for name, crm in crms.items()}
+    for name, one in around.items():
+        _refuse_missing(config, name, one.missing)
+    defaults = {name: one.defaults[_STAGE_NAMES[name]] for name, one in around.items() if _STAGE_NAMES[name] in one.defaults}
+    kept = {
+        "defaults": defaults,
+        "links": {name: one.links for name, one in around.items()},
+        "own_users": {name: one.own_users for name, one in around.items()},
+    }
+    for name, value in kept.items():
+        runs.set_meta(store, name, orjson.dumps(value).decode())
 
 
 def _refuse_missing(config: Config, crm: CrmName, missing: Sequence[tuple[str, str]]) -> None:

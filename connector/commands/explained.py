@@ -107,10 +107,10 @@ def _mark(met: bool | None) -> Text:
 
 
 def _clocks(output: Output, found: Document, zone: str) -> None:
-    rows = [
-        (one["name"], one["state"], moment(one["started_at"], zone), moment(one["due_at"], zone), one["touches"], moment(one["met_at"], zone))
-        for one in found["slas"]
-    ]
+    rows = []
+    for one in found["slas"]:
+        started, due, met = (moment(one[name], zone) for name in ("started_at", "due_at", "met_at"))
+        rows.append((one["name"], one["state"], started, due, one["touches"], met))
     output.table(("Clock", "State", "Started", "Due", "Touches", "Met"), rows, right=["Touches"], title="SLA clocks")
     for one in found["sla_waits"]:
         output.line(f"No clock {one['name']}: {one['waits']}.", style="dim")

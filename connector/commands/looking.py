@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from connector.app import open_app, utc_now
+from connector.checking import check as findings_of
 from connector.commands.explained import show_contact
 from connector.commands.output import Output, moment
 from connector.commands.progress import NAMES
@@ -23,6 +24,7 @@ from connector.commands.shared import (
     read_config,
 )
 from connector.config.tables import Config
+from connector.examples import run_examples
 from connector.explain import explain as explained
 from connector.jobs import health
 from connector.model import Finding
@@ -74,7 +76,8 @@ def _health(output: Output, store: Any, config: Config) -> int:
 def _show_status(output: Output, found: Document, config: Config) -> None:
     lag = found["lag_seconds"]
     age = "was never read whole" if lag is None else f"is as of {_span(lag)} ago"
-    output.line(f"Mode {found['mode']}. The mirror {age}. {found['contacts']:,} contacts, {found['excluded']:,} of them excluded by [scope].")
+    people = f"{found['contacts']:,} contacts, {found['excluded']:,} of them excluded by [scope]"
+    output.line(f"Mode {found['mode']}. The mirror {age}. {people}.")
     for pause in found["paused"]:
         what = "Everything" if pause["scope"] == "all" else f"{pause['scope']} {pause['name']}"
         output.line(f"{what} is paused since {moment(pause['since'], config.timezone)}.", style="yellow")
@@ -116,10 +119,14 @@ def _show_waiting(output: Output, found: Document, config: Config) -> None:
     zone = config.timezone
     output.table(("State", "Actions"), found["open"].items(), right=["Actions"], title="Actions by state")
     held = [
-        (plan["plan"], rule, count, moment(plan["lapses_at"], zone)) for plan in found["held"]["plans"] for rule, count in plan["rules"].items()
+        (plan["plan"], rule, count, moment(plan["lapses_at"], zone))
+        for plan in found["held"]["plans"]
+        for rule, count in plan["rules"].items()
     ]
     output.table(("Plan", "Rule / what", "Actions", "Lapses"), held, right=["Plan", "Actions"], title="Held beyond a guard rail")
-    parked = [(row["rule"], row["target"], f"{row['object']} {row['id']}", row["message"], row["next_step"]) for row in found["parked"]["rows"]]
+    parked = [
+        (row["rule"], row["target"], f"{row['object']} {row['id']}", row["message"], row["next_step"]) for row in found["parked"]["rows"]
+    ]
     output.table(("Rule", "Writes", "Record", "Reason", "Next step"), parked, title=f"Parked: {found['parked']['count']:,}")
     aside = [(NAMES[row["crm"]], row["object"], row["id"], row["reason"], row["next_step"]) for row in found["set_aside"]["rows"]]
     output.table(("CRM", "Object", "Id", "Reason", "Next step"), aside, title=f"Set aside: {found['set_aside']['count']:,}")
@@ -150,18 +157,15 @@ def check(
     offline: Annotated[bool, typer.Option("--offline", help="Only the file and its examples: no CRM and no database is asked.")] = False,
 ) -> int:
     """The file and its examples; then credentials, permissions, fields, stages, owners and limits."""
-    from connector.checking import check as findings_of
-    from connector.checking import run_examples
-
     settings, output = read_config(config), Output(as_json=as_json)
     with logging_to_stderr():
         findings = run_examples(settings)
         if offline:
-            findings += findings_of(settings, None, now=utc_now())
+            findings += findings_of(settings, {}, None, now=utc_now())
         else:
             make_tables(settings)
             with open_app(settings) as app:
-                findings += findings_of(settings, app, now=app.now())
+                findings += findings_of(settings, app.crms, app.store, now=app.now())
     failed = [finding for finding in findings if not finding.ok and not finding.warning]
     output.document({"ok": not failed, "findings": [asdict(finding) for finding in findings]})
     _show_findings(output, findings, failed, settings, offline=offline)

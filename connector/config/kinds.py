@@ -157,6 +157,7 @@ def _http(value: str) -> str:
 
 
 def check_email(value: object) -> str:
+    """An e-mail address, folded. Raises ValueError for what is none."""
     expected = 'an e-mail address like "anna@acme.example"'
     text = _text(value, expected).strip()
     if not _EMAIL.match(text):

@@ -74,11 +74,15 @@ class Values(BaseModel):
 
 
 class Database(Values):
+    """[database]: where the mirror and the ledger lie."""
+
     url: AddressText = Field(default="sqlite:///connector.db", repr=False)  # an address from the environment may hold a password
     password: SecretText | None = None
 
 
 class HubSpotSettings(Values):
+    """[crm.hubspot]: its address, its token, the account's own limits."""
+
     access_token: SecretText | None = None
     base_url: HttpAddress = "https://api.hubapi.com"
     requests_per_10_seconds: AtLeastOne = 190
@@ -89,6 +93,8 @@ class HubSpotSettings(Values):
 
 
 class SalesforceSettings(Values):
+    """[crm.salesforce]: the login flow, the org's address and limits."""
+
     auth: Literal["client-credentials", "jwt", "refresh-token", "password"] = "client-credentials"
     instance_url: HttpAddress
     client_id: SecretText | None = None
@@ -106,26 +112,36 @@ class SalesforceSettings(Values):
 
 
 class CrmTable(Values):
+    """[crm]: the CRMs there are; one of them may be missing."""
+
     hubspot: HubSpotSettings | None = None
     salesforce: SalesforceSettings | None = None
     native_sync: Literal["none", "hubspot"] = "none"
 
 
 class Adopt(Values):
+    """[adopt]: what is made of the things that were there before the first live pass."""
+
     stage: Literal["hubspot", "salesforce", "furthest"] = "hubspot"
     clocks_from: Moment | None = None  # a date or a moment in the file; aware, UTC here
 
 
 class Scope(Values):
+    """[scope]: who is judged at all."""
+
     exclude: ScopeCondition | None = None
     only: ScopeCondition | None = None
 
 
 class Schedule(Values):
+    """[schedule]: when jobs run."""
+
     pass_: ScheduleText = Field(default="every 5 minutes", alias="pass")
 
 
 class Team(Values):
+    """[team.NAME]: people who own leads or do not."""
+
     name: str  # the key in the file
     side: Literal["sales", "marketing", "none"] = "none"
     members: tuple[Email, ...] = ()  # folded e-mails
@@ -150,6 +166,8 @@ def _places(value: Any) -> Any:
 
 
 class FieldRule(Values):
+    """[fields.NAME]: a name that rules use, and where it lives."""
+
     name: str  # the key in the file
     type: FieldTypeText = FieldType.TEXT
     hubspot: HubSpotProperty | None = None  # "company.industry": of the primary company
@@ -167,11 +185,15 @@ class FieldRule(Values):
 
 
 class SalesforceStage(Values):
+    """What a stage is called in Salesforce."""
+
     lead_status: Texts = ()
     write: bool = True
 
 
 class Stage(Values):
+    """One of [[stages]], which stand lowest first."""
+
     name: NotEmpty
     label: str | None = None
     hubspot: Texts = ()
@@ -179,17 +201,23 @@ class Stage(Values):
 
 
 class Criterion(Values):
+    """One of [[qualification.criteria]]."""
+
     id: NotEmpty  # by default its name
     name: NotEmpty
     when: CriterionCondition
 
 
 class Qualification(Values):
+    """[qualification]: how many criteria make a lead qualified."""
+
     minimum: AtLeastOne
     criteria: tuple[Criterion, ...] = ()
 
 
 class ScoreRule(Values):
+    """One of [[score]]."""
+
     id: NotEmpty
     name: NotEmpty
     points: float
@@ -214,6 +242,8 @@ class Then(Values):
 
 
 class Transition(Values):
+    """One of [[transition]]; the first that fits wins."""
+
     id: NotEmpty
     name: NotEmpty
     from_: tuple[StageOrNone, ...] | None = Field(default=None, alias="from")  # None: any; "" is none yet
@@ -225,11 +255,15 @@ class Transition(Values):
 
 
 class Route(Values):
+    """One of `routes`: whose leads these are, before any turn."""
+
     when: ConditionText
     owners: Annotated[tuple[Email, ...], Field(min_length=1)]
 
 
 class Assign(Values):
+    """[assign.NAME]: who gets a lead."""
+
     name: str
     method: Literal["round-robin"] = "round-robin"
     team: TeamName
@@ -239,6 +273,8 @@ class Assign(Values):
 
 
 class TaskLimits(Values):
+    """[tasks]: what holds for all tasks."""
+
     a_day_an_owner: AtLeastOne | None = None
     reminder: DurationText | None = None
 
@@ -248,6 +284,8 @@ def _manager_or_email(value: str) -> str:
 
 
 class TaskRule(Values):
+    """[task.NAME]: a task that rules create."""
+
     name: str
     subject: NotEmpty
     body: str = ""
@@ -260,6 +298,8 @@ class TaskRule(Values):
 
 
 class CalendarRule(Values):
+    """[calendar], or [calendar.NAME]: business hours and holidays."""
+
     name: str = ""  # "" is [calendar]
     timezone: ZoneName | None = None
     hours: dict[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], Spans] = {}  # closing 00:00 is the midnight after
@@ -268,6 +308,8 @@ class CalendarRule(Values):
 
 
 class SlaRule(Values):
+    """One of [[sla]]: a clock on an attempt."""
+
     id: NotEmpty
     name: NotEmpty
     kind: Literal["response"]
@@ -282,11 +324,15 @@ class SlaRule(Values):
 
 
 class ReasonRule(Values):
+    """One reason of [rejection.reasons]."""
+
     name: str
     needs_touches: Count = 0
 
 
 class RejectionRule(Values):
+    """[rejection]: when sales has rejected a lead, and where it goes."""
+
     when: ConditionText
     reason: ReasonName  # a field
     send_back_to: StageName | None = None
@@ -297,6 +343,8 @@ class RejectionRule(Values):
 
 
 class Example(Values):
+    """One of [[example]]: what the rules must say of a made-up contact."""
+
     name: NotEmpty
     at: Moment | None = None
     contact: dict[str, Any]
@@ -304,6 +352,8 @@ class Example(Values):
 
 
 class Guard(Values):
+    """[guard]: how much one rule may want in a window."""
+
     window: ElapsedDuration = Duration(24, "hour")
     stage_changes: Count = 200
     backward: Count = 20

@@ -312,6 +312,7 @@ def make_due(connection: Connection, contacts: Collection[int], *, now: datetime
 
 
 def entries(connection: Connection, which: Any) -> list[Entry]:
+    """The rows that meet a condition on the ledger, oldest first, with their values."""
     query = (
         select(_LEDGER, _VALUE.c.before, _VALUE.c.after, _VALUE.c.task)
         .select_from(_LEDGER.outerjoin(_VALUE, _VALUE.c.ledger == _LEDGER.c.id))
