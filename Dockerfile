@@ -27,7 +27,7 @@ ENV PATH="/opt/connector/bin:$PATH" PYTHONUNBUFFERED=1
 WORKDIR /var/lib/connector
 VOLUME /var/lib/connector
 USER connector
-# Fails when `serve` has shown no sign of life for minutes, or passes keep failing.
+# Fails when `serve` has shown no sign of life for three minutes, or passes that were due do not begin.
 HEALTHCHECK --interval=1m --timeout=20s --start-period=5m --retries=3 \
     CMD ["connector", "status", "--health", "--config", "/etc/connector/config.toml"]
 ENTRYPOINT ["connector"]

@@ -25,8 +25,8 @@ demo: $(RUNTIME) ## a HubSpot and a Salesforce with made-up people, the example'
 test: lint types ## linters, types, and all tests but the long ones
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-long: $(DEVELOPMENT) ## the tests that take minutes
-	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
+test-long: lint types ## the same, with the tests that take minutes
+	$(BIN)/python -m pytest -m "long or not long" $(PYTEST_ARGS)
 
 lint: $(DEVELOPMENT) ## ruff
 	$(BIN)/ruff check .

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import re
 import resource
 import sqlite3
 import sys
@@ -18,10 +17,9 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection as Pipe
-from pathlib import Path
 from typing import TypeVar
 
 import floor
@@ -35,6 +33,7 @@ from connector.config.load import loads
 from connector.config.tables import Config
 from connector.engine import Rooms, evaluate, run_pass
 from connector.installation import prepare
+from connector.sandbox.configuration import SECRETS, Place, configuration, with_values
 from connector.sandbox.serve import Sandbox
 from connector.store import mirror
 from connector.store.tables import metadata, to_micros
@@ -42,21 +41,10 @@ from connector.unify import unify
 from connector.workflows.fields import properties_wanted
 
 NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
-EXAMPLE = Path(__file__).resolve().parents[1] / "config.example.toml"
-TOKEN = "sandbox-token"
 #: Contacts that change after all have been judged.
 CHANGED = 1_000
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Addresses:
-    """Where the sandbox is."""
-
-    hubspot: str
-    salesforce: str
-    ca_bundle: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,13 +81,13 @@ def main() -> None:
         _show(table, _apart(measure_pull, folder, sizes.contacts))
         _show(table, _apart(measure_judge, folder, sizes.judged))
     console = Console()
-    console.print(table, crop=console.is_terminal)  # whole in a pipe, however narrow one thinks it to be
+    (console if console.is_terminal else Console(width=120)).print(table)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--contacts", type=int, default=5_000, help="contacts of the sandbox's HubSpot; two fifths as many Leads")
-    parser.add_argument("--judged", type=int, default=50_000, help="contacts in the mirror to judge")
+    parser.add_argument("--judged", type=int, default=30_000, help="contacts in the mirror to judge")
     return parser.parse_args()
 
 
@@ -131,7 +119,7 @@ def _in_process(measure: Measure, folder: str, size: int) -> Part:
 
 
 @contextmanager
-def _sandbox(contacts: int) -> Iterator[Addresses]:
+def _sandbox(contacts: int) -> Iterator[Place]:
     """A sandbox in a process of its own, so that its work is not counted as ours."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -152,7 +140,7 @@ def _serve(pipe: Pipe, contacts: int) -> None:
         requests_per_10_seconds=100_000,
         searches_per_second=10_000,
     ) as box:
-        pipe.send(Addresses(hubspot=box.hubspot_url, salesforce=box.salesforce_url, ca_bundle=box.ca_bundle))
+        pipe.send(Place(hubspot_url=box.hubspot_url, salesforce_url=box.salesforce_url, ca_bundle=box.ca_bundle, database=""))
         pipe.recv()
 
 
@@ -169,7 +157,7 @@ def measure_pull(folder: str, contacts: int) -> list[Line]:
             seen, seconds = _timed(lambda: sum(mirror.commit_page(app.store, page, now=NOW).seen for page in pages))
         bare = f"{folder}/bare.db"
         with _made(_config(box, bare)):
-            count, least = _timed(lambda: floor.pull_contacts(box.hubspot, TOKEN, wanted, bare))
+            count, least = _timed(lambda: floor.pull_contacts(box.hubspot_url, SECRETS["HUBSPOT_ACCESS_TOKEN"], wanted, bare))
         if count != seen:
             raise AssertionError(f"the floor read {count} contacts, the connector {seen}")
         lines = [Line(what="pull: HubSpot's contacts", count=seen, seconds=seconds, floor=least)]
@@ -186,7 +174,8 @@ def measure_pull(folder: str, contacts: int) -> list[Line]:
 def measure_judge(folder: str, contacts: int) -> list[Line]:
     """Contacts made straight into the mirror: unified, all judged beside the floor, and a thousand changed ones among them."""
     path = f"{folder}/judged.db"
-    config = _config(Addresses(hubspot="http://127.0.0.1:1", salesforce="https://127.0.0.1:1", ca_bundle=""), path)
+    nowhere = Place(hubspot_url="http://127.0.0.1:1", salesforce_url="https://127.0.0.1:1", ca_bundle="unused.pem", database="")
+    config = _config(nowhere, path)
     wanted = properties_wanted(config, "hubspot")
     with _made(config), open_store(config) as store:
         for page in people.pages(contacts, wanted, NOW):
@@ -230,16 +219,12 @@ def _records(app: App) -> int:
         return sum(connection.scalar(select(func.count()).select_from(metadata.tables[name])) or 0 for name in ("record", "activity"))
 
 
-def _config(box: Addresses, database: str) -> Config:
-    """The example file in shadow, pointed at the sandbox, with limits that hold nothing up."""
-    os.environ.update(HUBSPOT_ACCESS_TOKEN=TOKEN, SALESFORCE_CLIENT_ID="sandbox-client", SALESFORCE_CLIENT_SECRET="sandbox-secret")
-    text = EXAMPLE.read_text(encoding="utf-8")
-    for name, value in {"url": f'"sqlite:///{database}"', "requests_per_10_seconds": "100_000", "searches_per_second": "10_000"}.items():
-        text = re.sub(rf"(?m)^{name}(\s*)=.*$", rf"{name}\1= {value}", text, count=1)
-    text = re.sub(r"(?m)^(access_token\s*=.*)$", rf'\1\nbase_url = "{box.hubspot}"', text)
-    trust = f'\nca_bundle = "{box.ca_bundle}"' if box.ca_bundle else ""
-    text = re.sub(r"(?m)^instance_url\s*=.*$", f'instance_url = "{box.salesforce}"{trust}', text)
-    return loads(text, source=EXAMPLE.name)
+def _config(box: Place, database: str) -> Config:
+    """The example file in shadow, pointed at a sandbox, with limits that hold nothing up."""
+    os.environ.update(SECRETS)
+    text = configuration(replace(box, database=f"sqlite:///{database}"), now=NOW)
+    limits = {("crm.hubspot", "requests_per_10_seconds"): "100_000", ("crm.hubspot", "searches_per_second"): "10_000"}
+    return loads(with_values(text, limits), source="bench.toml")
 
 
 if __name__ == "__main__":

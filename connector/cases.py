@@ -10,17 +10,17 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, and_, func, select
+from sqlalchemy import Connection, Table, and_, func, or_, select
 from sqlalchemy import case as sql_case
 
-from connector.contacts import attempt_row, basis_of, evidence_of, last_attempts
+from connector.contacts import attempt_row, attempts_of, basis_of, evidence_of
 from connector.model import CrmName, Proposal
 from connector.store import tables as t
 from connector.store.bulk import upsert
 from connector.workflows import touches
 from connector.workflows.attempts import AttemptState, EvidenceState
 from connector.workflows.rejection import RejectionState
-from connector.workflows.sla import ClockState
+from connector.workflows.sla import TICKING, ClockState
 
 record = t.metadata.tables["record"]
 spell = t.metadata.tables["spell"]
@@ -37,7 +37,11 @@ owner = t.metadata.tables["owner"]
 
 @dataclass(slots=True, kw_only=True)
 class Case:
-    """One contact. flags: what the statement answered; bundles: (rule, cause) → whether it is held, of bundles in the ledger."""
+    """One contact. flags: what the statement answered; bundles: (rule, cause) → whether it is held, of bundles in the ledger.
+
+    attempt: the present or last one; attempts: all, by number. clocks: those of the present attempt, and those that still tick.
+    was_rejecting: what rejection.when said when the contact was judged before, None where it never was.
+    """
 
     id: int
     contact: Mapping[str, Any]
@@ -45,8 +49,10 @@ class Case:
     records: list[Any] = field(default_factory=list)
     spell_by: str | None = None
     attempt: AttemptState | None = None
+    attempts: dict[int, AttemptState] = field(default_factory=dict)
     evidence: list[EvidenceState] = field(default_factory=list)
     rejection: RejectionState | None = None
+    was_rejecting: bool | None = None
     clocks: list[ClockState] = field(default_factory=list)
     touches: Sequence[touches.Touched] = ()
     bundles: dict[str, bool] = field(default_factory=dict)
@@ -68,7 +74,7 @@ class Conclusion:
     """What was found of one case: rows to store, actions wanted, and when to look again."""
 
     case: Case
-    attempt: AttemptState | None = None
+    attempts: list[AttemptState] = field(default_factory=list)
     rejection: RejectionState | None = None
     clocks: list[ClockState] = field(default_factory=list)
     evidence: list[EvidenceState] = field(default_factory=list)
@@ -88,8 +94,9 @@ def load(connection: Connection, table: Table, fired: Mapping[int, Mapping[str, 
         select(record).where(record.c.contact_id.in_(ids), ~record.c.archived).order_by(record.c.crm, record.c.object, record.c.id)
     ):
         cases[row.contact_id].records.append(row)
-    for number, state in last_attempts(connection, ids).items():
-        cases[number].attempt = state
+    for number, states in attempts_of(connection, ids).items():
+        cases[number].attempts = states
+        cases[number].attempt = states[max(states)]
     for number, found in evidence_of(connection, ids).items():
         cases[number].evidence = found
     for number, made in touches.by_contact(connection, ids).items():
@@ -105,8 +112,9 @@ def _load_states(connection: Connection, table: Table, cases: Mapping[int, Case]
     present = and_(spell.c.contact_id == table.c.id, spell.c.number == table.c.spell)
     for row in connection.execute(select(table.c.id, spell.c.by).join(spell, present).where(table.c.id.in_(ids))):
         cases[row.id].spell_by = row.by
-    now_selling = and_(table.c.id == clock.c.contact_id, table.c.attempt == clock.c.attempt)
-    for row in connection.execute(select(clock).join(table, now_selling).where(clock.c.contact_id.in_(ids)).order_by(clock.c.number)):
+    told = or_(table.c.attempt == clock.c.attempt, clock.c.state.in_(TICKING))
+    present_clocks = select(clock).join(table, and_(table.c.id == clock.c.contact_id, told)).where(clock.c.contact_id.in_(ids))
+    for row in connection.execute(present_clocks.order_by(clock.c.attempt, clock.c.number)):
         cases[row.contact_id].clocks.append(_state(ClockState, row))
     same = and_(table.c.id == rejection.c.contact_id, table.c.attempt == rejection.c.attempt)
     for row in connection.execute(select(rejection).join(table, same).where(rejection.c.contact_id.in_(ids))):
@@ -154,7 +162,7 @@ def _state(kind: type[S], row: Any) -> S:
 def store(connection: Connection, conclusions: Sequence[Conclusion]) -> None:
     """Writes what was concluded."""
     states = [(one.case.id, one) for one in conclusions]
-    upsert(connection, attempt, [attempt_row(number, one.attempt) for number, one in states if one.attempt is not None])
+    upsert(connection, attempt, [attempt_row(number, state) for number, one in states for state in one.attempts])
     upsert(connection, rejection, [{"contact_id": number, **asdict(one.rejection)} for number, one in states if one.rejection is not None])
     upsert(connection, clock, [{"contact_id": number, **asdict(state)} for number, one in states for state in one.clocks])
     upsert(connection, evidence, [{"contact_id": number, **asdict(state)} for number, one in states for state in one.evidence])

@@ -24,7 +24,7 @@ from connector.schedule import trigger
 from connector.store.database import Store
 from connector.store.tables import metadata
 from connector.workflows.fields import STAGE_PROPERTY
-from connector.workflows.stages import MQL, SQL, StageMap
+from connector.workflows.stages import MQL, StageMap
 
 _CONTACT = metadata.tables["contact"]
 _PLAN = metadata.tables["plan"]
@@ -40,13 +40,12 @@ _TIMES = 300
 
 def check(config: Config, crms: Mapping[CrmName, Crm], store: Store | None, *, now: datetime) -> list[Finding]:
     """Everything that can be looked at. crms: those to ask, none for offline; store: None where there is no database yet."""
-    findings = [*_ignored(config), *_stages(config), *_schedule(config, now)]
+    findings = [*_ignored(config), *_schedule(config, now)]
     for crm in crms.values():
         findings += crm.check(now=now)
     people = dict(_people(crms, now, findings))
     for team in config.teams:
         findings += _team(config, team, people)
-    findings += _routes(config, people)
     mirror = _mirror(store, findings)
     for name, crm in crms.items():
         findings += _defaults(config, name, crm, mirror)
@@ -62,16 +61,6 @@ def _ignored(config: Config) -> Iterator[Finding]:
         message = f"{len(config.ignored)} settings are ignored, since the file does not have their CRM: {', '.join(config.ignored)}"
         advice = "Leave them, if the CRM comes later: conditions read them as empty."
         yield Finding(topic="ignored", ok=False, warning=True, message=message, advice=advice)
-
-
-def _stages(config: Config) -> Iterator[Finding]:
-    """Attempts, and with them clocks and rejections, hang on two stages by their names."""
-    names = [stage.name for stage in config.stages]
-    missing = [name for name in (MQL, SQL) if name not in names]
-    if missing and (config.slas or config.rejection is not None):
-        message = f"no stage is named {' or '.join(missing)}: attempts begin with {MQL} and are accepted with {SQL}; clocks need attempts"
-        advice = "Name the stages so, in small letters; how they are called goes to label."
-        yield Finding(topic="stages", ok=False, warning=True, message=message, advice=advice)
 
 
 def _schedule(config: Config, now: datetime) -> Iterator[Finding]:
@@ -160,19 +149,6 @@ def _absent(topic: str, person: str, crm: CrmName, known: Mapping[str, Owner], s
     return Finding(topic=topic, ok=False, warning=True, message=f"{person} {state} in {crm}", advice=advice)
 
 
-def _routes(config: Config, people: Mapping[CrmName, Mapping[str, Owner]]) -> Iterator[Finding]:
-    """Whether those to whom a route leads are there, as far as no team says so already."""
-    for rule in config.assigns:
-        team = config.team(rule.team)
-        known = people.get(team.works_in)
-        if known is None:
-            continue
-        owners = {owner for route in rule.routes for owner in route.owners} - set(team.members)
-        for owner in sorted(owners):
-            if not (owner in known and known[owner].active):
-                yield _absent(f"assign.{rule.name}", owner, team.works_in, known, "The route passes them over.")
-
-
 # ── The mirror ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -222,7 +198,7 @@ def _only_by_default(store: Store, config: Config, crm: CrmName) -> int:
 
 
 def _guard(config: Config, store: Store) -> Iterator[Finding]:
-    """How many contacts one rule may take on in a window, and which rules wanted more in the last plan."""
+    """How many stages one rule may change in a window, and which rules wanted more in the last plan."""
     guard = config.guard
     with store.read() as connection:
         contacts = connection.scalar(select(func.count()).select_from(_CONTACT).where(~_CONTACT.c.gone, ~_CONTACT.c.excluded)) or 0
@@ -231,7 +207,7 @@ def _guard(config: Config, store: Store) -> Iterator[Finding]:
         return
     share = max(1, math.ceil(contacts * guard.rule_share - 1e-9))
     rail = min(guard.stage_changes, share)
-    message = f"one rule moves at most {rail} of {contacts} contacts in {guard.window}"
+    message = f"one rule makes at most {rail} stage changes in {guard.window}, of {contacts} contacts in scope"
     if rail < _FEW:
         narrow = "stage_changes" if guard.stage_changes <= share else "rule_share"
         advice = f"Little goes through before it is held. Raise {narrow} in [guard]."

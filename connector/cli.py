@@ -63,8 +63,13 @@ class _Teller:
         """A wrong command line."""
         context = getattr(error, "ctx", None)
         path = "connector" if context is None else context.command_path
-        self._tell(error.format_message(), f"`{path} --help` says what it takes.", [])
-        return error.exit_code
+        message = error.format_message()
+        if message.startswith("Usage:"):  # nothing was given: the help is the message
+            sys.stderr.write(f"{message}\n")
+            self._output.document(_document("no command was given", f"`{path} --help` lists them.", []))
+            return ExitCode.WRONG
+        self._tell(message, f"`{path} --help` says what it takes.", [])
+        return ExitCode.WRONG
 
     def bug(self, error: Exception) -> int:
         """Something nobody thought of. Its text may hold somebody's data: only its kind and place are told."""
@@ -80,18 +85,17 @@ class _Teller:
         return ExitCode.FAILED
 
     def _tell(self, message: str, advice: str, problems: Sequence[Problem]) -> None:
-        self._output.document(
-            {
-                "error": message,
-                "advice": advice,
-                "problems": [{"path": one.path, "found": one.found, "expected": one.expected} for one in problems],
-            }
-        )
-        self._errors.print(Text(f"Error: {message}{'' if message.endswith('.') else '.'}", style="red"))
+        self._output.document(_document(message, advice, problems))
+        self._errors.print(Text(f"Error: {message}{'' if message.endswith(('.', '?')) else '.'}", style="red"))
         for one in problems:
             self._errors.print(Text.assemble("  ", (one.path, "bold"), f": {one.found}; {one.expected}"))
         if advice:
             self._errors.print(Text(advice))
+
+
+def _document(message: str, advice: str, problems: Sequence[Problem]) -> dict[str, Any]:
+    told = [{"path": one.path, "found": one.found, "expected": one.expected} for one in problems]
+    return {"error": message, "advice": advice, "problems": told}
 
 
 app = typer.Typer(

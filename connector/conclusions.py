@@ -10,17 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from connector.cases import Case, Conclusion
-from connector.config.tables import Config, SlaRule, TaskRule, Then, Transition
+from connector.config.names import COMPUTED
+from connector.config.tables import Config, RejectionRule, SlaRule, TaskRule, Then, Transition
 from connector.contacts import stage_record
-from connector.model import CRMS, Action, CrmName, Kind, Proposal, RecordRef
+from connector.model import CRMS, Action, CrmName, FieldType, Kind, Proposal, RecordRef, bundle_name
+from connector.store.tables import from_micros
 from connector.workflows import rejection, sla, task
 from connector.workflows.assign import Rota
-from connector.workflows.attempts import AttemptState, end, may_fire
-from connector.workflows.fields import OWNER_PROPERTY, STAGE_PROPERTY
+from connector.workflows.attempts import AttemptState, end, let_time_pass, may_fire
+from connector.workflows.fields import OWNER_PROPERTY, STAGE_PROPERTY, side_column
 from connector.workflows.ignored import Patience
 from connector.workflows.sla import ClockState
 from connector.workflows.stages import MQL, StageMap, writes_for
@@ -46,7 +49,7 @@ class Conclusions:
     """Concludes cases; made once a pass."""
 
     def __init__(
-        self, config: Config, world: World, rota: Rota, patience: Patience, *, now: datetime, run: int, live: bool
+        self, config: Config, world: World, rota: Rota, patience: Patience, *, now: datetime, run: int, live: bool, clocks_from: datetime
     ) -> None:
         self._config = config
         self._stages = StageMap(config)
@@ -57,14 +60,15 @@ class Conclusions:
         self._now = now
         self._run = run
         self._live = live
+        self._clocks_from = clocks_from
 
     def conclude(self, case: Case) -> Conclusion:
         """Everything that follows for one contact."""
         found = Conclusion(case=case)
-        if case.contact["excluded"] or case.contact["gone"] or not case.records:
+        if case.contact["gone"] or not case.records:
             return found
         attempt = self._attempt(case, found)
-        if case.contact["ambiguous"] is not None:
+        if case.contact["ambiguous"] is not None or case.contact["excluded"]:
             return found
         if attempt is not None and attempt.found and attempt.open:
             return found
@@ -77,51 +81,60 @@ class Conclusions:
     # ── The attempt: rejected, ignored, or going on with its clock ───────────────────────────────────────────────────────────────
 
     def _attempt(self, case: Case, found: Conclusion) -> AttemptState | None:
-        found.rejection = self._reason(case)
+        """The present attempt as it stands now; what differs from what is on record, and its clocks, go into `found`."""
         attempt = case.attempt
-        if attempt is None or attempt.found:
-            return attempt
-        if attempt.open:
-            asked = self._asked(case, attempt, found)
-            attempt = self._ignored(case, asked)
+        if attempt is None:
+            return None
+        if case.contact["excluded"]:
+            found.attempts = [end(attempt, "withdrawn", self._now)] if attempt.open else []
         else:
-            attempt = self._late_touch(case, attempt)
-        if attempt != case.attempt:
-            found.attempt = attempt
+            found.rejection = self._reason(case)
+            found.attempts = [] if attempt.found else self._went_on(case, attempt, found)
+        attempt = found.attempts[-1] if found.attempts else attempt
         self._clocks(case, attempt, found)
         if attempt.open and attempt.ignored_at is not None and not since(case.touches, attempt.began_at):
             found.moments.append(attempt.ignored_at)
         return attempt
 
-    def _asked(self, case: Case, attempt: AttemptState, found: Conclusion) -> AttemptState:
-        rule = self._config.rejection
-        if rule is None:
-            return attempt
-        sign = self._sign(case)
-        attempt = rejection.ask(attempt, sign, known_since=case.contact["first_seen_at"])
-        if not (sign.rejecting and attempt.rejectable):
-            return attempt
-        facts = {
+    def _went_on(self, case: Case, attempt: AttemptState, found: Conclusion) -> list[AttemptState]:
+        """The attempts that differ: what happened first counts, whether or not anybody looked meanwhile."""
+        rule, sign = self._config.rejection, self._sign(case)
+        selling = case.contact["stage"] == MQL
+        asked = attempt
+        if rule is not None and attempt.open:
+            asked = rejection.ask(attempt, sign, known_since=case.contact["first_seen_at"], before=case.was_rejecting)
+        given_back = asked.open and sign.rejecting and bool(asked.rejectable)
+        passed = let_time_pass(asked, case.touches, sign.at if given_back else self._now, selling=selling)
+        last = passed[-1] if passed else asked
+        states = {one.number: one for one in (asked, *passed)}
+        if rule is not None and given_back and last.open:
+            facts = self._facts(case, rule)
+            calendar = self._patience.calendar(case.contact["owner"])
+            last, found.rejection = rejection.reject(rule, last, sign, case.touches, facts, calendar, self._run)
+            states[last.number] = last
+        return [state for state in states.values() if state != attempt]
+
+    def _facts(self, case: Case, rule: RejectionRule) -> dict[str, Any]:
+        return {
             "reason": case.contact.get(f"f_{rule.reason}"),
             "owner": case.contact["owner"],
             "criteria_met": case.contact["criteria_met"],
             "score": case.contact["score"],
         }
-        calendar = self._patience.calendar(case.contact["owner"])
-        attempt, found.rejection = rejection.reject(rule, attempt, sign, case.touches, facts, calendar, self._run)
-        return attempt
 
     def _sign(self, case: Case) -> rejection.Sign:
         """The side whose value the rule names, and since when: Salesforce's history, else the record's last change."""
         rule = self._config.rejection
         text = "" if rule is None else rule.when.text.casefold()
         hubspot, salesforce = case.main("hubspot"), case.main("salesforce")
-        status = str(case.contact.get("h_lead_status") or "").casefold()
-        by_hubspot = hubspot is not None and (salesforce is None or (status != "" and f"'{status}'" in text))
+        shown = str(case.contact.get("h_lead_status") or "").casefold()
+        by_hubspot = hubspot is not None and (salesforce is None or (shown != "" and f"'{shown}'" in text))
         row = hubspot if by_hubspot else salesforce
         moment: datetime | None = None
         if row is not None and not by_hubspot:
-            moment = max((c.at for c in case.history if c.property == "Status" and c.after == row.properties.get("Status")), default=None)
+            status = row.properties.get("Status")
+            told = (c.at for c in case.history if c.record_id == row.id and c.property == "Status" and c.after == status)
+            moment = max(told, default=None)
         moment = moment or (None if row is None else row.modified_at) or self._now
         return rejection.Sign(rejecting=bool(case.flags.get("rejecting")), at=min(moment, self._now), crm=None if row is None else row.crm)
 
@@ -134,40 +147,42 @@ class Conclusions:
         below = rule.send_back_to is not None and self._stages.rank(case.contact["stage"]) <= self._stages.rank(rule.send_back_to)
         return replace(state, sent_back=True) if below and not state.sent_back else state
 
-    def _ignored(self, case: Case, attempt: AttemptState) -> AttemptState:
-        if not attempt.open or attempt.ignored_at is None or attempt.ignored_at > self._now:
-            return attempt
-        if since(case.touches, attempt.began_at):
-            return attempt
-        return end(attempt, "ignored", attempt.ignored_at)
-
-    def _late_touch(self, case: Case, attempt: AttemptState) -> AttemptState:
-        """A touch after an attempt was ignored opens the next one, marked late, while the contact is still MQL."""
-        if attempt.outcome != "ignored" or attempt.ended_at is None or case.contact["stage"] != MQL:
-            return attempt
-        later = since(case.touches, attempt.ended_at)
-        if not later:
-            return attempt
-        return AttemptState(number=attempt.number + 1, spell=case.contact["spell"], began_at=later[0].at, late=True, rejectable=True)
-
     # ── Clocks ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _clocks(self, case: Case, attempt: AttemptState, found: Conclusion) -> None:
-        same = [clock for clock in case.clocks if clock.attempt == attempt.number]
-        clocks = same or self._started(case, attempt)
-        for place, clock in enumerate(clocks):
-            rule = self._sla(clock.sla)
-            if rule is None:
+        states = {**case.attempts, **{one.number: one for one in found.attempts}}
+        running = []
+        for clock in case.clocks:
+            state, rule = states.get(clock.attempt), self._sla(clock.sla)
+            if state is None or rule is None:
                 continue
-            last = place == len(clocks) - 1
-            if last and attempt.open:
-                pair = sla.restart(clock, rule, attempt, case.contact["owner"], case.contact["assigned_at"], self._calendar(case))
-                for one in pair or (clock,):
-                    self._tick(one, rule, case, found)
+            if state.number == attempt.number and state.open:
+                running.append(clock)
             else:
-                done, _ = sla.advance(clock, rule, case.touches, min(self._now, attempt.ended_at or self._now))
-                found.clocks.append(sla.end_with_attempt(done, attempt.ended_at or self._now))
+                self._close(clock, rule, case, state.ended_at or self._now, found)
+        running = running or self._started(case, attempt)
+        for clock, successor in pairwise(running):
+            if (rule := self._sla(clock.sla)) is not None:
+                self._close(clock, rule, case, successor.started_at, found)
+        if running and (rule := self._sla(running[-1].sla)) is not None:
+            self._run_on(running[-1], rule, case, attempt, found)
         found.clocks = [clock for clock in found.clocks if clock not in case.clocks]
+
+    def _close(self, clock: ClockState, rule: SlaRule, case: Case, at: datetime, found: Conclusion) -> None:
+        """A clock whose time is over: by the touches that were made till then."""
+        made = [one for one in case.touches if one.at <= at]
+        done, _ = sla.advance(clock, rule, made, min(self._now, at))
+        found.clocks.append(sla.end_with_attempt(done, at))
+
+    def _run_on(self, clock: ClockState, rule: SlaRule, case: Case, attempt: AttemptState, found: Conclusion) -> None:
+        """The attempt's last clock: handed over to a new owner, or ticking on."""
+        owner, calendar = case.contact["owner"], self._calendar(case)
+        begun = sla.handed_over(clock, rule, attempt, owner, case.contact["assigned_at"])
+        pair = None if begun is None else sla.restart(clock, rule, attempt, owner, begun, calendar, case.touches)
+        if pair is not None:
+            found.clocks.append(pair[0])
+            clock = pair[1]
+        self._tick(clock, rule, case, found)
 
     def _tick(self, clock: ClockState, rule: SlaRule, case: Case, found: Conclusion) -> None:
         stepped, _ = sla.advance(clock, rule, case.touches, self._now)
@@ -177,7 +192,7 @@ class Conclusions:
             found.moments.append(moment)
 
     def _started(self, case: Case, attempt: AttemptState) -> list[ClockState]:
-        if not attempt.open:
+        if not attempt.open or attempt.found:
             return []
         rules = [(rule, bool(case.flags.get(f"sla_{number}"))) for number, rule in enumerate(self._config.slas)]
         clock = sla.start(rules, attempt, case.contact["owner"], case.contact["assigned_at"], self._calendar(case))
@@ -218,14 +233,15 @@ class Conclusions:
         if rule is None or state is None or state.sent_back:
             return False
         why = {"kind": state.kind, "reason": state.reason, "touches": state.touches}
-        moment = state.next_moment(self._now)
-        if moment is not None:
-            found.moments.append(moment)
+        if state.waits(self._now):
+            found.moments += [] if state.reason_by is None else [state.reason_by]
             self._propose(case, found, rejection.RULE, f"attempt:{state.attempt}/reason", rule.missing_reason, why, {})
         if state.run == self._run:
             found.moments.append(self._now)
         elif state.due_back(self._run, self._now) and rule.send_back_to is not None:
             cause, actions = f"attempt:{state.attempt}", self._stage_actions(case, rule.send_back_to)
+            if not actions and self._live:
+                found.agreed = rule.send_back_to
             self._want(case, found, Proposal(rule=rejection.RULE, contact=case.id, cause=cause, actions=actions, why=why))
         return rule.send_back_to is not None
 
@@ -247,21 +263,26 @@ class Conclusions:
         return False
 
     def _take(self, case: Case, found: Conclusion, rule: Transition) -> None:
-        why = {"rule": rule.name} | {name: _plain(case.basis.get(name, case.contact.get(name))) for name in sorted(rule.when.names)}
+        why = self._why(case, rule)
         actions = self._stage_actions(case, rule.to)
         if not actions and self._live:
             found.agreed = rule.to
         self._propose(case, found, rule.id, f"spell:{case.contact['spell']}", rule.then, why, {}, before=actions)
 
     def _taken_elsewhere(self, case: Case, found: Conclusion) -> None:
-        """A step that a person or another tool took: the transition's `then` runs, its `when` is not asked."""
-        if case.spell_by in (None, "found"):
+        """A step that a person or another tool took: the first transition with that from and to counts as taken; its `then` runs, its
+        `when` is not asked. A step of our own is in the ledger, unless there was nothing to write and the pass died before its plan."""
+        state = found.rejection or case.rejection
+        rejected = state is not None and state.sent_back
+        if case.spell_by in (None, "found") or case.contact["stage_since"] < self._clocks_from or (rejected and case.spell_by != "crm"):
             return
-        rules = {rule.id: rule for rule in self._config.transitions}
-        for one in case.evidence:
-            if one.spell == case.contact["spell"] and one.rule in rules and rules[one.rule].then:
-                why = {"rule": rules[one.rule].name, "taken_by": case.spell_by}
-                self._propose(case, found, one.rule, f"spell:{one.spell - 1}", rules[one.rule].then, why, {})
+        steps = {one.rule for one in case.evidence if one.spell == case.contact["spell"]}
+        rules = [rule for rule in self._config.transitions if rule.id in steps]
+        cause = f"spell:{case.contact['spell'] - 1}"
+        ours = [rule for rule in rules if bundle_name(rule.id, case.id, cause) in case.bundles]
+        for rule in (ours or rules)[:1]:
+            why = {"rule": rule.name, "taken_by": case.spell_by}
+            self._propose(case, found, rule.id, cause, rule.then, why, {})
 
     def _tell_the_other(self, case: Case, found: Conclusion) -> None:
         stage = case.contact["stage"]
@@ -311,7 +332,7 @@ class Conclusions:
         before: tuple[Action, ...] = (),
     ) -> None:
         """One bundle of a rule, unless the ledger has it already (one that is held is named again: it is still true)."""
-        held = case.bundles.get(f"{rule}|{case.id}|{cause}")
+        held = case.bundles.get(bundle_name(rule, case.id, cause))
         if held is False:
             return
         actions = list(before)
@@ -326,7 +347,7 @@ class Conclusions:
         self._want(case, found, Proposal(rule=rule, contact=case.id, cause=cause, actions=tuple(actions), why=why, urgency=urgency))
 
     def _want(self, case: Case, found: Conclusion, proposal: Proposal) -> None:
-        known = case.bundles.get(f"{proposal.rule}|{case.id}|{proposal.cause}")
+        known = case.bundles.get(bundle_name(proposal.rule, case.id, proposal.cause))
         if proposal.actions and known is not False:
             found.proposals.append(proposal)
 
@@ -341,8 +362,9 @@ class Conclusions:
             return None
         routes = [bool(case.flags.get(f"route_{number}_{place}")) for place in range(len(rule.routes))]
         rota = Rota(self._config, self._rota.turns, self._world.owner_ids) if peek else self._rota
-        known = None if row.company_id is None else self._world.companies.get((row.crm, row.company_id))
-        person = rota.next_owner(rule, row.crm, routes, row.company_id, known)
+        companies = [(one.crm, one.company_id) for crm in CRMS if (one := case.main(crm)) is not None and one.company_id is not None]
+        known = next((who for company in companies if (who := self._world.companies.get(company)) is not None), None)
+        person = rota.next_owner(rule, row.crm, routes, [":".join(company) for company in companies], known)
         if person is None:
             return None
         after = self._world.owner_ids[row.crm, person]
@@ -362,8 +384,20 @@ class Conclusions:
         return Action(kind=Kind.CREATE_TASK, record=_ref(row), target=rule.name, before=None, after=rule.name, task=rendered)
 
     def _values(self, case: Case) -> dict[str, Any]:
-        """The contact's fields by name, moments as moments."""
-        return {rule.name: case.contact.get(f"f_{rule.name}") for rule in self._config.fields}
+        """The contact's values by name, fields and computed ones; moments as moments."""
+        types = self._config.condition_names()
+        return {name: self._typed(case, name) for name in types if "." not in name}
+
+    def _typed(self, case: Case, name: str) -> Any:
+        value = case.contact.get(_column(name))
+        if self._config.condition_names()[name] is FieldType.DATETIME and isinstance(value, int):
+            return from_micros(value)
+        return value
+
+    def _why(self, case: Case, rule: Transition) -> dict[str, Any]:
+        """The rule and the values that met it."""
+        values = {name: self._typed(case, name) for name in sorted(rule.when.names)}
+        return {"rule": rule.name} | {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
 
     def _extra(self, case: Case, owner: str | None, why: Mapping[str, Any]) -> dict[str, str]:
         links = [self._world.url(row.crm, row.object, row.id) for row in case.records if row.role == "main"]
@@ -371,15 +405,20 @@ class Conclusions:
             " ".join(part for part in (f"{one.at.astimezone(self._zone):%Y-%m-%d}", one.direction, one.kind, one.who) if part)
             for one in case.recent
         ]
+        names = self._config.condition_names()
+        reasons = {name: self._typed(case, name) if name in names else value for name, value in why.items()}
         return {
-            "links": "\n".join(links),
-            "why": ", ".join(f"{name}: {value}" for name, value in why.items() if value is not None),
+            "links": "\n".join(link for link in links if link),
+            "why": ", ".join(f"{name}: {task.shown(value, self._zone)}" for name, value in reasons.items() if value is not None),
             "recent": "; ".join(recent),
             "owner": owner or "nobody",
-            "stage": case.contact["stage"] or "",
-            "score": task.shown(case.contact["score"], self._zone),
-            "criteria_met": task.shown(case.contact["criteria_met"], self._zone),
         }
+
+
+def _column(name: str) -> str:
+    """The column of the contact's row that holds what a name of conditions reads, as it came."""
+    crm, dot, bare = name.partition(".")
+    return name if name in COMPUTED else side_column(crm, bare) if dot else f"f_{name}"
 
 
 def leaves(rule: Transition, stage: str | None) -> bool:
@@ -389,8 +428,3 @@ def leaves(rule: Transition, stage: str | None) -> bool:
 
 def _ref(row: Any) -> RecordRef:
     return RecordRef(crm=row.crm, object=row.object, id=row.id)
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON holds it."""
-    return value.isoformat() if isinstance(value, datetime) else value

@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Table, bindparam, func, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, func, select, update
 
 from connector.conditions import fold
+from connector.config.names import COMPUTED
 from connector.config.tables import Config
 from connector.identity import Candidate, choose
 from connector.model import CRMS, CrmName
@@ -25,6 +26,7 @@ from connector.workflows import attempts, touches
 from connector.workflows.attempts import AttemptState, EvidenceState, History, StageChange
 from connector.workflows.fields import OWNER_PROPERTY, STAGE_PROPERTY, FieldReader, Sides, date_entered, moment_micros
 from connector.workflows.ignored import Patience
+from connector.workflows.sla import TICKING
 from connector.workflows.stages import Resolution, Said, StageMap, resolve
 
 record = t.metadata.tables["record"]
@@ -36,6 +38,7 @@ owner = t.metadata.tables["owner"]
 ledger = t.metadata.tables["ledger"]
 action_value = t.metadata.tables["action_value"]
 clock = t.metadata.tables["clock"]
+rejection = t.metadata.tables["rejection"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,16 @@ class Setting:
     own_users: frozenset[tuple[str, str]] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A stage that the connector wrote: the CRM's value, for which cause, when. applied: it was there when read again."""
+
+    value: str
+    cause: str
+    at: datetime | None
+    applied: bool
+
+
 @dataclass(slots=True, kw_only=True)
 class _Slice:
     """All that is known of the contacts of a slice."""
@@ -63,7 +76,8 @@ class _Slice:
     attempts: dict[int, AttemptState]
     evidence: dict[int, list[EvidenceState]]
     touches: Mapping[int, Sequence[touches.Touched]]
-    written: set[tuple[int, str, str]]  # (contact, crm, value): stages that the connector itself wrote
+    written: dict[tuple[int, str], _Written]  # (contact, crm) → the stage that the connector wrote last
+    rejected: set[int]  # contacts whose last attempt sales rejected with an accepted reason
 
 
 @dataclass(slots=True)
@@ -92,6 +106,11 @@ class ContactWriter:
         self._zone = ZoneInfo(config.timezone)
         self._patience = Patience(config)
         self._owner_side: CrmName = config.field("owner").read or "salesforce"
+
+    @property
+    def clocks_from(self) -> datetime:
+        """Attempts that began before are found."""
+        return self._setting.clocks_from
 
     def write_slice(self, connection: Connection, now: datetime, size: int) -> int:
         """Makes the next contacts anew; how many of their records, 0 at the end."""
@@ -138,10 +157,11 @@ class ContactWriter:
             records=records,
             companies={(row.crm, row.id): row.properties for row in companies},
             history=past,
-            attempts=last_attempts(connection, ids),
+            attempts={number: states[max(states)] for number, states in attempts_of(connection, ids).items()},
             evidence=evidence_of(connection, ids),
             touches=touches.by_contact(connection, ids),
             written=_written(connection, ids),
+            rejected=_rejected(connection, ids),
         )
 
     # ── Deciding ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -149,8 +169,7 @@ class ContactWriter:
     def _make(self, contact_id: int, loaded: _Slice, owners: Mapping[tuple[str, str], Any], now: datetime, out: _Out) -> None:
         before = loaded.contacts[contact_id]
         live = [row for row in loaded.records[contact_id] if not row.archived]
-        email = next((row.email for row in live if row.email is not None), None)
-        choice = choose([self._candidate(row, owners) for row in live], email)
+        choice = choose([self._candidate(row, owners) for row in live], [row.email for row in live if row.email is not None])
         main = {crm: next(row for row in live if row.id == best.id and row.object == best.object) for crm, best in choice.main.items()}
         for row in loaded.records[contact_id]:
             role = "main" if any(row is one for one in main.values()) else "duplicate"
@@ -165,17 +184,20 @@ class ContactWriter:
             "in_salesforce": "salesforce" in main,
             "due_at": now,
         }
-        resolution, sides = self._stage(before, live, main)
+        shown = self._shown(live, main)
+        ours = {crm: one for crm in CRMS if (one := self._ours(before, crm, loaded)) is not None}
+        before = self._moved_on_from(before, changes, shown, ours, loaded, out)
+        resolution = self._stage(before, live, main, shown, ours)
         changes |= {
-            "stage_hubspot": sides["hubspot"],
-            "stage_salesforce": sides["salesforce"],
+            "stage_hubspot": shown["hubspot"],
+            "stage_salesforce": shown["salesforce"],
             "agreed_hubspot": resolution.agreed_hubspot,
             "agreed_salesforce": resolution.agreed_salesforce,
             "agreed_number": resolution.number,
             "stage_differs": resolution.differs,
         }
         if resolution.stage != before["stage"]:
-            changes |= self._moved(contact_id, before, changes, resolution, main, loaded, now, out)
+            changes |= self._moved(before, changes, resolution, main, ours, loaded, now, out)
         elif (state := loaded.attempts.get(contact_id)) is not None and state.open:
             self._attempt_goes_on(contact_id, before, changes, state, now, out)
         out.contacts.append({"b_id": contact_id, **before, **changes})
@@ -236,16 +258,26 @@ class ContactWriter:
 
     # ── Stage ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def _shown(self, live: Sequence[Any], main: Mapping[CrmName, Any]) -> dict[CrmName, str | None]:
+        """What each CRM says, by the file's names."""
+        return {crm: self._stages.name_of(crm, self._raw_stage(crm, live, main)) for crm in CRMS}
+
     def _stage(
-        self, before: Mapping[str, Any], live: Sequence[Any], main: Mapping[CrmName, Any]
-    ) -> tuple[Resolution, dict[CrmName, str | None]]:
-        shown: dict[CrmName, str | None] = {"hubspot": None, "salesforce": None}
+        self,
+        before: Mapping[str, Any],
+        live: Sequence[Any],
+        main: Mapping[CrmName, Any],
+        shown: Mapping[CrmName, str | None],
+        ours: Mapping[CrmName, _Written],
+    ) -> Resolution:
         by_default: set[CrmName] = set()
+        linked: set[CrmName] = set()
         for crm in CRMS:
-            raw = None if (row := stage_record(crm, live, main)) is None else row.properties.get(STAGE_PROPERTY[crm, row.object])
-            shown[crm] = self._stages.name_of(crm, raw)
+            raw = self._raw_stage(crm, live, main)
             if raw is not None and raw == self._setting.defaults.get(crm) and self._stages.at_least(shown[crm], "mql"):
                 by_default.add(crm)
+            if (row := stage_record(crm, live, main)) is not None and _is_new_to(before, row):
+                linked.add(crm)
         said = Said(
             hubspot=shown["hubspot"],
             salesforce=shown["salesforce"],
@@ -255,33 +287,57 @@ class ContactWriter:
             stage=before["stage"],
             differs=before["stage_differs"],
             by_default=frozenset(by_default),
+            linked=frozenset(linked),
+            ours=frozenset(crm for crm, one in ours.items() if one.value == self._raw_stage(crm, live, main)),
+            at_hand=frozenset(main),
         )
-        resolution = resolve(said, self._stages, adopting=self._setting.adopting, adopt=self._config.adopt.stage)
-        return resolution, shown
+        return resolve(said, self._stages, adopting=self._setting.adopting, adopt=self._config.adopt.stage)
+
+    def _ours(self, before: Mapping[str, Any], crm: CrmName, loaded: _Slice) -> _Written | None:
+        """What we wrote to a CRM last, where it was for a cause that still stands: seen again, it is nobody else's change."""
+        one = loaded.written.get((before["id"], crm))
+        standing = (f"spell:{before['spell']}", f"attempt:{before['attempt']}", f"agreement:{before['agreed_number']}")
+        return one if one is not None and one.cause in standing else None
+
+    def _moved_on_from(
+        self,
+        before: Mapping[str, Any],
+        changes: Mapping[str, Any],
+        shown: Mapping[CrmName, str | None],
+        ours: Mapping[CrmName, _Written],
+        loaded: _Slice,
+        out: _Out,
+    ) -> Mapping[str, Any]:
+        """The contact with a step of our own that somebody moved on from before we saw it: it was taken, and what we wrote was agreed."""
+        for crm, one in ours.items():
+            stage = self._stages.name_of(crm, one.value)
+            if stage is None or not one.applied or shown[crm] in (None, stage):
+                continue
+            before = {**before, f"agreed_{crm}": stage}
+            if stage != before["stage"] and not one.cause.startswith("agreement:"):
+                at = max(one.at or before["stage_since"], before["stage_since"] or t.EPOCH)
+                before |= self._book(before["id"], before, changes, stage, at, "connector", loaded, out)
+        return before
 
     def _moved(
         self,
-        contact_id: int,
         before: Mapping[str, Any],
         changes: Mapping[str, Any],
         resolution: Resolution,
         main: Mapping[CrmName, Any],
+        ours: Mapping[CrmName, _Written],
         loaded: _Slice,
         now: datetime,
         out: _Out,
     ) -> dict[str, Any]:
+        contact_id = before["id"]
         at = self._entered_at(before, resolution, loaded.records[contact_id], main, loaded, now)
-        by = self._by(contact_id, before, resolution, main, loaded)
-        return self._book(contact_id, before, changes, resolution.stage, at, by, loaded, out)
-
-    def _by(
-        self, contact_id: int, before: Mapping[str, Any], resolution: Resolution, main: Mapping[CrmName, Any], loaded: _Slice
-    ) -> attempts.By:
+        by: attempts.By = "crm"
         if self._setting.adopting and before["agreed_number"] == 0:
-            return "found"
-        raw = self._raw_stage(resolution.side, loaded.records[contact_id], main)
-        ours = resolution.side is not None and (contact_id, resolution.side, raw or "") in loaded.written
-        return "connector" if ours else "crm"
+            by = "found"
+        elif resolution.side is not None and (one := ours.get(resolution.side)) is not None:
+            by = "connector" if self._raw_stage(resolution.side, loaded.records[contact_id], main) == one.value else "crm"
+        return self._book(contact_id, before, changes, resolution.stage, at, by, loaded, out)
 
     def _book(
         self,
@@ -302,8 +358,9 @@ class ContactWriter:
                 attempt=loaded.attempts.get(contact_id),
                 evidence=loaded.evidence.get(contact_id, ()),
                 touches=loaded.touches.get(contact_id, ()),
+                rejected=contact_id in loaded.rejected,
             ),
-            StageChange(stage=stage, at=at, by=by, basis=basis_of(changes)),
+            StageChange(stage=stage, at=at, by=by, basis=basis_of({**before, **changes})),
             self._stages,
             self._config.transitions,
             self._setting.clocks_from,
@@ -315,6 +372,10 @@ class ContactWriter:
         for state in moved.attempts:
             out.attempts.append(attempt_row(contact_id, self._patience.with_ignored_at(state, changes["owner"])))
         out.evidence += [{"contact_id": contact_id, **asdict(state)} for state in moved.evidence]
+        if moved.attempts:
+            loaded.attempts[contact_id] = moved.attempts[-1]
+        known = {one.rule: one for one in loaded.evidence.get(contact_id, ())}
+        loaded.evidence[contact_id] = list((known | {one.rule: one for one in moved.evidence}).values())
         number = moved.attempts[-1].number if moved.attempts else before["attempt"]
         return {"stage": stage, "stage_since": at, "spell": moved.spell, "attempt": number}
 
@@ -358,8 +419,10 @@ class ContactWriter:
             out.attempts.append(attempt_row(contact_id, attempts.end(state, "withdrawn", now)))
             return
         status = ("h_lead_status", "s_lead_status")
-        if state.found and before["judged_at"] is not None and any(before.get(name) != changes.get(name) for name in status):
-            out.attempts.append(attempt_row(contact_id, replace(state, found=False)))
+        seen_before = before["judged_at"] is not None and now >= self._setting.clocks_from
+        if state.found and seen_before and any(before.get(name) != changes.get(name) for name in status):
+            taken_up = self._patience.with_ignored_at(replace(state, found=False), changes["owner"])
+            out.attempts.append(attempt_row(contact_id, taken_up))
 
     def agree(self, connection: Connection, agreed: Sequence[tuple[int, str]], now: datetime) -> None:
         """Puts contacts into a stage that their CRMs show already, where nothing was agreed before: a step without a write."""
@@ -396,6 +459,13 @@ class ContactWriter:
         upsert(connection, spell, out.spells)
         upsert(connection, attempt, out.attempts)
         upsert(connection, evidence, out.evidence)
+        withdraw = [row for row in out.attempts if row["outcome"] == "withdrawn"]
+        if withdraw:  # nobody judges such a contact any more: its clocks end here
+            here = and_(clock.c.contact_id == bindparam("b_contact"), clock.c.attempt == bindparam("b_attempt"), clock.c.state.in_(TICKING))
+            statement = update(clock).where(here).values(state="ended", ended_at=bindparam("b_ended"))
+            connection.execute(
+                statement, [{"b_contact": row["contact_id"], "b_attempt": row["number"], "b_ended": row["ended_at"]} for row in withdraw]
+            )
 
     def _store_roles(self, connection: Connection, roles: Sequence[dict[str, Any]]) -> None:
         connection.execute(
@@ -427,10 +497,16 @@ def stage_record(crm: CrmName, live: Sequence[Any], main: Mapping[CrmName, Any])
     return next((one for one in live if one.object == "Lead" and one.converted_to == row.id), None)
 
 
+def _is_new_to(before: Mapping[str, Any], row: Any) -> bool:
+    """Whether a record did not tell the contact's stage before: it was linked, or chosen among several, since. `role` is the old one."""
+    return not before[f"in_{row.crm}"] or row.role is None or (row.role != "main" and row.converted_to is None)
+
+
 def basis_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The field values that evidence may look at, by the names of the file, as JSON holds them."""
+    """The values that evidence may look at, fields and computed ones, by the names of the file, as JSON holds them."""
     prefixes = {"f": "", "h": "hubspot.", "s": "salesforce."}
-    return {
+    computed = {name: values[name] for name in COMPUTED if name in values}
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in computed.items()} | {
         prefixes[column[0]] + column[2:]: value
         for column, value in values.items()
         if column[1:2] == "_" and column[0] in prefixes and not column.endswith("_folded")
@@ -442,19 +518,13 @@ def attempt_row(contact_id: int, state: AttemptState) -> dict[str, Any]:
     return {"contact_id": contact_id, **asdict(state)}
 
 
-def last_attempts(connection: Connection, ids: Sequence[int]) -> dict[int, AttemptState]:
-    """The present or last attempt of each contact."""
-    latest = (
-        select(attempt.c.contact_id, func.max(attempt.c.number).label("number"))
-        .where(attempt.c.contact_id.in_(ids))
-        .group_by(attempt.c.contact_id)
-        .subquery()
-    )
-    rows = connection.execute(
-        select(attempt).join(latest, (latest.c.contact_id == attempt.c.contact_id) & (latest.c.number == attempt.c.number))
-    )
+def attempts_of(connection: Connection, ids: Sequence[int]) -> dict[int, dict[int, AttemptState]]:
+    """The attempts of each contact by number, in order."""
+    found: dict[int, dict[int, AttemptState]] = {}
     names = AttemptState.__dataclass_fields__
-    return {row.contact_id: AttemptState(**{name: getattr(row, name) for name in names}) for row in rows}
+    for row in connection.execute(select(attempt).where(attempt.c.contact_id.in_(ids)).order_by(attempt.c.contact_id, attempt.c.number)):
+        found.setdefault(row.contact_id, {})[row.number] = AttemptState(**{name: getattr(row, name) for name in names})
+    return found
 
 
 def evidence_of(connection: Connection, ids: Sequence[int]) -> dict[int, list[EvidenceState]]:
@@ -466,16 +536,29 @@ def evidence_of(connection: Connection, ids: Sequence[int]) -> dict[int, list[Ev
     return found
 
 
-def _written(connection: Connection, ids: Sequence[int]) -> set[tuple[int, str, str]]:
-    """Stages that the connector wrote: seen again in a pull they are no change by somebody else."""
+def _rejected(connection: Connection, ids: Sequence[int]) -> set[int]:
+    """Those whose last attempt sales rejected with an accepted reason."""
+    last = select(func.max(attempt.c.number)).where(attempt.c.contact_id == rejection.c.contact_id).scalar_subquery()
+    given = and_(rejection.c.contact_id.in_(ids), rejection.c.accepted, rejection.c.attempt == last)
+    return set(connection.execute(select(rejection.c.contact_id).where(given)).scalars())
+
+
+def _written(connection: Connection, ids: Sequence[int]) -> dict[tuple[int, str], _Written]:
+    """The stage that the connector wrote last, by contact and CRM."""
+    columns = [ledger.c[name] for name in ("contact_id", "crm", "bundle", "state", "sent_at", "settled_at")]
     rows = connection.execute(
-        select(ledger.c.contact_id, ledger.c.crm, action_value.c.after)
+        select(*columns, action_value.c.after)
         .join(action_value, action_value.c.ledger == ledger.c.id)
         .where(
             ledger.c.contact_id.in_(ids),
             ledger.c.kind == "set_stage",
             ledger.c.state.in_(("applied", "already_so", "sending", "unknown")),
         )
+        .order_by(ledger.c.id)
     )
-    return {(row.contact_id, row.crm, row.after or "") for row in rows}
-
+    return {
+        (row.contact_id, row.crm): _Written(
+            row.after or "", row.bundle.rpartition("|")[2], row.sent_at or row.settled_at, row.state in ("applied", "already_so")
+        )
+        for row in rows
+    }

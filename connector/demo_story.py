@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from connector.commands.people import Person, people
 from connector.config.tables import Config
@@ -35,8 +35,8 @@ def story(store: Store, config: Config) -> Document:
     with store.read() as connection:
         moved = _moved(connection, config)
         tasks = _tasks(connection)
-        clocks = connection.execute(select(_CLOCK).order_by(_CLOCK.c.due_at)).mappings().all()
-        rejections = connection.execute(select(_REJECTION).order_by(_REJECTION.c.at.desc())).mappings().all()
+        clocks = _rows(connection, select(_CLOCK).order_by(_CLOCK.c.due_at))
+        rejections = _rows(connection, select(_REJECTION).order_by(_REJECTION.c.at.desc()))
         names = {(row.crm, row.id): row.name for row in connection.execute(select(_OWNER.c.crm, _OWNER.c.id, _OWNER.c.name))}
     who = people(store, config, {row["contact_id"] for rows in (moved, tasks, clocks, rejections) for row in rows})
     return {
@@ -46,6 +46,10 @@ def story(store: Store, config: Config) -> Document:
         "rejections": _lines_of_rejections(rejections, who),
         "try_email": _somebody(moved, tasks, who),
     }
+
+
+def _rows(connection: Connection, query: Select[Any]) -> list[Document]:
+    return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def _person(contact: int, who: Mapping[int, Person]) -> Document:
@@ -62,8 +66,9 @@ def _moved(connection: Connection, config: Config) -> list[Document]:
     wanted = (_LEDGER.c.kind == Kind.SET_STAGE) & _LEDGER.c.state.in_(_DONE)
     columns = (_LEDGER.c.bundle, _LEDGER.c.rule, _LEDGER.c.contact_id, _LEDGER.c.crm, _LEDGER.c.urgency)
     values = (_VALUE.c.before, _VALUE.c.after, _VALUE.c.why)
+    query = select(*columns, *values).join(_VALUE, _VALUE.c.ledger == _LEDGER.c.id).where(wanted)
     found: dict[str, Document] = {}
-    for row in connection.execute(select(*columns, *values).join(_VALUE, _VALUE.c.ledger == _LEDGER.c.id).where(wanted).order_by(_LEDGER.c.id)):
+    for row in connection.execute(query.order_by(_LEDGER.c.id)):
         before, after = stages.name_of(row.crm, row.before), stages.name_of(row.crm, row.after)
         known = found.get(row.bundle)
         if known is None or (known["from"] == known["to"] and before != after):
@@ -98,32 +103,33 @@ def _somebody(moved: Sequence[Document], tasks: Sequence[Document], who: Mapping
 def _tasks(connection: Connection) -> list[Document]:
     columns = (_LEDGER.c.rule, _LEDGER.c.target, _LEDGER.c.state, _LEDGER.c.crm, _LEDGER.c.contact_id, _LEDGER.c.urgency, _VALUE.c.task)
     query = select(*columns).join(_VALUE, _VALUE.c.ledger == _LEDGER.c.id).where(_LEDGER.c.kind == Kind.CREATE_TASK)
-    return [dict(row) for row in connection.execute(query.order_by(_LEDGER.c.urgency.desc(), _LEDGER.c.id)).mappings()]
+    return _rows(connection, query.order_by(_LEDGER.c.urgency.desc(), _LEDGER.c.id))
 
 
 def _lines_of_tasks(tasks: Sequence[Document], names: Mapping[tuple[str, str], str], who: Mapping[int, Person]) -> list[Document]:
-    groups: dict[tuple[str, str, str], list[Document]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[Document]] = defaultdict(list)
     for row in tasks:
         owner = (row["task"] or {}).get("owner_id") or ""
-        groups[row["target"], row["crm"], names.get((row["crm"], owner), "nobody")].append(row)
+        groups[row["target"], names.get((row["crm"], owner), "nobody")].append(row)
     lines = []
-    for (task, crm, owner), rows in sorted(groups.items()):
+    for (task, owner), rows in sorted(groups.items()):
         created = [row for row in rows if row["state"] in _DONE]
         examples = [
             {**_person(row["contact_id"], who), "subject": row["task"]["subject"], "due_at": row["task"]["due_at"], "rule": row["rule"]}
             for row in (created or rows)[:EXAMPLES]
         ]
         waiting = sum(1 for row in rows if row["state"] == State.WAITING)
-        lines.append({"task": task, "crm": crm, "owner": owner, "created": len(created), "waiting": waiting, "examples": examples})
+        crms = dict(Counter(row["crm"] for row in created))
+        lines.append({"task": task, "owner": owner, "created": len(created), "in": crms, "waiting": waiting, "examples": examples})
     return lines
 
 
 # ── SLAs and rejections ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _lines_of_clocks(config: Config, clocks: Sequence[Mapping[str, Any]], who: Mapping[int, Person]) -> list[Document]:
+def _lines_of_clocks(config: Config, clocks: Sequence[Document], who: Mapping[int, Person]) -> list[Document]:
     names = {rule.id: rule.name for rule in config.slas}
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[Document]] = defaultdict(list)
     for row in clocks:
         groups[row["sla"], row["owner"] or "nobody"].append(row)
     lines = []
@@ -139,8 +145,8 @@ def _lines_of_clocks(config: Config, clocks: Sequence[Mapping[str, Any]], who: M
     return lines
 
 
-def _lines_of_rejections(rejections: Sequence[Mapping[str, Any]], who: Mapping[int, Person]) -> list[Document]:
-    groups: dict[str | None, list[Mapping[str, Any]]] = defaultdict(list)
+def _lines_of_rejections(rejections: Sequence[Document], who: Mapping[int, Person]) -> list[Document]:
+    groups: dict[str | None, list[Document]] = defaultdict(list)
     for row in rejections:
         groups[row["reason"]].append(row)
     lines = []

@@ -203,6 +203,7 @@ class Evaluation:
         conditions += [self.config.scope.exclude, self.config.scope.only]
         moments = [next_change(condition, env) for condition in conditions if condition is not None]
         moments.append(case((row.c.fading > 0, self._midnight)))
+        moments.append(_next(row, None, self.now))  # a meeting to come is a touch from its start on
         return least([moment for moment in moments if moment is not None])
 
 

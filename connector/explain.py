@@ -19,7 +19,7 @@ from connector.conclusions import leaves
 from connector.config.tables import Config, FieldRule, SlaRule, Transition
 from connector.contacts import sides_of
 from connector.installation import record_url
-from connector.model import CRMS
+from connector.model import CRMS, bundle_name
 from connector.reasons import Reason, Reasons, column_of, first_to_fire, present, reasons
 from connector.store import fields, ledger, pauses
 from connector.store.database import Store
@@ -29,6 +29,7 @@ from connector.who import find
 from connector.workflows import sla
 from connector.workflows.attempts import may_fire
 from connector.workflows.fields import FieldReader, Sides, columns_needed, one_sided
+from connector.workflows.sla import ClockState
 
 _RECORD = metadata.tables["record"]
 _ATTEMPT = metadata.tables["attempt"]
@@ -260,10 +261,12 @@ def _pauses(seen: _Seen, rule: Transition) -> list[str]:
 
 def _bundles(connection: Connection, seen: _Seen) -> dict[str, list[Mapping[str, Any]]]:
     """What the ledger has of the present spell's transitions, by rule; shadow and superseded rows say nothing."""
+    cause = f"spell:{seen.contact['spell']}"
+    names = {bundle_name(rule.id, seen.case.id, cause): rule.id for rule in seen.config.transitions}
     found: dict[str, list[Mapping[str, Any]]] = {}
     for row in reversed(ledger.rows_of_contact(connection, seen.case.id)):
-        if row["state"] not in ledger.KEYLESS and row["bundle"].endswith(f"|{seen.case.id}|spell:{seen.contact['spell']}"):
-            found.setdefault(row["rule"], []).append(row)
+        if row["state"] not in ledger.KEYLESS and row["bundle"] in names:
+            found.setdefault(names[row["bundle"]], []).append(row)
     return found
 
 
@@ -291,8 +294,9 @@ def _attempts(connection: Connection, contact: int) -> list[dict[str, Any]]:
 
 def _slas(connection: Connection, seen: _Seen) -> list[dict[str, Any]]:
     """Every clock, the present attempt's as it stands now."""
-    attempt, rules = seen.case.attempt, {rule.id: rule for rule in seen.config.slas}
-    ticking = {(clock.attempt, clock.kind, clock.number): clock for clock in seen.case.clocks if attempt is not None and attempt.open}
+    rules = {rule.id: rule for rule in seen.config.slas}
+    open_now = seen.case.attempt is not None and seen.case.attempt.open
+    ticking = {(clock.attempt, clock.kind, clock.number): clock for clock in _present_clocks(seen) if open_now}
     order = (_CLOCK.c.attempt, _CLOCK.c.kind, _CLOCK.c.number)
     told = []
     for row in connection.execute(select(_CLOCK).where(_CLOCK.c.contact_id == seen.case.id).order_by(*order)):
@@ -308,11 +312,16 @@ def _slas(connection: Connection, seen: _Seen) -> list[dict[str, Any]]:
     return told
 
 
+def _present_clocks(seen: _Seen) -> list[ClockState]:
+    """The clocks of the present attempt."""
+    attempt = seen.case.attempt
+    return [] if attempt is None else [clock for clock in seen.case.clocks if clock.attempt == attempt.number]
+
+
 def _sla_waits(seen: _Seen) -> list[dict[str, Any]]:
     """Why a rule has no clock in the present attempt."""
-    attempt = seen.case.attempt
-    running = {clock.sla for clock in seen.case.clocks if attempt is not None and clock.attempt == attempt.number}
-    kinds = {clock.kind: clock.sla for clock in seen.case.clocks if clock.sla in running}
+    clocks = _present_clocks(seen)
+    running, kinds = {clock.sla for clock in clocks}, {clock.kind: clock.sla for clock in clocks}
     names = {rule.id: rule.name for rule in seen.config.slas}
     told = []
     for rule, reason in zip(seen.config.slas, seen.told.slas, strict=True):

@@ -47,16 +47,16 @@ class Choice:
     ambiguous: str | None
 
 
-def choose(candidates: Sequence[Candidate], email: str | None) -> Choice:
-    """The contact's records among all that are this person."""
+def choose(candidates: Sequence[Candidate], emails: Sequence[str]) -> Choice:
+    """The contact's records among all that are this person. emails: their addresses, normalised."""
     main: dict[CrmName, Candidate] = {}
     for candidate in sorted(candidates, key=Candidate.order):
         main.setdefault(candidate.crm, candidate)
-    return Choice(main=main, ambiguous=_ambiguous(candidates, email))
+    return Choice(main=main, ambiguous=_ambiguous(candidates, emails))
 
 
-def _ambiguous(candidates: Sequence[Candidate], email: str | None) -> str | None:
-    if email is not None and email.partition("@")[0] in SHARED_MAILBOXES:
+def _ambiguous(candidates: Sequence[Candidate], emails: Sequence[str]) -> str | None:
+    if any(email.partition("@")[0] in SHARED_MAILBOXES for email in emails):
         return "a shared mailbox"
     for crm in ("hubspot", "salesforce"):
         owners = {c.owner for c in candidates if c.crm == crm and not c.converted and c.owner is not None}

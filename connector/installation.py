@@ -65,7 +65,8 @@ def prepare(store: Store, config: Config, crms: Mapping[CrmName, Crm], *, now: d
         own_users=frozenset((crm, one) for crm, users in _meta_json(store, "own_users").items() for one in users),
     )
     table = fields.contact_table(columns)
-    fields.set_state(store, made, "present")
+    stored = fields.stored_fields(store)  # not only those just made: a process may have died before it came here
+    fields.set_state(store, [column.name for column in columns if stored.get(column) == "filling"], "present")
     return Installation(table=table, writer=ContactWriter(config, columns, table, setting), setting=setting)
 
 

@@ -36,11 +36,11 @@ log = logging.getLogger("connector.jobs")
 #: The one job there is, by its name in [schedule]; its lease has the same name.
 PASS = "pass"  # noqa: S105 - no password
 JOBS = (PASS,)
-#: For how long the lease is taken, and how often it is renewed while the work goes on.
+#: For how long the lease is taken.
 LEASE_SECONDS = 60.0
-RENEW_SECONDS = 15.0
-#: How soon a pause reaches a pass that runs.
+#: How soon a pause reaches a pass that runs; at every so manieth look the lease is renewed.
 LOOK_SECONDS = 1.0
+LOOKS_A_RENEWAL = 15
 #: The moment of the service's last sign of life (ISO 8601), in the store's single values.
 HEARTBEAT = "heartbeat"
 HEARTBEAT_SECONDS = 60
@@ -164,7 +164,7 @@ class Watch:
         while not self._over.wait(LOOK_SECONDS):
             looks += 1
             refuse_paused(self._store)
-            if looks * LOOK_SECONDS % RENEW_SECONDS == 0:
+            if looks % LOOKS_A_RENEWAL == 0:
                 self._held = leases.renew(self._store, self._held, LEASE_SECONDS, self._clock)
 
 
@@ -266,7 +266,7 @@ class Service:
             log.info("No pass now: %s.", reason.message)
         except ConnectorError as error:
             self.served.count("failed")
-            log.error("No pass: %s. %s", error.message, error.advice)
+            log.error("No pass: %s. %s", error.message, error.advice)  # noqa: TRY400 - it says what to do; a traceback would not
         else:
             self.served.count("failed" if result.errors else "passes")
             tell(result, seconds=(self._app.now() - began).total_seconds())

@@ -50,6 +50,7 @@ from connector.store.tables import Moment
 from connector.workflows import counts, touches
 from connector.workflows.assign import Rota
 from connector.workflows.ignored import Patience
+from connector.workflows.sla import TICKING
 
 attempt = t.metadata.tables["attempt"]
 rejection = t.metadata.tables["rejection"]
@@ -58,6 +59,7 @@ record = t.metadata.tables["record"]
 owner = t.metadata.tables["owner"]
 turn = t.metadata.tables["turn"]
 link = t.metadata.tables["activity_link"]
+clock = t.metadata.tables["clock"]
 
 #: Contacts in one slice.
 SLICE = 1000
@@ -102,7 +104,7 @@ def judge(
         for conclusion in store.write(partial(session.slice, ids=ids)):
             judged.proposals += conclusion.proposals
             if conclusion.proposals:
-                judged.later[conclusion.case.id] = conclusion.case.flags["next"]
+                judged.later[conclusion.case.id] = bench.now if _anew(conclusion) else conclusion.case.flags["next"]
         judged.contacts += ids
         judged.evaluated += len(ids)
         if progress is not None:
@@ -149,8 +151,11 @@ class _Session:
         bench = self._bench
         touches.refresh(connection, ids, bench.config.sales_members, bench.now)
         counts.refresh(connection, bench.table, ids)
+        before = _rejecting_before(connection, bench.table, ids)
         self._evaluate(connection, ids)
         found = cases.load(connection, bench.table, self._fired(connection))
+        for one in found:
+            one.was_rejecting = before.get(one.id)
         decide = self._conclusions(connection, found)
         conclusions = [decide.conclude(case) for case in found]
         cases.store(connection, conclusions)
@@ -192,14 +197,17 @@ class _Session:
             attempt.c.number == table.c.attempt,
             or_(attempt.c.outcome == "open", and_(attempt.c.outcome == "ignored", table.c.stage == "mql")),
         )
+        ticking = exists().where(
+            clock.c.contact_id == table.c.id,
+            or_(clock.c.state.in_(TICKING), and_(clock.c.state == "breached", clock.c.attempt == table.c.attempt)),
+        )
         given_back = exists().where(rejection.c.contact_id == table.c.id, rejection.c.attempt == table.c.attempt, ~rejection.c.sent_back)
         stepped = exists().where(evidence.c.contact_id == table.c.id, evidence.c.spell == table.c.spell)
         untold = [and_(table.c[f"in_{crm}"], table.c[f"stage_{crm}"].is_distinct_from(table.c.stage)) for crm in CRMS]
         differs = and_(table.c.stage.is_not(None), ~table.c.stage_differs, or_(*untold))
-        open_things = [one.correlate(table) for one in (selling, given_back, stepped)]
-        rows = connection.execute(
-            select(scratch).join(table, table.c.id == scratch.c.id).where(~scratch.c.excluded, or_(*fired, *open_things, differs))
-        ).mappings()
+        open_things = [one.correlate(table) for one in (selling, ticking, given_back, stepped)]
+        told = or_(and_(~scratch.c.excluded, or_(*fired, *open_things, differs)), and_(scratch.c.excluded, selling.correlate(table)))
+        rows = connection.execute(select(scratch).join(table, table.c.id == scratch.c.id).where(told)).mappings()
         return {row["id"]: dict(row) for row in rows}
 
     def _conclusions(self, connection: Connection, found: Sequence[Case]) -> Conclusions:
@@ -211,15 +219,23 @@ class _Session:
             self._rota = Rota(bench.config, turns, ids)
         companies = sorted({row.company_id for case in found for row in case.records if row.company_id is not None})
         world = World(owner_ids=ids, companies=_company_owners(connection, bench.table, companies), url=bench.url)
-        return Conclusions(bench.config, world, self._rota, self._patience, now=bench.now, run=bench.run, live=bench.live)
+        return Conclusions(
+            bench.config,
+            world,
+            self._rota,
+            self._patience,
+            now=bench.now,
+            run=bench.run,
+            live=bench.live,
+            clocks_from=bench.writer.clocks_from,
+        )
 
     def _new_attempts(self, connection: Connection, conclusions: Sequence[Conclusion]) -> None:
         """An attempt opened by a late touch is the contact's present one."""
         table = self._bench.table
-        begun = [one for one in conclusions if one.attempt is not None and one.attempt.number != one.case.contact["attempt"]]
+        begun = [{"b_id": one.case.id, "b_attempt": one.attempts[-1].number} for one in conclusions if _begun(one)]
         if begun:
-            statement = update(table).where(table.c.id == bindparam("b_id")).values(attempt=bindparam("b_attempt"), due_at=self._bench.now)
-            connection.execute(statement, [{"b_id": one.case.id, "b_attempt": one.attempt.number} for one in begun if one.attempt])
+            connection.execute(update(table).where(table.c.id == bindparam("b_id")).values(attempt=bindparam("b_attempt")), begun)
 
     def _look_again(self, connection: Connection, conclusions: Sequence[Conclusion]) -> None:
         """due_at: the first moment at which anything could change. What has proposals stays due until they are saved."""
@@ -231,11 +247,27 @@ class _Session:
                 moments.append(t.from_micros(one.case.flags["next_change"]))
             first = min(moments, default=None)
             one.case.flags = {**one.case.flags, "next": first}
-            stays = bool(one.proposals) or one.agreed is not None
+            stays = bool(one.proposals) or _anew(one)
             if stays or one.moments:
                 rows.append({"b_id": one.case.id, "b_due": now if stays else first})
         if rows:
             connection.execute(update(table).where(table.c.id == bindparam("b_id")).values(due_at=bindparam("b_due")), rows)
+
+
+def _begun(conclusion: Conclusion) -> bool:
+    """Whether the contact has another attempt now."""
+    return bool(conclusion.attempts) and conclusion.attempts[-1].number != conclusion.case.contact["attempt"]
+
+
+def _anew(conclusion: Conclusion) -> bool:
+    """Whether what was concluded is itself something that rules read, so that the contact is judged again at once."""
+    return conclusion.agreed is not None or _begun(conclusion)
+
+
+def _rejecting_before(connection: Connection, table: Table, ids: Sequence[int]) -> dict[int, bool | None]:
+    """What rejection.when said of these contacts when they were judged before; None where they never were."""
+    rows = connection.execute(select(table.c.id, table.c.rejecting).where(table.c.id.in_(ids), table.c.judged_at.is_not(None)))
+    return {row.id: row.rejecting for row in rows}
 
 
 def _from(table: Table, origins: tuple[str, ...] | None) -> Any:

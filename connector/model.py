@@ -258,6 +258,12 @@ class Proposal:
     urgency: float = 0.0
 
 
+def bundle_name(rule: str, contact: int, cause: str) -> str:
+    """What a bundle is called in the ledger; the separator does not come up in its parts."""
+    parts = [part.replace("%", "%25").replace("|", "%7C") for part in (rule, cause)]
+    return f"{parts[0]}|{contact}|{parts[1]}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldWrite:
     """Properties to set on one record. clear_first: empty them in a request of its own before (HubSpot's backward stage)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -85,13 +85,15 @@ def _show_pass(output: Output, number: int, result: PassResult, seconds: float) 
     written = sum(result.outcomes.values())
     seen = sum(stream.seen for streams in result.pulled.values() for stream in streams.values())
     what = f"{result.planned:,} actions planned, {written:,} carried out" if result.planned or written else "nothing left to do"
+    if result.interrupted or result.errors:
+        what = "stopped as asked" if result.interrupted else "stopped by an error"
     output.line(f"Pass {number} ({seconds:.1f} s): {seen:,} records read, {result.evaluated:,} contacts judged, {what}.")
 
 
 def _show(output: Output, done: Demo, told: Document, tries: Sequence[tuple[str, str]]) -> None:
     if done.passes:
         show_pulled(output, done.passes[0].pulled)
-    _show_moved(output, told["moved"])
+    _show_moved(output, told["moved"], done.config.timezone)
     _show_tasks(output, told["tasks"], done.config.timezone)
     _show_slas(output, told["slas"], done.config.timezone)
     _show_rejections(output, told["rejections"])
@@ -99,8 +101,9 @@ def _show(output: Output, done: Demo, told: Document, tries: Sequence[tuple[str,
     calls = ", ".join(f"{count:,} to {name}" for name, count in sorted(done.calls.items()))
     output.heading(f"{len(done.passes)} passes in {done.seconds:.0f} s, with the sandbox's start; calls: {calls or 'none'}.")
     if done.interrupted:
-        output.line("Stopped as asked.")
-    elif not done.quiet and not done.errors:
+        output.line("Stopped as asked; the next demo begins anew.")
+        return
+    if not done.quiet and not done.errors:
         output.line(f"There was still something to do after {demonstration.MOST_PASSES} passes.", style="yellow")
     output.line("The sandbox is gone; what the connector knows is kept. Try next:")
     for line, meaning in tries:
@@ -109,16 +112,17 @@ def _show(output: Output, done: Demo, told: Document, tries: Sequence[tuple[str,
     output.line(f"\nThe rules are in {done.config.source}.")
 
 
-def _show_moved(output: Output, lines: Sequence[Document]) -> None:
-    rows = [
-        (line["rule"], f"{line['from'] or 'none'} → {line['to'] or 'none'}", line["contacts"], _named(line["examples"], _why)) for line in lines
-    ]
+def _show_moved(output: Output, lines: Sequence[Document], zone: str) -> None:
+    rows = []
+    for line in lines:
+        step = f"{line['from'] or 'none'} → {line['to'] or 'none'}"
+        rows.append((line["rule"], step, line["contacts"], _named(line["examples"], lambda one: _why(one, zone))))
     output.table(("Rule", "From → to", "Contacts", "For example, and why"), rows, right=["Contacts"], title="Who moved")
 
 
 def _show_tasks(output: Output, lines: Sequence[Document], zone: str) -> None:
     rows = [
-        (line["task"], line["owner"], line["created"], line["waiting"], "\n".join(_task(one, zone) for one in line["examples"][:1]))
+        (line["task"], line["owner"], line["created"], line["waiting"], [_task(one, zone) for one in line["examples"][:2]])
         for line in lines
     ]
     numbers = ("Created", "For another day")
@@ -155,9 +159,9 @@ def _by(one: Document) -> str:
     return f"{one['touches']} touches by {one['owner'] or 'nobody'}"
 
 
-def _why(one: Document) -> str:
-    return values(one["why"])
+def _why(one: Document, zone: str) -> str:
+    return values({name: value for name, value in one["why"].items() if name != "rule" and value is not None}, zone)
 
 
-def _named(examples: Sequence[Document], say: Any) -> str:
-    return "\n".join(f"{one['name'] or one['email'] or 'somebody'}: {say(one)}" for one in examples)
+def _named(examples: Sequence[Document], say: Callable[[Document], str | None]) -> list[str]:
+    return [f"{one['name'] or one['email'] or 'somebody'}: {say(one)}" for one in examples]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.text import Text
@@ -20,14 +21,14 @@ def show_contact(output: Output, found: Document, config: Config) -> None:
     _head(output, found, zone)
     records = [(NAMES[row["crm"]], row["object"], row["id"], row["role"], row["url"]) for row in found["records"]]
     output.table(("CRM", "Object", "Id", "Role", "Address"), records, title="Records")
-    fields = [
-        (name, one["value"], one["hubspot"], one["salesforce"])
-        for name, one in found["fields"].items()
-        if any(one[side] is not None for side in ("value", "hubspot", "salesforce"))
-    ]
+    fields = []
+    for name, one in found["fields"].items():
+        said = [_value(one[side], zone) for side in ("value", "hubspot", "salesforce")]
+        if any(value is not None for value in said):
+            fields.append((name, *said))
     output.table(("Field", "Value", "HubSpot", "Salesforce"), fields, title="Fields")
     _judged(output, found, config)
-    _transitions(output, found)
+    _transitions(output, found, zone)
     _clocks(output, found, zone)
     _history(output, found, zone)
 
@@ -68,35 +69,38 @@ def _judged(output: Output, found: Document, config: Config) -> None:
         )
         for criterion in criteria:
             output.line(_mark(criterion["met"]), f" {criterion['name']}")
-            _parts(output, criterion["parts"])
+            _parts(output, criterion["parts"], config.timezone)
     if found["scores"]:
         output.heading(f"Score: {number(found['score'])}")
         for score in found["scores"]:
             output.line(_mark(score["met"]), f" {number(score['points']):>6}  {score['name']}")
 
 
-def _transitions(output: Output, found: Document) -> None:
+def _transitions(output: Output, found: Document, zone: str) -> None:
     output.heading("Transitions")
     for step in found["transitions"]:
         verdict = step["waits"] or ("fires" if step["fires"] else "its condition is not met")
         output.line(_mark(step["fires"] and not step["waits"]), f" {step['name']} → {step['to']}: {verdict}")
-        _parts(output, step["parts"])
+        _parts(output, step["parts"], zone)
 
 
-def _parts(output: Output, parts: Sequence[Document]) -> None:
+def _parts(output: Output, parts: Sequence[Document], zone: str) -> None:
     """Each part of a condition, with what stands there now."""
     for part in parts:
         value = part["value"]
         shown = Text.assemble("      ", _mark(part["met"]), f" {part['text']}")
         if not isinstance(value, bool):
-            shown.append_text(Text.assemble(("   is ", "dim"), cell(_listed(value))))
+            shown.append_text(Text.assemble(("   is ", "dim"), cell(_value(value, zone))))
         output.line(shown)
 
 
-def _listed(value: Any) -> Any:
+def _value(value: Any, zone: str) -> Any:
+    """A value for people: moments in the business's own zone, several values in one line."""
+    if isinstance(value, datetime):
+        return moment(value, zone)
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} = {_listed(one)}" for name, one in value.items())
-    return ", ".join(str(one) for one in value) if isinstance(value, list | tuple) else value
+        return ", ".join(f"{name} = {_value(one, zone)}" for name, one in value.items())
+    return ", ".join(str(_value(one, zone)) for one in value) if isinstance(value, list | tuple) else value
 
 
 def _mark(met: bool | None) -> Text:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from connector.app import open_app, utc_now
 from connector.checking import check as findings_of
@@ -173,15 +174,11 @@ def check(
 
 
 def _show_findings(output: Output, findings: list[Finding], failed: list[Finding], config: Config, *, offline: bool) -> None:
-    topic = ""
     for finding in findings:
-        if finding.topic != topic:
-            topic = finding.topic
-            output.heading(topic)
         mark, style = ("✓", "green") if finding.ok else ("!", "yellow") if finding.warning else ("✗", "red")
-        output.line(f"{mark} {finding.message}", style=style)
+        output.line(Text(mark, style=style), f" {finding.topic}: {finding.message}")
         if finding.advice and not finding.ok:
-            output.line("  ", finding.advice)
+            output.line("    ", finding.advice)
     warnings = sum(1 for finding in findings if finding.warning and not finding.ok)
     if failed:
         output.heading(f"{len(failed)} of {len(findings)} are wrong.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -16,7 +17,9 @@ from rich.text import Text
 #: In a pipe there is no window: tables are laid out for this many columns.
 _PIPE_WIDTH = 160
 #: Characters that could steer the terminal, though they stand in somebody's name.
-_CONTROLS = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)), "�") | {9: " ", 10: " "}
+_CONTROLS = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)), "�") | {9: " "}
+#: An aware moment as the ledger keeps it among the values that met a rule.
+_MOMENT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00$")
 
 
 class Output:
@@ -71,9 +74,11 @@ def error_console() -> Console:
 
 
 def cell(value: Any) -> Text:
-    """A value in a table."""
+    """A value in a table; of several, each on a line of its own."""
     if isinstance(value, Text):
         return value
+    if isinstance(value, list | tuple):
+        return Text("\n").join(cell(one) for one in value)
     if value is None:
         return Text("–", style="dim")
     if isinstance(value, bool):
@@ -82,7 +87,7 @@ def cell(value: Any) -> Text:
         return Text(f"{value:,}")
     if isinstance(value, float):
         return Text(number(value))
-    return Text(clean(str(value)))
+    return Text(clean(str(value)).replace("\n", " "))
 
 
 def number(value: float) -> str:
@@ -95,15 +100,19 @@ def clean(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
-def values(of: Mapping[str, Any]) -> str:
-    """Names and values as one text: "score 72.5, stage lead"."""
-    return ", ".join(f"{name} {_short(value)}" for name, value in of.items())
+def values(of: Mapping[str, Any], zone: str) -> str:
+    """Names and values as one text: "score 72.5, stage lead". Moments in the business's own zone."""
+    return ", ".join(f"{name} {_short(value, zone)}" for name, value in of.items())
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, zone: str) -> str:
     if isinstance(value, list | tuple):
-        return " ".join(_short(one) for one in value)
-    return number(value) if isinstance(value, float) else "–" if value is None else str(value)
+        return " ".join(_short(one, zone) for one in value)
+    if isinstance(value, str) and _MOMENT.match(value):
+        return str(moment(datetime.fromisoformat(value), zone))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return number(value) if isinstance(value, float) else "none" if value is None else str(value)
 
 
 def moment(at: datetime | None, zone: str) -> str | None:

@@ -214,7 +214,7 @@ def _show_plan(output: Output, app: App, plan: Plan, at: datetime, limit: int) -
     shown = plan.actions[:limit] if limit else plan.actions
     known = people(app.store, app.config, {action.contact for action in shown})
     columns = ("Contact", "Rule", "What", "Before → after", "Why", "State")
-    rows = [_action(action, known.get(action.contact)) for action in shown]
+    rows = [_action(action, known.get(action.contact), zone) for action in shown]
     output.table(columns, rows, title=f"On {moment(at, zone)} a pass would do this")
     if len(shown) < len(plan.actions):
         output.line(f"… and {len(plan.actions) - len(shown):,} more: --limit 0 lists all.", style="dim")
@@ -223,11 +223,12 @@ def _show_plan(output: Output, app: App, plan: Plan, at: datetime, limit: int) -
             output.line(f"{name}: {rail['wanted']:,} wanted, {rail['rail']:,} allowed: held for approval.", style="yellow")
 
 
-def _action(action: PlannedAction, person: Person | None) -> tuple[Any, ...]:
+def _action(action: PlannedAction, person: Person | None, zone: str) -> tuple[Any, ...]:
     what = f"{WHAT[action.kind]} in {NAMES[action.crm]}"
     change = action.after or "" if action.kind is Kind.CREATE_TASK else f"{action.before or '–'} → {action.after or '–'}"
     name = f"{action.object} {action.id}" if person is None else person.label
-    return name, action.rule, what, change, values(action.why), f"{action.state}{'' if action.new else ', as before'}"
+    why = values({key: value for key, value in action.why.items() if key != "rule"}, zone)
+    return name, action.rule, what, change, why, f"{action.state}{'' if action.new else ', as before'}"
 
 
 def _held(app: App) -> int:

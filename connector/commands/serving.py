@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,7 +50,6 @@ def sandbox(
     write_config: Annotated[
         Path | None, typer.Option("--write-config", metavar="PATH", help="Write the configuration there instead of printing it.")
     ] = None,
-    until_stdin_closes: Annotated[bool, typer.Option("--until-stdin-closes", hidden=True)] = False,
 ) -> int:
     """A HubSpot and a Salesforce with made-up people on this machine, until Ctrl-C, and a configuration that points at them."""
     from connector.sandbox.serve import Sandbox  # brings the servers and Faker along
@@ -73,8 +70,6 @@ def sandbox(
             database=_database(write_config, now),
         )
         _announce(output, place, configuration(place, now=now), write_config)
-        if until_stdin_closes:
-            threading.Thread(target=_wait_for_end_of_input, args=(asked.event,), daemon=True).start()
         asked.event.wait()
     output.line("The sandbox has stopped; what was written to it is gone.")
     return ExitCode.DONE
@@ -130,10 +125,3 @@ def _announce(output: Output, place: Place, text: str, write_config: Path | None
     output.line("  ", command("run", write_config or Path("sandbox.toml")))
     output.line("\nCtrl-C ends it.")
     sys.stdout.flush()
-
-
-def _wait_for_end_of_input(stop: threading.Event) -> None:
-    """Who started the sandbox holds its standard input open, and is gone when it closes."""
-    while os.read(sys.stdin.fileno(), 4096):  # not through sys.stdin, whose lock would be in the way when the process ends
-        pass
-    stop.set()

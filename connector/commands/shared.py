@@ -99,7 +99,8 @@ class Interruption:
         self._signal = number
         self.event.set()
         if number == signal.SIGINT:
-            sys.stderr.write("\nStopping after what is in hand; Ctrl-C once more stops at once.\n")
+            # not through sys.stderr, in the middle of a write to which the signal may have come
+            os.write(2, b"\nStopping after what is in hand; Ctrl-C once more stops at once.\n")
 
 
 @contextmanager
@@ -134,10 +135,8 @@ def program() -> str:
     called = Path(sys.argv[0])
     if called.name != "connector" or not called.is_file():
         return f"{shlex.quote(sys.executable)} -m connector"
-    try:
-        return shlex.quote(str(called.resolve().relative_to(Path.cwd())))
-    except ValueError:
-        return shlex.quote(str(called.resolve()))
+    place = called.absolute()  # not resolved: a link is as good a way to it
+    return shlex.quote(str(place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place))
 
 
 def debugging() -> bool:
@@ -157,17 +156,26 @@ class _LogLines(logging.Formatter):
 
 @contextmanager
 def logging_to_stderr(level: int = logging.WARNING) -> Iterator[None]:
-    """Logs go to standard error for as long as the block lasts: the connector's from `level` on, libraries' warnings."""
+    """Logs go to standard error for as long as the block lasts: the connector's from `level` on, and the scheduler's warnings.
+
+    What other libraries log may hold addresses with somebody's data in them: it is heard only where tracebacks are wanted too.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_LogLines("%(asctime)s %(levelname)s %(message)s"))
-    root, own = logging.getLogger(), logging.getLogger("connector")
-    before = root.level, own.level
-    root.addHandler(handler)
-    root.setLevel(logging.WARNING)
-    own.setLevel(level)
+    levels = {"connector": level, "apscheduler": logging.WARNING}
+    heard = [""] if debugging() else list(levels)
+    silence = logging.NullHandler()  # without any handler, logging writes warnings to standard error by itself
+    before = {name: logging.getLogger(name).level for name in levels}
+    logging.getLogger().addHandler(silence)
+    for name in heard:
+        logging.getLogger(name).addHandler(handler)
+    for name, wanted in levels.items():
+        logging.getLogger(name).setLevel(wanted)
     try:
         yield
     finally:
-        root.removeHandler(handler)
-        root.setLevel(before[0])
-        own.setLevel(before[1])
+        logging.getLogger().removeHandler(silence)
+        for name in heard:
+            logging.getLogger(name).removeHandler(handler)
+        for name, old in before.items():
+            logging.getLogger(name).setLevel(old)

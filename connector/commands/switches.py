@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import typer
@@ -91,7 +90,7 @@ def _quoted(name: str) -> str:
 
 
 def _show(output: Output, store: Store, config: Config, *, changed: bool) -> None:
-    rows: Sequence[pauses.Pause] = pauses.list_pauses(store)
+    rows = pauses.list_pauses(store)
     standing = [{"scope": row.scope, "name": row.name, "since": row.since} for row in rows]
     output.document({"changed": changed, "paused": standing})
     output.table(("Paused", "Name", "Since"), [(row.scope, row.name, moment(row.since, config.timezone)) for row in rows])

@@ -39,6 +39,8 @@ _RAILS = {
     "shrink": '"10%"',
     "hold_for": '"2 days"',
 }
+#: The tasks of three months come in one day.
+_TASKS_A_DAY = "200"
 
 _TABLE = re.compile(r"^\[+\s*([^\]\[]+?)\s*\]+\s*(#.*)?$")
 _VALUE = r'(?P<value>"(?:[^"\\]|\\.)*"|[^#\s][^#]*?)(?P<comment>\s+#.*)?'
@@ -68,7 +70,7 @@ def configuration(place: Place, *, now: datetime) -> str:
         ("adopt", "clocks_from"): (now - _BEFORE_HISTORY).date().isoformat(),
     }
     values |= {key: _quoted(place.secrets[name]) for key, name in _SECRET_KEYS.items()}
-    values |= {("guard", name): rail for name, rail in _RAILS.items()}
+    values |= {("guard", name): rail for name, rail in _RAILS.items()} | {("tasks", "a_day_an_owner"): _TASKS_A_DAY}
     return f"{place.heading}\n\n{with_values(example(), values)}"
 
 

@@ -17,20 +17,20 @@ class Rota:
         self.turns = dict(turns)
         self._companies: dict[tuple[str, str], str] = {}
 
-    def next_owner(self, rule: Assign, crm: CrmName, routes: Sequence[bool], company: str | None, known: str | None) -> str | None:
+    def next_owner(self, rule: Assign, crm: CrmName, routes: Sequence[bool], companies: Sequence[str], known: str | None) -> str | None:
         """The e-mail of the next owner, None where nobody is there.
 
-        routes: which routes' conditions are met, in order. company, known: the contact's company, and who owns others of it.
+        routes: which routes' conditions are met, in order. companies: the contact's, one a CRM. known: who owns others of them.
         """
         for route, met in zip(rule.routes, routes, strict=True):
             if met and (present := self._present(crm, route.owners)):
                 return self._turn(f"{rule.name}/{'+'.join(route.owners)}", present)
         members = self._present(crm, self._config.team(rule.team).members)
-        if rule.sticky == "company" and company is not None:
-            earlier = self._companies.get((rule.name, company), known)
+        if rule.sticky == "company":
+            earlier = next((who for one in companies if (who := self._companies.get((rule.name, one))) is not None), known)
             chosen = earlier if earlier in members else self._turn(rule.name, members)
             if chosen is not None:
-                self._companies[rule.name, company] = chosen
+                self._companies.update({(rule.name, one): chosen for one in companies})
             return chosen
         return self._turn(rule.name, members)
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from connector.config.tables import Transition
 from connector.workflows.stages import MQL, SQL, StageMap
-from connector.workflows.touches import Touched, since
+from connector.workflows.touches import Touched, between
 
 By = Literal["crm", "connector", "found"]
 OPEN = "open"
@@ -63,6 +63,7 @@ class History:
     attempt: AttemptState | None
     evidence: Sequence[EvidenceState] = ()
     touches: Sequence[Touched] = ()
+    rejected: bool = False  # sales ended that attempt with an accepted reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +88,36 @@ class Moved:
 def move(history: History, change: StageChange, stages: StageMap, rules: Sequence[Transition], clocks_from: datetime) -> Moved:
     """Books a change of stage."""
     spell = history.spell + 1
-    return Moved(
-        spell=spell,
-        attempts=tuple(_attempts(history, change, spell, stages, clocks_from)),
-        evidence=(*_moved_back(history, change, stages, rules), *_taken(history, change, spell, stages, rules)),
-    )
+    taken = {one.rule: one for one in _taken(history, change, spell, stages, rules)}
+    back = {one.rule: one for one in (*_freed(history, change, stages), *_moved_back(history, change, stages, rules))}
+    passed = _time_passed(history, change)
+    present = replace(history, attempt=passed[-1]) if passed else history
+    attempts = {one.number: one for one in (*passed, *_attempts(present, change, spell, stages, clocks_from))}
+    return Moved(spell=spell, attempts=tuple(attempts.values()), evidence=tuple({**back, **taken}.values()))
+
+
+def _time_passed(history: History, change: StageChange) -> list[AttemptState]:
+    """What had become of the attempt by the moment of the change, whether or not anybody looked meanwhile."""
+    if history.attempt is None:
+        return []
+    return let_time_pass(history.attempt, history.touches, change.at, selling=history.stage == MQL)
+
+
+def let_time_pass(attempt: AttemptState, touches: Sequence[Touched], until: datetime, *, selling: bool) -> list[AttemptState]:
+    """The attempts that differ, in order: ignored where its time ran out with no touch; a touch after that opens the next, marked late.
+
+    selling: the contact is still MQL.
+    """
+    found = []
+    limit = attempt.ignored_at if attempt.open else None
+    if limit is not None and limit <= until and not between(touches, attempt.began_at, limit):
+        attempt = end(attempt, "ignored", limit)
+        found.append(attempt)
+    if selling and attempt.outcome == "ignored" and attempt.ended_at is not None:
+        later = between(touches, attempt.ended_at, until)
+        if later:
+            found.append(AttemptState(number=attempt.number + 1, spell=attempt.spell, began_at=later[0].at, late=True))
+    return found
 
 
 def _attempts(history: History, change: StageChange, spell: int, stages: StageMap, clocks_from: datetime) -> list[AttemptState]:
@@ -101,9 +127,10 @@ def _attempts(history: History, change: StageChange, spell: int, stages: StageMa
         if accepted:
             return [end(present, "accepted", change.at)]
         if not qualified:
-            touched = since(history.touches, present.began_at)
+            touched = between(history.touches, present.began_at, change.at)
             return [end(present, "expired" if touched else "ignored", change.at)]
-        return []
+        taken_up = present.found and change.by == "crm" and change.at >= clocks_from
+        return [replace(present, found=False)] if taken_up else []
     if not qualified or (accepted and _accepted_already(history, stages)):
         return []
     late = accepted and present is not None and present.outcome == "ignored" and history.stage == MQL
@@ -141,25 +168,45 @@ def _taken(history: History, change: StageChange, spell: int, stages: StageMap, 
 
 
 def _moved_back(history: History, change: StageChange, stages: StageMap, rules: Sequence[Transition]) -> list[EvidenceState]:
-    """Evidence whose step was undone by this change: a way up that went below its goal, a way down that went above."""
-    by_id = {rule.id: rule for rule in rules}
+    """Evidence that this change used up: of a way up whose goal the contact fell below, of a way down that it went above.
+
+    A way up counts as taken whoever led the contact there, and by whichever steps.
+    """
+    known = {evidence.rule: evidence for evidence in history.evidence}
+    before, now = stages.rank(history.stage), stages.rank(change.stage)
     back = []
-    for evidence in history.evidence:
-        rule = by_id.get(evidence.rule)
-        if rule is None or evidence.moved_back_at is not None or rule.to == change.stage:
-            continue
-        goal, now = stages.rank(rule.to), stages.rank(change.stage)
-        if (now < goal) if upward(rule, stages) else (now > goal):
-            wait = rule.again_after
-            back.append(
-                replace(
-                    evidence,
-                    moved_back_at=change.at,
-                    again_at=None if wait is None else change.at + wait.elapsed,
-                    basis={name: change.basis.get(name) for name in rule.again_if_changed},
-                )
-            )
+    for rule in rules:
+        goal, evidence = stages.rank(rule.to), known.get(rule.id)
+        standing = evidence is not None and evidence.moved_back_at is None
+        barred = history.rejected and _leads_to_sales(rule, stages) and now < stages.rank(MQL) <= before
+        undone = (now < goal and (goal <= before or standing)) if upward(rule, stages) else (standing and now > goal)
+        if undone or barred:
+            back.append(_used_up(evidence or EvidenceState(rule=rule.id, spell=0, taken_at=change.at), rule, change, barred=barred))
     return back
+
+
+def _used_up(evidence: EvidenceState, rule: Transition, change: StageChange, *, barred: bool) -> EvidenceState:
+    wait = rule.again_after
+    return replace(
+        evidence,
+        moved_back_at=change.at,
+        again_at=None if wait is None else change.at + wait.elapsed,
+        barred=barred,
+        basis={name: change.basis.get(name) for name in rule.again_if_changed},
+    )
+
+
+def _freed(history: History, change: StageChange, stages: StageMap) -> list[EvidenceState]:
+    """Somebody made the contact MQL again, or more: what the rejection barred counts as taken, and waits as the rules say from then on."""
+    if not stages.at_least(change.stage, MQL):
+        return []
+    return [replace(one, barred=False, moved_back_at=None, again_at=None, basis=None) for one in history.evidence if one.barred]
+
+
+def _leads_to_sales(rule: Transition, stages: StageMap) -> bool:
+    """Whether the transition takes a contact that is below MQL there, or past it."""
+    origins = stages.names if rule.from_ is None else rule.from_
+    return stages.at_least(rule.to, MQL) and any(not stages.at_least(origin or None, MQL) for origin in origins)
 
 
 def upward(rule: Transition, stages: StageMap) -> bool:

@@ -104,11 +104,12 @@ def conditions_of(config: Config) -> list[Condition]:
 
 
 def columns_needed(config: Config) -> list[FieldColumn]:
-    """The typed columns of the contact table: each field as rules believe it, and single sides where a condition reads them."""
+    """The typed columns of the contact table: each field as rules believe it, and single sides where a rule reads them."""
     merged = [rule for rule in config.fields if not one_sided(rule) and rule.name != "owner"]
     columns = {f"f_{rule.name}": FieldColumn(f"f_{rule.name}", rule.type) for rule in merged}
     types = config.condition_names()
-    for name in sorted(set().union(*(condition.names for condition in conditions_of(config))) | set(_LEAD_STATUS)):
+    looked_at = {name for rule in config.transitions for name in rule.again_if_changed}
+    for name in sorted(set().union(*(condition.names for condition in conditions_of(config))) | looked_at | set(_LEAD_STATUS)):
         crm, dot, bare = name.partition(".")
         if dot and name in types:
             column = side_column(crm, bare)

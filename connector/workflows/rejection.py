@@ -45,10 +45,9 @@ class RejectionState:
         """Whether the contact goes back now: with an accepted reason, or without one in time; never in the pass that logged it."""
         return not self.sent_back and self.run != run and (self.accepted or (self.reason_by is not None and self.reason_by <= now))
 
-    def next_moment(self, now: datetime) -> datetime | None:
-        """When it goes back without a reason, None where that is no question."""
-        waiting = not self.sent_back and not self.accepted and self.reason_by is not None and self.reason_by > now
-        return self.reason_by if waiting else None
+    def waits(self, now: datetime) -> bool:
+        """Whether it waits for an accepted reason; at most till `reason_by`, where there is one."""
+        return not self.sent_back and not self.accepted and (self.reason_by is None or self.reason_by > now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,16 +59,17 @@ class Sign:
     crm: str | None
 
 
-def ask(attempt: AttemptState, sign: Sign, *, known_since: datetime) -> AttemptState:
+def ask(attempt: AttemptState, sign: Sign, *, known_since: datetime, before: bool | None) -> AttemptState:
     """Whether the attempt can be rejected: `when` must have been false once since it began.
 
-    known_since: when the connector first saw the contact. Of an attempt older than that, the CRM's own time tells the order.
+    known_since: when the connector first saw the contact. before: what `when` said when the contact was judged before (None: it never
+    was). Where both happened unseen, since then or before the connector came, the CRM's own times tell the order.
     """
     if not sign.rejecting:
         return attempt if attempt.rejectable else replace(attempt, rejectable=True)
     if attempt.rejectable is None:
-        before_us = attempt.began_at < known_since
-        return replace(attempt, rejectable=before_us and sign.at > attempt.began_at)
+        unseen = before is False or (before is None and attempt.began_at < known_since)
+        return replace(attempt, rejectable=unseen and sign.at > attempt.began_at)
     return attempt
 
 

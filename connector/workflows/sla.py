@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from connector.business_time import Calendar
@@ -18,6 +18,9 @@ from connector.workflows.touches import Touched, since
 
 #: How often a new owner starts the response clock anew.
 RESTARTS = 2
+#: The states of a clock that still waits for touches in time.
+TICKING = ("running", "warned")
+_INSTANT = timedelta(microseconds=1)
 Event = Literal["warn", "breach"]
 
 
@@ -43,13 +46,15 @@ class ClockState:
     @property
     def ticking(self) -> bool:
         """Whether it still waits for touches in time."""
-        return self.state in ("running", "warned")
+        return self.state in TICKING
 
     def next_moment(self, now: datetime) -> datetime | None:
-        """When it says something else by time alone, None where it does not."""
+        """When it says something else by time alone, None where it does not: at warn_at, at due_at, and the instant after it, which is
+        when it is breached."""
         if not self.ticking:
             return None
-        return min((moment for moment in (self.warn_at, self.due_at) if moment is not None and moment > now), default=None)
+        moments = (self.warn_at, self.due_at, self.due_at + _INSTANT)
+        return min((moment for moment in moments if moment is not None and moment > now), default=None)
 
 
 def start(
@@ -81,28 +86,45 @@ def _clock(rule: SlaRule, attempt: AttemptState, owner: str | None, begun: datet
     )
 
 
-def restart(
-    clock: ClockState, rule: SlaRule, attempt: AttemptState, owner: str | None, assigned_at: datetime | None, calendar: Calendar
-) -> tuple[ClockState, ClockState] | None:
-    """A new owner while the clock runs: the old clock ended, and a new one. None where there is no reason, or no more restarts."""
+def handed_over(
+    clock: ClockState, rule: SlaRule, attempt: AttemptState, owner: str | None, assigned_at: datetime | None
+) -> datetime | None:
+    """When a new owner took over and the clock starts anew for him; None where there is no reason, or no more restarts."""
     changed = owner is not None and clock.owner is not None and owner != clock.owner
-    if rule.starts != "assigned" or not changed or assigned_at is None or not clock.ticking or clock.number > RESTARTS:
+    if rule.starts != "assigned" or not changed or assigned_at is None or clock.number > RESTARTS:
         return None
-    begun = max(attempt.began_at, assigned_at)
-    return replace(clock, state="ended", ended_at=begun), _clock(rule, attempt, owner, begun, calendar, number=clock.number + 1)
+    return max(attempt.began_at, assigned_at)
+
+
+def restart(
+    clock: ClockState,
+    rule: SlaRule,
+    attempt: AttemptState,
+    owner: str | None,
+    begun: datetime,
+    calendar: Calendar,
+    touches: Sequence[Touched],
+) -> tuple[ClockState, ClockState] | None:
+    """The old owner's clock as it stood when he gave the contact away, and the new owner's. None where the old one was met by then."""
+    left, _ = advance(clock, rule, [one for one in touches if one.at <= begun], begun)
+    if left.state not in ("running", "warned", "breached"):
+        return None
+    return end_with_attempt(left, begun), _clock(rule, attempt, owner, begun, calendar, number=clock.number + 1)
 
 
 def advance(clock: ClockState, rule: SlaRule, touches: Sequence[Touched], now: datetime) -> tuple[ClockState, Event | None]:
     """The clock as it stands now, and whether it just warned or was breached.
 
-    A touch logged late but dated by due makes a breached clock met again.
+    A touch logged late but dated in time makes a breached clock met again, and one that ended without a result.
     """
-    if clock.state in ("met", "ended", "waived", "paused"):
-        return _counted(clock, touches), None
-    done_at = _done_at(rule, since(touches, clock.started_at))
     counted = _counted(clock, touches)
-    if done_at is not None and done_at <= clock.due_at:
+    if clock.state in ("met", "waived", "paused"):
+        return counted, None
+    done_at = _done_at(rule, since(touches, clock.started_at))
+    if done_at is not None and done_at <= min(clock.due_at, clock.ended_at or clock.due_at):
         return replace(counted, state="met", met_at=done_at), None
+    if clock.state == "ended":
+        return counted, None
     if now > clock.due_at:
         return replace(counted, state="breached", met_at=done_at), None if clock.state == "breached" else "breach"
     if clock.warn_at is not None and now >= clock.warn_at and clock.state == "running":

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from connector.config.tables import Config
-from connector.model import CrmName
+from connector.model import CRMS, CrmName
 
 #: The two stages that the words of the field hang on.
 MQL = "mql"
@@ -58,7 +58,9 @@ class StageMap:
 class Said:
     """What both sides show now, and showed at the last agreement (names of the file; None: nothing). number 0: nothing agreed yet.
 
-    by_default: the sides whose value is what the CRM puts on every new record: as long as nothing was agreed, they say nothing.
+    by_default: the sides whose value is what the CRM puts on every new record: as long as nothing was agreed with them, they say nothing.
+    linked: the sides whose record was not this contact's when something was agreed last. ours: the sides whose value we wrote ourselves,
+    and see for the first time. at_hand: the sides that have a record.
     """
 
     hubspot: str | None
@@ -69,6 +71,18 @@ class Said:
     stage: str | None = None
     differs: bool = False
     by_default: frozenset[CrmName] = frozenset()
+    linked: frozenset[CrmName] = frozenset()
+    ours: frozenset[CrmName] = frozenset()
+    at_hand: frozenset[CrmName] = frozenset(CRMS)
+
+    @property
+    def changed(self) -> dict[CrmName, str]:
+        """What differs from the last agreement, by side; a side that says nothing did not change."""
+        shown: dict[CrmName, tuple[str | None, str | None]] = {
+            "hubspot": (self.hubspot, self.agreed_hubspot),
+            "salesforce": (self.salesforce, self.agreed_salesforce),
+        }
+        return {crm: value for crm, (value, agreed) in shown.items() if value is not None and value != agreed}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,21 +101,23 @@ def resolve(said: Said, stages: StageMap, *, adopting: bool, adopt: Literal["hub
     """The stage by the words of both sides.
 
     adopting: the contact was there when the connector came (then `adopt` names the side to believe); else it was linked later,
-    and the stage further along holds.
+    and the stage further along holds. Afterwards the side that somebody changed wins, where both did the one further along; what we
+    wrote ourselves is nobody's change; a record linked later moves the contact up only.
     """
     if said.number == 0:
         return _first(said, stages, adopt if adopting else "furthest", tolerate=adopting)
-    hubspot_changed = said.hubspot is not None and said.hubspot != said.agreed_hubspot
-    salesforce_changed = said.salesforce is not None and said.salesforce != said.agreed_salesforce
-    if not hubspot_changed and not salesforce_changed:
+    changed = said.changed
+    if not changed:
         return _as_before(said)
-    side: CrmName
-    if hubspot_changed and salesforce_changed:
-        side = "hubspot" if stages.rank(said.hubspot) >= stages.rank(said.salesforce) else "salesforce"
-    else:
-        side = "hubspot" if hubspot_changed else "salesforce"
-    stage = said.hubspot if side == "hubspot" else said.salesforce
-    return _agree(said, stage, side, differs=False)
+    edited = {crm for crm in changed if crm not in said.linked | said.ours}
+    joined = {crm for crm in changed if crm in said.linked and crm not in said.ours and crm not in said.by_default}
+    written = [crm for crm in changed if crm in said.ours]
+    if written and not edited:
+        return _agree(said, changed[written[0]], written[0], differs=False)
+    side = max(edited | joined, key=lambda crm: (stages.rank(changed[crm]), crm == "hubspot"), default=None)
+    if side is None or (not edited and stages.rank(changed[side]) <= stages.rank(said.stage)):
+        return _agree(said, said.stage, next(iter(changed)), differs=False)
+    return _agree(said, changed[side], side, differs=False)
 
 
 def _first(said: Said, stages: StageMap, rule: str, *, tolerate: bool) -> Resolution:
@@ -136,7 +152,7 @@ def _agree(said: Said, stage: str | None, side: CrmName, *, differs: bool) -> Re
         agreed_hubspot=said.hubspot if said.hubspot is not None else said.agreed_hubspot,
         agreed_salesforce=said.salesforce if said.salesforce is not None else said.agreed_salesforce,
         number=said.number + 1,
-        differs=differs and said.hubspot != said.salesforce,
+        differs=differs and len(said.at_hand) == len(CRMS) and said.hubspot != said.salesforce,
         side=side,
     )
 

@@ -17,7 +17,7 @@ from connector.business_time import Calendar
 from connector.config.tables import Config, TaskLimits, TaskRule
 from connector.model import CrmName, TaskSpec
 
-_PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_.]*)\}", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([a-z_][a-z0-9_.]*)\}", re.IGNORECASE)
 _SUBJECT_LIMIT = 255
 
 #: Placeholders that are no fields.
@@ -37,6 +37,8 @@ def render(text: str, context: TaskContext, zone: ZoneInfo) -> str:
 
     def fill(match: re.Match[str]) -> str:
         name = match[1]
+        if name is None:  # {{ and }} are the signs themselves
+            return match[0][0]
         return context.extra[name] if name in context.extra else shown(context.values.get(name), zone)
 
     lines = [re.sub(r"[ \t]{2,}", " ", _PLACEHOLDER.sub(fill, line)).strip().removesuffix(",") for line in text.strip().splitlines()]

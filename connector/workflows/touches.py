@@ -85,6 +85,11 @@ def since(touches: Iterable[Touched], moment: datetime | None) -> list[Touched]:
     return [one for one in touches if moment is None or one.at >= moment]
 
 
+def between(touches: Iterable[Touched], first: datetime, last: datetime) -> list[Touched]:
+    """Those from one moment to another, both included."""
+    return [one for one in touches if first <= one.at <= last]
+
+
 def next_known(connection: Connection, contacts: Collection[int], now: datetime) -> Mapping[int, int]:
     """The first activity after now that is already known (a meeting tomorrow), in microseconds, by contact: then touches change."""
     rows = connection.execute(

@@ -1,0 +1,76 @@
+"""The command line beside a small sandbox: a configuration file that points at it, and a way to type commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from typer.testing import CliRunner, Result
+
+from connector.cli import app
+from connector.sandbox.configuration import SECRETS, Place, configuration, with_values
+from connector.sandbox.serve import Sandbox
+
+RUNNER = CliRunner(env={**SECRETS, "CONNECTOR_DEBUG": ""})
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One configuration file of a test."""
+
+    config: Path
+
+    def type(self, *words: str) -> Result:
+        """A command within this process; `--config` goes after its words."""
+        return RUNNER.invoke(app, [*words, "--config", str(self.config)])
+
+    def json(self, *words: str, code: int = 0) -> dict[str, Any]:
+        """The document that a command prints with --json, and nothing else."""
+        result = self.type(*words, "--json")
+        assert result.exit_code == code, result.output
+        document: dict[str, Any] = json.loads(result.stdout)
+        return document
+
+    def edit(self, values: Mapping[tuple[str, str], str]) -> None:
+        """Sets values of the file: (table, key) → TOML."""
+        self.config.write_text(with_values(self.config.read_text(encoding="utf-8"), values), encoding="utf-8")
+
+
+def make_desk(folder: Path, box: Sandbox | None = None, *, mode: Literal["shadow", "live"] = "shadow") -> Desk:
+    """A file in a folder that points at a sandbox, or at nobody."""
+    nobody = ("http://127.0.0.1:9", "https://127.0.0.1:9", str(folder / "no-ca.pem"))
+    hubspot, salesforce, authority = nobody if box is None else (box.hubspot_url, box.salesforce_url, box.ca_bundle)
+    place = Place(
+        hubspot_url=hubspot,
+        salesforce_url=salesforce,
+        ca_bundle=authority,
+        database=f"sqlite:///{folder / 'store.db'}",
+        mode=mode,
+    )
+    file = folder / "config.toml"
+    file.write_text(configuration(place, now=datetime.now(UTC)), encoding="utf-8")
+    return Desk(file)
+
+
+def small_sandbox() -> Sandbox:
+    """500 contacts and 200 Leads, by the real clock: commands know no other."""
+    return Sandbox(hubspot_contacts=500, salesforce_leads=200)
+
+
+def start(*words: str, **options: Any) -> subprocess.Popen[str]:
+    """A command in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "connector", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **SECRETS},
+        **options,
+    )

@@ -1,0 +1,188 @@
+"""Is it set up right? What the file says that CRMs, people or mirror do not bear out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from small_world import DIRECTOR, LEAD, NOW, World, config, world
+
+from connector.checking import check, interval
+from connector.config.load import loads
+from connector.config.tables import Config
+from connector.errors import PassStopped
+from connector.model import Finding, Owner, Surroundings
+from connector.store.database import Store
+
+EMAIL = "dora@kunde.example"
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[World]:
+    with world(f"sqlite:///{tmp_path}/c.db") as made:
+        yield made
+
+
+def checked(small: World, *, mirror: bool = True) -> list[Finding]:
+    return check(small.config, small.crms, small.store if mirror else None, now=NOW)
+
+
+def about(findings: list[Finding], topic: str) -> list[Finding]:
+    return [finding for finding in findings if finding.topic == topic]
+
+
+def test_all_is_well(small: World) -> None:
+    findings = checked(small)
+    assert [finding for finding in findings if not finding.ok] == []
+    topics = [finding.topic for finding in findings]
+    assert topics.count("credentials") == 2  # each CRM's own
+    assert {"schedule", "team.inbound", "database"} <= set(topics)
+    assert about(findings, "team.inbound")[0].message == "2 of 2 members are active users of hubspot"
+
+
+def test_without_crms_and_store_the_file_alone() -> None:
+    assert {finding.topic for finding in check(config(), {}, None, now=NOW)} == {"schedule"}
+
+
+class TestTheFile:
+    def test_what_is_ignored_is_named(self) -> None:
+        text = """
+            timezone = "Europe/Berlin"
+            [crm.hubspot]
+            access_token = "env:HUBSPOT_ACCESS_TOKEN"
+            [fields.budget]
+            type = "number"
+            hubspot = "budget"
+            salesforce = "Budget__c"
+        """
+        (finding,) = about(check(loads(text, source="config.toml"), {}, None, now=NOW), "ignored")
+        assert (finding.ok, finding.warning) == (False, True)
+        assert "fields.budget.salesforce" in finding.message
+
+    def schedule(self, passes: str, within: str, warn: str = "") -> list[Finding]:
+        lead = f'warn = "{warn}"\n' if warn else ""
+        edit = (('within = "4 business hours"\nwarn = "1 business hour"\n', f'within = "{within}"\n{lead}'),)
+        made: Config = config(edit=edit, more=f'\n[schedule]\npass = "{passes}"\n')
+        return about(check(made, {}, None, now=NOW), "schedule")
+
+    def test_passes_that_are_too_rare_for_a_clock(self) -> None:
+        (finding,) = self.schedule("every 15 minutes", "5 minutes")
+        assert finding.message == "a pass every 15 minutes cannot serve an SLA of 5 minutes (first touch)"
+        assert (finding.ok, finding.warning) == (False, True)
+        assert "[schedule] pass" in finding.advice
+
+    @pytest.mark.parametrize(
+        ("passes", "within", "warn", "ok"),
+        [
+            ("every 5 minutes", "15 minutes", "", [True]),
+            ("every 15 minutes", "15 minutes", "", [False]),
+            ("*/10 8-18 * * mon-fri", "15 business minutes", "", [True]),
+            ("*/30 8-18 * * mon-fri", "15 business minutes", "", [False]),
+            ("every 15 minutes", "4 business hours", "5 business minutes", [False, True]),
+            ("every hour", "2 business days", "", [True]),
+        ],
+    )
+    def test_schedules_and_clocks(self, passes: str, within: str, warn: str, ok: list[bool]) -> None:
+        assert [finding.ok for finding in self.schedule(passes, within, warn)] == ok
+
+    def test_how_far_apart_passes_are(self) -> None:
+        lengths = {"every 5 minutes": 5, "every hour": 60, "*/10 8-18 * * 1-5": 10, "0 3 * * *": 24 * 60}
+        assert {text: interval(text, "Europe/Berlin", NOW) for text in lengths} == {
+            text: timedelta(minutes=minutes) for text, minutes in lengths.items()
+        }
+
+
+class TestPeople:
+    def test_one_who_is_missing_and_one_who_is_deactivated(self, small: World) -> None:
+        small.config = config(edit=(('"ben@acme.example"]', '"ben@acme.example", "eve@acme.example"]'),))
+        small.hubspot.put(Owner(crm="hubspot", id="2", email="Ben@acme.example", name="Ben", active=False))
+        found = about(checked(small), "team.inbound")
+        assert [(finding.ok, finding.warning, finding.message) for finding in found] == [
+            (False, True, "ben@acme.example is deactivated in hubspot"),
+            (False, True, "eve@acme.example is no user in hubspot"),
+            (True, False, "1 of 3 members are active users of hubspot"),
+        ]
+        assert "not assigned" in found[0].advice
+
+    def test_a_team_in_the_wrong_crm(self, small: World) -> None:
+        small.config = config(edit=(('works_in = "hubspot"', 'works_in = "salesforce"'),))
+        for number in ("005A", "005B"):
+            small.salesforce.put(Owner(crm="salesforce", id=number, email=f"{number}@acme.example", name=number, active=True))
+        found = about(checked(small), "team.inbound")
+        assert [finding.warning for finding in found] == [True, True, False]
+        assert found[-1].message == "none of its 2 members is an active user of salesforce"
+        assert not found[-1].ok
+
+    def test_a_queue_is_nobody(self, small: World) -> None:
+        small.hubspot.put(Owner(crm="hubspot", id="1", email="anna@acme.example", name="Anna's queue", active=True, queue=True))
+        assert about(checked(small), "team.inbound")[0].message == "anna@acme.example is no user in hubspot"
+
+    def test_a_manager_who_gets_tasks(self, small: World) -> None:
+        small.hubspot.put(Owner(crm="hubspot", id="9", email="boss@acme.example", name="Boss", active=False))
+        found = about(checked(small), "team.inbound")
+        assert (found[0].message, found[0].warning) == ("boss@acme.example is deactivated in hubspot", True)
+        small.config = config(edit=(('assign_to = "manager"\n', ""),))
+        assert [finding.ok for finding in about(checked(small), "team.inbound")] == [True]
+
+    def test_a_crm_that_refuses_is_a_finding_with_its_advice(self, small: World) -> None:
+        small.hubspot.fail("pull", PassStopped("the token was refused", crm="hubspot", advice="Make a new one."))
+        (finding,) = about(checked(small), "hubspot: owners")
+        assert (finding.ok, finding.message, finding.advice) == (
+            False,
+            "the people of hubspot cannot be read: the token was refused",
+            "Make a new one.",
+        )
+        assert about(checked(small), "team.inbound")  # asked again, it answers
+
+
+class TestTheMirror:
+    @pytest.fixture
+    def small(self, database_url: str) -> Iterator[World]:
+        with world(database_url) as made:
+            yield made
+
+    def test_a_database_without_tables(self, database_url: str) -> None:
+        with Store.open(database_url) as store:
+            (finding,) = about(check(config(), {}, store, now=NOW), "database")
+            assert not finding.ok
+            assert "connector db upgrade" in finding.advice
+
+    def test_a_default_that_would_make_everybody_qualified(self, small: World) -> None:
+        small.salesforce.set_up = Surroundings(defaults={"Status": "Open"})
+        small.lead(LEAD, EMAIL, Status="Open")
+        small.lead(LEAD.replace("1AAA", "2AAA"), "two@kunde.example", Status="Nurturing")
+        small.run()
+        (finding,) = about(checked(small), "salesforce: default stage")
+        assert (finding.ok, finding.warning) == (False, True)
+        assert "'Open' on every new record, which the file reads as mql: it would make 1 contacts of the mirror mql" in finding.message
+        (alone,) = about(checked(small, mirror=False), "salesforce: default stage")
+        assert "contacts" not in alone.message
+
+    def test_a_default_that_says_little(self, small: World) -> None:
+        small.salesforce.set_up = Surroundings(defaults={"Status": "Nurturing"})
+        (finding,) = about(checked(small), "salesforce: default stage")
+        assert finding.ok
+        assert finding.message.endswith("'Nurturing': lead")
+
+    def test_rails_that_let_little_through(self, small: World) -> None:
+        small.run()
+        (finding,) = about(checked(small), "guard")
+        assert (finding.ok, finding.warning) == (False, True)  # five contacts
+        assert finding.message == "one rule makes at most 5 stage changes in 24 hours, of 5 contacts in scope"
+
+    def test_rails_that_fit(self, small: World) -> None:
+        for number in range(20):
+            small.person(f"20{number}", f"{number}@kunde.example")
+        small.run()
+        assert [finding.ok for finding in about(checked(small), "guard")] == [True]
+
+    def test_what_the_last_plan_wanted_beyond_its_rail(self, small: World) -> None:
+        small.config = config(edit=(('rule_share = "100%"', "stage_changes = 0"),))
+        small.person("151", EMAIL, **DIRECTOR)
+        small.lead(LEAD, EMAIL, Industry="Technology")
+        small.run()
+        found = [finding.message for finding in about(checked(small), "guard")]
+        assert found[0].startswith("one rule makes at most 0 stage changes")
+        assert found[1] == "qualified/set_stage: 2 wanted in 24 hours, the rail is 0"
