@@ -14,10 +14,12 @@ PYTEST_ARGS ?=
 BENCH_ARGS  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long lint types bench wheel lock clean
+.PHONY: help install demo test test-long lint types bench wheel lock clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+install: $(RUNTIME) ## .venv with the connector in it, from the runtime lock
 
 demo: $(RUNTIME) ## a HubSpot and a Salesforce with made-up people, the example's rules, live; no account needed
 	@$(BIN)/connector demo

@@ -12,15 +12,22 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
 
 from connector.contacts import ContactWriter
 from connector.store import tables as t
 from connector.store.database import Store
+from connector.workflows.sla import TICKING
 
 record = t.metadata.tables["record"]
 contact = t.metadata.tables["contact"]
 link = t.metadata.tables["activity_link"]
+attempt = t.metadata.tables["attempt"]
+clock = t.metadata.tables["clock"]
+evidence = t.metadata.tables["evidence"]
+ledger = t.metadata.tables["ledger"]
+touch = t.metadata.tables["touch"]
+action_value = t.metadata.tables["action_value"]
 
 #: The objects that are people.
 _PEOPLE_OBJECTS = ("contacts", "Lead", "Contact")
@@ -60,55 +67,57 @@ class _Person:
     email: str | None
     contact_id: int | None
     linked: Key | None  # the record whose id is stored in it
+    archived: bool
 
 
 def link_slice(connection: Connection, now: datetime, after: Key) -> Key | None:
-    """Gives the next changed records their contact; where to go on, None at the end."""
+    """Gives the next changed records their contact; where to go on, None at the end.
+
+    A record may show that contacts which were there already are one person: then they are merged.
+    """
     people = _people_to_link(connection, after)
     if not people:
         return None
-    known = _known_links(connection, people)
-    fresh: list[_Person] = []
-    chosen: dict[Key, int] = {}
-    merged: dict[int, int] = {}
+    known, same = _known_links(connection, people), _Same()
     for person in people:
-        number = _choose(person, known, merged)
-        if number is None:
-            fresh.append(person)
-        else:
-            chosen[person.key] = number
-            known.learn(person, number)
-    chosen.update(_new_contacts(connection, fresh, now))
-    for lost in merged:
-        _merge(connection, lost, _final(merged, lost))
-    _store_links(connection, people, {key: _final(merged, number) for key, number in chosen.items()})
+        if person.contact_id is not None and not person.archived:
+            known.learn(person, person.contact_id)
+    chosen: dict[Key, int] = {}
+    for place, person in enumerate(people, start=1):
+        own = -place if person.contact_id is None else person.contact_id  # negative: not in the store yet
+        same.join([own, *([] if person.archived and own > 0 else known.contacts(person))])
+        known.learn(person, own)
+        chosen[person.key] = own
+    numbers = _new_contacts(connection, same, set(chosen.values()), now) | _merge(connection, same, now)
+    _store_links(connection, people, {key: numbers.get(own, own) for key, own in chosen.items()})
     return people[-1].key
 
 
-def _choose(person: _Person, known: _Links, merged: dict[int, int]) -> int | None:
-    """The contact that this person is, None for a new one. A stored id may show that two contacts are one: the one seen first stays."""
-    found = [_final(merged, number) for number in known.contacts(person)]
-    if person.contact_id is None:
-        return min(found, default=None)
-    own = _final(merged, person.contact_id)
-    if person.linked is None:
-        return own
-    kept = min([own, *found])
-    for number in (own, *found):
-        if number != kept:
-            merged[number] = kept
-    return kept
+class _Same:
+    """Numbers of contacts that turned out to be one person, in groups."""
 
+    def __init__(self) -> None:
+        self._group: dict[int, set[int]] = {}
 
-def _final(merged: Mapping[int, int], number: int) -> int:
-    while number in merged:
-        number = merged[number]
-    return number
+    def join(self, numbers: Sequence[int]) -> None:
+        """These are one person."""
+        whole: set[int] = set().union(*(self._group.get(number, {number}) for number in numbers))
+        self._group.update(dict.fromkeys(whole, whole))
+
+    def group(self, number: int) -> set[int]:
+        """Everybody who is this one."""
+        return self._group.get(number, {number})
+
+    @property
+    def merged(self) -> list[list[int]]:
+        """The groups in which more than one contact of the store is."""
+        stored = {min(there): sorted(there) for group in self._group.values() if len(there := {one for one in group if one > 0}) > 1}
+        return list(stored.values())
 
 
 def _people_to_link(connection: Connection, after: Key) -> list[_Person]:
     rows = connection.execute(
-        select(record.c.crm, record.c.object, record.c.id, record.c.email, record.c.contact_id, record.c.properties, record.c.converted_to)
+        select(record.c.crm, record.c.object, record.c.id, record.c.email, record.c.contact_id, record.c.properties, record.c.converted_to, record.c.archived)
         .where(
             record.c.unify,
             record.c.object.in_(_PEOPLE_OBJECTS),
@@ -122,7 +131,13 @@ def _people_to_link(connection: Connection, after: Key) -> list[_Person]:
         .limit(2 * SLICE)
     ).all()
     return [
-        _Person((row.crm, row.object, row.id), row.email, row.contact_id, _stored_link(row.crm, row.properties, row.converted_to))
+        _Person(
+            key=(row.crm, row.object, row.id),
+            email=row.email,
+            contact_id=row.contact_id,
+            linked=_stored_link(row.crm, row.properties, row.converted_to),
+            archived=row.archived,
+        )
         for row in rows
     ]
 
@@ -144,17 +159,17 @@ class _Links:
     def __init__(self) -> None:
         self.by_key: dict[Key, int] = {}
         self.by_stored: dict[str, int] = {}
-        self.by_email: dict[str, int] = {}
+        self.by_email: dict[str, list[int]] = {}
 
     def contacts(self, person: _Person) -> list[int]:
-        """The contacts this person may be, the stored id before the e-mail."""
+        """The contacts this person is, by the ids stored in the CRMs and by e-mail."""
         found = []
         if person.linked is not None and person.linked in self.by_key:
             found.append(self.by_key[person.linked])
         if person.key[0] == "salesforce" and person.key[2] in self.by_stored:
             found.append(self.by_stored[person.key[2]])
-        if not found and person.email is not None and person.email in self.by_email:
-            found.append(self.by_email[person.email])
+        if person.email is not None:
+            found += self.by_email.get(person.email, [])
         return found
 
     def learn(self, person: _Person, number: int) -> None:
@@ -163,7 +178,13 @@ class _Links:
         if person.linked is not None:
             self.by_stored[person.linked[2]] = number
         if person.email is not None:
-            self.by_email.setdefault(person.email, number)
+            self.has_email(person.email, number)
+
+    def has_email(self, email: str, number: int) -> None:
+        """A record of this contact has this address."""
+        there = self.by_email.setdefault(email, [])
+        if number not in there:
+            there.append(number)
 
 
 def _known_links(connection: Connection, people: Sequence[_Person]) -> _Links:
@@ -178,28 +199,22 @@ def _known_links(connection: Connection, people: Sequence[_Person]) -> _Links:
     for row in connection.execute(columns.where(has_contact, record.c.linked_id.in_(ids))):
         known.by_stored[row.linked_id] = row.contact_id
     for row in connection.execute(columns.where(has_contact, record.c.email.in_(emails)).order_by(record.c.contact_id)):
-        known.by_email.setdefault(row.email, row.contact_id)
+        known.has_email(row.email, row.contact_id)
     return known
 
 
-def _new_contacts(connection: Connection, people: Sequence[_Person], now: datetime) -> dict[Key, int]:
-    """One contact for each person not known yet; people of one slice may be the same person."""
-    groups: list[list[_Person]] = []
-    known = _Links()
-    for person in people:
-        found = known.contacts(person)
-        if found:
-            groups[found[0]].append(person)
-        else:
-            groups.append([person])
-        known.learn(person, found[0] if found else len(groups) - 1)
-    if not groups:
-        return {}
-    numbers = connection.execute(
+def _new_contacts(connection: Connection, same: _Same, numbers: set[int], now: datetime) -> dict[int, int]:
+    """One contact for each group that has none in the store yet: the number it had so far → its own."""
+    groups = {max(same.group(number)): same.group(number) for number in numbers if number < 0}
+    known = {one: contact_id for contact_id, group in groups.items() if contact_id > 0 for one in group if one < 0}
+    fresh = [group for first, group in sorted(groups.items(), reverse=True) if first < 0]
+    if not fresh:
+        return known
+    ids = connection.execute(
         insert(contact).returning(contact.c.id, sort_by_parameter_order=True),
-        [{"first_seen_at": now, "due_at": now, **_EMPTY_CONTACT} for _ in groups],
+        [{"first_seen_at": now, "due_at": now, **_EMPTY_CONTACT} for _ in fresh],
     ).scalars()
-    return {person.key: number for number, group in zip(numbers, groups, strict=True) for person in group}
+    return known | {one: contact_id for contact_id, group in zip(ids, fresh, strict=True) for one in group}
 
 
 _EMPTY_CONTACT: Mapping[str, Any] = {
@@ -208,10 +223,37 @@ _EMPTY_CONTACT: Mapping[str, Any] = {
 }  # fmt: skip
 
 
-def _merge(connection: Connection, lost: int, kept: int) -> None:
-    """Two contacts turned out to be one person: the records go to the one seen first."""
-    connection.execute(update(record).where(record.c.contact_id == lost).values(contact_id=kept, unify=True))
-    connection.execute(update(link).where(link.c.contact_id == lost).values(contact_id=kept))
+def _merge(connection: Connection, same: _Same, now: datetime) -> dict[int, int]:
+    """Makes one contact of each group: lost → kept. Kept is the one with an open attempt, else with any, else the one seen first.
+
+    Its history goes on. The others' records, activities and what the ledger has of them (open tasks among it) go to it, and what their
+    transitions were taken on; an attempt of theirs that is open is withdrawn.
+    """
+    survivors: dict[int, int] = {}
+    for group in same.merged:
+        rows = connection.execute(select(attempt.c.contact_id, attempt.c.outcome).where(attempt.c.contact_id.in_(group))).all()
+        selling, sold = {row.contact_id for row in rows if row.outcome == "open"}, {row.contact_id for row in rows}
+        kept = min(group, key=lambda number: (number not in selling, number not in sold, number))
+        for lost in group:
+            if lost != kept:
+                _move(connection, lost, kept, now)
+        survivors |= dict.fromkeys(same.group(kept) - {kept}, kept)
+    return survivors
+
+
+def _move(connection: Connection, lost: int, kept: int, now: datetime) -> None:
+    connection.execute(update(record).where(record.c.contact_id == lost).values(contact_id=kept, role=None, unify=True))
+    connection.execute(update(record).where(record.c.contact_id == kept).values(unify=True))
+    for table in (link, ledger, action_value):
+        connection.execute(update(table).where(table.c.contact_id == lost).values(contact_id=kept))
+    known = select(evidence.c.rule).where(evidence.c.contact_id == kept)
+    taken = update(evidence).where(evidence.c.contact_id == lost, evidence.c.rule.not_in(known.scalar_subquery()))
+    connection.execute(taken.values(contact_id=kept, spell=0))
+    still = and_(attempt.c.contact_id == lost, attempt.c.outcome == "open")
+    connection.execute(update(attempt).where(still).values(outcome="withdrawn", ended_at=now))
+    ticking = and_(clock.c.contact_id == lost, clock.c.state.in_(TICKING))
+    connection.execute(update(clock).where(ticking).values(state="ended", ended_at=now))
+    connection.execute(delete(touch).where(touch.c.contact_id == lost))
     connection.execute(update(contact).where(contact.c.id == lost).values(gone=True, due_at=None))
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -101,16 +103,16 @@ class TestSignals:
 
 class TestNextCommands:
     def test_the_program_by_its_name_where_the_shell_finds_it(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setattr(shared.shutil, "which", lambda _: "/usr/bin/connector")
+        monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/connector")
         assert shared.command("status", Path("config.toml")) == "connector status"
         assert shared.command("status", tmp_path / "my rules.toml") == f"connector status --config '{tmp_path}/my rules.toml'"
 
     def test_else_by_the_way_it_was_called(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setattr(shared.shutil, "which", lambda _: None)
+        monkeypatch.setattr(shutil, "which", lambda _: None)
         monkeypatch.chdir(tmp_path)
         (tmp_path / "bin").mkdir()
         (tmp_path / "bin" / "connector").touch()
-        monkeypatch.setattr(shared.sys, "argv", ["bin/connector"])
+        monkeypatch.setattr(sys, "argv", ["bin/connector"])
         assert shared.program() == "bin/connector"
-        monkeypatch.setattr(shared.sys, "argv", ["/somewhere/__main__.py"])
+        monkeypatch.setattr(sys, "argv", ["/somewhere/__main__.py"])
         assert shared.program().endswith(" -m connector")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine_rooms import NOW, config_for, rows, running, small_sandbox
 from sqlalchemy import select
 
 from connector import conditions, engine
 from connector.evaluation import Evaluation
 from connector.installation import prepare
 from connector.workflows.fields import conditions_of
-from engine_rooms import NOW, config_for, rows, running, small_sandbox
 
 MOST = 0.6
 
@@ -34,9 +34,11 @@ def test_each_kind_of_action_and_outcome_occurs(tmp_path: Path) -> None:
             assert engine.run_pass(app.rooms()).errors == []
         wanted = {(row.rule, row.kind) for row in rows(app, "SELECT DISTINCT rule, kind FROM ledger")}
         assert {rule for rule, kind in wanted if kind == "set_stage"} >= {rule.id for rule in app.config.transitions} | {"rejection"}
-        assert {row.target for row in rows(app, "SELECT DISTINCT target FROM ledger WHERE kind = 'create_task'")} >= {"mql-alert", "escalation"}
+        tasks = {row.target for row in rows(app, "SELECT DISTINCT target FROM ledger WHERE kind = 'create_task'")}
+        assert tasks >= {"mql-alert", "escalation"}
         assert {row.state for row in rows(app, "SELECT DISTINCT state FROM clock")} >= {"running", "met", "breached"}
-        assert {row.outcome for row in rows(app, "SELECT DISTINCT outcome FROM attempt")} >= {"open", "accepted", "rejected", "disqualified"}
+        outcomes = {row.outcome for row in rows(app, "SELECT DISTINCT outcome FROM attempt")}
+        assert outcomes >= {"open", "accepted", "rejected", "disqualified"}
         reasons = rows(app, "SELECT reason FROM rejection")
         assert any(row.reason is None for row in reasons)
         assert any(row.reason is not None for row in reasons)

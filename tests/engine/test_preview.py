@@ -7,13 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from engine_rooms import NOW, config_for, rows, running, small_sandbox
 from sqlalchemy import text
 
 from connector import engine
 from connector.app import App
 from connector.preview import preview
 from connector.sandbox.serve import Sandbox
-from engine_rooms import NOW, config_for, rows, running, small_sandbox
 
 
 @pytest.fixture(scope="module")

@@ -42,8 +42,8 @@ def test_before_any_touch_it_is_rejected_and_goes_back_in_the_next_pass(database
         assert w.contact().rejected_before
 
 
-def test_after_a_touch_it_is_disqualified(database_url: str) -> None:
-    with running_world(database_url, RULES) as w:
+def test_after_a_touch_it_is_disqualified(url: str) -> None:
+    with running_world(url, RULES) as w:
         begun(w)
         w.touch()
         w.later(hours=1)
@@ -53,8 +53,8 @@ def test_after_a_touch_it_is_disqualified(database_url: str) -> None:
         assert rejections(w)[0][1] == "disqualified"
 
 
-def test_without_a_reason_the_rep_is_asked_once_and_it_waits(database_url: str) -> None:
-    with running_world(database_url, RULES) as w:
+def test_without_a_reason_the_rep_is_asked_once_and_it_waits(url: str) -> None:
+    with running_world(url, RULES) as w:
         begun(w)
         w.edit(status="UNQUALIFIED")
         for _ in range(4):
@@ -68,8 +68,8 @@ def test_without_a_reason_the_rep_is_asked_once_and_it_waits(database_url: str) 
         assert (w.stage(), rejections(w)) == ("lead", [(1, "rejected", "No need", True, True)])
 
 
-def test_without_a_reason_in_time_it_goes_back_all_the_same(database_url: str) -> None:
-    with running_world(database_url, RULES) as w:
+def test_without_a_reason_in_time_it_goes_back_all_the_same(url: str) -> None:
+    with running_world(url, RULES) as w:
         begun(w)
         w.edit(status="UNQUALIFIED")
         back = w.now + timedelta(days=2)
@@ -80,8 +80,8 @@ def test_without_a_reason_in_time_it_goes_back_all_the_same(database_url: str) -
         assert (w.stage(), rejections(w)) == ("lead", [(1, "rejected", None, False, True)])
 
 
-def test_without_a_limit_the_rep_is_asked_all_the_same(database_url: str) -> None:
-    with running_world(database_url, RULES.replace('reason_within = "2 business days"\n', "")) as w:
+def test_without_a_limit_the_rep_is_asked_all_the_same(url: str) -> None:
+    with running_world(url, RULES.replace('reason_within = "2 business days"\n', "")) as w:
         begun(w)
         w.edit(status="UNQUALIFIED")
         w.settle()
@@ -93,8 +93,8 @@ def test_without_a_limit_the_rep_is_asked_all_the_same(database_url: str) -> Non
 
 
 @pytest.mark.parametrize(("touches", "accepted"), [(2, False), (3, True)])
-def test_a_reason_may_need_touches(database_url: str, touches: int, accepted: bool) -> None:
-    with running_world(database_url, RULES) as w:
+def test_a_reason_may_need_touches(url: str, touches: int, accepted: bool) -> None:
+    with running_world(url, RULES) as w:
         begun(w)
         for _ in range(touches):
             w.touch()
@@ -105,8 +105,8 @@ def test_a_reason_may_need_touches(database_url: str, touches: int, accepted: bo
         assert w.stage() == ("lead" if accepted else "mql")
 
 
-def test_true_when_the_attempt_begins_it_says_nothing_until_it_was_false(database_url: str) -> None:
-    with running_world(database_url, RULES) as w:
+def test_true_when_the_attempt_begins_it_says_nothing_until_it_was_false(url: str) -> None:
+    with running_world(url, RULES) as w:
         begun(w, status="UNQUALIFIED", rejection_reason="No need")
         w.all_due()
         w.run()
@@ -119,9 +119,9 @@ def test_true_when_the_attempt_begins_it_says_nothing_until_it_was_false(databas
         assert w.outcomes() == ["rejected"]
 
 
-def test_rejected_before_the_first_look_after_the_beginning(database_url: str) -> None:
+def test_rejected_before_the_first_look_after_the_beginning(url: str) -> None:
     """MQL and rejected between two passes: the CRM's own times tell that it was rejected during the attempt."""
-    with running_world(database_url, RULES) as w:
+    with running_world(url, RULES) as w:
         w.person(stage="lead", owner="anna")
         w.run()
         w.later(minutes=5)
@@ -167,9 +167,9 @@ def test_with_an_accepted_reason_only_a_person_moves_it_again(database_url: str)
         assert w.outcomes() == ["rejected", "open"]
 
 
-def test_a_transition_that_never_fired_is_barred_as_well(database_url: str) -> None:
+def test_a_transition_that_never_fired_is_barred_as_well(url: str) -> None:
     """A person had made the contact MQL from a stage that the transition does not leave."""
-    with running_world(database_url, RULES.replace('["", "subscriber", "lead"]', '["lead"]')) as w:
+    with running_world(url, RULES.replace('["", "subscriber", "lead"]', '["lead"]')) as w:
         w.person(stage="subscriber", owner="anna", interest="50")
         w.run()
         w.later(minutes=5)
@@ -185,9 +185,9 @@ def test_a_transition_that_never_fired_is_barred_as_well(database_url: str) -> N
 
 
 @pytest.mark.parametrize(("again", "fires"), [('again_after = "30 days"\n', True), ('again_if_changed = ["interest"]\n', True), ("", False)])
-def test_without_a_reason_the_transitions_own_words_hold(database_url: str, again: str, fires: bool) -> None:
+def test_without_a_reason_the_transitions_own_words_hold(url: str, again: str, fires: bool) -> None:
     rules = RULES.replace('when = "interest >= 10"\n', f'when = "interest >= 10"\n{again}')
-    with running_world(database_url, rules) as w:
+    with running_world(url, rules) as w:
         begun(w, interest="50")
         w.edit(status="UNQUALIFIED")
         w.settle()
@@ -203,9 +203,9 @@ def test_without_a_reason_the_transitions_own_words_hold(database_url: str, agai
         assert w.stage() == ("mql" if fires else "lead")
 
 
-def test_sent_back_by_us_it_is_no_step_of_another_transition(database_url: str) -> None:
+def test_sent_back_by_us_it_is_no_step_of_another_transition(url: str) -> None:
     cold = '[[transition]]\nname = "cold"\nfrom = ["mql"]\nto = "lead"\nwhen = "interest < 0"\nthen = [{ task = "chase" }]\n'
-    with running_world(database_url, RULES + cold) as w:
+    with running_world(url, RULES + cold) as w:
         begun(w)
         w.edit(status="UNQUALIFIED", rejection_reason="No need")
         w.settle()
@@ -216,17 +216,17 @@ def test_sent_back_by_us_it_is_no_step_of_another_transition(database_url: str) 
         assert w.tasks("chase") == []
 
 
-def test_without_send_back_to_it_stays(database_url: str) -> None:
-    with running_world(database_url, RULES.replace('send_back_to = "lead"\n', "")) as w:
+def test_without_send_back_to_it_stays(url: str) -> None:
+    with running_world(url, RULES.replace('send_back_to = "lead"\n', "")) as w:
         begun(w)
         w.edit(status="UNQUALIFIED", rejection_reason="No need")
         w.settle()
         assert (w.stage(), w.outcomes()) == ("mql", ["rejected"])
 
 
-def test_nothing_else_moves_it_meanwhile(database_url: str) -> None:
+def test_nothing_else_moves_it_meanwhile(url: str) -> None:
     up = '[[transition]]\nname = "accepted"\nfrom = ["mql"]\nto = "sql"\nwhen = "interest >= 90"\n'
-    with running_world(database_url, EVERYTHING + up) as w:
+    with running_world(url, EVERYTHING + up) as w:
         begun(w)
         w.edit(status="UNQUALIFIED", interest="95")
         w.settle()

@@ -49,8 +49,8 @@ def test_it_warns_breaches_and_tells_each_once(database_url: str) -> None:
         assert len(w.tasks()) == 2
 
 
-def test_after_a_long_pause_only_what_holds_is_told(database_url: str) -> None:
-    with running_world(database_url, SLA) as w:
+def test_after_a_long_pause_only_what_holds_is_told(url: str) -> None:
+    with running_world(url, SLA) as w:
         w.person(stage="mql", owner="anna")
         w.run()
         w.later(days=3)
@@ -58,8 +58,8 @@ def test_after_a_long_pause_only_what_holds_is_told(database_url: str) -> None:
         assert (len(w.tasks("chase")), len(w.tasks("escalate"))) == (0, 1)
 
 
-def test_a_touch_in_time_meets_it(database_url: str) -> None:
-    with running_world(database_url, SLA) as w:
+def test_a_touch_in_time_meets_it(url: str) -> None:
+    with running_world(url, SLA) as w:
         w.person(stage="mql", owner="anna")
         w.run()
         w.at("18 12:00")
@@ -72,8 +72,8 @@ def test_a_touch_in_time_meets_it(database_url: str) -> None:
         assert w.run().planned == 0
 
 
-def test_a_touch_before_the_clock_began_does_not(database_url: str) -> None:
-    with running_world(database_url, SLA) as w:
+def test_a_touch_before_the_clock_began_does_not(url: str) -> None:
+    with running_world(url, SLA) as w:
         w.person(stage="lead", owner="anna")
         w.touch("18 10:04")
         w.run()
@@ -84,8 +84,8 @@ def test_a_touch_before_the_clock_began_does_not(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("dated", ["18 14:05", "18 14:06"])
-def test_logged_late_but_dated_in_time_it_is_met_again(database_url: str, dated: str) -> None:
-    with running_world(database_url, SLA) as w:
+def test_logged_late_but_dated_in_time_it_is_met_again(url: str, dated: str) -> None:
+    with running_world(url, SLA) as w:
         w.person(stage="mql", owner="anna")
         w.run()
         w.at("18 16:00")
@@ -97,8 +97,8 @@ def test_logged_late_but_dated_in_time_it_is_met_again(database_url: str, dated:
         assert states(w) == ["met" if dated == "18 14:05" else "breached"]
 
 
-def test_it_waits_while_nobody_owns_the_contact(database_url: str) -> None:
-    with running_world(database_url, SLA) as w:
+def test_it_waits_while_nobody_owns_the_contact(url: str) -> None:
+    with running_world(url, SLA) as w:
         w.person(stage="mql", owner="queue")
         w.run()
         assert w.clocks() == []
@@ -109,8 +109,8 @@ def test_it_waits_while_nobody_owns_the_contact(database_url: str) -> None:
         assert (clock.owner, moment(clock.started_at), moment(clock.due_at)) == ("ben@acme.example", when("18 16:00"), when("19 12:00"))
 
 
-def test_from_mql_on_it_does_not_wait_for_an_owner(database_url: str) -> None:
-    with running_world(database_url, WITH_ROUTING) as w:
+def test_from_mql_on_it_does_not_wait_for_an_owner(url: str) -> None:
+    with running_world(url, WITH_ROUTING) as w:
         w.person(stage="mql")
         w.run()
         (clock,) = w.clocks()
@@ -131,8 +131,8 @@ def test_a_new_owner_starts_it_anew_at_most_twice(database_url: str) -> None:
         assert moment(found[0].ended_at) == moment(found[1].started_at)
 
 
-def test_a_new_owner_after_the_breach_has_a_clock_of_his_own(database_url: str) -> None:
-    with running_world(database_url, SLA) as w:
+def test_a_new_owner_after_the_breach_has_a_clock_of_his_own(url: str) -> None:
+    with running_world(url, SLA) as w:
         w.person(stage="mql", owner="anna")
         w.run()
         w.at("18 15:00")
@@ -146,9 +146,9 @@ def test_a_new_owner_after_the_breach_has_a_clock_of_his_own(database_url: str) 
 
 
 @pytest.mark.parametrize("looked", [True, False])
-def test_met_by_the_old_owner_a_new_one_starts_none(database_url: str, looked: bool) -> None:
+def test_met_by_the_old_owner_a_new_one_starts_none(url: str, looked: bool) -> None:
     """Whether or not a pass looked between the touch and the handing over."""
-    with running_world(database_url, SLA) as w:
+    with running_world(url, SLA) as w:
         w.person(stage="mql", owner="anna")
         w.run()
         w.later(hours=1)
@@ -175,10 +175,10 @@ def test_it_ends_with_the_attempt(database_url: str) -> None:
         assert w.run().planned == 0
 
 
-def test_one_clock_an_attempt_the_first_rule_that_fits(database_url: str) -> None:
+def test_one_clock_an_attempt_the_first_rule_that_fits(url: str) -> None:
     fast = SLA.replace('"first touch"', '"fast"').replace('"4 business hours"', '"2 business hours"').replace("[[sla]]", '[[sla]]\nwhen = "score >= 50"')
     points = '[[score]]\nname = "keen"\npoints = 60\nwhen = "interest >= 10"\n'
-    with running_world(database_url, points + fast + SLA) as w:
+    with running_world(url, points + fast + SLA) as w:
         w.person(stage="mql", owner="anna", interest="20")
         w.person("2", stage="mql", owner="anna")
         w.run()
@@ -189,11 +189,11 @@ def test_one_clock_an_attempt_the_first_rule_that_fits(database_url: str) -> Non
         assert [row.sla for row in w.clocks("2")] == ["first touch"]
 
 
-def test_the_calendar_of_the_owners_team(database_url: str) -> None:
+def test_the_calendar_of_the_owners_team(url: str) -> None:
     from rule_world import HEAD
 
     head = HEAD.replace('manager = "desk@acme.example"', 'manager = "desk@acme.example"\ncalendar = "early"')
-    with running_world(database_url, SLA + '[calendar.early]\nhours = { wed = "06:00-11:05", thu = "06:00-12:00" }\n', head=head) as w:
+    with running_world(url, SLA + '[calendar.early]\nhours = { wed = "06:00-11:05", thu = "06:00-12:00" }\n', head=head) as w:
         w.person(stage="mql", owner="anna")
         w.run()
         (clock,) = w.clocks()
