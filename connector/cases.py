@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Table, and_, func, or_, select
 from sqlalchemy import case as sql_case
 
-from connector.contacts import attempt_row, attempts_of, basis_of, evidence_of
 from connector.model import CrmName, Proposal
 from connector.store import tables as t
 from connector.store.bulk import upsert
 from connector.workflows import touches
 from connector.workflows.attempts import AttemptState, EvidenceState
+from connector.workflows.on_record import attempt_row, attempts_of, basis_of, evidence_of
 from connector.workflows.rejection import RejectionState
 from connector.workflows.sla import TICKING, ClockState
 

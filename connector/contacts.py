@@ -5,18 +5,17 @@ The second half of `connector.unify`: reads a slice's records, computes in Pytho
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Table, and_, bindparam, func, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, select, update
 
 from connector.conditions import fold
-from connector.config.names import COMPUTED
 from connector.config.tables import Config
-from connector.identity import Candidate, choose
+from connector.identity import Candidate, choose, stored_ids
 from connector.model import CRMS, CrmName
 from connector.store import tables as t
 from connector.store.bulk import upsert
@@ -26,6 +25,7 @@ from connector.workflows import attempts, touches
 from connector.workflows.attempts import AttemptState, EvidenceState, History, StageChange
 from connector.workflows.fields import OWNER_PROPERTY, STAGE_PROPERTY, FieldReader, Sides, date_entered, moment_micros
 from connector.workflows.ignored import Patience
+from connector.workflows.on_record import Written, attempt_row, attempts_of, basis_of, evidence_of, rejected_with_reason, written_stages
 from connector.workflows.sla import TICKING
 from connector.workflows.stages import Resolution, Said, StageMap, resolve
 
@@ -35,10 +35,7 @@ attempt = t.metadata.tables["attempt"]
 evidence = t.metadata.tables["evidence"]
 history = t.metadata.tables["field_history"]
 owner = t.metadata.tables["owner"]
-ledger = t.metadata.tables["ledger"]
-action_value = t.metadata.tables["action_value"]
 clock = t.metadata.tables["clock"]
-rejection = t.metadata.tables["rejection"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,16 +52,6 @@ class Setting:
     own_users: frozenset[tuple[str, str]] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """A stage that the connector wrote: the CRM's value, for which cause, when. applied: it was there when read again."""
-
-    value: str
-    cause: str
-    at: datetime | None
-    applied: bool
-
-
 @dataclass(slots=True, kw_only=True)
 class _Slice:
     """All that is known of the contacts of a slice."""
@@ -76,7 +63,7 @@ class _Slice:
     attempts: dict[int, AttemptState]
     evidence: dict[int, list[EvidenceState]]
     touches: Mapping[int, Sequence[touches.Touched]]
-    written: dict[tuple[int, str], _Written]  # (contact, crm) → the stage that the connector wrote last
+    written: dict[tuple[int, str], Written]  # (contact, crm) → the stage that the connector wrote last
     rejected: set[int]  # contacts whose last attempt sales rejected with an accepted reason
 
 
@@ -160,8 +147,8 @@ class ContactWriter:
             attempts={number: states[max(states)] for number, states in attempts_of(connection, ids).items()},
             evidence=evidence_of(connection, ids),
             touches=touches.by_contact(connection, ids),
-            written=_written(connection, ids),
-            rejected=_rejected(connection, ids),
+            written=written_stages(connection, ids),
+            rejected=rejected_with_reason(connection, ids),
         )
 
     # ── Deciding ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -169,7 +156,8 @@ class ContactWriter:
     def _make(self, contact_id: int, loaded: _Slice, owners: Mapping[tuple[str, str], Any], now: datetime, out: _Out) -> None:
         before = loaded.contacts[contact_id]
         live = [row for row in loaded.records[contact_id] if not row.archived]
-        choice = choose([self._candidate(row, owners) for row in live], [row.email for row in live if row.email is not None])
+        stored = stored_ids(live)
+        choice = choose([self._candidate(row, owners, stored) for row in live], [row.email for row in live if row.email is not None])
         main = {crm: next(row for row in live if row.id == best.id and row.object == best.object) for crm, best in choice.main.items()}
         for row in loaded.records[contact_id]:
             role = "main" if any(row is one for one in main.values()) else "duplicate"
@@ -202,7 +190,7 @@ class ContactWriter:
             self._attempt_goes_on(contact_id, before, changes, state, now, out)
         out.contacts.append({"b_id": contact_id, **before, **changes})
 
-    def _candidate(self, row: Any, owners: Mapping[tuple[str, str], Any]) -> Candidate:
+    def _candidate(self, row: Any, owners: Mapping[tuple[str, str], Any], stored: Collection[str]) -> Candidate:
         return Candidate(
             crm=row.crm,
             object=row.object,
@@ -210,6 +198,7 @@ class ContactWriter:
             owner=self._person(row, owners),
             converted=row.converted_to is not None or row.properties.get("IsConverted") is True,
             modified_at=row.modified_at,
+            stored=row.crm == "salesforce" and row.id in stored,
         )
 
     def _person(self, row: Any, owners: Mapping[tuple[str, str], Any]) -> str | None:
@@ -268,7 +257,7 @@ class ContactWriter:
         live: Sequence[Any],
         main: Mapping[CrmName, Any],
         shown: Mapping[CrmName, str | None],
-        ours: Mapping[CrmName, _Written],
+        ours: Mapping[CrmName, Written],
     ) -> Resolution:
         by_default: set[CrmName] = set()
         linked: set[CrmName] = set()
@@ -293,7 +282,7 @@ class ContactWriter:
         )
         return resolve(said, self._stages, adopting=self._setting.adopting, adopt=self._config.adopt.stage)
 
-    def _ours(self, before: Mapping[str, Any], crm: CrmName, loaded: _Slice) -> _Written | None:
+    def _ours(self, before: Mapping[str, Any], crm: CrmName, loaded: _Slice) -> Written | None:
         """What we wrote to a CRM last, where it was for a cause that still stands: seen again, it is nobody else's change."""
         one = loaded.written.get((before["id"], crm))
         standing = (f"spell:{before['spell']}", f"attempt:{before['attempt']}", f"agreement:{before['agreed_number']}")
@@ -304,7 +293,7 @@ class ContactWriter:
         before: Mapping[str, Any],
         changes: Mapping[str, Any],
         shown: Mapping[CrmName, str | None],
-        ours: Mapping[CrmName, _Written],
+        ours: Mapping[CrmName, Written],
         loaded: _Slice,
         out: _Out,
     ) -> Mapping[str, Any]:
@@ -325,7 +314,7 @@ class ContactWriter:
         changes: Mapping[str, Any],
         resolution: Resolution,
         main: Mapping[CrmName, Any],
-        ours: Mapping[CrmName, _Written],
+        ours: Mapping[CrmName, Written],
         loaded: _Slice,
         now: datetime,
         out: _Out,
@@ -500,65 +489,3 @@ def stage_record(crm: CrmName, live: Sequence[Any], main: Mapping[CrmName, Any])
 def _is_new_to(before: Mapping[str, Any], row: Any) -> bool:
     """Whether a record did not tell the contact's stage before: it was linked, or chosen among several, since. `role` is the old one."""
     return not before[f"in_{row.crm}"] or row.role is None or (row.role != "main" and row.converted_to is None)
-
-
-def basis_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that evidence may look at, fields and computed ones, by the names of the file, as JSON holds them."""
-    prefixes = {"f": "", "h": "hubspot.", "s": "salesforce."}
-    computed = {name: values[name] for name in COMPUTED if name in values}
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in computed.items()} | {
-        prefixes[column[0]] + column[2:]: value
-        for column, value in values.items()
-        if column[1:2] == "_" and column[0] in prefixes and not column.endswith("_folded")
-    }
-
-
-def attempt_row(contact_id: int, state: AttemptState) -> dict[str, Any]:
-    """An attempt as its table has it."""
-    return {"contact_id": contact_id, **asdict(state)}
-
-
-def attempts_of(connection: Connection, ids: Sequence[int]) -> dict[int, dict[int, AttemptState]]:
-    """The attempts of each contact by number, in order."""
-    found: dict[int, dict[int, AttemptState]] = {}
-    names = AttemptState.__dataclass_fields__
-    for row in connection.execute(select(attempt).where(attempt.c.contact_id.in_(ids)).order_by(attempt.c.contact_id, attempt.c.number)):
-        found.setdefault(row.contact_id, {})[row.number] = AttemptState(**{name: getattr(row, name) for name in names})
-    return found
-
-
-def evidence_of(connection: Connection, ids: Sequence[int]) -> dict[int, list[EvidenceState]]:
-    """What the transitions of each contact were taken on."""
-    found: dict[int, list[EvidenceState]] = {}
-    names = EvidenceState.__dataclass_fields__
-    for row in connection.execute(select(evidence).where(evidence.c.contact_id.in_(ids))):
-        found.setdefault(row.contact_id, []).append(EvidenceState(**{name: getattr(row, name) for name in names}))
-    return found
-
-
-def _rejected(connection: Connection, ids: Sequence[int]) -> set[int]:
-    """Those whose last attempt sales rejected with an accepted reason."""
-    last = select(func.max(attempt.c.number)).where(attempt.c.contact_id == rejection.c.contact_id).scalar_subquery()
-    given = and_(rejection.c.contact_id.in_(ids), rejection.c.accepted, rejection.c.attempt == last)
-    return set(connection.execute(select(rejection.c.contact_id).where(given)).scalars())
-
-
-def _written(connection: Connection, ids: Sequence[int]) -> dict[tuple[int, str], _Written]:
-    """The stage that the connector wrote last, by contact and CRM."""
-    columns = [ledger.c[name] for name in ("contact_id", "crm", "bundle", "state", "sent_at", "settled_at")]
-    rows = connection.execute(
-        select(*columns, action_value.c.after)
-        .join(action_value, action_value.c.ledger == ledger.c.id)
-        .where(
-            ledger.c.contact_id.in_(ids),
-            ledger.c.kind == "set_stage",
-            ledger.c.state.in_(("applied", "already_so", "sending", "unknown")),
-        )
-        .order_by(ledger.c.id)
-    )
-    return {
-        (row.contact_id, row.crm): _Written(
-            row.after or "", row.bundle.rpartition("|")[2], row.sent_at or row.settled_at, row.state in ("applied", "already_so")
-        )
-        for row in rows
-    }

@@ -1,8 +1,9 @@
 """Who is who: which records are one person, and which of them stands for the contact. Pure; `connector.unify` brings the records.
 
 Records are one person by an id stored in one of the CRMs, then by normalised e-mail. Within a CRM the first candidate is the
-contact's record: Contact before Lead; unconverted; owned by a person; latest change; lowest id. The others are duplicates: read,
-never written to. A shared mailbox, and two open records with different owners, are ambiguous: nothing is written to them.
+contact's record: its id is stored in the other CRM; Contact before Lead; unconverted; owned by a person; latest change; lowest id. The
+others are duplicates: read, never written to. A shared mailbox, and two open records with different owners, are ambiguous: nothing is
+written to them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from connector.model import CrmName
 from connector.store.tables import EPOCH
@@ -24,7 +26,10 @@ _KINDS = {"Contact": 0, "contacts": 0, "Lead": 1}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A live record of a person, as far as the choice needs it. owner: the e-mail of the person who owns it, None for nobody or a queue."""
+    """A live record of a person, as far as the choice needs it.
+
+    owner: the e-mail of the person who owns it, None for nobody or a queue. stored: its id is stored in a record of the other CRM.
+    """
 
     crm: CrmName
     object: str
@@ -32,11 +37,12 @@ class Candidate:
     owner: str | None
     converted: bool
     modified_at: datetime | None
+    stored: bool = False
 
-    def order(self) -> tuple[int, bool, bool, float, int, str]:
+    def order(self) -> tuple[bool, int, bool, bool, float, int, str]:
         """Sorts the best candidate first; ids that are numbers by their value."""
         age = -((self.modified_at or EPOCH) - EPOCH).total_seconds()
-        return (_KINDS.get(self.object, 2), self.converted, self.owner is None, age, len(self.id), self.id)
+        return (not self.stored, _KINDS.get(self.object, 2), self.converted, self.owner is None, age, len(self.id), self.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +59,12 @@ def choose(candidates: Sequence[Candidate], emails: Sequence[str]) -> Choice:
     for candidate in sorted(candidates, key=Candidate.order):
         main.setdefault(candidate.crm, candidate)
     return Choice(main=main, ambiguous=_ambiguous(candidates, emails))
+
+
+def stored_ids(live: Sequence[Any]) -> set[str]:
+    """The ids that HubSpot stores of a person's Salesforce records; of a Lead that was converted, also what it became."""
+    ids = {row.linked_id for row in live if row.crm == "hubspot" and row.linked_id is not None}
+    return ids | {row.converted_to for row in live if row.id in ids and row.converted_to is not None}
 
 
 def _ambiguous(candidates: Sequence[Candidate], emails: Sequence[str]) -> str | None:

@@ -111,13 +111,14 @@ class _Same:
     @property
     def merged(self) -> list[list[int]]:
         """The groups in which more than one contact of the store is."""
-        stored = {min(there): sorted(there) for group in self._group.values() if len(there := {one for one in group if one > 0}) > 1}
-        return list(stored.values())
+        stored = {tuple(sorted(one for one in group if one > 0)) for group in self._group.values()}
+        return sorted(list(numbers) for numbers in stored if len(numbers) > 1)
 
 
 def _people_to_link(connection: Connection, after: Key) -> list[_Person]:
+    names = ("crm", "object", "id", "email", "contact_id", "properties", "converted_to", "archived")
     rows = connection.execute(
-        select(record.c.crm, record.c.object, record.c.id, record.c.email, record.c.contact_id, record.c.properties, record.c.converted_to, record.c.archived)
+        select(*(record.c[name] for name in names))
         .where(
             record.c.unify,
             record.c.object.in_(_PEOPLE_OBJECTS),

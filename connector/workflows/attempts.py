@@ -157,13 +157,14 @@ def end(attempt: AttemptState, outcome: str, at: datetime) -> AttemptState:
 
 def _taken(history: History, change: StageChange, spell: int, stages: StageMap, rules: Sequence[Transition]) -> list[EvidenceState]:
     """Every transition that leads here counts as taken, whoever took the step. Of a stay that was found, the way there is unknown:
-    every step up to it counts."""
+    every step up to it counts, and no step down."""
     origin = history.stage or ""
+    found = change.by == "found"
     return [
         EvidenceState(rule=rule.id, spell=spell, taken_at=change.at)
         for rule in rules
-        if (rule.to == change.stage and (change.by == "found" or rule.from_ is None or origin in rule.from_))
-        or (change.by == "found" and upward(rule, stages) and stages.rank(rule.to) < stages.rank(change.stage))
+        if (found and upward(rule, stages) and stages.rank(rule.to) <= stages.rank(change.stage))
+        or (not found and rule.to == change.stage and (rule.from_ is None or origin in rule.from_))
     ]
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from connector.adapters.memory import MemoryCrm
 from connector.config.load import loads
@@ -20,7 +20,7 @@ from connector.config.tables import Config
 from connector.engine import PassResult, Rooms, run_pass
 from connector.model import Activity, ActivityKind, CrmName, Direction, Owner, RecordRef, Surroundings
 from connector.store.database import Store
-from connector.store.tables import from_micros
+from connector.store.tables import from_micros, metadata
 
 #: A Wednesday, 10:00 in the business's zone (UTC).
 NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
@@ -233,7 +233,7 @@ class World:
         values: dict[str, Any] = {
             "crm": crm,
             "object": "Task" if lead else f"{kind.value}s",
-            "id": f"a{self._activities}",
+            "id": str(9000 + self._activities),
             "kind": kind,
             "at": self.now if at is None else when(at),
             "contacts": (RecordRef(crm=crm, object="Lead" if lead else "contacts", id=on),),
@@ -261,9 +261,9 @@ class World:
 
     def shows(self, record_id: str = "1") -> str | None:
         """What a CRM shows as the stage, by its own names."""
-        if record_id.startswith("00Q"):
-            return self.salesforce.value("Lead", record_id, "Status")
-        return self.hubspot.value("contacts", record_id, "lifecyclestage")
+        place = ("Lead", record_id, "Status") if record_id.startswith("00Q") else ("contacts", record_id, "lifecyclestage")
+        found: str | None = (self.salesforce if place[0] == "Lead" else self.hubspot).value(*place)
+        return found
 
     def attempts(self, record_id: str = "1") -> list[Any]:
         return self.rows("SELECT * FROM attempt WHERE contact_id = :id ORDER BY number", id=self.contact(record_id).id)
@@ -307,6 +307,44 @@ def config_of(url: str, rules: str = "", *, head: str = HEAD, crms: str = CRMS) 
     return loads(f'{head}\n{crms}\n[database]\nurl = "{url}"\n{rules}', source="rules.toml")
 
 
+_KEPT: dict[str, Store | None] = {}
+
+
+def keep(url: str) -> str:
+    """The store at this address stays open from one world to the next."""
+    _KEPT.setdefault(url, None)
+    return url
+
+
+def close_kept() -> None:
+    for store in _KEPT.values():
+        if store is not None:
+            store.close()
+    _KEPT.clear()
+
+
+@contextmanager
+def _store(url: str) -> Iterator[Store]:
+    if url not in _KEPT:
+        with Store.open(url) as store:
+            store.upgrade()
+            yield store
+        return
+    kept = _KEPT[url]
+    if kept is None:
+        kept = _KEPT[url] = Store.open(url)
+        kept.upgrade()
+    kept.write(_empty)
+    yield kept
+
+
+def _empty(connection: Connection) -> None:
+    """No row anywhere, but for the catalogue of the columns that stay."""
+    for table in metadata.sorted_tables:
+        if table.name != "field":
+            connection.execute(table.delete())
+
+
 @contextmanager
 def world(
     url: str, rules: str = "", *, head: str = HEAD, start: datetime = NOW, set_up: Mapping[CrmName, Surroundings] | None = None
@@ -320,8 +358,7 @@ def world(
         crm.put(Owner(crm=name, id="queue", email=None, name="Inbound queue", active=True, queue=True))
     for number in range(BYSTANDERS):  # a guard rail is a share of the contacts in scope
         crms["hubspot"].person("contacts", f"by{number}", email=f"by{number}@stander.example")
-    with Store.open(url) as store:
-        store.upgrade()
+    with _store(url) as store:
         yield World(store, config_of(url, rules, head=head), crms, clock)
 
 

@@ -103,8 +103,8 @@ def test_a_turn_is_not_used_up_by_what_was_given_already(url: str) -> None:
         assert owner(w, 2) == "ben"
 
 
-def test_what_is_held_uses_up_no_turn(url: str) -> None:
-    with running_world(url, RULES.replace("[assign.inbound]", "[assign.inbound]\n")) as w:
+def test_what_is_held_uses_up_one_turn_however_long_it_waits(url: str) -> None:
+    with running_world(url, RULES) as w:
         w.config = w.config.model_copy(update={"guard": w.config.guard.model_copy(update={"assign": 0})})
         add(w, 1)
         for _ in range(3):

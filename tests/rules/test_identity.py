@@ -15,8 +15,8 @@ NOW = datetime(2026, 11, 18, 10, tzinfo=UTC)
 
 
 def candidate(number: int, **values: Any) -> Candidate:
-    basis: dict[str, Any] = {"crm": "salesforce", "object": "Lead", "id": str(number), "owner": None, "converted": False, "modified_at": NOW}
-    return Candidate(**{**basis, **values})
+    basis: dict[str, Any] = {"crm": "salesforce", "object": "Lead", "id": str(number), "modified_at": NOW}
+    return Candidate(**{**basis, "owner": None, "converted": False, **values})
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,14 @@ def test_a_shared_mailbox_is_ambiguous(email: str, shared: bool) -> None:
 
 @pytest.mark.parametrize(
     ("second", "ambiguous"),
-    [({"owner": "b@acme.example"}, True), ({"owner": "a@acme.example"}, False), ({"owner": None}, False), ({"owner": "b@acme.example", "converted": True}, False), ({"owner": "b@acme.example", "crm": "hubspot", "object": "contacts"}, False)],
-)  # fmt: skip
+    [
+        ({"owner": "b@acme.example"}, True),
+        ({"owner": "a@acme.example"}, False),
+        ({"owner": None}, False),
+        ({"owner": "b@acme.example", "converted": True}, False),
+        ({"owner": "b@acme.example", "crm": "hubspot", "object": "contacts"}, False),
+    ],
+)
 def test_two_open_records_with_different_owners_are(second: dict[str, Any], ambiguous: bool) -> None:
     chosen = choose([candidate(1, owner="a@acme.example"), candidate(2, **second)], [])
     assert (chosen.ambiguous is not None) is ambiguous

@@ -26,8 +26,8 @@ LATER = HEAD.replace("clocks_from = 2026-01-01", "")
         (["mql", "sql", "mql"], ["accepted", "open"], [False, False]),
     ],
 )
-def test_beginning_and_end(database_url: str, path: list[str], outcomes: list[str], skipped: list[bool]) -> None:
-    with running_world(database_url) as w:
+def test_beginning_and_end(url: str, path: list[str], outcomes: list[str], skipped: list[bool]) -> None:
+    with running_world(url) as w:
         w.person(stage=path[0])
         w.run()
         for stage in path[1:]:
@@ -40,8 +40,8 @@ def test_beginning_and_end(database_url: str, path: list[str], outcomes: list[st
         assert [row.number for row in found] == list(range(1, len(found) + 1))
 
 
-def test_left_downwards_after_a_touch_it_is_expired(database_url: str) -> None:
-    with running_world(database_url) as w:
+def test_left_downwards_after_a_touch_it_is_expired(url: str) -> None:
+    with running_world(url) as w:
         w.person(stage="mql")
         w.run()
         w.later(hours=1)
@@ -54,8 +54,8 @@ def test_left_downwards_after_a_touch_it_is_expired(database_url: str) -> None:
         assert moment(row.ended_at) == w.now
 
 
-def test_a_touch_after_it_left_does_not_count(database_url: str) -> None:
-    with running_world(database_url) as w:
+def test_a_touch_after_it_left_does_not_count(url: str) -> None:
+    with running_world(url) as w:
         w.person(stage="mql")
         w.run()
         w.later(hours=1)
@@ -66,8 +66,8 @@ def test_a_touch_after_it_left_does_not_count(database_url: str) -> None:
         assert w.outcomes() == ["ignored"]
 
 
-def test_ignored_after_so_much_business_time_without_a_touch(database_url: str) -> None:
-    with running_world(database_url, IGNORED) as w:
+def test_ignored_after_so_much_business_time_without_a_touch(url: str) -> None:
+    with running_world(url, IGNORED) as w:
         w.person(stage="mql")
         w.run()
         (row,) = w.attempts()
@@ -102,8 +102,8 @@ def test_a_late_touch_opens_the_next_attempt_in_the_same_spell(database_url: str
 
 
 @pytest.mark.parametrize("looked", [True, False])
-def test_a_late_acceptance_is_an_attempt_of_its_own(database_url: str, looked: bool) -> None:
-    with running_world(database_url, IGNORED) as w:
+def test_a_late_acceptance_is_an_attempt_of_its_own(url: str, looked: bool) -> None:
+    with running_world(url, IGNORED) as w:
         w.person(stage="mql")
         w.run()
         if looked:
@@ -178,8 +178,8 @@ def test_what_is_no_touch(database_url: str) -> None:
         assert w.contact().touch_count == 3
 
 
-def test_a_completed_call_task_of_ours_is_a_touch(database_url: str) -> None:
-    with running_world(database_url, QUALIFY + THEN + EVERYTHING.split(THEN)[1]) as w:
+def test_a_completed_call_task_of_ours_is_a_touch(url: str) -> None:
+    with running_world(url, QUALIFY + THEN + EVERYTHING.split(THEN)[1]) as w:
         w.lead(stage="Nurturing")
         w.person(stage="lead", interest="50")
         w.settle()
@@ -222,8 +222,8 @@ def test_a_found_attempt_causes_nothing_until_somebody_else_moves_it(database_ur
         assert w.clocks("2") != []
 
 
-def test_a_found_stay_does_not_run_a_transitions_then(database_url: str) -> None:
-    with world(database_url, EVERYTHING) as w:
+def test_a_found_stay_does_not_run_a_transitions_then(url: str) -> None:
+    with world(url, EVERYTHING) as w:
         w.person(stage="mql", interest="50")
         assert w.run().planned == 0
 

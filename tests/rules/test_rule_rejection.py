@@ -184,7 +184,9 @@ def test_a_transition_that_never_fired_is_barred_as_well(url: str) -> None:
         assert w.run().planned == 0
 
 
-@pytest.mark.parametrize(("again", "fires"), [('again_after = "30 days"\n', True), ('again_if_changed = ["interest"]\n', True), ("", False)])
+@pytest.mark.parametrize(
+    ("again", "fires"), [('again_after = "30 days"\n', True), ('again_if_changed = ["interest"]\n', True), ("", False)]
+)
 def test_without_a_reason_the_transitions_own_words_hold(url: str, again: str, fires: bool) -> None:
     rules = RULES.replace('when = "interest >= 10"\n', f'when = "interest >= 10"\n{again}')
     with running_world(url, rules) as w:

@@ -176,7 +176,8 @@ def test_it_ends_with_the_attempt(database_url: str) -> None:
 
 
 def test_one_clock_an_attempt_the_first_rule_that_fits(url: str) -> None:
-    fast = SLA.replace('"first touch"', '"fast"').replace('"4 business hours"', '"2 business hours"').replace("[[sla]]", '[[sla]]\nwhen = "score >= 50"')
+    fast = SLA.replace('"first touch"', '"fast"').replace('"4 business hours"', '"2 business hours"')
+    fast = fast.replace("[[sla]]", '[[sla]]\nwhen = "score >= 50"')
     points = '[[score]]\nname = "keen"\npoints = 60\nwhen = "interest >= 10"\n'
     with running_world(url, points + fast + SLA) as w:
         w.person(stage="mql", owner="anna", interest="20")

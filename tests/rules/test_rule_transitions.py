@@ -27,10 +27,10 @@ def test_stage_owner_and_task_as_one_bundle_once(database_url: str) -> None:
         ]
 
 
-def test_at_most_one_step_a_pass_the_first_that_fits(database_url: str) -> None:
+def test_at_most_one_step_a_pass_the_first_that_fits(url: str) -> None:
     rules = QUALIFY + '[[transition]]\nname = "also"\nfrom = ["lead"]\nto = "customer"\nwhen = "interest >= 10"\n'
     rules += '[[transition]]\nname = "on"\nfrom = ["mql"]\nto = "sql"\nwhen = "interest >= 10"\n'
-    with running_world(database_url, rules) as w:
+    with running_world(url, rules) as w:
         w.person(stage="lead", interest="50")
         w.run()
         assert w.shows() == "mql"
@@ -98,8 +98,8 @@ def test_one_sides_value_may_be_the_new_evidence(database_url: str) -> None:
         assert w.stage() == "mql"
 
 
-def test_the_contact_is_due_when_the_wait_is_over(database_url: str) -> None:
-    with running_world(database_url, QUALIFY + 'again_after = "90 days"') as w:
+def test_the_contact_is_due_when_the_wait_is_over(url: str) -> None:
+    with running_world(url, QUALIFY + 'again_after = "90 days"') as w:
         w.person(stage="lead", interest="50")
         w.settle()
         w.edit(stage="lead")
@@ -146,6 +146,25 @@ def test_what_was_found_was_taken(url: str) -> None:
         w.run()
         w.later(minutes=5)
         w.edit(stage="lead")
+        w.settle()
+        assert w.stage() == "lead"
+
+
+def test_no_step_down_was_taken_by_a_stay_that_was_found(url: str) -> None:
+    """Nobody knows where a contact found in lead came from: made MQL, it may still go cold."""
+    cold = """
+[[transition]]
+name = "cold"
+from = ["mql"]
+to = "lead"
+when = "stage_since < ago('5 days')"
+"""
+    with world(url, cold) as w:
+        w.person(stage="lead")
+        w.settle()
+        w.edit(stage="mql")
+        w.settle()
+        w.later(days=6)
         w.settle()
         assert w.stage() == "lead"
 

@@ -28,8 +28,8 @@ def lead(w: World, record_id: str) -> Record:
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_by_email_whatever_its_case(database_url: str, together: bool) -> None:
-    with world(database_url) as w:
+def test_by_email_whatever_its_case(url: str, together: bool) -> None:
+    with world(url) as w:
         w.person(email=" Ida@Kunde.Example")
         if not together:
             w.run()
@@ -139,8 +139,8 @@ def test_three_records_in_a_chain_in_one_page(database_url: str) -> None:
         assert contacts(w) == [["003A", "00Q1", "1"]]
 
 
-def test_a_stored_id_goes_before_a_later_duplicate(database_url: str) -> None:
-    with world(database_url) as w:
+def test_a_stored_id_goes_before_a_later_duplicate(url: str) -> None:
+    with world(url) as w:
         w.person(salesforceleadid="00Q1")
         w.lead()
         w.later(hours=1)
@@ -149,8 +149,8 @@ def test_a_stored_id_goes_before_a_later_duplicate(database_url: str) -> None:
         assert roles(w) == {"1": "main", "00Q1": "main", "00Q0": "duplicate"}
 
 
-def test_a_duplicate_is_read_and_never_written(database_url: str) -> None:
-    with running_world(database_url, QUALIFY + THEN + EVERYTHING.split(THEN)[1]) as w:
+def test_a_duplicate_is_read_and_never_written(url: str) -> None:
+    with running_world(url, QUALIFY + THEN + EVERYTHING.split(THEN)[1]) as w:
         w.person(stage="lead", interest="50")
         w.lead(stage="Nurturing", owner="anna")
         w.lead("00Q0", Email="p1@kunde.example", stage="Nurturing")
@@ -163,8 +163,8 @@ def test_a_duplicate_is_read_and_never_written(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["shared mailbox", "two owners"])
-def test_the_ambiguous_is_never_written_to(database_url: str, how: str) -> None:
-    with running_world(database_url, EVERYTHING) as w:
+def test_the_ambiguous_is_never_written_to(url: str, how: str) -> None:
+    with running_world(url, EVERYTHING) as w:
         email = "info@kunde.example" if how == "shared mailbox" else "p1@kunde.example"
         w.person(stage="lead", interest="50", email=email, status="NEW")
         w.lead(stage="Open", owner="anna", Email=email)
@@ -179,8 +179,8 @@ def test_the_ambiguous_is_never_written_to(database_url: str, how: str) -> None:
         assert w.writes() == 0
 
 
-def test_an_archived_record_leaves_the_contact_to_the_others(database_url: str) -> None:
-    with running_world(database_url) as w:
+def test_an_archived_record_leaves_the_contact_to_the_others(url: str) -> None:
+    with running_world(url) as w:
         w.person(stage="mql")
         w.lead(stage="Open")
         w.run()

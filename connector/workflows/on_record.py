@@ -1,0 +1,92 @@
+"""What is on record of contacts, read in sets: attempts, evidence, rejections, and the stages that the connector wrote itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, func, select
+
+from connector.config.names import COMPUTED
+from connector.store import tables as t
+from connector.workflows.attempts import AttemptState, EvidenceState
+
+attempt = t.metadata.tables["attempt"]
+evidence = t.metadata.tables["evidence"]
+rejection = t.metadata.tables["rejection"]
+ledger = t.metadata.tables["ledger"]
+action_value = t.metadata.tables["action_value"]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A stage that the connector wrote: the CRM's value, for which cause, when. applied: it was there when read again."""
+
+    value: str
+    cause: str
+    at: datetime | None
+    applied: bool
+
+
+def basis_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that evidence may look at, fields and computed ones, by the names of the file, as JSON holds them."""
+    prefixes = {"f": "", "h": "hubspot.", "s": "salesforce."}
+    computed = {name: values[name] for name in COMPUTED if name in values}
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in computed.items()} | {
+        prefixes[column[0]] + column[2:]: value
+        for column, value in values.items()
+        if column[1:2] == "_" and column[0] in prefixes and not column.endswith("_folded")
+    }
+
+
+def attempt_row(contact_id: int, state: AttemptState) -> dict[str, Any]:
+    """An attempt as its table has it."""
+    return {"contact_id": contact_id, **asdict(state)}
+
+
+def attempts_of(connection: Connection, ids: Sequence[int]) -> dict[int, dict[int, AttemptState]]:
+    """The attempts of each contact by number, in order."""
+    found: dict[int, dict[int, AttemptState]] = {}
+    names = AttemptState.__dataclass_fields__
+    for row in connection.execute(select(attempt).where(attempt.c.contact_id.in_(ids)).order_by(attempt.c.contact_id, attempt.c.number)):
+        found.setdefault(row.contact_id, {})[row.number] = AttemptState(**{name: getattr(row, name) for name in names})
+    return found
+
+
+def evidence_of(connection: Connection, ids: Sequence[int]) -> dict[int, list[EvidenceState]]:
+    """What the transitions of each contact were taken on."""
+    found: dict[int, list[EvidenceState]] = {}
+    names = EvidenceState.__dataclass_fields__
+    for row in connection.execute(select(evidence).where(evidence.c.contact_id.in_(ids))):
+        found.setdefault(row.contact_id, []).append(EvidenceState(**{name: getattr(row, name) for name in names}))
+    return found
+
+
+def rejected_with_reason(connection: Connection, ids: Sequence[int]) -> set[int]:
+    """Those whose last attempt sales rejected with an accepted reason."""
+    last = select(func.max(attempt.c.number)).where(attempt.c.contact_id == rejection.c.contact_id).scalar_subquery()
+    given = and_(rejection.c.contact_id.in_(ids), rejection.c.accepted, rejection.c.attempt == last)
+    return set(connection.execute(select(rejection.c.contact_id).where(given)).scalars())
+
+
+def written_stages(connection: Connection, ids: Sequence[int]) -> dict[tuple[int, str], Written]:
+    """The stage that the connector wrote last, by contact and CRM."""
+    columns = [ledger.c[name] for name in ("contact_id", "crm", "bundle", "state", "sent_at", "settled_at")]
+    rows = connection.execute(
+        select(*columns, action_value.c.after)
+        .join(action_value, action_value.c.ledger == ledger.c.id)
+        .where(
+            ledger.c.contact_id.in_(ids),
+            ledger.c.kind == "set_stage",
+            ledger.c.state.in_(("applied", "already_so", "sending", "unknown")),
+        )
+        .order_by(ledger.c.id)
+    )
+    return {
+        (row.contact_id, row.crm): Written(
+            row.after or "", row.bundle.rpartition("|")[2], row.sent_at or row.settled_at, row.state in ("applied", "already_so")
+        )
+        for row in rows
+    }
