@@ -100,13 +100,13 @@ def _look_around(store: Store, config: Config, crms: Mapping[CrmName, Crm]) -> N
     for name, one in around.items():
         _refuse_missing(config, name, one.missing)
     defaults = {name: one.defaults[_STAGE_NAMES[name]] for name, one in around.items() if _STAGE_NAMES[name] in one.defaults}
-    kept = {
+    kept: dict[str, Mapping[CrmName, object]] = {
         "defaults": defaults,
         "links": {name: one.links for name, one in around.items()},
         "own_users": {name: one.own_users for name, one in around.items()},
     }
-    for name, value in kept.items():
-        runs.set_meta(store, name, orjson.dumps(value).decode())
+    for topic, value in kept.items():
+        runs.set_meta(store, topic, orjson.dumps(value).decode())
 
 
 def _refuse_missing(config: Config, crm: CrmName, missing: Sequence[tuple[str, str]]) -> None:

@@ -19,7 +19,10 @@ from uuid import uuid4
 import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from rule_fixtures import rule_databases, url
 from sqlalchemy import URL
+
+__all__ = ["rule_databases", "url"]  # fixtures of tests/rules, which may have no conftest of its own: mypy takes two for one
 
 _SLOW_MACHINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("dev", deadline=None, suppress_health_check=_SLOW_MACHINE, print_blob=True)

@@ -20,7 +20,7 @@ from connector.config.tables import Config
 from connector.engine import PassResult, Rooms, run_pass
 from connector.model import Activity, ActivityKind, CrmName, Direction, Owner, RecordRef, Surroundings
 from connector.store.database import Store
-from connector.store.tables import from_micros, metadata
+from connector.store.tables import from_micros, metadata, to_micros
 
 #: A Wednesday, 10:00 in the business's zone (UTC).
 NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
@@ -179,11 +179,9 @@ class World:
         return result
 
     def settle(self, most: int = 8) -> None:
-        """Passes a minute apart until two plan nothing."""
-        quiet = 0
+        """Passes a minute apart until one plans nothing and leaves nobody due."""
         for _ in range(most):
-            quiet = 0 if self.run().planned else quiet + 1
-            if quiet == 2:
+            if not self.run().planned and not self.rows("SELECT id FROM contact WHERE due_at <= :now", now=to_micros(self.now)):
                 return
             self.later(minutes=1)
         raise AssertionError("the passes do not come to rest")
