@@ -259,9 +259,13 @@ class Proposal:
 
 
 def bundle_name(rule: str, contact: int, cause: str) -> str:
-    """What a bundle is called in the ledger; the separator does not come up in its parts."""
-    parts = [part.replace("%", "%25").replace("|", "%7C") for part in (rule, cause)]
-    return f"{parts[0]}|{contact}|{parts[1]}"
+    """What a bundle is called in the ledger."""
+    return f"{key_part(rule)}|{contact}|{key_part(cause)}"
+
+
+def key_part(text: str) -> str:
+    """A text as a part of a key: the separator does not come up in it."""
+    return text.replace("%", "%25").replace("|", "%7C")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,7 +357,5 @@ def fold(text: str) -> str:
     """
     if text.isascii():
         return text.lower()
-    before = ""
-    while before != text:  # one round is enough but for a few letters whose folding decomposes again
-        before, text = text, unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
-    return unicodedata.normalize("NFC", text)
+    # Decomposed before: some letters fold otherwise than their parts (the Greek iota below). No character needs a second round.
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection
 
 from connector.config.tables import Guard, TaskLimits
-from connector.model import BUNDLE_ORDER, Action, CrmName, Kind, Proposal, State
+from connector.model import BUNDLE_ORDER, Action, CrmName, Kind, Proposal, State, bundle_name, key_part
 from connector.store import ledger
 from connector.store.database import Store
 
@@ -91,9 +91,9 @@ class _Part:
     bundle: str = field(init=False)
 
     def __post_init__(self) -> None:
-        rule, contact, cause = _plain(self.proposal.rule), self.proposal.contact, _plain(self.proposal.cause)
-        self.bundle = f"{rule}|{contact}|{cause}"
-        self.key = f"{rule}|{contact}|{self.action.kind}|{self.action.record.crm}|{_plain(self.action.target)}|{cause}"
+        rule, contact, cause = key_part(self.proposal.rule), self.proposal.contact, key_part(self.proposal.cause)
+        self.bundle = bundle_name(self.proposal.rule, contact, self.proposal.cause)
+        self.key = f"{rule}|{contact}|{self.action.kind}|{self.action.record.crm}|{key_part(self.action.target)}|{cause}"
 
     @property
     def group(self) -> tuple[str, Kind]:
@@ -342,11 +342,6 @@ def _parts(proposals: Iterable[Proposal]) -> list[_Part]:
             part = _Part(proposal=proposal, action=action, position=position)
             parts.setdefault(part.key, part)
     return sorted(parts.values(), key=lambda part: (part.proposal.rule, part.proposal.contact, part.bundle, part.position))
-
-
-def _plain(text: str) -> str:
-    """Keeps the separator of keys out of their parts."""
-    return text.replace("%", "%25").replace("|", "%7C")
 
 
 def _already_so(action: Action) -> bool:

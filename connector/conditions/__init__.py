@@ -12,11 +12,11 @@ folded twin (`fold`), which the store writes beside every text.
 
 from connector.conditions.changes import next_change
 from connector.conditions.checking import ConditionProblem, check
-from connector.conditions.literals import fold
 from connector.conditions.parsing import Condition, Window, parse
 from connector.conditions.parts import Part, parts
 from connector.conditions.sql import Env, compile  # noqa: A004 - used as conditions.compile
 from connector.conditions.tree import ConditionError
+from connector.model import fold
 
 __all__ = [
     "Condition",

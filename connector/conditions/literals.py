@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from connector.conditions.tree import ConditionError, quoted
 from connector.config.durations import Duration
+from connector.model import fold
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -18,17 +18,6 @@ _MOMENT_SHAPE = "a date or a moment like '2026-12-01', '2026-12-01 09:30' or '20
 
 #: What LIKE takes as itself where this stands before it. The language has no escapes; the databases' defaults differ, so one is named.
 ESCAPE = "/"
-
-
-def fold(text: str) -> str:
-    """The form in which texts are compared: case does not matter, nor how an accent is encoded.
-
-    Folding twice is folding once, and canonically equivalent texts fold alike (Unicode's canonical caseless matching, in NFC).
-    """
-    if text.isascii():
-        return text.lower()
-    # Decomposed before: some letters fold otherwise than their parts (the Greek iota below). No character needs a second round.
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
 
 
 def length(text: str) -> timedelta:

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from connector.conditions.checking import SORTS, Sort, sort_of
-from connector.conditions.literals import ESCAPE, escaped, fold, micros, moment, pattern
+from connector.conditions.literals import ESCAPE, escaped, micros, moment, pattern
 from connector.conditions.magnitude import LEAST, MOST
 from connector.conditions.parsing import Condition
 from connector.conditions.tree import (
@@ -60,7 +60,7 @@ from connector.conditions.tree import (
     Truth,
     written,
 )
-from connector.model import FieldType
+from connector.model import FieldType, fold
 
 Column = ColumnElement[Anything]
 

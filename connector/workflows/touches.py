@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import BigInteger, Connection, and_, case, delete, func, insert, or_, select, type_coerce
 
 from connector.store import tables as t
-from connector.store.tables import to_micros
 
 #: Attempts on the same contact by the same person in the same way, so close together, are one touch.
 ONE_TOUCH = timedelta(minutes=10)
@@ -88,13 +87,3 @@ def since(touches: Iterable[Touched], moment: datetime | None) -> list[Touched]:
 def between(touches: Iterable[Touched], first: datetime, last: datetime) -> list[Touched]:
     """Those from one moment to another, both included."""
     return [one for one in touches if first <= one.at <= last]
-
-
-def next_known(connection: Connection, contacts: Collection[int], now: datetime) -> Mapping[int, int]:
-    """The first activity after now that is already known (a meeting tomorrow), in microseconds, by contact: then touches change."""
-    rows = connection.execute(
-        select(link.c.contact_id, func.min(link.c.at))
-        .where(link.c.contact_id.in_(contacts), link.c.counts, link.c.at > now)
-        .group_by(link.c.contact_id)
-    )
-    return {contact_id: to_micros(at) for contact_id, at in rows}
