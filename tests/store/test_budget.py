@@ -63,8 +63,10 @@ def most_in_a_window(moments: list[float], seconds: float) -> int:
 
 
 def test_it_is_what_adapters_ask_for(store: Store) -> None:
-    asked: Budget = budget(store, Time())
+    shared = budget(store, Time())
+    asked: Budget = shared
     asked.take("call")
+    assert sum(limit["used"] for limit in shared.usage().values()) > 0
 
 
 def test_a_burst_up_to_the_limit_does_not_wait(store: Store) -> None:
