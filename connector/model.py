@@ -50,7 +50,9 @@ class Record:
 
     properties: exactly the properties asked for, as JSON values (HubSpot: text or None), absent ones as None.
     company_id: a person's primary company (HubSpot association type 1, Salesforce AccountId).
-    converted_to: the Salesforce Contact that a Lead was converted into.
+    converted_to: the Salesforce Contact that a Lead was converted into; converted_deal: the Opportunity that came of it.
+    merged_into: the record that this one was merged into (Salesforce's MasterRecordId). merged_ids: records that were merged into this one
+    (HubSpot's hs_merged_object_ids). emails: further e-mail addresses of the person (HubSpot's hs_additional_emails).
     """
 
     crm: CrmName
@@ -62,6 +64,10 @@ class Record:
     owner_id: str | None = None
     company_id: str | None = None
     converted_to: str | None = None
+    converted_deal: str | None = None
+    merged_into: str | None = None
+    merged_ids: tuple[str, ...] = ()
+    emails: tuple[str, ...] = ()
     archived: bool = False
 
 
@@ -101,7 +107,7 @@ class Activity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """A person or queue that may own records. `id` is what the CRM's owner field holds."""
+    """A person or queue that may own records. `id` is what the CRM's owner field holds; teams: the names of the CRM's own teams."""
 
     crm: CrmName
     id: str
@@ -109,6 +115,82 @@ class Owner:
     name: str
     active: bool
     queue: bool = False
+    teams: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deal:
+    """A HubSpot deal or a Salesforce Opportunity.
+
+    amount: in `currency` (ISO 4217; None: the account's own). closed_at: when it was closed, or is to be. closed, won: as the CRM's own
+    pipeline says. contacts: the people it belongs to where the record itself tells all of them (HubSpot's associations), else None
+    (Salesforce: `DealContact`).
+    """
+
+    crm: CrmName
+    object: str
+    id: str
+    stage: str | None
+    amount: float | None = None
+    currency: str | None = None
+    pipeline: str | None = None
+    closed_at: datetime | None = None
+    closed: bool = False
+    won: bool = False
+    owner_id: str | None = None
+    company_id: str | None = None
+    contacts: Sequence[RecordRef] | None = None
+    created_at: datetime | None = None
+    modified_at: datetime | None = None
+    archived: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DealContact:
+    """A person's part in a deal, told apart from the deal (Salesforce's OpportunityContactRole)."""
+
+    crm: CrmName
+    object: str
+    id: str
+    deal_id: str
+    record: RecordRef
+    role: str | None = None
+    primary: bool = False
+    modified_at: datetime | None = None
+    archived: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign:
+    """A marketing campaign of a CRM. begins_at, ends_at: its planned days."""
+
+    crm: CrmName
+    object: str
+    id: str
+    name: str
+    kind: str | None = None
+    status: str | None = None
+    active: bool = False
+    begins_at: datetime | None = None
+    ends_at: datetime | None = None
+    modified_at: datetime | None = None
+    archived: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignMember:
+    """A person in a campaign, since `joined_at`. responded: as the campaign's own statuses say."""
+
+    crm: CrmName
+    object: str
+    id: str
+    campaign_id: str
+    record: RecordRef
+    status: str | None = None
+    responded: bool = False
+    joined_at: datetime | None = None
+    modified_at: datetime | None = None
+    archived: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,9 +218,10 @@ class SetAside:
 class Page:
     """What one step of a pull brought, and the cursor that is true once it is stored.
 
-    seen counts what the CRM sent (records + activities + owners + changes + set aside, when the page is whole); calls is how many
-    requests it took. `total` is the stream's size where the CRM tells it (progress). `last` is True on the final page of a stream.
-    `full` is True while the stream is read from its beginning (a first pull), False for an incremental window.
+    seen counts what the CRM sent (all the lists below together, when the page is whole); calls is how many requests it took. `total` is the
+    stream's size where the CRM tells it (progress). `last` is True on the final page of a stream. `full` is True while the stream is read
+    from its beginning (a first pull), False for an incremental window. absent: properties that were asked for and that no record of the
+    page had, not even empty: perhaps the CRM has them no more (`Crm.schema` tells).
     """
 
     crm: CrmName
@@ -150,10 +233,66 @@ class Page:
     activities: Sequence[Activity] = ()
     owners: Sequence[Owner] = ()
     changes: Sequence[FieldChange] = ()
+    deals: Sequence[Deal] = ()
+    deal_contacts: Sequence[DealContact] = ()
+    campaigns: Sequence[Campaign] = ()
+    campaign_members: Sequence[CampaignMember] = ()
     set_aside: Sequence[SetAside] = ()
     total: int | None = None
     last: bool = False
     full: bool = False
+    absent: frozenset[str] = frozenset()
+
+
+class Fate(StrEnum):
+    """What became of a record that the CRM does not show any more."""
+
+    ARCHIVED = "archived"  # deleted; it still can be restored
+    MERGED = "merged"  # another record stands for it
+    DELETED = "deleted"  # deleted for good
+    PURGED = "purged"  # deleted for privacy: nothing of the person may stay here
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """A record that is gone from the CRM. into: the survivor's id where it was merged; at: when, where the CRM tells."""
+
+    record: RecordRef
+    fate: Fate
+    into: str | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovalPage:
+    """One step of a look for removed records, and the cursor that is true once it is applied."""
+
+    crm: CrmName
+    object: str
+    cursor: Cursor
+    calls: int
+    removals: Sequence[Removal]
+    last: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PropertyFacts:
+    """What a CRM says of one of its fields. type: its own word for it; options: the values of a picklist, in its order, None elsewhere.
+
+    calculated: a formula or roll-up, whose changes no modified date tells; writable: with these credentials.
+    """
+
+    object: str
+    name: str
+    label: str
+    type: str
+    options: tuple[str, ...] | None = None
+    calculated: bool = False
+    writable: bool = True
+
+
+#: Object → name → what the CRM says of it. Salesforce's names keep their case; a missing name does not exist, or is not shown to us.
+Schema = Mapping[str, Mapping[str, PropertyFacts]]
 
 
 class Kind(StrEnum):

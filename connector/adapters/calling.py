@@ -20,6 +20,10 @@ T = TypeVar("T")
 #: The limits a request counts against: any call, HubSpot's search, a login.
 Bucket = Literal["call", "search", "login"]
 
+#: Who goes first where requests are scarce: what a person waits for (writes, what is read just before and after them, the fast lane), a
+#: pass, a read of everything from its beginning.
+Lane = Literal["urgent", "normal", "backfill"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -59,8 +63,16 @@ class Unreachable(Exception):
 class Budget(Protocol):
     """The shared budget of one CRM account (see `connector.store.budget`)."""
 
-    def take(self, bucket: Bucket) -> None:
-        """Waits until the request may go out. Raises `PassStopped` where the day's share is spent."""
+    def take(self, bucket: Bucket, lane: Lane = "normal") -> None:
+        """Waits until the request may go out; a lane's requests pass those of the lanes below it.
+
+        Raises `PassStopped` where the day's share is spent.
+        """
+        ...
+
+    def learn(self, limit: str, used: int, of: int) -> None:
+        """The CRM's own count of a limit ("day", "10 seconds"), all integrations together: where theirs is more than was left to them, we
+        take less. Cheap: may be told on every answer."""
         ...
 
     def cool_down(self, seconds: float) -> None:
@@ -71,8 +83,11 @@ class Budget(Protocol):
 class NoBudget:
     """No limit at all: for tests of other things."""
 
-    def take(self, bucket: Bucket) -> None:
+    def take(self, bucket: Bucket, lane: Lane = "normal") -> None:
         """Goes on at once."""
+
+    def learn(self, limit: str, used: int, of: int) -> None:
+        """Forgets it."""
 
     def cool_down(self, seconds: float) -> None:
         """Goes on at once."""
@@ -82,7 +97,8 @@ class NoBudget:
 class Caller:
     """Sends requests: takes from the budget, has the answer judged, retries what is safe to repeat.
 
-    judge: returns None where the answer is good, else the error it means. attempts: how often at most. sleep: seconds.
+    judge: returns None where the answer is good, else the error it means. attempts: how often at most. sleep: seconds. lane: of all of its
+    requests.
     An unsafe request (a create) is repeated only where the CRM certainly did not act on it: it was never sent, or the CRM answered with a
     rate limit or another 4xx. Else a lost answer, a 5xx, or a success that cannot be read becomes `AnswerLost`.
     """
@@ -94,6 +110,7 @@ class Caller:
     sleep: Callable[[float], None]
     attempts: int = 5
     longest_wait: float = 120.0
+    lane: Lane = "normal"
     count: int = 0
     _counting: Lock = field(default_factory=Lock, init=False, repr=False)
 
@@ -122,7 +139,7 @@ class Caller:
         return min(self.longest_wait, backed_off if asked is None else asked)
 
     def _once(self, request: Request, read: Callable[[Answer], T]) -> T:
-        self.budget.take(request.bucket)
+        self.budget.take(request.bucket, self.lane)
         with self._counting:
             self.count += 1
         try:

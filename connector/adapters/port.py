@@ -10,7 +10,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from connector.model import CrmName, Cursor, FieldWrite, Finding, Page, Record, Surroundings, TaskWrite, WriteOutcome
+from connector.model import (
+    Activity,
+    CrmName,
+    Cursor,
+    FieldWrite,
+    Finding,
+    Page,
+    Record,
+    RecordRef,
+    Removal,
+    RemovalPage,
+    Schema,
+    Surroundings,
+    TaskWrite,
+    WriteOutcome,
+)
 
 
 class Crm(Protocol):
@@ -19,7 +34,14 @@ class Crm(Protocol):
     name: CrmName
 
     def streams(self) -> Sequence[str]:
-        """The objects to pull, in an order in which what is referred to comes first: owners, companies, people, activities."""
+        """The objects to pull, in an order in which what is referred to comes first: owners, companies, people, activities.
+
+        Different streams may be pulled by different threads at once.
+        """
+        ...
+
+    def want(self, wanted: Mapping[str, Sequence[str]]) -> None:
+        """From now on pulls bring these properties: object → names. For what turned out not to be there, or came to be."""
         ...
 
     def pull(self, stream: str, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:
@@ -31,6 +53,48 @@ class Crm(Protocol):
 
     def read(self, object_name: str, ids: Sequence[str], properties: Sequence[str]) -> Mapping[str, Record]:
         """The records as they are now, by id (never by a lagging search); those that do not exist are left out. Any number of ids."""
+        ...
+
+    def removals(self, object_name: str, cursor: Cursor | None, *, now: datetime) -> Iterator[RemovalPage]:
+        """Records of one object that the CRM itself tells as removed since the cursor (None: as far back as it remembers).
+
+        No page at all where the CRM tells nothing of the kind: then `fates` of the ids at hand is the way. The first page raises
+        `ObjectStopped` with code "TOO_LONG_AGO" where the CRM does not remember as far back as the cursor.
+        """
+        ...
+
+    def tells_removals(self, object_name: str) -> bool:
+        """Whether `removals`, or the pull itself, brings what is removed of this object; hard and privacy deletions may be beyond it."""
+        ...
+
+    def fates(self, object_name: str, ids: Sequence[str]) -> Mapping[str, Removal]:
+        """What became of records that should be there: those that are removed, by id; live ones are left out. Any number of ids."""
+        ...
+
+    def count(self, object_name: str, first: int, last: int) -> int | None:
+        """How many live records have ids from `first` to `last`, numbers both included; None where the CRM cannot tell by number.
+
+        A record that is younger than the CRM's index may not be counted yet.
+        """
+        ...
+
+    def refill(self, object_name: str, properties: Sequence[str], cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:
+        """All live records with these properties alone, page by page; the last page has `last`. Resumes at a cursor of its own kind.
+
+        For a field that was named newly, and for formula fields, whose changes no modified date tells.
+        """
+        ...
+
+    def relink(self, object_name: str, ids: Sequence[str]) -> Mapping[str, Sequence[RecordRef]]:
+        """Which people these activities or deals are about now, by id; {} where the pull brings every such change by itself."""
+        ...
+
+    def activities_of(self, object_name: str, ids: Sequence[str]) -> Sequence[Activity]:
+        """Every activity of these people, read through their links, not by search: the fast lane's way to see a touch at once."""
+        ...
+
+    def schema(self, objects: Sequence[str]) -> Schema:
+        """The fields of these objects as they are now."""
         ...
 
     def batch_size(self, object_name: str) -> int:

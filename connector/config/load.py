@@ -25,6 +25,7 @@ from connector.config.tables import (
     Database,
     Example,
     Guard,
+    Retention,
     Schedule,
     Scope,
     ScoreRule,
@@ -42,7 +43,7 @@ from connector.model import CRMS
 T = TypeVar("T", bound=BaseModel)
 _TABLES = (
     "database", "crm", "adopt", "scope", "schedule", "team", "fields", "stages", "qualification", "score", "transition", "assign",
-    "tasks", "task", "calendar", "sla", "rejection", "guard", "example",
+    "tasks", "task", "calendar", "sla", "rejection", "guard", "retention", "example",
 )  # fmt: skip
 _PLACE = re.compile(r"^(.*) \(at (?:line (\d+), column (\d+)|end of document)\)$", re.DOTALL)
 
@@ -156,5 +157,6 @@ def _parts(reading: Reading, source: str) -> Config:
         slas=reading.listed(SlaRule, "sla"),
         rejection=reading.rejection(),
         guard=_or(reading.table("guard", Guard), Guard()),
+        retention=_or(reading.table("retention", Retention), Retention()),
         examples=_examples(reading),
     )

@@ -20,10 +20,8 @@ _ACTIONS = (
 
 _KEYS: frozenset[tuple[str, ...]] = frozenset(
     {
-        *((table,) for table in ("absence", "commitment", "console", "create", "notify", "retention", "review", "write_back")),
-        *(("crm", "hubspot", key) for key in ("client_id", "client_secret", "refresh_token", "api_version")),
-        ("scope", "keep_activities"),
-        *(("schedule", key) for key in ("fast", "deletes", "reconcile", "review", "digest")),
+        *((table,) for table in ("absence", "commitment", "console", "create", "notify", "review", "write_back")),
+        *(("schedule", key) for key in ("review", "digest")),
         ("fields", "*", "clears"),
         ("stages", "*", "salesforce", "opportunity"),
         *((table, "*", "was") for table in _RULE_LISTS),

@@ -13,12 +13,11 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from connector.conditions import fold
 from connector.config.durations import Duration
 from connector.config.kinds import (
-    AddressText,
     AnyName,
     AssignName,
     CalendarName,
@@ -28,7 +27,6 @@ from connector.config.kinds import (
     ElapsedDuration,
     Email,
     FieldTypeText,
-    HttpAddress,
     Moment,
     MomentName,
     NumberName,
@@ -36,10 +34,8 @@ from connector.config.kinds import (
     PositiveDuration,
     ReasonName,
     RegionText,
-    ScheduleText,
     ScopeCondition,
     ScoreCondition,
-    SecretText,
     Spans,
     StageName,
     StageOrNone,
@@ -53,70 +49,28 @@ from connector.config.kinds import (
 )
 from connector.config.names import COMPUTED, ONE_SIDED
 from connector.config.secrets import Secret
+from connector.config.settings import (
+    AtLeastOne,
+    CrmTable,
+    Database,
+    FastLane,
+    HubSpotSettings,
+    NotEmpty,
+    Retention,
+    SalesforceField,
+    SalesforceSettings,
+    Schedule,
+    Values,
+)
 from connector.model import CRMS, CrmName, FieldType
 
-__all__ = ["ConditionText", "DurationText", "Secret"]  # for those who look for them here, beside the tables
+# for those who look for them here, beside the tables
+__all__ = ["ConditionText", "CrmTable", "Database", "DurationText", "FastLane", "HubSpotSettings", "Retention", "SalesforceSettings",
+           "Schedule", "Secret", "Values"]  # fmt: skip
 
 Count = Annotated[int, Field(ge=0)]
-AtLeastOne = Annotated[int, Field(ge=1)]
-NotEmpty = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 HubSpotProperty = Annotated[str, StringConstraints(pattern=r"^(company\.)?[a-z0-9_]+$")]
-SalesforceField = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 SalesforceContactField = Annotated[str, StringConstraints(pattern=r"^(Account\.)?[A-Za-z][A-Za-z0-9_]*$")]
-
-
-class Values(BaseModel):
-    """The base of every table: strict, frozen, an unknown key is an error."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True, populate_by_name=True, allow_inf_nan=False
-    )
-
-
-class Database(Values):
-    """[database]: where the mirror and the ledger lie."""
-
-    url: AddressText = Field(default="sqlite:///connector.db", repr=False)  # an address from the environment may hold a password
-    password: SecretText | None = None
-
-
-class HubSpotSettings(Values):
-    """[crm.hubspot]: its address, its token, the account's own limits."""
-
-    access_token: SecretText | None = None
-    base_url: HttpAddress = "https://api.hubapi.com"
-    requests_per_10_seconds: AtLeastOne = 190
-    searches_per_second: AtLeastOne = 5
-    daily_requests: AtLeastOne = 650_000
-    headroom: Percent = 0.2  # written "20%"
-    ca_bundle: NotEmpty | None = None
-
-
-class SalesforceSettings(Values):
-    """[crm.salesforce]: the login flow, the org's address and limits."""
-
-    auth: Literal["client-credentials", "jwt", "refresh-token", "password"] = "client-credentials"
-    instance_url: HttpAddress
-    client_id: SecretText | None = None
-    client_secret: SecretText | None = None
-    username: AddressText | None = None
-    private_key: SecretText | None = None  # a file of several lines: `Secret.read_all`
-    password: SecretText | None = None
-    security_token: SecretText | None = None
-    refresh_token: SecretText | None = None
-    ca_bundle: NotEmpty | None = None
-    daily_requests: AtLeastOne = 100_000
-    headroom: Percent = 0.2
-    run_assignment_rules: bool = False
-    task_key_field: SalesforceField = "Handoff_Key__c"  # the External Id field on Task by which a task is created exactly once
-
-
-class CrmTable(Values):
-    """[crm]: the CRMs there are; one of them may be missing."""
-
-    hubspot: HubSpotSettings | None = None
-    salesforce: SalesforceSettings | None = None
-    native_sync: Literal["none", "hubspot"] = "none"
 
 
 class Adopt(Values):
@@ -131,12 +85,7 @@ class Scope(Values):
 
     exclude: ScopeCondition | None = None
     only: ScopeCondition | None = None
-
-
-class Schedule(Values):
-    """[schedule]: when jobs run."""
-
-    pass_: ScheduleText = Field(default="every 5 minutes", alias="pass")
+    keep_activities: ElapsedDuration | None = None  # older ones leave the mirror; their counts stay
 
 
 class Team(Values):
@@ -172,7 +121,7 @@ class FieldRule(Values):
     type: FieldTypeText = FieldType.TEXT
     hubspot: HubSpotProperty | None = None  # "company.industry": of the primary company
     salesforce: Annotated[FieldPlaces | None, BeforeValidator(_places)] = None  # a text in the file: the same name on both
-    values: dict[str, dict[CrmName, str]] = {}  # the file's name → each CRM's
+    values: dict[str, dict[CrmName, str]] = Field(default_factory=dict)  # the file's name → each CRM's
     read: CrmName | None = None
     sync: Literal["none"] = "none"
     builtin: bool = False
@@ -302,7 +251,7 @@ class CalendarRule(Values):
 
     name: str = ""  # "" is [calendar]
     timezone: ZoneName | None = None
-    hours: dict[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], Spans] = {}  # closing 00:00 is the midnight after
+    hours: dict[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], Spans] = Field(default_factory=dict)  # closing 00:00 is the midnight after
     holidays: RegionText | None = None  # "DE-BE"
     extra_holidays: tuple[date, ...] = ()
 
@@ -389,6 +338,7 @@ class Config(Values):
     slas: tuple[SlaRule, ...] = ()
     rejection: RejectionRule | None = None
     guard: Guard = Guard()
+    retention: Retention = Retention()
     examples: tuple[Example, ...] = ()
     ignored: tuple[str, ...] = ()  # paths of what the file says of a CRM that it does not have
 

@@ -18,7 +18,7 @@ from connector.conditions import Condition
 from connector.config.durations import Duration
 from connector.config.tables import Config
 
-_SAYS_NOTHING = frozenset({"source", "version", "mode", "database", "crm", "schedule", "examples", "ignored"})
+_SAYS_NOTHING = frozenset({"source", "version", "mode", "database", "crm", "schedule", "retention", "examples", "ignored"})
 
 
 def version_of(config: Config) -> str:

@@ -24,6 +24,7 @@ from connector.store.database import Store
 
 #: What a request counts as: any call, HubSpot's search, a login.
 Bucket = Literal["call", "search", "login"]
+Lane = Literal["urgent", "normal", "backfill"]
 
 _BUDGET = plain("budget")
 
@@ -130,7 +131,10 @@ class SharedBudget:
         self._batches: dict[Bucket, _Batch] = {}
         self._sizes: dict[Bucket, int] = {}
 
-    def take(self, bucket: Bucket) -> None:
+    def learn(self, limit: str, used: int, of: int) -> None:
+        """See `adapters.calling.Budget`."""
+
+    def take(self, bucket: Bucket, lane: Lane = "normal") -> None:  # noqa: ARG002
         """Waits until a request may go out. Raises `PassStopped` where the day's share is spent."""
         while True:
             with self._lock:

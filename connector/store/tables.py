@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, Column, Dialect, Index, Integer, LargeBinary, MetaData, String, Text, TypeDecorator, text
+from sqlalchemy import BigInteger, Boolean, Column, Dialect, Index, Integer, LargeBinary, MetaData, String, Text, TypeDecorator, false, text
 from sqlalchemy.types import TypeEngine
 from sqlmodel import Field, SQLModel
 
@@ -127,6 +127,8 @@ class RecordRow(Table, table=True):
     contact_id: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True, index=True))
     role: str | None = Field(default=None)  # "main", "duplicate", "ambiguous"; None: a company, an account, not yet unified
     unify: bool = Field(default=True)  # changed since it was last unified
+    converted_deal: str | None = _id(primary_key=False, nullable=True)  # the Opportunity that came of a Lead
+    merged_into: str | None = _id(primary_key=False, nullable=True)  # the record of the same object that stands for it now
 
 
 class RecordVersion(Table, table=True):
@@ -210,6 +212,150 @@ class OwnerRow(Table, table=True):
     name: str = Field()
     active: bool = Field()
     queue: bool = Field(default=False)
+    teams: list[str] | None = _json()  # the CRM's own teams, by name
+
+
+class RecordEmail(Table, table=True):
+    """A further e-mail address of a person, normalised; the first is on the record."""
+
+    __tablename__ = "record_email"
+    crm: str = _id()
+    object: str = _id()
+    id: str = _id()
+    email: str = Field(sa_column=Column(exact(), primary_key=True, index=True))
+
+
+class Merged(Table, table=True):
+    """A record that another one stands for since a merge in its CRM, whether or not the mirror ever held it. Chains are followed."""
+
+    __tablename__ = "merged"
+    __table_args__ = (Index("ix_merged_into", "crm", "object", "into_id"),)
+    crm: str = _id()
+    object: str = _id()
+    id: str = _id()
+    into_id: str = _id(primary_key=False)
+    seen_at: datetime = _moment(nullable=False)
+
+
+class DealRow(Table, table=True):
+    """A HubSpot deal or a Salesforce Opportunity; the words are those of `model.Deal`."""
+
+    __tablename__ = "deal"
+    crm: str = _id()
+    object: str = _id()
+    id: str = _id()
+    fingerprint: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    stage: str | None = Field(default=None)
+    pipeline: str | None = Field(default=None)
+    amount: float | None = Field(default=None)
+    currency: str | None = Field(default=None)
+    closed_at: datetime | None = _moment()
+    closed: bool = Field(default=False)
+    won: bool = Field(default=False)
+    owner_id: str | None = _id(primary_key=False, nullable=True)
+    company_id: str | None = _id(primary_key=False, nullable=True)
+    created_at: datetime | None = _moment()
+    modified_at: datetime | None = _moment()
+    archived: bool = Field(default=False)
+
+
+class DealLink(Table, table=True):
+    """A person's part in a deal. source: what told so: "" the deal itself, "conversion" of a Lead, else the id of a contact role."""
+
+    __tablename__ = "deal_link"
+    __table_args__ = (Index("ix_deal_link_record", "crm", "record_object", "record_id"),)
+    crm: str = _id()
+    deal_id: str = _id()
+    source: str = _id()
+    record_object: str = _id()
+    record_id: str = _id()
+    role: str | None = Field(default=None)
+    main: bool = Field(default=False)
+
+
+class CampaignRow(Table, table=True):
+    """A marketing campaign; the words are those of `model.Campaign`."""
+
+    __tablename__ = "campaign"
+    crm: str = _id()
+    object: str = _id()
+    id: str = _id()
+    fingerprint: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    name: str = Field()
+    kind: str | None = Field(default=None)
+    status: str | None = Field(default=None)
+    active: bool = Field(default=False)
+    begins_at: datetime | None = _moment()
+    ends_at: datetime | None = _moment()
+    modified_at: datetime | None = _moment()
+    archived: bool = Field(default=False)
+
+
+class CampaignMemberRow(Table, table=True):
+    """A person in a campaign; the words are those of `model.CampaignMember`."""
+
+    __tablename__ = "campaign_member"
+    __table_args__ = (Index("ix_campaign_member_record", "crm", "record_object", "record_id"),)
+    crm: str = _id()
+    object: str = _id()
+    id: str = _id()
+    fingerprint: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    campaign_id: str = _id(primary_key=False, index=True)
+    record_object: str = _id(primary_key=False)
+    record_id: str = _id(primary_key=False)
+    status: str | None = Field(default=None)
+    responded: bool = Field(default=False)
+    joined_at: datetime | None = _moment()
+    modified_at: datetime | None = _moment()
+    archived: bool = Field(default=False)
+
+
+class Property(Table, table=True):
+    """A field of a CRM that the file uses, as the CRM last described it. gone_at: since when it is not described any more."""
+
+    __tablename__ = "property"
+    crm: str = _id()
+    object: str = _id()
+    name: str = _id()
+    label: str = Field(default="")
+    type: str = Field(default="")
+    options: list[str] | None = _json()
+    calculated: bool = Field(default=False)
+    writable: bool = Field(default=True)
+    seen_at: datetime = _moment(nullable=False)
+    gone_at: datetime | None = _moment()
+
+
+class Drift(Table, table=True):
+    """A change of a CRM's set-up that concerns the file. what: appeared, vanished, type, options, permission."""
+
+    __tablename__ = "drift"
+    id: int | None = Field(default=None, sa_column=Column(_serial(), primary_key=True))
+    crm: str = Field()
+    object: str = Field()
+    property: str = Field()
+    what: str = Field()
+    before: str | None = Field(default=None)
+    after: str | None = Field(default=None)
+    at: datetime = _moment(nullable=False)
+    ended_at: datetime | None = _moment()  # when it was put right again
+
+
+class Forgotten(Table, table=True):
+    """A salted hash of a record's key or of an e-mail address that was deleted for privacy: what it hits never comes back."""
+
+    __tablename__ = "forgotten"
+    hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    at: datetime = _moment(nullable=False)
+
+
+class Seen(Table, table=True):
+    """Ids that a comparison with a CRM, under way now, has met."""
+
+    __tablename__ = "seen"
+    crm: str = _id()
+    object: str = _id()
+    id: str = _id()
 
 
 class CursorRow(Table, table=True):
@@ -286,6 +432,7 @@ class Touch(Table, table=True):
     at: datetime = Field(sa_column=Column(Moment, primary_key=True))
     person: str = _id()
     channel: str = _id()
+    kept: bool = Field(sa_column=Column(Boolean, nullable=False, server_default=false(), default=False))  # its activities left the mirror
 
 
 class Spell(Table, table=True):

@@ -302,8 +302,8 @@ CASES = {
     # Not built
     "tables that are not built": ("[review]\n[[absence]]", [f"review: {NOT_BUILT}", f"absence: {NOT_BUILT}"]),
     "keys that are not built": (
-        '[schedule]\nfast = {}\ndigest = "x"\n[scope]\nkeep_activities = "3 years"\n[guard]\nnotify = 5',
-        [f"{key}: {NOT_BUILT}" for key in ("scope.keep_activities", "schedule.fast", "schedule.digest", "guard.notify")],
+        '[schedule]\nreview = "x"\ndigest = "x"\n[guard]\nnotify = 5',
+        [f"{key}: {NOT_BUILT}" for key in ("schedule.review", "schedule.digest", "guard.notify")],
     ),
     "keys of rules that are not built": (
         RULE + 'then = [{ create_in = "hubspot" }, { notify = "x" }]\n' + SLA + "on_step = []",

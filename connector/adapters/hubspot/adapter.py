@@ -64,6 +64,10 @@ class HubSpotCrm:
         """Owners and companies before contacts, contacts before what happened with them."""
         return STREAMS
 
+    def want(self, wanted: Mapping[str, Sequence[str]]) -> None:
+        """See the port."""
+        self._wanted = {name: tuple(dict.fromkeys(names)) for name, names in wanted.items()}
+
     def pull(self, stream: str, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:
         """See the port. First the whole list, by pages of 1,000; then closed windows of what changed."""
         pull = Pull(

@@ -69,6 +69,10 @@ class SalesforceCrm:
         """Owners, accounts, people, what happened with them, and the history of Leads."""
         return STREAMS
 
+    def want(self, wanted: Mapping[str, Sequence[str]]) -> None:
+        """See the port."""
+        self._wanted = {name: tuple(dict.fromkeys(names)) for name, names in wanted.items()}
+
     def pull(self, stream: str, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:
         """Pages of one stream; a quiet incremental pull is one query. Deleted rows come as archived ones.
 
