@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from connector.adapters.calling import Bucket, NoBudget
+from connector.adapters.calling import Bucket, Lane, NoBudget
 from connector.adapters.salesforce import SalesforceCrm
 from connector.model import Cursor, FieldWrite, Page, RecordRef, TaskSpec, TaskWrite
 from connector.sandbox.serve import Sandbox
@@ -57,9 +57,15 @@ class Budget(NoBudget):
     def __init__(self) -> None:
         self.cooled: list[float] = []
         self.taken: list[str] = []
+        self.lanes: list[str] = []
+        self.learnt: list[tuple[str, int, int]] = []
 
-    def take(self, bucket: Bucket) -> None:
+    def take(self, bucket: Bucket, lane: Lane = "normal") -> None:
         self.taken.append(bucket)
+        self.lanes.append(lane)
+
+    def learn(self, limit: str, used: int, of: int) -> None:
+        self.learnt.append((limit, used, of))
 
     def cool_down(self, seconds: float) -> None:
         self.cooled.append(seconds)
@@ -82,7 +88,7 @@ class Org:
         self.box = box
         self.clock = clock
         self.rows = box.world.salesforce
-        self.state: Any = box._apps["salesforce"].state  # type: ignore[attr-defined]  # of Starlette
+        self.state: Any = box._apps["salesforce"].state
         self._made: list[SalesforceCrm] = []
 
     def crm(self, *, timeout: float = 10.0, wanted: dict[str, Sequence[str]] | None = None, **values: Any) -> SalesforceCrm:

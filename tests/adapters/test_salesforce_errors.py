@@ -2,77 +2,51 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Any
 
 import orjson
 import pytest
 import requests
 import responses
-from salesforce_org import Budget, Settings, Value, change
+from salesforce_answers import (
+    DAY_USED_UP,
+    EXPIRED,
+    NO_COLUMN,
+    NOW,
+    QUERY_URL,
+    TOKEN_URL,
+    TOO_MANY_AT_ONCE,
+    crm,
+    granted,
+    mocked,
+    refusal,
+    users,
+)
 
-from connector.adapters.calling import Answer
-from connector.adapters.salesforce import SalesforceCrm, wire, wire_errors, wire_login
-from connector.errors import CrmError, ObjectStopped, PassStopped, RateLimited, Retriable
-from connector.model import Page, WriteState
-
-HOST = "https://acme.my.salesforce.com"
-TOKEN_URL = f"{HOST}/services/oauth2/token"
-QUERY_URL = f"{HOST}{wire.BASE}/query"
-COLLECTIONS = f"{HOST}{wire.BASE}/composite/sobjects"
-NOW = datetime(2026, 12, 2, 9, 0, tzinfo=UTC)
-EXPIRED = [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]
-DAY_USED_UP = [{"message": "TotalRequests Limit exceeded.", "errorCode": "REQUEST_LIMIT_EXCEEDED"}]
-TOO_MANY_AT_ONCE = [{"message": "ConcurrentRequests (Concurrent API Requests) Limit exceeded.", "errorCode": "REQUEST_LIMIT_EXCEEDED"}]
-NO_COLUMN = [
-    {
-        "message": "\nSELECT Id, Budgte__c FROM Lead\n           ^\nERROR at Row:1:Column:12\nNo such column 'Budgte__c' on entity 'Lead'. "
-        "If you are attempting to use a custom field, be sure to append the '__c' after the custom field name.",
-        "errorCode": "INVALID_FIELD",
-    }
-]
+from connector.adapters.calling import Answer, Request
+from connector.adapters.salesforce import wire, wire_errors
+from connector.errors import CrmError, ObjectStopped, PassStopped, RateLimited, Rejected, Retriable
+from connector.model import WriteState
 
 
 @pytest.fixture
 def org() -> Iterator[responses.RequestsMock]:
-    """Answers in place of the network; one that is not asked for is no failure."""
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
-        yield mock
+    """Answers in place of the network."""
+    yield from mocked()
 
 
 @pytest.fixture
 def login(org: responses.RequestsMock) -> responses.BaseResponse:
-    """A login that works, with an instance of its own."""
-    granted: responses.BaseResponse = org.post(TOKEN_URL, json={"access_token": "token-1", "instance_url": HOST, "token_type": "Bearer"})
-    return granted
-
-
-def crm(settings: Settings | None = None, *, budget: Budget | None = None, slept: list[float] | None = None) -> SalesforceCrm:
-    """The adapter; it sleeps into a list."""
-    return SalesforceCrm(
-        settings or Settings(instance_url=HOST),
-        wanted={"Lead": ["Email"]},
-        expected={},
-        budget=budget or Budget(),
-        sleep=(slept if slept is not None else []).append,
-        timeout=5.0,
-    )
-
-
-def users(*rows: dict[str, Any]) -> dict[str, Any]:
-    """A page of a query."""
-    return {"totalSize": len(rows), "done": True, "records": list(rows)}
-
+    """A login that works."""
+    return granted(org)
 
 
 # ── Judgement ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def judged(status: int, body: object, headers: dict[str, str] | None = None) -> CrmError | None:
+def judged(status: int, body: object, headers: dict[str, str] | None = None, request: Request | None = None) -> CrmError | None:
     content = body if isinstance(body, bytes) else orjson.dumps(body)
-    request = wire.query("SELECT Id FROM Lead", all_rows=True, about="reading Lead")
+    request = request or wire.query("SELECT Id FROM Lead", all_rows=True, about="reading Lead")
     return wire_errors.judge(request, wire.opened(Answer(status=status, headers=headers or {}, body=content)))
 
 
@@ -86,7 +60,7 @@ def judged(status: int, body: object, headers: dict[str, str] | None = None) -> 
         (403, [{"message": "x", "errorCode": "API_DISABLED_FOR_ORG"}], PassStopped, "API_DISABLED_FOR_ORG", "API Enabled"),
         (403, [{"message": "x", "errorCode": "INSUFFICIENT_ACCESS"}], ObjectStopped, "INSUFFICIENT_ACCESS", "Permission Sets"),
         (403, b"<html>Forbidden</html>", PassStopped, "", "IP ranges"),
-        (404, [{"message": "x", "errorCode": "NOT_FOUND"}], ObjectStopped, "NOT_FOUND", "instance_url"),
+        (404, [{"message": "x", "errorCode": "NOT_FOUND"}], PassStopped, "NOT_FOUND", "Update the connector"),
         (404, b"", PassStopped, "", "instance_url"),
         (410, [{"message": "x", "errorCode": "GONE"}], PassStopped, "GONE", "Update the connector"),
         (400, [{"message": "x", "errorCode": "UNSUPPORTED_API_VERSION"}], PassStopped, "UNSUPPORTED_API_VERSION", "Update the connector"),
@@ -98,12 +72,17 @@ def judged(status: int, body: object, headers: dict[str, str] | None = None) -> 
         (400, [{"message": "x", "errorCode": "UNABLE_TO_LOCK_ROW"}], Retriable, "UNABLE_TO_LOCK_ROW", "next pass"),
         (400, {"error": "invalid_grant", "error_description": "x"}, PassStopped, "invalid_grant", "External Client App"),
         (302, b"", PassStopped, "", "My Domain"),
-        (414, b"", PassStopped, "", ""),
+        (300, ["/services/data/v64.0/sobjects/Task/00T1", "/services/data/v64.0/sobjects/Task/00T2"], Rejected, "", "Unique"),
+        (413, [{"message": "x", "errorCode": "REQUEST_TOO_LARGE"}], ObjectStopped, "REQUEST_TOO_LARGE", "fewer fields"),
+        (414, b"<html>414</html>", ObjectStopped, "", "fewer fields"),
+        (431, b"", ObjectStopped, "", "fewer fields"),
         (406, b"", Retriable, "", "next pass"),
         (420, b"", RateLimited, "", "next pass"),
         (429, b"", RateLimited, "", "next pass"),
         (500, [{"message": "x", "errorCode": "UNKNOWN_EXCEPTION"}], Retriable, "UNKNOWN_EXCEPTION", "status.salesforce.com"),
+        (500, {"exceptionCode": "InvalidSession", "exceptionMessage": "x"}, Retriable, "InvalidSession", "next pass"),
         (502, b"<html>", Retriable, "", "next pass"),
+        (503, b"", Retriable, "", "next pass"),
         (503, [{"message": "x", "errorCode": "SERVER_UNAVAILABLE"}], Retriable, "SERVER_UNAVAILABLE", "next pass"),
         (200, b"<html>login</html>", Retriable, "NOT_JSON", "login page"),
         (200, b"", Retriable, "NOT_JSON", "proxy"),
@@ -116,6 +95,39 @@ def test_what_an_answer_means(status: int, body: object, kind: type[CrmError], c
     assert (error.status, error.code) == (status, code)
     assert "reading Lead" in error.message
     assert way_out in error.advice
+
+
+def test_an_object_that_is_not_found_concerns_it_alone() -> None:
+    error = judged(404, refusal("NOT_FOUND"), request=wire.describe("Campaign"))
+    assert type(error) is ObjectStopped
+    assert "may see this object" in error.advice
+
+
+def test_a_spent_day_says_when_calls_become_free() -> None:
+    """Rolling hours: the answer tells how many were used and what time it is there."""
+    headers = {"sforce-limit-info": "api-usage=100000/100000; api-bursts=1/750", "date": "Wed, 02 Dec 2026 09:10:00 GMT"}
+    error = judged(403, DAY_USED_UP, headers)
+    assert isinstance(error, PassStopped)
+    assert "(100000 of 100000)" in error.message
+    assert "2026-12-03 09:10 UTC" in error.advice
+    silent = judged(403, DAY_USED_UP)
+    assert silent is not None
+    assert "24 hours after it was made." in silent.advice
+
+
+@pytest.mark.parametrize(
+    ("info", "usage"),
+    [
+        ("api-usage=18/5000", (18, 5000)),
+        ("api-usage=10018/100000; api-bursts=1/750", (10018, 100000)),
+        ("api-usage=25/5000; per-app-api-usage=17/250(appName=sample-connected-app)", (25, 5000)),
+        ("per-app-api-usage=17/250(appName=x),api-usage=25/5000", (25, 5000)),
+        ("api-bursts=1/750", None),
+        ("", None),
+    ],
+)
+def test_how_many_calls_the_org_counted(info: str, usage: tuple[int, int] | None) -> None:
+    assert wire.api_usage({"sforce-limit-info": info}) == usage
 
 
 def test_good_answers_are_good() -> None:
@@ -141,6 +153,9 @@ def test_a_column_that_is_missing_is_named() -> None:
         ("UNABLE_TO_LOCK_ROW", WriteState.LATER),
         ("CANNOT_UPDATE_CONVERTED_LEAD", WriteState.REFUSED),
         ("ENTITY_IS_DELETED", WriteState.REFUSED),
+        ("INVALID_CROSS_REFERENCE_KEY", WriteState.REFUSED),
+        ("DUPLICATES_DETECTED", WriteState.REFUSED),
+        ("INVALID_FIELD", WriteState.REFUSED),
         ("FIELD_CUSTOM_VALIDATION_EXCEPTION", WriteState.REFUSED),
         ("INACTIVE_OWNER_OR_USER", WriteState.REFUSED),
         ("SOMETHING_NEW", WriteState.REFUSED),
@@ -162,169 +177,7 @@ def test_a_validation_rules_own_words_are_shown() -> None:
     assert "Reason__c" in wire_errors.outcome(row).message
 
 
-# ── Logins ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    ("error", "description", "way_out"),
-    [
-        ("invalid_client_id", "client identifier invalid", "consumer key"),
-        ("invalid_client", "invalid client credentials", "consumer key and secret"),
-        ("invalid_grant", "no client credentials user enabled", "Run As user"),
-        ("invalid_grant", "request not supported on this domain", "My Domain"),
-        ("invalid_grant", "user hasn't approved this consumer", "pre-authorized"),
-        ("invalid_grant", "authentication failure", "login history"),
-        ("unsupported_grant_type", "grant type not supported", "Flow Enablement"),
-        ("inactive_user", "user is inactive", "Activate"),
-        ("something_new", "", "External Client App"),
-    ],
-)
-def test_a_refused_login_names_the_setting(org: responses.RequestsMock, error: str, description: str, way_out: str) -> None:
-    org.post(TOKEN_URL, status=400, json={"error": error, "error_description": description})
-    with pytest.raises(PassStopped, match="refused the login") as caught:
-        list(crm().pull("User", None, now=NOW))
-    assert caught.value.code == error
-    assert way_out in caught.value.advice
-    assert len(org.calls) == 1
-
-
-@pytest.mark.parametrize(("status", "body"), [(200, "<html>"), (404, ""), (200, '["no"]'), (200, '{"access_token": "t"}'), (302, "")])
-def test_a_login_at_the_wrong_place_is_no_puzzle(org: responses.RequestsMock, status: int, body: str) -> None:
-    org.post(TOKEN_URL, status=status, body=body)
-    with pytest.raises(PassStopped) as caught:
-        list(crm().pull("User", None, now=NOW))
-    assert "instance_url" in caught.value.advice
-
-
-def test_a_login_that_may_work_later_is_tried_again(org: responses.RequestsMock) -> None:
-    slept: list[float] = []
-    org.post(TOKEN_URL, status=503)
-    org.post(TOKEN_URL, json={"access_token": "t", "instance_url": HOST})
-    org.get(QUERY_URL, json=users())
-    assert list(crm(slept=slept).pull("User", None, now=NOW))[-1].last
-    assert len(slept) == 1
-
-
-def test_the_instance_that_the_login_names_is_used(org: responses.RequestsMock) -> None:
-    org.post(TOKEN_URL, json={"access_token": "t", "instance_url": "https://other.my.salesforce.com"})
-    org.get(f"https://other.my.salesforce.com{wire.BASE}/query", json=users())
-    with_login = crm()
-    list(with_login.pull("User", None, now=NOW))
-    assert with_login.record_url("Lead", "00Q1") == "https://other.my.salesforce.com/lightning/r/Lead/00Q1/view"
-    assert with_login.calls() == 2
-
-
-def test_what_a_flow_lacks_is_named() -> None:
-    with pytest.raises(PassStopped, match="private_key"):
-        list(crm(Settings(instance_url=HOST, auth="jwt")).pull("User", None, now=NOW))
-
-
-def test_credentials_never_go_over_plain_http() -> None:
-    with pytest.raises(PassStopped, match="not https"):
-        list(crm(Settings(instance_url="http://acme.my.salesforce.com")).pull("User", None, now=NOW))
-
-
-def test_a_key_that_is_none_is_told(org: responses.RequestsMock) -> None:
-    no_key = Settings(instance_url=HOST, auth="jwt", username="bot@acme.example", private_key=Value("no key"))
-    with pytest.raises(PassStopped, match="private_key"):
-        list(crm(no_key).pull("User", None, now=NOW))
-
-
-def test_refresh_tokens_that_rotate_are_followed_and_told(org: responses.RequestsMock) -> None:
-    org.post(TOKEN_URL, json={"access_token": "t1", "instance_url": HOST, "refresh_token": "second"})
-    org.post(TOKEN_URL, json={"access_token": "t2", "instance_url": HOST})
-    org.get(QUERY_URL, status=401, json=EXPIRED)
-    org.get(QUERY_URL, json=users())
-    rotating = crm(Settings(instance_url=HOST, auth="refresh-token", refresh_token=Value("first")))
-    list(rotating.pull("User", None, now=NOW))
-    bodies = [str(call.request.body) for call in org.calls if call.request.method == "POST"]
-    assert "refresh_token=first" in bodies[0]
-    assert "refresh_token=second" in bodies[1]
-
-
-def by_password() -> Settings:
-    return Settings(instance_url=HOST, auth="password", username="bot@acme.example", password=Value("p&w"), security_token=Value("tok"))
-
-
-def test_soap_logins_still_work(org: responses.RequestsMock) -> None:
-    answer = f"<r><sessionId>soap-token</sessionId><serverUrl>{HOST}/services/Soap/u/64.0/00D</serverUrl></r>"
-    org.post(f"{HOST}/services/Soap/u/{wire.API_VERSION}", body=answer)
-    org.get(QUERY_URL, json=users())
-    list(crm(by_password()).pull("User", None, now=NOW))
-    assert org.calls[1].request.headers["Authorization"] == "Bearer soap-token"
-
-
-def test_a_soap_fault_names_the_way_out(org: responses.RequestsMock) -> None:
-    fault = "<s><faultcode>sf:INVALID_LOGIN</faultcode><faultstring>INVALID_LOGIN: bot@acme.example</faultstring></s>"
-    org.post(f"{HOST}/services/Soap/u/{wire.API_VERSION}", status=500, body=fault)
-    with pytest.raises(PassStopped) as caught:
-        list(crm(by_password()).pull("User", None, now=NOW))
-    assert caught.value.code == "INVALID_LOGIN"
-    assert "client-credentials" in caught.value.advice
-    assert "bot@" not in str(caught.value)
-
-
-def test_where_a_jwt_is_for() -> None:
-    assert wire_login.audience_of("https://acme.my.salesforce.com") == "login"
-    assert wire_login.audience_of("https://acme--uat.sandbox.my.salesforce.com") == "test"
-    assert wire_login.domain_of("https://acme--uat.sandbox.my.salesforce.com") == "acme--uat.sandbox.my"
-    assert wire_login.domain_of("https://127.0.0.1:8443") not in ("login", "test")
-
-
-# ── Sessions ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_an_ended_session_is_renewed_once_and_the_headers_stay(org: responses.RequestsMock) -> None:
-    org.post(TOKEN_URL, json={"access_token": "token-1", "instance_url": HOST})
-    org.post(TOKEN_URL, json={"access_token": "token-2", "instance_url": HOST})
-    org.patch(COLLECTIONS, status=401, json=EXPIRED)
-    org.patch(COLLECTIONS, json=[{"id": "00Qgg000000001AEAQ", "success": True, "errors": []}])
-    budget = Budget()
-    outcomes = crm(budget=budget).update("Lead", [change("00Qgg000000001A", Status="Qualified")])
-    assert [outcome.state for outcome in outcomes] == [WriteState.WRITTEN]
-    first, second = (call.request for call in org.calls if call.request.method == "PATCH")
-    assert (first.headers["Authorization"], second.headers["Authorization"]) == ("Bearer token-1", "Bearer token-2")
-    for sent in (first, second):
-        assert sent.headers["Sforce-Auto-Assign"] == "FALSE"
-        assert sent.headers["X-PrettyPrint"] == "0"
-        assert sent.headers["Sforce-Call-Options"] == "client=crm-handoff-connector"
-    assert budget.taken == ["call", "login", "login", "call"]
-
-
-def test_a_session_that_is_refused_twice_stops(org: responses.RequestsMock, login: responses.BaseResponse) -> None:
-    org.get(QUERY_URL, status=401, body="<html>no json</html>")
-    with pytest.raises(PassStopped) as caught:
-        list(crm().pull("User", None, now=NOW))
-    assert "External Client App" in caught.value.advice
-    assert len(org.calls) == 4  # two logins, two tries
-
-
-def test_many_threads_and_one_ended_session_make_one_login() -> None:
-    """Each thread has a session of its own; all share one token."""
-    lock, tokens, together = threading.Lock(), ["old"], threading.Barrier(6)
-
-    def answer(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
-        if request.url == TOKEN_URL:
-            with lock:
-                tokens.append(f"new-{len(tokens)}")
-            return 200, {}, orjson.dumps({"access_token": tokens[-1], "instance_url": HOST}).decode()
-        if request.headers["Authorization"] == "Bearer new-1":
-            together.wait(timeout=10)  # all have the dead token in hand
-            return 401, {}, orjson.dumps(EXPIRED).decode()
-        return 200, {}, orjson.dumps(users()).decode()
-
-    with responses.RequestsMock() as org:
-        org.add_callback(responses.POST, TOKEN_URL, answer)
-        org.add_callback(responses.GET, QUERY_URL, answer)
-        shared = crm()
-        done: list[Page] = []
-        threads = [threading.Thread(target=lambda: done.extend(shared.pull("User", None, now=NOW))) for _ in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(timeout=30)
-    assert len(done) == 6
-    assert tokens == ["old", "new-1", "new-2"]
+# ── Limits and lost answers ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_days_limit_stops_the_pass_without_asking_again(org: responses.RequestsMock, login: responses.BaseResponse) -> None:

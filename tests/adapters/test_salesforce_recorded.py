@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,59 +11,38 @@ import orjson
 import pytest
 import requests
 import responses
-from salesforce_org import Budget, Settings
+from salesforce_answers import (
+    COLLECTIONS,
+    DAY_USED_UP,
+    HOST,
+    NO_COLUMN,
+    NOW,
+    QUERY_URL,
+    TOKEN_URL,
+    TOO_MANY_AT_ONCE,
+    crm,
+    granted,
+    mocked,
+    users,
+)
+from salesforce_org import Settings
 
 from connector.adapters.calling import NoBudget
 from connector.adapters.salesforce import SalesforceCrm, wire, wire_tasks
 from connector.errors import ObjectStopped
 from connector.model import FieldWrite, RecordRef, TaskSpec, TaskWrite, WriteState
 
-HOST = "https://acme.my.salesforce.com"
-TOKEN_URL = f"{HOST}/services/oauth2/token"
-QUERY_URL = f"{HOST}{wire.BASE}/query"
-COLLECTIONS = f"{HOST}{wire.BASE}/composite/sobjects"
-NOW = datetime(2026, 12, 2, 9, 0, tzinfo=UTC)
-EXPIRED = [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]
-DAY_USED_UP = [{"message": "TotalRequests Limit exceeded.", "errorCode": "REQUEST_LIMIT_EXCEEDED"}]
-TOO_MANY_AT_ONCE = [{"message": "ConcurrentRequests (Concurrent API Requests) Limit exceeded.", "errorCode": "REQUEST_LIMIT_EXCEEDED"}]
-NO_COLUMN = [
-    {
-        "message": "\nSELECT Id, Budgte__c FROM Lead\n           ^\nERROR at Row:1:Column:12\nNo such column 'Budgte__c' on entity 'Lead'. "
-        "If you are attempting to use a custom field, be sure to append the '__c' after the custom field name.",
-        "errorCode": "INVALID_FIELD",
-    }
-]
-
 
 @pytest.fixture
 def org() -> Iterator[responses.RequestsMock]:
-    """Answers in place of the network; one that is not asked for is no failure."""
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
-        yield mock
+    """Answers in place of the network."""
+    yield from mocked()
 
 
 @pytest.fixture
 def login(org: responses.RequestsMock) -> responses.BaseResponse:
-    """A login that works, with an instance of its own."""
-    granted: responses.BaseResponse = org.post(TOKEN_URL, json={"access_token": "token-1", "instance_url": HOST, "token_type": "Bearer"})
-    return granted
-
-
-def crm(settings: Settings | None = None, *, budget: Budget | None = None, slept: list[float] | None = None) -> SalesforceCrm:
-    """The adapter; it sleeps into a list."""
-    return SalesforceCrm(
-        settings or Settings(instance_url=HOST),
-        wanted={"Lead": ["Email"]},
-        expected={},
-        budget=budget or Budget(),
-        sleep=(slept if slept is not None else []).append,
-        timeout=5.0,
-    )
-
-
-def users(*rows: dict[str, Any]) -> dict[str, Any]:
-    """A page of a query."""
-    return {"totalSize": len(rows), "done": True, "records": list(rows)}
+    """A login that works."""
+    return granted(org)
 
 
 def a_task(key: str = "k1") -> TaskWrite:
@@ -82,7 +61,7 @@ def test_outcomes_stand_in_the_order_of_the_writes(org: responses.RequestsMock, 
     org.patch(
         COLLECTIONS,
         json=[
-            {"success": False, "errors": [{"statusCode": "UNABLE_TO_LOCK_ROW", "message": "unable to obtain", "fields": []}]},
+            {"success": False, "errors": [{"statusCode": "REQUEST_RUNNING_TOO_LONG", "message": "too long", "fields": []}]},
             {"id": "00Qgg000000002AEAQ", "success": True, "errors": []},
         ],
     )
@@ -202,13 +181,16 @@ def test_a_query_that_is_too_heavy_is_halved_until_it_passes(org: responses.Requ
         org.get(url, status=400, json=[{"message": "too long", "errorCode": "QUERY_TIMEOUT"}])
     org.get(url, json=users(lead(1)))
     org.get(url, json=users(lead(2)))
+    org.get(url, json=users(lead(3)))
     pages = list(crm().pull("Lead", {"since": "2026-12-01T09:10:00Z"}, now=NOW))
     queries = [asked(call) for call in org.calls if "queryAll" in asked(call)]
-    assert [record.id[-5:-3] for page in pages for record in page.records] == ["01", "02"]
+    assert [record.id[-5:-3] for page in pages for record in page.records] == ["01", "02", "03"]
     assert "SystemModstamp <= 2026-12-01T15:00:00Z" in queries[2]
     assert "SystemModstamp >= 2026-12-01T15:00:00Z" in queries[3]
-    assert "SystemModstamp <= 2026-12-02T09:00:00Z" in queries[3]
-    assert [page.last for page in pages] == [False, True]
+    assert "SystemModstamp <= 2026-12-02T03:00:00Z" in queries[3]  # twice as long as the part that passed, not all that is left
+    assert "SystemModstamp >= 2026-12-02T03:00:00Z" in queries[4]
+    assert "SystemModstamp <= 2026-12-02T09:00:00Z" in queries[4]
+    assert [page.last for page in pages] == [False, False, True]
 
 
 def test_a_wanted_field_that_is_missing_stops_its_object(org: responses.RequestsMock, login: responses.BaseResponse) -> None:

@@ -7,26 +7,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import TypeVar
 
-from connector.adapters.calling import Answer, Budget, Caller, Request, Unreachable
+from connector.adapters.calling import Budget
 from connector.adapters.salesforce import check as org_check
-from connector.adapters.salesforce import wire, wire_errors, wire_query, wire_records, wire_tasks
-from connector.adapters.salesforce.pull import Pull, Stream, nothing
+from connector.adapters.salesforce import describing, refilling, removing, touching, wire, wire_bulk, wire_query, wire_records, wire_tasks
+from connector.adapters.salesforce.asking import Asking, retrieved_by_id, rows_of, without_lacking
+from connector.adapters.salesforce.creating import Tasks
+from connector.adapters.salesforce.pull import Pull, lane_of, nothing
 from connector.adapters.salesforce.session import SalesforceSession, Settings
+from connector.adapters.salesforce.streams import OPTIONAL, STREAMS, Stream, stream
 from connector.adapters.salesforce.wire import Row
-from connector.errors import AnswerLost, CrmError, ObjectStopped, Retriable
-from connector.model import CrmName, Cursor, FieldWrite, Finding, Page, Record, Surroundings, TaskWrite, WriteOutcome, WriteState
-
-T = TypeVar("T")
-
-STREAMS = ("User", "Group", "Account", "Lead", "Contact", "Task", "Event", "LeadHistory")
-#: Codes by which an org says that it knows no such External Id field, before a description settles it.
-_NO_KEY_FIELD = frozenset({"INVALID_FIELD", "NOT_FOUND", "INVALID_TYPE"})
-#: Codes of a row that an earlier try, or another process, may have created already.
-_PERHAPS_THERE = frozenset({"DUPLICATE_VALUE", "INVALID_FIELD_FOR_INSERT_UPDATE", "DUPLICATE_EXTERNAL_ID"})
+from connector.adapters.salesforce.writing import Writing
+from connector.errors import ObjectStopped
+from connector.model import (
+    Activity,
+    CrmName,
+    Cursor,
+    FieldWrite,
+    Finding,
+    Page,
+    Record,
+    RecordRef,
+    Removal,
+    RemovalPage,
+    Schema,
+    Surroundings,
+    TaskWrite,
+    WriteOutcome,
+)
 
 
 class SalesforceCrm:
@@ -54,19 +63,19 @@ class SalesforceCrm:
         self._settings = settings
         self._wanted = {name: tuple(dict.fromkeys(fields)) for name, fields in wanted.items()}
         self._expected = expected
-        self._budget = budget
-        self._sleep = sleep
         self._overlap = overlap
         self._zone = zone
         self._session = SalesforceSession(settings, budget=budget, timeout=timeout)
+        self._asking = Asking(session=self._session, budget=budget, sleep=sleep)
         self._key_field = settings.task_key_field
         #: Optional fields that the org turned out not to have, by object.
         self._lacking: dict[str, set[str]] = {name: set() for name in STREAMS}
+        self._tasks = Tasks(asking=self._asking, key_field=self._key_field, zone=zone, lacking=self._lacking["Task"])
 
     # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def streams(self) -> Sequence[str]:
-        """Owners, accounts, people, what happened with them, and the history of Leads."""
+        """Owners, accounts, people, deals, campaigns, what happened with people, and the history of Leads."""
         return STREAMS
 
     def want(self, wanted: Mapping[str, Sequence[str]]) -> None:
@@ -76,42 +85,74 @@ class SalesforceCrm:
     def pull(self, stream: str, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:
         """Pages of one stream; a quiet incremental pull is one query. Deleted rows come as archived ones.
 
-        LeadHistory, where the org does not let us read it, is one empty page; `check` tells.
+        Of what can be done without (Opportunities, Campaigns, LeadHistory) and is not shown to us comes one empty page; `check` tells.
         """
-        caller = self._caller()
+        caller = self._asking.caller(lane_of(cursor, now=now, overlap=self._overlap))
+        caller.judge = wire_bulk.judge
         reading = Pull(
             stream=self._stream(stream), caller=caller, cursor=cursor, now=now, overlap=self._overlap, lacking=self._lacking[stream]
         )
         try:
             yield from reading.pages()
         except ObjectStopped as error:
-            if stream != "LeadHistory" or error.code != "INVALID_TYPE":
+            hidden = error.code == "INVALID_TYPE" or error.code.startswith("INSUFFICIENT_ACCESS")
+            if stream not in OPTIONAL or not hidden:
                 raise
             yield nothing(stream, cursor, caller.count)
 
     def read(self, object_name: str, ids: Sequence[str], properties: Sequence[str]) -> Mapping[str, Record]:
         """The records as they are now, by the ids asked for; deleted and unknown ones are left out."""
-        fields = dict.fromkeys((*wire_records.RECORD_FIELDS, *wire_records.OWN_FIELDS.get(object_name, ()), *properties))
-        rows = self._retrieve(object_name, ids, lambda: list(fields))
+        lacking = self._lacking.setdefault(object_name, set())
+
+        def ask() -> dict[str, Row]:
+            own = (*wire_records.RECORD_FIELDS, *wire_records.OWN_FIELDS.get(object_name, ()))
+            return self._by_id(object_name, ids, list(dict.fromkeys((*(name for name in own if name not in lacking), *properties))))
+
+        rows = without_lacking(ask, wire_records.RECORD_OPTIONAL, lacking)
         return {asked: wire_records.record(object_name, row, properties) for asked, row in rows.items()}
+
+    def removals(self, object_name: str, cursor: Cursor | None, *, now: datetime) -> Iterator[RemovalPage]:
+        """What was deleted, also for good, in the last 15 days: the pull sees a row only while it is in the recycle bin."""
+        return removing.removals(self._asking, object_name, cursor, now=now)
+
+    def tells_removals(self, object_name: str) -> bool:
+        """True for what goes through the recycle bin; users and queues cannot be deleted, and histories go with their records."""
+        return object_name in wire.DELETABLE
+
+    def fates(self, object_name: str, ids: Sequence[str]) -> Mapping[str, Removal]:
+        """What became of these; a record that is hidden from the connector's user looks like one that is deleted for good."""
+        return removing.fates(self._asking, object_name, ids)
+
+    def count(self, object_name: str, first: int, last: int) -> int | None:  # noqa: ARG002 - nothing to count by
+        """None: ids are no numbers."""
+        return None
+
+    def refill(self, object_name: str, properties: Sequence[str], cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:  # noqa: ARG002
+        """These fields of all live records, in the order of their ids. Raises `ObjectStopped` (INVALID_FIELD) for one that is not there."""
+        return refilling.refill(self._asking, object_name, properties, cursor)
+
+    def relink(self, object_name: str, ids: Sequence[str]) -> Mapping[str, Sequence[RecordRef]]:  # noqa: ARG002 - nothing is read
+        """{}: the pull brings every new WhoId; see `touching` for what shared activities add to it."""
+        return {}
+
+    def activities_of(self, object_name: str, ids: Sequence[str]) -> Sequence[Activity]:  # noqa: ARG002 - ids tell their objects
+        """Tasks and Events whose WhoId is one of these Leads or Contacts, archived ones too, deleted ones not."""
+        return touching.activities_of(self._asking, [self._stream(name) for name in ("Task", "Event")], ids, self._lacking)
+
+    def schema(self, objects: Sequence[str]) -> Schema:
+        """The fields of these objects as the connector's user sees them; "Account.Industry" is Industry of Account."""
+        return describing.schema(self._asking, objects)
 
     def find_tasks(self, writes: Sequence[TaskWrite]) -> Mapping[str, str]:
         """Which tasks exist, by the External Id; without one by the tasks of their Leads and Contacts. Deleted ones do not."""
-
-        def ask() -> Mapping[str, str]:
-            key_field = self._usable_key_field()
-            rows: list[Row] = []
-            for soql in self._looking_for(writes, key_field):
-                rows.extend(self._all_rows(soql, about="looking for tasks", all_rows=True))
-            return wire_tasks.found(rows, writes, key_field)
-
-        return self._learning(ask)
+        return self._tasks.find(writes)
 
     def read_tasks(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:
         """Tasks as they are now. due_at is a day ("2026-12-02"): Salesforce keeps no hour; key is the marker (`wire_tasks.task_marker`)."""
         plain = ("Id", "IsDeleted", "Subject", "OwnerId", "ActivityDate", "WhoId")
-        rows = self._retrieve("Task", ids, lambda: (*plain, self._usable_key_field() or "Description"))
-        return {asked: wire_tasks.read_back(row, self._usable_key_field()) for asked, row in rows.items()}
+        tasks = self._tasks
+        rows = tasks.learning(lambda: self._by_id("Task", ids, (*plain, tasks.usable_key_field() or "Description")))
+        return {asked: wire_tasks.read_back(row, tasks.usable_key_field()) for asked, row in rows.items()}
 
     # ── Writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -120,91 +161,26 @@ class SalesforceCrm:
         return wire.WRITE_BATCH
 
     def update(self, object_name: str, writes: Sequence[FieldWrite]) -> list[WriteOutcome]:
-        """Sets fields, each record by itself. Several writes to one record go as one row: Salesforce refuses an id that comes twice."""
-        rows: dict[str, dict[str, str | None]] = {}
-        for write in writes:
-            rows.setdefault(wire.same(write.record.id), {"id": write.record.id}).update(write.properties)
-        outcomes: dict[str, WriteOutcome] = {}
-        for names in _batches(list(rows), wire.WRITE_BATCH):
-            sent = self._write(wire.update(object_name, [rows[name] for name in names]), len(names))
-            outcomes.update(zip(names, sent, strict=True))
-        return [_with_id(outcomes[wire.same(write.record.id)], write.record.id) for write in writes]
+        """Sets fields, each record by itself; rows that are locked are sent again, twice at most."""
+        return Writing(asking=self._asking).update(object_name, writes)
 
     def create_tasks(self, writes: Sequence[TaskWrite]) -> list[WriteOutcome]:
         """Creates tasks by upsert on the External Id: however often sent, each once. Without that field a lost answer is `unknown`."""
-        outcomes: list[WriteOutcome] = []
-        for batch in _batches(writes, wire.WRITE_BATCH):
-            outcomes.extend(self._create(batch))
-        return outcomes
-
-    def _create(self, writes: Sequence[TaskWrite]) -> list[WriteOutcome]:
-        once = list({write.key: write for write in writes}.values())  # a marker that comes twice in a request is refused twice
-        key_field = self._usable_key_field()
-        if key_field is not None:
-            try:
-                sent = self._upsert(once, key_field)
-            except ObjectStopped as error:
-                if error.code not in _NO_KEY_FIELD or self._has_key_field():
-                    raise
-                self._lacking["Task"].add(self._key_field)
-                return self._create(writes)
-            if all(outcome.code == "INVALID_FIELD" for outcome in sent) and sent and not self._has_key_field():
-                self._lacking["Task"].add(self._key_field)
-                return self._create(writes)
-        else:
-            rows = [wire_tasks.fields(write, zone=self._zone, key_field=None) for write in once]
-            sent = self._write(wire.create("Task", rows), len(rows))
-        by_key = {write.key: outcome for write, outcome in zip(once, sent, strict=True)}
-        return [by_key[write.key] for write in writes]
-
-    def _upsert(self, writes: Sequence[TaskWrite], key_field: str) -> list[WriteOutcome]:
-        rows = [wire_tasks.fields(write, zone=self._zone, key_field=key_field) for write in writes]
-        outcomes = self._write(wire.upsert("Task", key_field, rows), len(rows))
-        doubtful = [write for write, outcome in zip(writes, outcomes, strict=True) if outcome.code in _PERHAPS_THERE]
-        there = self.find_tasks(doubtful) if doubtful else {}
-        return [
-            WriteOutcome(state=WriteState.WRITTEN, id=there[write.key]) if write.key in there else outcome
-            for write, outcome in zip(writes, outcomes, strict=True)
-        ]
-
-    def _write(self, request: Request, rows: int) -> list[WriteOutcome]:
-        """Sends one batch. Whether it may have been written is known from all its tries, not from the last one alone."""
-        lost = False
-
-        def send(request: Request) -> Answer:
-            nonlocal lost
-            try:
-                answer = wire.opened(self._session.send(request))
-            except Unreachable as problem:
-                lost = lost or problem.sent
-                raise
-            lost = lost or answer.status >= 500 or (answer.status < 300 and not answer.readable)
-            return answer
-
-        try:
-            answer = self._caller(send).call(request)
-            result = wire.results(answer, rows, request.about)
-        except CrmError as error:
-            if lost or isinstance(error, AnswerLost) or error.code == "STRANGE_ANSWER":
-                return [_all_alike(error, WriteState.UNKNOWN)] * rows
-            if isinstance(error, Retriable):
-                return [_all_alike(error, WriteState.LATER)] * rows
-            raise
-        return [wire_errors.outcome(row, wire.correlation_id(answer.headers)) for row in result]
+        return self._tasks.create(writes)
 
     # ── The rest of the port ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def check(self, *, now: datetime) -> list[Finding]:
         """Credentials, limits, clock, fields, values, permissions; see `check`."""
         looking = org_check.Looking(
-            call=self._caller().call, settings=self._settings, session=self._session, wanted=self._wanted, expected=self._expected
+            call=self._asking.caller().call, settings=self._settings, session=self._session, wanted=self._wanted, expected=self._expected
         )
         return org_check.findings(looking, now=now)
 
     def surroundings(self) -> Surroundings:
         """The status that a new Lead has by itself, the connector's own user, and where records are opened."""
         soql = wire_query.select("LeadStatus", ("ApiName", "MasterLabel"), where="IsDefault = true")
-        rows = self._all_rows(soql, about="reading LeadStatus", all_rows=False)
+        rows = rows_of(self._asking.caller(), soql, about="reading LeadStatus", all_rows=False)
         statuses = [status for row in rows if isinstance(status := row.get("ApiName") or row.get("MasterLabel"), str)]
         return Surroundings(
             defaults={"Status": statuses[0]} if statuses else {},
@@ -227,108 +203,11 @@ class SalesforceCrm:
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _stream(self, name: str) -> Stream:
-        zone, key_field = self._zone, self._key_field
-        if name == "User":
-            return Stream(object=name, fields=wire_records.USER_FIELDS, read=wire_records.user, all_rows=False)
-        if name == "Group":
-            return Stream(object=name, fields=wire_records.GROUP_FIELDS, read=wire_records.queue, all_rows=False, where="Type = 'Queue'")
-        if name == "Task":
-            return Stream(
-                object=name,
-                fields=(*wire_records.TASK_FIELDS, key_field),
-                instead={key_field: "Description"},
-                optional=wire_records.TASK_OPTIONAL | {key_field},
-                read=lambda row: wire_records.task(row, key=wire_tasks.marker_of(row, key_field if key_field in row else None), zone=zone),
-            )
-        if name == "Event":
-            return Stream(
-                object=name,
-                fields=wire_records.EVENT_FIELDS,
-                optional=wire_records.EVENT_OPTIONAL,
-                read=lambda row: wire_records.event(row, zone=zone),
-            )
-        if name == "LeadHistory":
-            asked = ", ".join(wire_query.quoted(field) for field in wire_records.HISTORY_PROPERTIES)
-            return Stream(
-                object=name,
-                fields=wire_records.HISTORY_FIELDS,
-                read=wire_records.change,
-                stamp="CreatedDate",
-                all_rows=False,
-                where=f"Field IN ({asked})",
-                all_told=False,
-            )
-        wanted = self._wanted.get(name, ())
-        return Stream(
-            object=name,
-            fields=(*wire_records.RECORD_FIELDS, *wire_records.OWN_FIELDS[name]),
-            others=wanted,
-            read=lambda row: wire_records.record(name, row, wanted),
-        )
+        return stream(name, wanted=self._wanted.get(name, ()), zone=self._zone, key_field=self._key_field)
 
-    def _caller(self, send: Callable[[Request], Answer] | None = None) -> Caller:
-        # One each time: its count is then that of one pull, whatever other threads send.
-        return Caller(crm="salesforce", send=send or self._send, judge=wire_errors.judge, budget=self._budget, sleep=self._sleep)
-
-    def _send(self, request: Request) -> Answer:
-        return wire.opened(self._session.send(request))
-
-    def _retrieve(self, object_name: str, ids: Sequence[str], fields: Callable[[], Sequence[str]]) -> dict[str, Row]:
+    def _by_id(self, object_name: str, ids: Sequence[str], fields: Sequence[str]) -> dict[str, Row]:
         """Rows that exist, by the ids asked for, of whichever length they were."""
         asked = {wire.same(record_id): record_id for record_id in ids if wire.is_id(record_id)}
-        rows: dict[str, Row] = {}
-        for batch in _batches(list(asked.values()), wire.READ_BATCH):
-
-            def ask(batch: Sequence[str] = batch) -> list[Row]:
-                request = wire.retrieve(object_name, batch, fields())
-                return wire.retrieved(self._caller().call(request), request.about)
-
-            for row in self._learning(ask):
-                name = wire.same(str(row.get("Id")))
-                if name in asked and row.get("IsDeleted") is not True:
-                    rows[asked[name]] = row
-        return rows
-
-    def _all_rows(self, soql: str, *, about: str, all_rows: bool) -> Iterator[Row]:
-        request: Request | None = wire.query(soql, all_rows=all_rows, about=about)
-        while request is not None:
-            page = wire.query_page(self._caller().call(request), request.about)
-            yield from (row for row in page.rows if isinstance(row, dict))
-            request = wire.more(page.locator, about=request.about) if page.locator is not None else None
-
-    def _looking_for(self, writes: Sequence[TaskWrite], key_field: str | None) -> Iterator[str]:
-        alive = "IsDeleted = false"
-        if key_field is not None:
-            markers = [wire_tasks.task_marker(write.key) for write in writes]
-            return wire_query.by_values("Task", ("Id", key_field), key_field, markers, where=alive)
-        about = list(dict.fromkeys(write.record.id for write in writes))
-        return wire_query.by_values("Task", ("Id", "Description"), "WhoId", about, where=alive)
-
-    def _usable_key_field(self) -> str | None:
-        return None if self._key_field in self._lacking["Task"] else self._key_field
-
-    def _has_key_field(self) -> bool:
-        described = wire.value_of(self._caller().call(wire.describe("Task")))
-        return org_check.external_id(described, self._key_field) is not None
-
-    def _learning(self, ask: Callable[[], T]) -> T:
-        """Asks, and once more without the key field where the org turns out not to have it."""
-        try:
-            return ask()
-        except wire_errors.NoSuchColumn as error:
-            if error.column.lower() != self._key_field.lower() or self._key_field in self._lacking["Task"]:
-                raise
-            self._lacking["Task"].add(self._key_field)
-            return ask()
-
-
-def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
-
-
-def _with_id(outcome: WriteOutcome, record_id: str) -> WriteOutcome:
-    return outcome if outcome.id else replace(outcome, id=record_id)
-
-
-def _all_alike(error: CrmError, state: WriteState) -> WriteOutcome:
-    return WriteOutcome(state=state, code=error.code, message=error.message, advice=error.advice, correlation_id=error.correlation_id)
+        found = retrieved_by_id(self._asking.caller("urgent"), object_name, list(asked.values()), fields)
+        named = ((wire.same(str(row.get("Id"))), row) for row in found if row.get("IsDeleted") is not True)
+        return {asked[name]: row for name, row in named if name in asked}

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from connector.adapters.calling import Answer, Request
-from connector.adapters.salesforce import wire, wire_query, wire_tasks
+from connector.adapters.salesforce import wire, wire_login, wire_query, wire_tasks
 from connector.adapters.salesforce.session import SalesforceSession, Settings
 from connector.errors import CrmError
 from connector.model import Finding
@@ -61,22 +61,24 @@ def _failed(topic: str, error: CrmError) -> Finding:
 
 
 def _flow(looking: Looking) -> Iterator[Finding]:
-    if looking.settings.auth == "password":
-        # SOAP login() and the password grant: https://help.salesforce.com/s/articleView?id=005132110&type=1
+    topic = "salesforce: login"
+    ending = wire_login.ENDING.get(looking.settings.auth)
+    if ending is not None:
         yield Finding(
-            topic="salesforce: login",
+            topic=topic,
             ok=False,
             warning=True,
-            message="logins by password end: SOAP login() with Summer '27, the OAuth password grant is off in newer orgs",
+            message=ending,
             advice="Create an External Client App with the client credentials flow, and set auth = \"client-credentials\".",
         )
-    if looking.session.rotates:
+    if looking.session.unkept:
         yield Finding(
-            topic="salesforce: login",
+            topic=topic,
             ok=False,
             warning=True,
-            message="the app rotates refresh tokens: the configured one is used up, and the next start cannot log in with it",
-            advice="Switch refresh token rotation off in the External Client App's policies, or set auth = \"client-credentials\".",
+            message=f"the app rotates refresh tokens, and the newest is not kept ({looking.session.unkept}): the next start cannot log in",
+            advice='Let crm.salesforce.refresh_token be a file that the connector may write ("file:…"), switch refresh token rotation '
+            "off in the External Client App's policies, or set auth = \"client-credentials\".",
         )
 
 

@@ -3,47 +3,50 @@
 What keeps it whole: the window is closed (nothing moves in while it is read); a page's cursor is a key of its own, so Salesforce's cursor
 may vanish; the last minutes before the window's end (`overlap`) are never passed by a cursor but by the window's own end, since rows may be
 committed late, and a row that changes while it is read moves there; the next window begins so much earlier.
+
+A first read that would take more calls by REST than by a bulk job goes on by the job behind REST's first page, in the same window; where
+the job leads nowhere, REST reads on from its own key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from connector.adapters.calling import Answer, Caller, Request
-from connector.adapters.salesforce import wire, wire_errors, wire_query, wire_records
+from connector.adapters.calling import Answer, Caller, Lane, Request
+from connector.adapters.salesforce import wire, wire_bulk, wire_errors, wire_query, wire_records
+from connector.adapters.salesforce.bulk import BulkJob, GivenUp
+from connector.adapters.salesforce.streams import Columns, Stream
 from connector.adapters.salesforce.wire import Row
 from connector.errors import ObjectStopped
-from connector.model import Activity, Cursor, FieldChange, Owner, Page, Record, RecordRef, SetAside
+from connector.model import (
+    Activity,
+    Campaign,
+    CampaignMember,
+    Cursor,
+    Deal,
+    DealContact,
+    FieldChange,
+    Owner,
+    Page,
+    Record,
+    RecordRef,
+    SetAside,
+)
 
-#: What a row becomes; None: a row that says nothing of its own.
-Value = Record | Activity | Owner | FieldChange | None
+log = logging.getLogger("connector.adapters.salesforce")
 
-#: Room in the URI for the names of fields; the rest is the window's conditions, with the key twice.
-_ROOM_FOR_FIELDS = wire.LONGEST_TARGET - 1_000
 #: How often a vanished cursor is asked for again without getting on.
 _RESTARTS = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stream:
-    """What to read of one object. others: fields that may be read by id afterwards, where all together are too long for a URI.
-
-    optional: fields that the pull can do without where the org has them not; instead: what is read in the place of one that is lacking.
-    """
-
-    object: str
-    fields: Sequence[str]
-    read: Callable[[Row], Value]
-    others: Sequence[str] = ()
-    instead: Mapping[str, str] = field(default_factory=dict)
-    optional: frozenset[str] = frozenset()
-    stamp: str = "SystemModstamp"
-    all_rows: bool = True
-    where: str = ""
-    all_told: bool = True  # False: some rows say nothing of their own, so that the query's size is not the stream's
+def lane_of(cursor: Cursor | None, *, now: datetime, overlap: timedelta) -> Lane:
+    """How urgent a pull is: a read of everything lets the others pass."""
+    return "backfill" if wire_query.Window.opened(cursor, now=now, overlap=overlap).full else "normal"
 
 
 @dataclass(kw_only=True)
@@ -60,43 +63,64 @@ class Pull:
     def __post_init__(self) -> None:
         self._window = wire_query.Window.opened(self.cursor, now=self.now, overlap=self.overlap)
         self._fresh = not (self.cursor and "until" in self.cursor)
+        self._columns = Columns(self.stream, self.lacking, self.cursor, self.now)
+        self._place = wire_bulk.Place.of(self.cursor) if self._window.full else None
+        self._job = BulkJob(self.stream.object, caller=self.caller)
+        self._begun = False
+        self._by_job = self._window.full
+        self._total: int | None = None
+        self._done = False
         self._restarts = 0
         self._counted = 0
 
     def pages(self) -> Iterator[Page]:
         """The pages; the last has `last` set. Errors that a smaller or renewed query cures are cured."""
-        while True:
+        while not self._done:
             try:
-                yield from self._read()
+                yield from self._by_rest() if self._place is None else self._by_bulk(self._place)
             except ObjectStopped as error:
                 self._recover(error)
-            else:
-                return
+            except GivenUp as problem:
+                self._without_job(problem)
 
-    def _read(self) -> Iterator[Page]:
-        total: int | None = None
+    # ── By REST ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _by_rest(self) -> Iterator[Page]:
+        first = True
         request: Request | None = self._first()
         while request is not None:
             answer = self.caller.call(request)
             page = wire.query_page(answer, request.about)
             self._close_window(answer)
-            if self._window == wire_query.Window(until=self._window.until, full=True) and self.stream.all_told:  # the first query
-                total = page.total
+            self._learn_total(page)
             rows = self._completed([row for row in page.rows if isinstance(row, dict)])
+            strange = len(page.rows) - len(rows)
             part = self._window.upper is not None
             if page.locator is not None:
                 request = wire.more(page.locator, about=request.about)
-                self._advance(rows)
+                passed = self._advance(rows)
+                if first and not part and passed and self._begin_job(page):
+                    yield self._page(rows[:passed], strange=strange)
+                    return
             else:
                 self._window = self._window.part_done() if part else self._window
                 request = self._first() if part else None
-            yield self._page(rows, strange=len(page.rows) - len(rows), total=total, last=request is None)
+            first = False
+            self._done = request is None
+            yield self._page(rows, strange=strange)
 
     def _first(self) -> Request:
-        window, stream = self._window, self.stream
-        where = " AND ".join(part for part in (window.where(stream.stamp), stream.where) if part)
-        soql = wire_query.select(stream.object, self._in_query(), where=where, order=f"{stream.stamp}, Id")
-        return wire.query(soql, all_rows=stream.all_rows, about=f"reading {stream.object}")
+        soql = self._soql(self._columns.in_query, order=f"{self.stream.stamp}, Id")
+        return wire.query(soql, all_rows=self.stream.all_rows, about=f"reading {self.stream.object}")
+
+    def _soql(self, fields: Sequence[str], *, order: str = "") -> str:
+        where = " AND ".join(part for part in (self._window.where(self.stream.stamp), self.stream.where) if part)
+        return wire_query.select(self.stream.object, fields, where=where, order=order)
+
+    def _learn_total(self, page: wire.QueryPage) -> None:
+        """The first query of a whole read tells the stream's size."""
+        if self._window == wire_query.Window(until=self._window.until, full=True) and self.stream.all_told:
+            self._total = page.total
 
     def _close_window(self, answer: Answer) -> None:
         """Ends the window at Salesforce's own time, where its clock is behind ours: what it stamps next must fall into the next window."""
@@ -106,82 +130,145 @@ class Pull:
                 self._window = replace(self._window, until=server)
             self._fresh = False
 
-    # ── Fields ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _split(self) -> tuple[list[str], list[str]]:
-        here = (self.stream.instead.get(name) if name in self.lacking else name for name in self.stream.fields)
-        return wire_query.split_fields([name for name in here if name], self.stream.others, room=_ROOM_FOR_FIELDS)
-
-    def _in_query(self) -> list[str]:
-        return self._split()[0]
-
     def _completed(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Rows with the fields for which the URI had no room, read by id. What is deleted has these no more."""
-        later = self._split()[1]
+        """Rows with the fields for which the query had no room, read by id. What is deleted has these no more."""
+        parts = self._columns.by_id
         ids = [row["Id"] for row in rows if isinstance(row.get("Id"), str) and row.get("IsDeleted") is not True]
-        if not later or not ids:
+        if not parts or not ids:
             return rows
-        more: dict[str, Row] = {}
+        more: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         for start in range(0, len(ids), wire.READ_BATCH):
-            request = wire.retrieve(self.stream.object, ids[start : start + wire.READ_BATCH], ["Id", *later])
-            more.update((str(row.get("Id")), row) for row in wire.retrieved(self.caller.call(request), request.about))
+            for part in parts:
+                request = wire.retrieve(self.stream.object, ids[start : start + wire.READ_BATCH], ["Id", *part])
+                for row in wire.retrieved(self.caller.call(request), request.about):
+                    more[str(row.get("Id"))].update(row)
         return [{**more.get(str(row.get("Id")), {}), **row} for row in rows]
+
+    # ── By a bulk job ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _begin_job(self, page: wire.QueryPage) -> bool:
+        """Has a job read what is left behind the key, where that takes fewer calls; whether it does."""
+        left = (page.total or 0) - len(page.rows)
+        by_rest = -(-left // max(1, len(page.rows))) * (1 + len(self._columns.by_id))
+        return by_rest > wire_bulk.calls(left) and self._have_job()
+
+    def _have_job(self) -> bool:
+        """Has a job read what is left of the window, where a job may be; whether it does."""
+        if not self._by_job or self._place is not None:
+            return False
+        soql = self._soql(self._columns.everything())
+        try:
+            self._place = self._job.begin(soql, all_rows=self.stream.all_rows, total=self._total)
+        except GivenUp as problem:
+            self._without_job(problem)
+        self._begun = self._place is not None
+        return self._begun
+
+    def _without_job(self, problem: GivenUp) -> None:
+        log.warning("salesforce: %s is read by REST, not by Bulk API: %s", self.stream.object, problem)
+        self._place, self._by_job = None, False
+
+    def _by_bulk(self, place: wire_bulk.Place) -> Iterator[Page]:
+        self._total = place.total
+        wanted = {name.lower(): name for name in self._columns.everything()}
+        for rows, behind in self._job.rest(place, begun=self._begun):
+            self._place = place = behind
+            if rows and not self._begun:  # the job is of a pull that was stopped: what it did without is told by what it has
+                names = {name.lower() for name in rows[0]}
+                self._columns.gone.update(name for lower, name in wanted.items() if lower not in names and name in self.stream.others)
+            yield self._page(rows)
+        self._job.end(place)
+        self._done = True
+        yield self._page(())
 
     # ── Where it stands ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _advance(self, rows: Sequence[Row]) -> None:
-        """Moves the key to the last row that is old enough not to have moved there while the window was read."""
+    def _advance(self, rows: Sequence[Row]) -> int:
+        """Moves the key to the last row that is old enough not to have moved there while the window was read; how many rows that are."""
         safe = self._window.until - self.overlap
-        for row in reversed(rows):
-            at, record_id = _moment(row.get(self.stream.stamp)), row.get("Id")
-            if at is not None and at <= safe and isinstance(record_id, str):
+        for at in range(len(rows) - 1, -1, -1):
+            row = rows[at]
+            stamp, record_id = _moment(row.get(self.stream.stamp)), row.get("Id")
+            if stamp is not None and stamp <= safe and isinstance(record_id, str):
                 self._window = replace(self._window, key=(row[self.stream.stamp], record_id))
                 self._restarts = 0
-                return
+                return at + 1
+        return 0
 
     def _recover(self, error: ObjectStopped) -> None:
         """Changes what is asked for so that asking again helps, or raises the error."""
         if error.code == wire_errors.LOST_CURSOR and self._restarts < _RESTARTS:
             self._restarts += 1
             return
-        if error.code in wire_errors.TOO_HEAVY:
-            half = self._window.halved()
-            if half is not None:
-                self._window = half
-                return
-        if isinstance(error, wire_errors.NoSuchColumn):
-            name = next((name for name in self.stream.optional if name.lower() == error.column.lower()), None)
-            if name is not None and name not in self.lacking:
-                self.lacking.add(name)
-                return
-        raise error
+        if error.code in wire_errors.TOO_HEAVY and self._lighter(error.code):
+            return
+        if not self._columns.without(error):
+            raise error
+
+    def _lighter(self, code: str) -> bool:
+        """Asks for less: fewer fields where they are too complicated, else a job or a shorter window, and of these what is left to try."""
+        if code == "QUERY_TOO_COMPLICATED" and self._columns.lighten():
+            return True
+        if self._job_instead():
+            return True
+        half = self._window.halved()
+        if half is None:
+            return self._columns.lighten()
+        self._window = half
+        return True
+
+    def _job_instead(self) -> bool:
+        """A first read that is too long for a query is short enough for a job, which reads in chunks of its own."""
+        before = self._window
+        if self._fresh:  # Salesforce's own time is not known yet; an earlier end is always right, whatever our clock says
+            self._window = replace(before, until=before.until - self.overlap)
+        if self._have_job():
+            self._fresh = False
+            return True
+        self._window = before
+        return False
+
+    def _cursor(self) -> Cursor:
+        if self._done:
+            return {**self._window.done(), **self._columns.remembered()}
+        bulk = {} if self._place is None else {"bulk": self._place.cursor()}
+        return {**self._window.cursor(), **bulk, **self._columns.remembered()}
 
     # ── Pages ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _page(self, rows: Sequence[Row], *, strange: int, total: int | None, last: bool) -> Page:
-        values: list[Value] = []
+    def _page(self, rows: Sequence[Row], *, strange: int = 0) -> Page:
         aside = [_set_aside(self.stream.object, "", "it is no record")] * strange
+        told: defaultdict[type, list[Any]] = defaultdict(list)
+        seen, read = 0, self.stream.read
         for row in rows:
             try:
-                values.append(self.stream.read(row))
+                value = read(row)
             except wire_records.Unreadable as problem:
                 aside.append(_set_aside(self.stream.object, row.get("Id"), str(problem)))
-        told = [value for value in values if value is not None]
+                continue
+            if value is not None:
+                told[type(value)].append(value)
+                seen += 1
         calls, self._counted = self.caller.count - self._counted, self.caller.count
         return Page(
             crm="salesforce",
             object=self.stream.object,
-            cursor=self._window.done() if last else self._window.cursor(),
-            seen=len(told) + len(aside),
+            cursor=self._cursor(),
+            seen=seen + len(aside),
             calls=calls,
-            records=[value for value in told if isinstance(value, Record)],
-            activities=[value for value in told if isinstance(value, Activity)],
-            owners=[value for value in told if isinstance(value, Owner)],
-            changes=[value for value in told if isinstance(value, FieldChange)],
+            records=told[Record],
+            activities=told[Activity],
+            owners=told[Owner],
+            changes=told[FieldChange],
+            deals=told[Deal],
+            deal_contacts=told[DealContact],
+            campaigns=told[Campaign],
+            campaign_members=told[CampaignMember],
             set_aside=aside,
-            total=total,
-            last=last,
+            total=self._total,
+            last=self._done,
             full=self._window.full,
+            absent=frozenset(self._columns.gone),
         )
 
 

@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Iterator
 from typing import Any, Protocol
 from urllib.parse import urlsplit
+from xml.parsers.expat import ExpatError
 
 import jwt
 import requests
@@ -21,7 +22,8 @@ from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceError
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ProxyError
 
-from connector.adapters.calling import Answer, Budget, Request, Unreachable
+from connector.adapters.calling import Answer, Budget, Lane, Request, Unreachable
+from connector.adapters.kept_token import KeptToken
 from connector.adapters.salesforce import wire, wire_login
 from connector.errors import PassStopped
 
@@ -113,7 +115,7 @@ class SalesforceSession:
         self._scheme = urlsplit(self._configured).scheme
         self._instance = self._configured
         self._token: str | None = None
-        self._refresh_token: str | None = None
+        self._refresh_token = KeptToken(settings.refresh_token) if settings.refresh_token is not None else None
         self._login_lock = threading.Lock()
         self._logins = 0
         self._failure: Exception | None = None
@@ -124,8 +126,6 @@ class SalesforceSession:
         self._open: weakref.WeakSet[_Http] = weakref.WeakSet()
         #: The user that the connector is, once it is logged in; "" where the login did not tell.
         self.user_id = ""
-        #: Whether the org hands out a new refresh token at each use, so that the configured one is dead after the first.
-        self.rotates = False
 
     @property
     def instance(self) -> str:
@@ -137,19 +137,24 @@ class SalesforceSession:
         """How many requests went out, logins included."""
         return self._sent
 
-    def send(self, request: Request) -> Answer:
-        """The answer, with a fresh login and one replay where the session had ended.
+    @property
+    def unkept(self) -> str:
+        """Why the refresh token that the org handed out last is lost when this process ends; "" where it is kept, or none was."""
+        return self._refresh_token.unkept if self._refresh_token is not None else ""
+
+    def send(self, request: Request, lane: Lane = "normal") -> Answer:
+        """The answer, with a fresh login and one replay where the session had ended; both wait in the request's lane.
 
         Raises `Unreachable`; `PassStopped` where a login is refused or the org's calls are nearly used up; `Retriable` where logging in may
         work later.
         """
         self._keep_headroom()
-        token = self._token or self._login(None)
+        token = self._token or self._login(None, lane)
         answer = self._exchange(request, token)
         if answer.status != 401:
             return answer
-        token = self._login(token)  # 401 says that nothing was done, so a create may be replayed too
-        self._budget.take(request.bucket)
+        token = self._login(token, lane)  # 401 says that nothing was done, so a create may be replayed too
+        self._budget.take(request.bucket, lane)
         return self._exchange(request, token)
 
     def close(self) -> None:
@@ -170,11 +175,18 @@ class SalesforceSession:
             response = self._http().request(request.method, url, data=request.body, headers=headers, auth=_Bearer(token), stream=True)
             with contextlib.closing(response):
                 answer = _answer(response, _body(response, deadline))
-        self._usage = wire.api_usage(answer.headers) or self._usage
+        self._learn(answer)
         return answer
 
+    def _learn(self, answer: Answer) -> None:
+        """Tells the budget the org's own count of calls, by all integrations, which is on every answer."""
+        usage = wire.api_usage(answer.headers)
+        if usage is not None:
+            self._usage = usage
+            self._budget.learn("day", *usage)
+
     def _keep_headroom(self) -> None:
-        """The org's own count of calls, by all integrations, is on every answer: what is kept free for the others stays free."""
+        """Of the org's calls, what is kept free for the others stays free, as far as this process has seen."""
         usage, self._usage = self._usage, None  # the first request after a stop goes out and learns the count anew
         if usage is None or usage[0] <= usage[1] * (1 - self._settings.headroom):
             return
@@ -226,7 +238,7 @@ class SalesforceSession:
 
     # ── Logging in ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _login(self, stale: str | None) -> str:
+    def _login(self, stale: str | None, lane: Lane) -> str:
         """A token other than `stale`. Of several threads that ask at once, one logs in; the others take what it got, also its refusal."""
         seen = self._logins
         with self._login_lock:
@@ -237,14 +249,14 @@ class SalesforceSession:
             self._logins += 1
             self._token, self._failure = None, None
             try:
-                self._token = self._logged_in()
+                self._token = self._logged_in(lane)
                 self.user_id = self._http().user_id
             except Exception as error:
                 self._failure = error
                 raise
             return self._token
 
-    def _logged_in(self) -> str:
+    def _logged_in(self, lane: Lane) -> str:
         settings = self._settings
         host = urlsplit(self._configured).hostname or ""
         if self._scheme != "https" and not (self._scheme == "http" and host in ("127.0.0.1", "localhost", "::1")):
@@ -252,11 +264,11 @@ class SalesforceSession:
         missing = [name for name in wire_login.NEEDED[settings.auth] if getattr(settings, name) is None]
         if missing:
             raise wire_login.incomplete(settings.auth, missing)
-        self._budget.take("login")
+        self._budget.take("login", lane)
         self._count()
         with self._network(login=True):
             if settings.auth == "refresh-token":
-                return self._refreshed()
+                return self._refreshed(lane)
             return self._by_library(self._credentials())
 
     def _by_library(self, credentials: dict[str, Any]) -> str:
@@ -264,6 +276,8 @@ class SalesforceSession:
             sf = Salesforce(session=self._http(), version=wire.API_VERSION, **credentials)
         except requests.exceptions.RequestException:
             raise  # some are ValueErrors too; the network's own words are found for them further out
+        except ExpatError as error:
+            raise wire_login.cut_off() from error
         except SalesforceError as error:
             raise self._stopped("salesforce refused the login", "Check the credentials in crm.salesforce.") from error
         except (jwt.exceptions.PyJWTError, ValueError, TypeError) as error:
@@ -289,19 +303,33 @@ class SalesforceSession:
             return {**who, "consumer_key": settings.client_id.read(), "consumer_secret": settings.client_secret.read(), "domain": domain}
         return {**who, "security_token": settings.security_token.read() if settings.security_token is not None else "", "domain": domain}
 
-    def _refreshed(self) -> str:
-        """The refresh-token flow, which simple-salesforce has not: the token is fetched here."""
-        form = {
-            "grant_type": "refresh_token",
-            "client_id": self._settings.client_id.read(),
-            "refresh_token": self._refresh_token or self._settings.refresh_token.read(),
-        }
+    def _refreshed(self, lane: Lane) -> str:
+        """The refresh-token flow, which simple-salesforce has not: the access token is fetched here."""
+        kept = self._refresh_token
+        if kept is None:
+            raise wire_login.incomplete("refresh-token", ["refresh_token"])
+        with kept.renewing():  # of several processes one at a time: a token that rotates is good once
+            token = kept.current()
+            try:
+                granted = self._granted(token)
+            except PassStopped as refusal:
+                newer = kept.current()
+                if refusal.code != "invalid_grant" or newer == token:
+                    raise
+                self._budget.take("login", lane)  # another process renewed meanwhile, where no lock holds it
+                self._count()
+                token, granted = newer, self._granted(newer)
+            handed_out = granted.get("refresh_token")
+            if isinstance(handed_out, str) and handed_out != token:
+                kept.keep(handed_out)
+        return self._by_library({"session_id": granted["access_token"], "instance_url": granted["instance_url"]})
+
+    def _granted(self, refresh_token: str) -> dict[str, Any]:
+        form = {"grant_type": "refresh_token", "client_id": self._settings.client_id.read(), "refresh_token": refresh_token}
         if self._settings.client_secret is not None:
             form["client_secret"] = self._settings.client_secret.read()
-        granted = self._http().post(self._configured + wire_login.TOKEN_PATH, data=form).json()
-        if isinstance(granted.get("refresh_token"), str) and granted["refresh_token"] != form["refresh_token"]:
-            self._refresh_token, self.rotates = granted["refresh_token"], True
-        return self._by_library({"session_id": granted["access_token"], "instance_url": granted["instance_url"]})
+        granted: dict[str, Any] = self._http().post(self._configured + wire_login.TOKEN_PATH, data=form).json()
+        return granted
 
 
 def _by_soap(credentials: dict[str, Any]) -> bool:

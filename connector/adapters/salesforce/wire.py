@@ -10,7 +10,7 @@ import email.utils
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -35,6 +35,24 @@ LONGEST_TARGET = 12_000
 
 #: What logs of the org show as the client of each call (REST:headers-calloptions).
 CLIENT = "crm-handoff-connector"
+
+#: Objects whose rows have IsDeleted and go through the recycle bin; users and queues cannot be deleted
+#: (https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_user.htm).
+DELETABLE = frozenset(
+    {"Lead", "Contact", "Account", "Task", "Event", "Opportunity", "OpportunityContactRole", "Campaign", "CampaignMember"}
+)
+#: Objects whose rows can be merged; the loser names the winner in MasterRecordId
+#: (https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_calls_merge.htm).
+MERGEABLE = frozenset({"Lead", "Contact", "Account"})
+
+#: The log of deletions reaches back 15 days, and less where the org purged it; its window must be longer than a minute, and its seconds
+#: are cut off (REST:resources-getdeleted,
+#: https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_calls_getdeleted.htm).
+DELETIONS_KEPT = timedelta(days=15)
+SHORTEST_DELETIONS = timedelta(minutes=1)
+
+#: The code of an answer of a shape that Salesforce does not send.
+STRANGE_ANSWER = "STRANGE_ANSWER"
 
 Row = Mapping[str, Any]
 
@@ -84,6 +102,11 @@ def value_of(answer: Answer) -> Any:
 def target(request: Request) -> str:
     """Path and query as they go over the wire; `+` becomes %2B, a space %20, so that SOQL arrives as it was written."""
     return f"{request.path}?{urlencode(request.query, quote_via=quote, safe=_LEGAL)}" if request.query else request.path
+
+
+def encoded_length(text: str) -> int:
+    """How many bytes a part of a query takes in the URI."""
+    return len(quote(text, safe=_LEGAL))
 
 
 # ── Requests ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -152,6 +175,15 @@ def describe(object_name: str) -> Request:
     return Request(method="GET", path=f"{BASE}/sobjects/{object_name}/describe", about=f"describing {object_name}")
 
 
+def deleted(object_name: str, start: datetime, end: datetime) -> Request:
+    """The log of deletions between two whole minutes, also of what the recycle bin holds no more (REST:resources-getdeleted).
+
+    At most 600,000 ids, else EXCEEDED_ID_LIMIT; INVALID_REPLICATION_DATE where the log does not reach back to `start`.
+    """
+    window = {name: f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}+00:00" for name, moment in (("start", start), ("end", end))}
+    return Request(method="GET", path=f"{BASE}/sobjects/{object_name}/deleted/", query=window, about=f"looking for deleted {object_name}")
+
+
 def limits() -> Request:
     """The org's limits and what is left of them (REST:resources-limits)."""
     return Request(method="GET", path=f"{BASE}/limits", about="reading the org's limits")
@@ -194,6 +226,36 @@ def retrieved(answer: Answer, about: str) -> list[Row]:
     return [row for row in value if isinstance(row, dict)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deletions:
+    """The log of deletions of a window: (18-character id, when). earliest: how far it reaches back; covered: where the next window begins,
+    since what was under way then may not be in this answer."""
+
+    rows: Sequence[tuple[str, datetime | None]]
+    earliest: datetime | None
+    covered: datetime | None
+
+
+def deletions(answer: Answer, about: str) -> Deletions:
+    """Reads {deletedRecords: [{id, deletedDate}], earliestDateAvailable, latestDateCovered}. Raises `ObjectStopped` for anything else."""
+    value = value_of(answer)
+    rows = value.get("deletedRecords") if isinstance(value, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and isinstance(row.get("id"), str) for row in rows):
+        raise strange(about)
+    try:
+        return Deletions(
+            rows=[(long_id(row["id"]), _maybe_moment(row.get("deletedDate"))) for row in rows],
+            earliest=_maybe_moment(value.get("earliestDateAvailable")),
+            covered=_maybe_moment(value.get("latestDateCovered")),
+        )
+    except ValueError as error:
+        raise strange(about) from error
+
+
+def _maybe_moment(text: object) -> datetime | None:
+    return moment_of(text) if isinstance(text, str) and text else None
+
+
 def results(answer: Answer, expected: int, about: str) -> list[Row]:
     """The rows of a collections write, in the order of the request. The HTTP status is 200 even where every row failed."""
     value = value_of(answer)
@@ -207,7 +269,7 @@ def strange(about: str) -> ObjectStopped:
     return ObjectStopped(
         f"salesforce sent an answer of an unknown shape while {about}",
         crm="salesforce",
-        code="STRANGE_ANSWER",
+        code=STRANGE_ANSWER,
         advice="Look for a proxy between the connector and Salesforce; if there is none, report this.",
     )
 

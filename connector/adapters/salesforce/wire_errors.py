@@ -9,13 +9,16 @@ Vendor texts may hold personal data, so few are passed on, and those without add
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 from connector.adapters.calling import Answer, Request
 from connector.adapters.salesforce import wire
-from connector.errors import CrmError, ObjectStopped, PassStopped, RateLimited, Retriable
+from connector.errors import CrmError, ObjectStopped, PassStopped, RateLimited, Rejected, Retriable
 from connector.model import WriteOutcome, WriteState
 
+#: Somebody else holds the record, or its account.
+LOCKED = "UNABLE_TO_LOCK_ROW"
 #: Too much for one query: a shorter window may pass (QUERY_TIMEOUT after 120 s of SOQL).
 TOO_HEAVY = frozenset({"QUERY_TIMEOUT", "QUERY_TOO_COMPLICATED", "OPERATION_TOO_LARGE", "EXCEEDED_ID_LIMIT"})
 #: The cursor of a query is gone: after two days, after 15 idle minutes, or since ten newer ones exist. Ask again from the last row.
@@ -33,7 +36,11 @@ class NoSuchColumn(ObjectStopped):
 #: Statuses that a later try may not meet. 420 and 429 are limits of the edge; 406 and empty 5xx answers come from instances that restart.
 _TRANSIENT = frozenset({406, 408, 420, 429, 500, 502, 503, 504})
 #: Codes that a later try may not meet.
-_TRANSIENT_CODES = frozenset({"SERVER_UNAVAILABLE", "UNABLE_TO_LOCK_ROW", "UNKNOWN_EXCEPTION", "TXN_SECURITY_METERING_ERROR"})
+_TRANSIENT_CODES = frozenset({"SERVER_UNAVAILABLE", LOCKED, "UNKNOWN_EXCEPTION", "TXN_SECURITY_METERING_ERROR"})
+#: URI, headers or body were longer than Salesforce takes: that is the request's fault, and of its object alone.
+_TOO_LONG = frozenset({413, 414, 431})
+#: Resources that every org has: where one of them is not found, the version is not (REST:api_rest_eol).
+_ALWAYS_THERE = frozenset(f"{wire.BASE}/{name}" for name in ("query", "queryAll", "limits", "composite/sobjects"))
 
 _STOPS_ALL = {
     "API_DISABLED_FOR_ORG": "Give the connector's user the permission API Enabled; editions below Enterprise need the API add-on.",
@@ -54,6 +61,7 @@ _STOPS_OBJECT = {
     "MALFORMED_QUERY": "Report this: the connector wrote a query that Salesforce does not read.",
     "QUERY_TIMEOUT": "Ask for fewer fields, or ask Salesforce's support for an index on SystemModstamp.",
     "QUERY_TOO_COMPLICATED": "Ask for fewer formula fields of this object.",
+    "EXCEEDED_ID_LIMIT": "Look for deletions more often: more records were deleted within minutes than one answer holds.",
     "NOT_FOUND": "Check crm.salesforce.instance_url, and that the connector's user may see this object.",
 }
 
@@ -67,25 +75,32 @@ def judge(request: Request, answer: Answer) -> CrmError | None:
     facts = _facts(answer, code)
     where = f"{_called(answer, code)} while {request.about}"
     if code == "REQUEST_LIMIT_EXCEEDED":
-        return _limit(where, message, facts)
+        return _limit(where, message, answer, facts)
     if code == "INVALID_FIELD":
         return _no_column(request, message, facts)
     if code in _STOPS_ALL:
         return PassStopped(where, advice=_STOPS_ALL[code], **facts)
     if code in _TRANSIENT_CODES or (answer.status in _TRANSIENT and code not in _STOPS_OBJECT):
         return _transient(where, answer, facts)
-    return _stopped(where, answer, code, facts)
+    return _stopped(request, where, answer, code, facts)
 
 
-def _stopped(where: str, answer: wire.JsonAnswer, code: str, facts: dict[str, Any]) -> CrmError:
+def _stopped(request: Request, where: str, answer: wire.JsonAnswer, code: str, facts: dict[str, Any]) -> CrmError:
+    if answer.status == 300:
+        # A list of their addresses (REST:dome-upsert); which of them is meant, nobody can say.
+        return Rejected(f"{where}: several records have this external id", advice="Tick Unique on the External Id field.", **facts)
     if 300 <= answer.status < 400:
         return PassStopped(
             f"{where}: the address points elsewhere", advice="Set crm.salesforce.instance_url to the org's My Domain address.", **facts
         )
     if answer.status == 401:
         return PassStopped(where, advice=_STOPS_ALL["INVALID_SESSION_ID"], **facts)
-    if answer.status == 410:
-        return PassStopped(where, advice=_STOPS_ALL["UNSUPPORTED_API_VERSION"], **facts)
+    if answer.status == 410 or (answer.status == 404 and code and request.path in _ALWAYS_THERE):
+        return PassStopped(
+            f"{where}: version {wire.API_VERSION} of the API is not served there", advice=_STOPS_ALL["UNSUPPORTED_API_VERSION"], **facts
+        )
+    if answer.status in _TOO_LONG:
+        return ObjectStopped(f"{where}: the request was too long", advice="Name fewer fields of this object in the configuration.", **facts)
     if isinstance(answer.value, dict) and "error" in answer.value:
         return PassStopped(where, advice="Check the connector's External Client App: its OAuth settings, scopes and policies.", **facts)
     if not code:
@@ -99,17 +114,20 @@ def _stopped(where: str, answer: wire.JsonAnswer, code: str, facts: dict[str, An
     return ObjectStopped(where, advice=_STOPS_OBJECT.get(code, "Look the code up in Salesforce's API reference."), **facts)
 
 
-def _limit(where: str, message: str, facts: dict[str, Any]) -> CrmError:
+def _limit(where: str, message: str, answer: Answer, facts: dict[str, Any]) -> CrmError:
     # One code, two meanings, told apart by the message alone: "ConcurrentRequests (Concurrent API Requests) Limit exceeded." passes within
     # seconds, "TotalRequests Limit exceeded." only as the rolling 24 hours go on. Neither comes with Retry-After.
     if "concurrent" in message.lower():
         return RateLimited(
             f"{where}: too many long requests at once", advice="Other integrations are busy; the connector waits and asks again.", **facts
         )
+    usage, server = wire.api_usage(answer.headers), wire.server_date(answer.headers)
+    count = f" ({usage[0]} of {usage[1]})" if usage else ""
+    latest = f", the last of them at {server + timedelta(hours=24):%Y-%m-%d %H:%M} UTC" if server else ""
     return PassStopped(
-        f"{where}: the org's API calls of the last 24 hours are used up",
-        advice="Nothing is lost: the next passes go on from here as calls become free. Lower crm.salesforce.daily_requests, raise "
-        "headroom, or find the integration that uses them up (Setup, System Overview, API Usage).",
+        f"{where}: the org's API calls of the last 24 hours are used up{count}",
+        advice=f"Nothing is lost: the next passes go on from here as calls become free, each 24 hours after it was made{latest}. Lower "
+        "crm.salesforce.daily_requests, raise headroom, or find the integration that uses them up (Setup, System Overview, API Usage).",
         **facts,
     )
 
@@ -171,8 +189,8 @@ def first_error(value: Any) -> tuple[str, str]:
         value = value[0]
     if not isinstance(value, dict):
         return "", ""
-    code = value.get("errorCode") or value.get("statusCode") or value.get("error") or ""
-    message = value.get("message") or value.get("error_description") or ""
+    code = value.get("errorCode") or value.get("statusCode") or value.get("error") or value.get("exceptionCode") or ""
+    message = value.get("message") or value.get("error_description") or value.get("exceptionMessage") or ""
     return (code if isinstance(code, str) and re.fullmatch(r"\w{1,80}", code) else ""), (message if isinstance(message, str) else "")
 
 
@@ -188,7 +206,7 @@ def scrubbed(message: str) -> str:
 
 #: Not now; certainly not written. Salesforce has waited 10 s for the lock before it says so.
 _LATER = {
-    "UNABLE_TO_LOCK_ROW": "Nothing to do: somebody else was writing this record or its account; the next pass tries again.",
+    LOCKED: "Nothing to do: somebody else was writing this record or its account; the next pass tries again.",
     "SERVER_UNAVAILABLE": "Nothing to do: the next pass tries again.",
     "REQUEST_LIMIT_EXCEEDED": "Nothing to do: the next pass tries again.",
     "REQUEST_RUNNING_TOO_LONG": "An automation of the org runs too long on this record; the next pass tries again.",

@@ -25,6 +25,10 @@ NEEDED = {
     "password": ("username", "password"),
 }
 
+#: SOAP login() is retired with Summer '27; orgs made lately have it and the OAuth password grant switched off
+#: (https://help.salesforce.com/s/articleView?id=005132110&type=1).
+ENDING = {"password": "logins by password end: SOAP login() with Summer '27, and the OAuth password grant is off in newer orgs"}
+
 _APP = "In Setup, External Client App Manager, the connector's app: "
 #: By OAuth's error; a text in parentheses narrows it by the description.
 _ADVICE: tuple[tuple[str, str, str], ...] = (
@@ -145,6 +149,16 @@ def _later(answer: Answer, code: str) -> Retriable:
         code=code,
         advice="The next pass tries again. If it lasts, see https://status.salesforce.com.",
         correlation_id=wire.correlation_id(answer.headers),
+    )
+
+
+def cut_off() -> Retriable:
+    """A SOAP login whose answer is no whole XML."""
+    return Retriable(
+        "salesforce's answer to the login was cut off",
+        crm="salesforce",
+        code="NOT_XML",
+        advice="The next pass tries again. If it lasts, look for a proxy; better, move to client-credentials.",
     )
 
 

@@ -19,20 +19,23 @@ from connector.model import Cursor
 #: (https://help.salesforce.com/s/articleView?id=xcloud.home_delete.htm).
 RECYCLE_BIN = timedelta(days=15)
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,79}")
+#: A field, perhaps of a related record, at most five relationships away
+#: (https://developer.salesforce.com/docs/atlas.en-us.soql_sosl.meta/soql_sosl/sforce_api_calls_soql_relationships_query_limits.htm).
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,79}(?:\.[A-Za-z][A-Za-z0-9_]{0,79}){0,5}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
     """Where a pull stands: rows stamped from `since` (None: the beginning) to `until`, those up to `key` (stamp, id) read already.
 
-    upper: where `until` was too far for one query, the end of the part that is asked for now.
+    upper: where `until` was too far for one query, the end of the part that is asked for now; span: how long that part is.
     """
 
     until: datetime
     since: datetime | None = None
     key: tuple[str, str] | None = None
     upper: datetime | None = None
+    span: timedelta | None = None
     full: bool = False
 
     @classmethod
@@ -71,11 +74,15 @@ class Window:
         high = self.upper or self.until
         if high - low < timedelta(minutes=1):
             return None
-        return replace(self, upper=low + (high - low) / 2)
+        span = (high - low) / 2
+        return replace(self, upper=low + span, span=span)
 
     def part_done(self) -> Window:
-        """What is left once the part up to `upper` was read."""
-        return replace(self, since=self.upper, key=None, upper=None)
+        """What is left once the part up to `upper` was read; asked for in a part twice as long as the last that passed."""
+        upper = None if self.upper is None or self.span is None else self.upper + 2 * self.span
+        if upper is None or self.span is None or upper >= self.until:
+            return replace(self, since=self.upper, key=None, upper=None, span=None)
+        return replace(self, since=self.upper, key=None, upper=upper, span=2 * self.span)
 
     def where(self, stamp: str) -> str:
         """The conditions of this window on a stamp field; the key walks through ties without losing or repeating a row."""
@@ -109,11 +116,6 @@ def quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def fits(soql: str) -> bool:
-    """Whether a query fits into a URI, encoded. Longer ones get 414 or 431, long before SOQL's own 100,000 characters."""
-    return len(wire.target(wire.query(soql, all_rows=True, about=""))) <= wire.LONGEST_TARGET
-
-
 def split_fields(first: Sequence[str], others: Sequence[str], *, room: int) -> tuple[list[str], list[str]]:
     """Fields that go into the query (at most `room` bytes, encoded), and those to read by id afterwards."""
     taken = list(dict.fromkeys(first))
@@ -129,19 +131,22 @@ def split_fields(first: Sequence[str], others: Sequence[str], *, room: int) -> t
     return taken, left
 
 
-def by_values(object_name: str, fields: Sequence[str], field: str, values: Sequence[str], *, where: str) -> Iterator[str]:
-    """Queries for rows whose `field` is one of `values`, as few as fit."""
+def by_values(object_name: str, fields: Sequence[str], field: str, values: Sequence[str], *, where: str = "") -> Iterator[str]:
+    """Queries for rows whose `field` is one of `values`, as few as fit into a URI."""
+    room = wire.LONGEST_TARGET - len(wire.target(wire.query(_in(object_name, fields, field, (), where), all_rows=True, about="")))
     chunk: list[str] = []
+    left = room
     for value in values:
-        soql = _in(object_name, fields, field, [*chunk, value], where)
-        if chunk and not fits(soql):
+        size = wire.encoded_length(quoted(value)) + 1
+        if chunk and size > left:
             yield _in(object_name, fields, field, chunk, where)
-            chunk = []
+            chunk, left = [], room
         chunk.append(value)
+        left -= size
     if chunk:
         yield _in(object_name, fields, field, chunk, where)
 
 
 def _in(object_name: str, fields: Sequence[str], field: str, values: Sequence[str], where: str) -> str:
     listed = ",".join(quoted(value) for value in values)
-    return select(object_name, fields, where=f"{field} IN ({listed}) AND {where}")
+    return select(object_name, fields, where=f"{field} IN ({listed})" + (f" AND {where}" if where else ""))

@@ -5,7 +5,7 @@ What a row must have and has not makes it `Unreadable`: the pull sets it aside a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, tzinfo
 from typing import Any
 
@@ -15,10 +15,18 @@ from connector.model import Activity, ActivityKind, Direction, FieldChange, Owne
 
 #: Read of every person and account, whatever the configuration wants.
 RECORD_FIELDS = ("Id", "IsDeleted", "OwnerId", "CreatedDate", "SystemModstamp")
-#: And of one object more than of another.
-OWN_FIELDS = {"Lead": ("ConvertedContactId",), "Contact": ("AccountId",), "Account": ()}
+#: And of one object more than of another. MasterRecordId: the winner of a merge, on the deleted loser
+#: (https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_lead.htm).
+OWN_FIELDS = {
+    "Lead": ("ConvertedContactId", "ConvertedOpportunityId", "MasterRecordId"),
+    "Contact": ("AccountId", "MasterRecordId"),
+    "Account": ("MasterRecordId",),
+}
+#: Whoever may not see Opportunities does not see this one either.
+RECORD_OPTIONAL = frozenset({"ConvertedOpportunityId"})
 
-USER_FIELDS = ("Id", "Email", "Name", "IsActive", "SystemModstamp")
+USER_FIELDS = ("Id", "Email", "Name", "IsActive", "UserRole.Name", "SystemModstamp")
+USER_OPTIONAL = frozenset({"UserRole.Name"})
 GROUP_FIELDS = ("Id", "Email", "Name", "SystemModstamp")
 TASK_FIELDS = (
     "Id", "IsDeleted", "OwnerId", "WhoId", "Status", "IsClosed", "TaskSubtype", "Type", "CallType", "CallDisposition",
@@ -47,16 +55,23 @@ def record(object_name: str, row: Row, wanted: Sequence[str]) -> Record:
     return Record(
         crm="salesforce",
         object=object_name,
-        id=_text(row, "Id"),
+        id=text(row, "Id"),
         properties=_named(row, wanted),
-        created_at=_moment(row, "CreatedDate"),
+        created_at=moment(row, "CreatedDate"),
         # SystemModstamp, not LastModifiedDate: the latter stands still when a roll-up, a bounce or an activity changes the record.
-        modified_at=_moment(row, "SystemModstamp"),
-        owner_id=_maybe(row, "OwnerId"),
-        company_id=_maybe(row, "AccountId"),
-        converted_to=_maybe(row, "ConvertedContactId"),
+        modified_at=moment(row, "SystemModstamp"),
+        owner_id=maybe(row, "OwnerId"),
+        company_id=maybe(row, "AccountId"),
+        converted_to=maybe(row, "ConvertedContactId"),
+        converted_deal=maybe(row, "ConvertedOpportunityId"),
+        merged_into=maybe(row, "MasterRecordId"),
         archived=row.get("IsDeleted") is True,
     )
+
+
+def reader(object_name: str, wanted: Sequence[str]) -> Callable[[Row], Record]:
+    """`record` for one object and these properties."""
+    return lambda row: record(object_name, row, wanted)
 
 
 def _named(row: Row, wanted: Sequence[str]) -> dict[str, Any]:
@@ -65,23 +80,25 @@ def _named(row: Row, wanted: Sequence[str]) -> dict[str, Any]:
         return {name: row[name] for name in wanted}
     except KeyError:
         folded = {name.lower(): value for name, value in row.items()}
-        return {name: folded.get(name.lower()) for name in wanted}
+        return {name: related(row, name) if "." in name else folded.get(name.lower()) for name in wanted}
 
 
 def user(row: Row) -> Owner:
-    """A person who may own records; deactivated ones still own theirs."""
+    """A person who may own records; deactivated ones still own theirs. The role in the org's hierarchy stands for a team."""
+    role = related(row, "UserRole.Name")
     return Owner(
         crm="salesforce",
-        id=_text(row, "Id"),
-        email=_maybe(row, "Email"),
-        name=_maybe(row, "Name") or "",
+        id=text(row, "Id"),
+        email=maybe(row, "Email"),
+        name=maybe(row, "Name") or "",
         active=row.get("IsActive") is True,
+        teams=(role,) if isinstance(role, str) and role else (),
     )
 
 
 def queue(row: Row) -> Owner:
     """A queue is a Group of the type Queue; Leads and Tasks may belong to one, Contacts and Accounts not."""
-    return Owner(crm="salesforce", id=_text(row, "Id"), email=_maybe(row, "Email"), name=_maybe(row, "Name") or "", active=True, queue=True)
+    return Owner(crm="salesforce", id=text(row, "Id"), email=maybe(row, "Email"), name=maybe(row, "Name") or "", active=True, queue=True)
 
 
 def task(row: Row, *, key: str, zone: tzinfo) -> Activity:
@@ -97,7 +114,7 @@ def task(row: Row, *, key: str, zone: tzinfo) -> Activity:
     return Activity(
         crm="salesforce",
         object="Task",
-        id=_text(row, "Id"),
+        id=text(row, "Id"),
         kind=kind,
         at=_completed(row, zone) if closed else None,
         contacts=_who(row),
@@ -105,14 +122,14 @@ def task(row: Row, *, key: str, zone: tzinfo) -> Activity:
         happened=closed and not archived,
         automatic=row.get("TaskSubtype") in ("ListEmail", "Cadence"),
         channel=channel,
-        owner_id=_maybe(row, "OwnerId"),
-        outcome=_maybe(row, "CallDisposition") or _maybe(row, "Status"),
-        duration_seconds=_number(row, "CallDurationInSeconds"),
-        due_at=_day(row, "ActivityDate", zone),
+        owner_id=maybe(row, "OwnerId"),
+        outcome=maybe(row, "CallDisposition") or maybe(row, "Status"),
+        duration_seconds=number(row, "CallDurationInSeconds"),
+        due_at=day(row, "ActivityDate", zone),
         done=closed,
         key=key,
-        created_at=_moment(row, "CreatedDate"),
-        modified_at=_moment(row, "SystemModstamp"),
+        created_at=moment(row, "CreatedDate"),
+        modified_at=moment(row, "SystemModstamp"),
         archived=archived,
     )
 
@@ -124,42 +141,42 @@ def event(row: Row, *, zone: tzinfo) -> Activity:
     """
     archived = row.get("IsDeleted") is True
     all_day = row.get("IsAllDayEvent") is True
-    minutes = _number(row, "DurationInMinutes")
-    start = _day(row, "ActivityDate", zone) if all_day else _moment(row, "StartDateTime")
+    minutes = number(row, "DurationInMinutes")
+    start = day(row, "ActivityDate", zone) if all_day else moment(row, "StartDateTime")
     return Activity(
         crm="salesforce",
         object="Event",
-        id=_text(row, "Id"),
+        id=text(row, "Id"),
         kind=ActivityKind.MEETING,
-        at=start or _day(row, "ActivityDate", zone),
+        at=start or day(row, "ActivityDate", zone),
         contacts=_who(row),
         direction=Direction.OUTGOING,
         happened=not archived and row.get("IsChild") is not True,
-        owner_id=_maybe(row, "OwnerId"),
+        owner_id=maybe(row, "OwnerId"),
         duration_seconds=None if minutes is None else minutes * 60,
-        created_at=_moment(row, "CreatedDate"),
-        modified_at=_moment(row, "SystemModstamp"),
+        created_at=moment(row, "CreatedDate"),
+        modified_at=moment(row, "SystemModstamp"),
         archived=archived,
     )
 
 
 def change(row: Row) -> FieldChange | None:
     """An entry of LeadHistory; None for an owner's name, since a look-up is logged twice, once by ids and once by names."""
-    field, before, after = _text(row, "Field"), _maybe(row, "OldValue"), _maybe(row, "NewValue")
+    field, before, after = text(row, "Field"), maybe(row, "OldValue"), maybe(row, "NewValue")
     if field not in HISTORY_PROPERTIES:
         raise Unreadable("Field is not one that was asked for")
     if field == "Owner" and not all(value is None or wire.is_id(value) for value in (before, after)):
         return None
-    moment = _moment(row, "CreatedDate")
-    if moment is None:
+    at = moment(row, "CreatedDate")
+    if at is None:
         raise Unreadable("CreatedDate is missing")
     return FieldChange(
-        record=RecordRef(crm="salesforce", object="Lead", id=_text(row, "LeadId")),
-        id=_text(row, "Id"),
+        record=RecordRef(crm="salesforce", object="Lead", id=text(row, "LeadId")),
+        id=text(row, "Id"),
         property=HISTORY_PROPERTIES[field],
         before=before,
         after=after,
-        at=moment,
+        at=at,
     )
 
 
@@ -177,37 +194,50 @@ def _direction(row: Row) -> Direction:
 
 
 def _completed(row: Row, zone: tzinfo) -> datetime | None:
-    completed = _moment(row, "CompletedDateTime")
+    completed = moment(row, "CompletedDateTime")
     if completed is not None:
         return completed
-    created, day = _moment(row, "CreatedDate"), _day(row, "ActivityDate", zone)
-    if day is None:
+    created, due = moment(row, "CreatedDate"), day(row, "ActivityDate", zone)
+    if due is None:
         return created
     # A call logged on its own day was made when it was logged; of another day no hour is known, and its beginning stands for it.
-    return created if created is not None and created.astimezone(zone).date() == day.astimezone(zone).date() else day
+    return created if created is not None and created.astimezone(zone).date() == due.astimezone(zone).date() else due
 
 
 def _who(row: Row) -> tuple[RecordRef, ...]:
-    who = _maybe(row, "WhoId")
+    who = maybe(row, "WhoId")
     kind = wire.PREFIXES.get(who[:3]) if who else None
     return (RecordRef(crm="salesforce", object=kind, id=who),) if who and kind in ("Lead", "Contact") else ()
 
 
-def _text(row: Row, name: str) -> str:
+def related(row: Row, name: str) -> Any:
+    """A field, perhaps of a related record: REST nests these, Bulk API has columns of their whole names."""
+    if name in row:
+        return row[name]
+    here: Any = row
+    for part in name.split("."):
+        here = here.get(part) if isinstance(here, dict) else None
+    return here
+
+
+def text(row: Row, name: str) -> str:
+    """A text that every row has."""
     value = row.get(name)
     if not isinstance(value, str) or not value:
         raise Unreadable(f"{name} is missing")
     return value
 
 
-def _maybe(row: Row, name: str) -> str | None:
+def maybe(row: Row, name: str) -> str | None:
+    """A text, None where it is empty."""
     value = row.get(name)
     if value is None or isinstance(value, str):
         return value or None
     raise Unreadable(f"{name} is not text")
 
 
-def _number(row: Row, name: str) -> float | None:
+def number(row: Row, name: str) -> float | None:
+    """A number."""
     value = row.get(name)
     if value is None:
         return None
@@ -216,17 +246,19 @@ def _number(row: Row, name: str) -> float | None:
     return float(value)
 
 
-def _moment(row: Row, name: str) -> datetime | None:
-    text = _maybe(row, name)
+def moment(row: Row, name: str) -> datetime | None:
+    """A moment, in UTC."""
+    told = maybe(row, name)
     try:
-        return None if text is None else wire.moment_of(text)
+        return None if told is None else wire.moment_of(told)
     except ValueError as error:
         raise Unreadable(f"{name} is not a moment") from error
 
 
-def _day(row: Row, name: str, zone: tzinfo) -> datetime | None:
-    text = _maybe(row, name)
+def day(row: Row, name: str, zone: tzinfo) -> datetime | None:
+    """The beginning of a day of this zone, in UTC."""
+    told = maybe(row, name)
     try:
-        return None if text is None else datetime.combine(date.fromisoformat(text), time(), tzinfo=zone).astimezone(UTC)
+        return None if told is None else datetime.combine(date.fromisoformat(told), time(), tzinfo=zone).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise Unreadable(f"{name} is not a day") from error

@@ -1,0 +1,61 @@
+"""The fields of objects as they are now, from Salesforce's own descriptions (REST:resources-sobject-describe)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from connector.adapters.salesforce import wire
+from connector.adapters.salesforce.asking import Asking
+from connector.errors import ObjectStopped
+from connector.model import PropertyFacts, Schema
+
+
+def schema(asking: Asking, objects: Sequence[str]) -> Schema:
+    """Object → field → facts; field-level security hides a field as if it were not there.
+
+    Raises `ObjectStopped` (INVALID_TYPE) for an object that does not exist, or that the connector's user may not see.
+    """
+    caller = asking.caller()
+    described: dict[str, Mapping[str, PropertyFacts]] = {}
+    for name in dict.fromkeys(objects):
+        request = wire.describe(name)
+        try:
+            value = wire.value_of(caller.call(request))
+        except ObjectStopped as error:
+            if error.code != "NOT_FOUND":  # what an object that is not visible is called here, and INVALID_TYPE in a query
+                raise
+            raise _invisible(name) from error
+        if not isinstance(value, dict) or not isinstance(value.get("fields"), list):
+            raise wire.strange(request.about)
+        facts = [_facts(name, field) for field in value["fields"] if isinstance(field, dict) and isinstance(field.get("name"), str)]
+        described[name] = {each.name: each for each in facts}
+    return described
+
+
+def _facts(object_name: str, field: Mapping[str, Any]) -> PropertyFacts:
+    kind = str(field.get("type") or "")
+    return PropertyFacts(
+        object=object_name,
+        name=field["name"],
+        label=str(field.get("label") or field["name"]),
+        type=kind,
+        options=_options(field) if kind in ("picklist", "multipicklist", "combobox") else None,
+        calculated=field.get("calculated") is True,
+        writable=field.get("updateable") is True or field.get("createable") is True,
+    )
+
+
+def _options(field: Mapping[str, Any]) -> tuple[str, ...]:
+    """The values that can be chosen, in the picklist's order; those switched off stand on old records only."""
+    values = field.get("picklistValues") or []
+    return tuple(str(value.get("value")) for value in values if isinstance(value, dict) and value.get("active") is not False)
+
+
+def _invisible(name: str) -> ObjectStopped:
+    return ObjectStopped(
+        f"salesforce has no object {name}, or hides it from the connector's user",
+        crm="salesforce",
+        code="INVALID_TYPE",
+        advice=f"Give the connector's user read access to {name} (Setup, Permission Sets, Object Settings).",
+    )
