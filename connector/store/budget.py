@@ -3,11 +3,15 @@
 Each limit is a row. Its window is cut into slots; a row remembers how many permits each slot gave out. A permit is good until its slot
 ends, so that a slot counts until a whole window after its end: then no window, wherever it begins, holds more than the limit. Permits are
 taken in batches that grow while they are used up, and what was not used is given back with the next batch.
+
+Requests have lanes. Whoever finds nothing left leaves word in the account's row, and lanes below his take nothing until he is served; of a
+day's share a part is kept for the lanes above. What the CRM itself counts, all integrations together, makes the share smaller.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,7 +28,11 @@ from connector.store.database import Store
 
 #: What a request counts as: any call, HubSpot's search, a login.
 Bucket = Literal["call", "search", "login"]
+#: Who goes first where permits are scarce, the first of these before all.
 Lane = Literal["urgent", "normal", "backfill"]
+_LANES: tuple[Lane, ...] = ("urgent", "normal", "backfill")
+#: The part of a limit that stops which is kept for the lanes above.
+_RESERVED: Mapping[Lane, float] = {"urgent": 0.0, "normal": 0.03, "backfill": 0.1}
 
 _BUDGET = plain("budget")
 
@@ -34,6 +42,12 @@ _LONGEST_COOL_DOWN = 600.0
 _LARGEST_BATCH = 16
 #: A batch lapses after so many seconds, so that a cool-down that another process was told holds here soon.
 _BATCH_SECONDS = 0.5
+#: How long after the moment at which he hoped for a permit a waiting request holds those of lower lanes back.
+_PATIENCE_SECONDS = 0.5
+#: What a CRM counted is believed so long; then a request goes out and learns it anew.
+_TOLD_SECONDS = 900.0
+#: What a CRM counts is written down at most so often, unless it says that the share is spent.
+_TOLD_EVERY_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,27 +137,58 @@ class SharedBudget:
     ) -> None:
         self._store = store
         self._account = account
-        self._limits = tuple(replace(limit, count=max(1, floor(limit.count * (1 - headroom) + 1e-9))) for limit in limits)
+        self._headroom = headroom
+        self._limits = tuple(replace(limit, count=self._share(limit.count)) for limit in limits)
         self._crm = crm
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
         self._batches: dict[Bucket, _Batch] = {}
         self._sizes: dict[Bucket, int] = {}
+        self._waiting: Counter[Bucket] = Counter()
+        self._told: dict[str, tuple[float, int, int]] = {}
+
+    def take(self, bucket: Bucket, lane: Lane = "normal") -> None:
+        """Waits until a request may go out; a lane's requests pass those of the lanes below it.
+
+        Raises `PassStopped` where the day's share is spent.
+        """
+        waited = False
+        try:
+            while True:
+                with self._lock:
+                    spent = self._try(bucket, lane)
+                    if spent is not None and not waited:
+                        self._waiting[bucket] += 1
+                        waited = True
+                if spent is None:
+                    return
+                if spent.limit is not None and spent.limit.stops:
+                    raise self._stopped(spent)
+                self._sleep(max(0.001, spent.free_at - spent.now))
+        finally:
+            if waited:
+                with self._lock:
+                    self._waiting[bucket] -= 1
 
     def learn(self, limit: str, used: int, of: int) -> None:
-        """See `adapters.calling.Budget`."""
-
-    def take(self, bucket: Bucket, lane: Lane = "normal") -> None:  # noqa: ARG002
-        """Waits until a request may go out. Raises `PassStopped` where the day's share is spent."""
-        while True:
-            with self._lock:
-                spent = self._try(bucket)
-            if spent is None:
+        """The CRM's own count of a limit, all integrations together; a limit that is none of ours is passed over."""
+        if of <= 0 or limit not in {each.name for each in self._limits}:
+            return
+        now = self._clock()
+        with self._lock:
+            at, last, last_of = self._told.get(limit, (0.0, 0, 0))
+            news = last_of != of or (used >= self._share(of)) != (last >= self._share(last_of))
+            if not news and 0 <= now - at < _TOLD_EVERY_SECONDS:
                 return
-            if spent.limit is not None and spent.limit.stops:
-                raise self._stopped(spent.limit, spent.free_at)
-            self._sleep(max(0.001, spent.free_at - spent.now))
+            self._told[limit] = (now, used, of)
+
+            def work(connection: Connection) -> None:
+                self._lock_rows(connection, [each for each in self._limits if each.name == limit])
+                mine = (_BUDGET.c.account == self._account, _BUDGET.c.bucket == limit)
+                connection.execute(update(_BUDGET).where(*mine).values(told_used=used, told_of=of, told_at=now))
+
+            self._store.write(work)
 
     def cool_down(self, seconds: float) -> None:
         """The CRM said to wait: no process takes a permit before then (permits in other hands lapse within half a second)."""
@@ -181,27 +226,31 @@ class SharedBudget:
             for bucket in list(self._batches):
                 self._refill(bucket, 0)
 
-    def _try(self, bucket: Bucket) -> _Spent | None:
+    def _share(self, count: int) -> int:
+        """Ours of an account's limit: less the headroom."""
+        return max(1, floor(count * (1 - self._headroom) + 1e-9))
+
+    def _try(self, bucket: Bucket, lane: Lane) -> _Spent | None:
         """Uses a permit; None where there was one."""
         while True:
             batch = self._batches.get(bucket)
             if batch is not None and batch.left > 0 and self._clock() < batch.until:
                 batch.left -= 1
                 return None
-            spent = self._refill(bucket, self._next_size(bucket, batch))
+            spent = self._refill(bucket, self._next_size(bucket, batch), lane)
             if spent is not None:
                 return spent
 
     def _next_size(self, bucket: Bucket, batch: _Batch | None) -> int:
-        """Twice as many where the last batch was used up in time, else as many as were used."""
-        size = self._sizes.get(bucket, 1)
+        """Twice as many where the last batch was used up in time, else as many as were used; at least one for everybody who waits."""
+        size = max(1, self._sizes.get(bucket, 1), min(self._waiting[bucket], _LARGEST_BATCH))
         if batch is not None:
             in_time = batch.left == 0 and self._clock() < batch.until
             size = min(size * 2, _LARGEST_BATCH) if in_time else max(1, size - batch.left)
         self._sizes[bucket] = size
         return size
 
-    def _refill(self, bucket: Bucket, size: int) -> _Spent | None:
+    def _refill(self, bucket: Bucket, size: int, lane: Lane = "urgent") -> _Spent | None:
         """Gives back what is left of the last batch and takes another of up to `size`; tells where there is none."""
         limits = [limit for limit in self._limits if bucket in limit.buckets]
         old = self._batches.get(bucket)
@@ -210,7 +259,13 @@ class SharedBudget:
             rows = self._lock_rows(connection, limits)
             now = self._clock()
             grants = {limit.name: _given_back(limit, _grants(rows[limit.name].grants), old, now) for limit in limits}
-            outcome = _grant(limits, grants, rows[_ACCOUNT].not_before, size, now)
+            ours = [self._as_told(limit, rows[limit.name], lane, now) for limit in limits]
+            wanted = _grants(rows[_ACCOUNT].grants)
+            outcome: _Batch | _Spent | None = _in_line(wanted, lane, now) if size else None
+            if outcome is None:
+                outcome = _grant(ours, grants, rows[_ACCOUNT].not_before, size, now)
+                if isinstance(outcome, _Spent) and lane != _LANES[-1] and not (outcome.limit is not None and outcome.limit.stops):
+                    self._leave_word(connection, wanted, lane, outcome.free_at)
             for limit in limits:
                 self._save(connection, limit, grants[limit.name])
             return outcome
@@ -224,6 +279,22 @@ class SharedBudget:
         self._batches[bucket] = outcome
         return None
 
+    def _as_told(self, limit: Limit, row: Any, lane: Lane, now: float) -> Limit:
+        """The limit for this lane, by what the CRM last said of it: less where the account has less, or others used it up."""
+        count = limit.count
+        if row.told_of is not None and 0 <= now - row.told_at < _TOLD_SECONDS:
+            share = self._share(row.told_of)
+            count = min(count, share) if row.told_used < share or not limit.stops else 0
+        kept = floor(count * _RESERVED[lane]) if limit.stops else 0
+        return replace(limit, count=count - kept)
+
+    def _leave_word(self, connection: Connection, wanted: Mapping[int, int], lane: Lane, free_at: float) -> None:
+        """Lanes below this one wait until it had its turn. [place of the lane, until when (milliseconds)]."""
+        place, until = _LANES.index(lane), int((free_at + _PATIENCE_SECONDS) * 1000)
+        kept = {**wanted, place: max(until, wanted.get(place, 0))}
+        mine = (_BUDGET.c.account == self._account, _BUDGET.c.bucket == _ACCOUNT)
+        connection.execute(update(_BUDGET).where(*mine).values(grants=orjson.dumps(sorted(kept.items())).decode()))
+
     def _lock_rows(self, connection: Connection, limits: Sequence[Limit]) -> dict[str, Any]:
         """The rows, locked in the order of their names; made where they are missing."""
         names = sorted([_ACCOUNT, *(limit.name for limit in limits)])
@@ -231,7 +302,7 @@ class SharedBudget:
         query = query.order_by(_BUDGET.c.bucket).with_for_update()
         rows = {row.bucket: row for row in connection.execute(query)}
         if len(rows) < len(names):
-            fresh = {"account": self._account, "window_start": 0.0, "used": 0, "not_before": 0.0, "grants": None}
+            fresh = {"account": self._account, "window_start": 0.0, "used": 0, "not_before": 0.0, "grants": None}  # told_…: nothing yet
             add_missing(connection, _BUDGET, [fresh | {"bucket": name} for name in names])
             rows = {row.bucket: row for row in connection.execute(query)}
         return rows
@@ -245,14 +316,29 @@ class SharedBudget:
         mine = (_BUDGET.c.account == self._account, _BUDGET.c.bucket == limit.name)
         connection.execute(update(_BUDGET).where(*mine).values(values))
 
-    def _stopped(self, limit: Limit, free_at: float) -> PassStopped:
-        moment = datetime.fromtimestamp(free_at, tz=UTC)
+    def _stopped(self, spent: _Spent) -> PassStopped:
+        moment, limit = datetime.fromtimestamp(spent.free_at, tz=UTC), spent.limit
+        told = self._told.get(limit.name) if limit is not None else None
+        share = limit.count if limit is not None else 0
+        what = f"the connector's share of {self._crm}'s requests for 24 hours is spent ({share:,})"
+        if told is not None and told[1] >= self._share(told[2]):
+            what = (
+                f"the integrations of this {self._crm} account have used {told[1]:,} of its {told[2]:,} requests of the day; "
+                "the rest is left to the others"
+            )
         return PassStopped(
-            f"the connector's share of {self._crm}'s requests for 24 hours is spent ({limit.count:,})",
+            what,
             crm=self._crm,
-            advice=f"It goes on by itself after {moment:%Y-%m-%d %H:%M} UTC. "
+            code="DAILY_SHARE",
+            advice=f"Nothing is lost: it goes on from here by itself after {moment:%Y-%m-%d %H:%M} UTC. "
             f"Where the account has more to give, raise daily_requests or lower headroom in [crm.{self._crm}].",
         )
+
+
+def _in_line(wanted: Mapping[int, int], lane: Lane, now: float) -> _Spent | None:
+    """Whether somebody of a lane above waits: until his turn is over."""
+    until = max((millis / 1000 for place, millis in wanted.items() if place < _LANES.index(lane)), default=0.0)
+    return _Spent(None, until, now) if now < until <= now + _LONGEST_COOL_DOWN else None
 
 
 def _grant(limits: Sequence[Limit], grants: Mapping[str, dict[int, int]], not_before: float, size: int, now: float) -> _Batch | _Spent:
@@ -260,7 +346,7 @@ def _grant(limits: Sequence[Limit], grants: Mapping[str, dict[int, int]], not_be
     if now < not_before <= now + _LONGEST_COOL_DOWN:  # farther off than that, the clock was set back
         return _Spent(None, not_before, now)
     free = {limit.name: limit.count - sum(grants[limit.name].values()) for limit in limits}
-    spent = [_Spent(limit, limit.free_at(min(grants[limit.name])), now) for limit in limits if free[limit.name] <= 0]
+    spent = [_Spent(limit, _free_at(limit, grants[limit.name], now), now) for limit in limits if free[limit.name] <= 0]
     if spent and size:
         return max(spent, key=lambda each: (each.limit is not None and each.limit.stops, each.free_at))
     size = max(0, min([size, *free.values()]))
@@ -270,6 +356,11 @@ def _grant(limits: Sequence[Limit], grants: Mapping[str, dict[int, int]], not_be
             grants[limit.name][slots[limit.name]] = grants[limit.name].get(slots[limit.name], 0) + size
     until = min([now + _BATCH_SECONDS, *(limit.end(slots[limit.name]) for limit in limits)])
     return _Batch(size, until, slots)
+
+
+def _free_at(limit: Limit, grants: Mapping[int, int], now: float) -> float:
+    """When permits of this limit may be free again; where others used it up, after what was told of it lapses."""
+    return limit.free_at(min(grants)) if grants and limit.count > 0 else now + _TOLD_SECONDS
 
 
 def _current(limit: Limit, grants: Mapping[int, int], now: float) -> dict[int, int]:

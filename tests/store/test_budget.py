@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from connector.adapters.calling import Budget
+from connector.adapters.calling import Budget, Lane
 from connector.errors import PassStopped
 from connector.store.budget import Bucket, Limit, SharedBudget, hubspot_limits, salesforce_limits
 from connector.store.database import Store
@@ -223,3 +223,111 @@ def test_no_rolling_window_holds_more_than_the_limit(count: int, searches: int, 
             time.now += pause
     assert most_in_a_window([moment for _, moment in taken], 10) <= count
     assert most_in_a_window([moment for bucket, moment in taken if bucket == "search"], 1) <= searches
+
+
+class Turns:
+    """Takers of several lanes, each a process of its own, on one clock: who was served in which order."""
+
+    def __init__(self, lanes: dict[str, Lane]) -> None:
+        self.order: list[str] = []
+        self._lanes = lanes
+
+    def run(self, store: Store, limits: tuple[Limit, ...]) -> list[str]:
+        time = Time()
+        asleep = [(time.now, name) for name in self._lanes]
+        budgets = {
+            name: SharedBudget(store, "portal-1", limits, crm="hubspot", headroom=0, clock=time.clock, sleep=_never) for name in self._lanes
+        }
+        while asleep:
+            moment, name = min(asleep)
+            asleep.remove((moment, name))
+            time.now = max(time.now, moment)
+            try:
+                budgets[name].take("call", self._lanes[name])
+                self.order.append(name)
+            except _MustWaitError as wait:
+                asleep.append((time.now + wait.seconds, name))
+        return self.order
+
+
+class _MustWaitError(Exception):
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+def _never(seconds: float) -> None:
+    raise _MustWaitError(seconds)
+
+
+def test_lanes_above_pass_those_below(store: Store) -> None:
+    limits = (Limit(name="burst", count=2, seconds=10, buckets=frozenset({"call"})),)
+    first = Turns({"a backfill 1": "backfill", "a backfill 2": "backfill"}).run(store, limits)
+    assert first == ["a backfill 1", "a backfill 2"]
+    order = Turns(
+        {"backfill 3": "backfill", "backfill 4": "backfill", "normal 1": "normal", "urgent 1": "urgent", "urgent 2": "urgent"}
+    ).run(store, limits)
+    assert {*order[:2]} == {"urgent 1", "urgent 2"}
+    assert order[2] == "normal 1"
+
+
+def test_a_part_of_the_day_is_kept_for_what_is_urgent(store: Store) -> None:
+    limits = salesforce_limits(daily_requests=100)
+    shared = SharedBudget(store, "org", limits, crm="salesforce", headroom=0, clock=Time().clock, sleep=_never)
+    lanes: tuple[tuple[Lane, int], ...] = (("backfill", 90), ("normal", 7), ("urgent", 3))
+    for lane, left in lanes:
+        for _ in range(left):
+            shared.take("call", lane)
+        with pytest.raises(PassStopped, match="is spent"):
+            shared.take("call", lane)
+
+
+def test_what_others_used_is_told_by_the_crm(store: Store) -> None:
+    time = Time()
+    mine, other = (
+        SharedBudget(store, "org", salesforce_limits(daily_requests=1000), crm="salesforce", headroom=0.2, clock=time.clock, sleep=_never)
+        for _ in range(2)
+    )
+    mine.take("call")
+    mine.learn("day", 799, 1000)
+    mine.close()
+    other.take("call")
+    other.close()
+    mine.learn("day", 800, 1000)
+    for shared in (mine, other):
+        with pytest.raises(PassStopped, match=r"share|used 800 of its 1,000") as caught:
+            shared.take("call")
+        assert "it goes on from here by itself after 2026-09-21" in caught.value.advice
+    time.now += 901
+    other.take("call")
+
+
+def test_an_account_with_less_than_the_file_says(store: Store) -> None:
+    time = Time()
+    limits = hubspot_limits(requests_per_10_seconds=190, searches_per_second=5, daily_requests=1000)
+    shared = SharedBudget(store, "portal-1", limits, crm="hubspot", headroom=0.2, clock=time.clock, sleep=_never)
+    shared.learn("10 seconds", 1, 100)
+    shared.learn("of nobody", 1, 1)
+    for _ in range(80):
+        shared.take("call")
+    with pytest.raises(_MustWaitError):
+        shared.take("call")
+
+
+def test_telling_often_writes_seldom(store: Store) -> None:
+    time = Time()
+    shared = budget(store, time)
+    writes = 0
+    real = store.write
+
+    def counted(work: Callable[[Connection], object]) -> object:
+        nonlocal writes
+        writes += 1
+        return real(work)
+
+    store.write = counted  # type: ignore[method-assign, assignment]  # counts what goes to the one real store
+    for used in range(100):
+        shared.learn("day", used, 1000)
+    assert writes == 1
+    shared.learn("day", 1000, 1000)
+    assert writes == 2
