@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,14 +28,17 @@ from connector.errors import ConnectorError
 from connector.jobs import Service
 from connector.sandbox.configuration import SECRETS, Place, configuration, exports
 
+#: The word with which `--fault` shows what there is.
+LIST = "list"
+
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
 
 
 def serve(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
-    """Passes by [schedule], the first at once, until Ctrl-C or SIGTERM; what is in hand is finished then."""
+    """The jobs of [schedule], a pass at once, until Ctrl-C or SIGTERM; what is in hand is finished then."""
     settings, output = read_config(config), Output(as_json=as_json)
     make_tables(settings)
-    with logging_to_stderr(logging.INFO), orderly() as asked, open_app(settings) as app:
+    with logging_to_stderr(logging.INFO), orderly() as asked, open_app(settings, stop=asked.event) as app:
         served = Service(app, stop=asked.event).run()
     output.document(served.document())
     return ExitCode.DONE
@@ -50,18 +54,26 @@ def sandbox(
     write_config: Annotated[
         Path | None, typer.Option("--write-config", metavar="PATH", help="Write the configuration there instead of printing it.")
     ] = None,
+    fault: Annotated[
+        list[str] | None, typer.Option("--fault", metavar="NAME", help="What is to go wrong; may be repeated. `list` shows the names.")
+    ] = None,
 ) -> int:
     """A HubSpot and a Salesforce with made-up people on this machine, until Ctrl-C, and a configuration that points at them."""
+    from connector.sandbox.scenarios import arm
     from connector.sandbox.serve import Sandbox  # brings the servers and Faker along
 
     output = Output(as_json=as_json)
+    faults = _faults(fault or [])
+    if LIST in faults:
+        _show_faults(output)
+        return ExitCode.DONE
     now = datetime.now(UTC)
     if write_config is not None and write_config.exists():
         raise ConnectorError(f"{write_config} exists already", advice="Name another file, or remove it first.")
     output.line(f"Making up {contacts:,} HubSpot contacts and {leads:,} Salesforce Leads …")
-    box = Sandbox(
-        seed=seed, hubspot_contacts=contacts, salesforce_leads=leads, hubspot_port=hubspot_port, salesforce_port=salesforce_port
-    )
+    box = Sandbox(seed=seed, hubspot_contacts=contacts, salesforce_leads=leads, hubspot_port=hubspot_port, salesforce_port=salesforce_port)
+    for name in faults:
+        arm(box, name)
     with orderly() as asked, _listening(box):
         place = Place(
             hubspot_url=box.hubspot_url,
@@ -69,10 +81,27 @@ def sandbox(
             ca_bundle=box.ca_bundle,
             database=_database(write_config, now),
         )
-        _announce(output, place, configuration(place, now=now), write_config)
+        _announce(output, place, configuration(place, now=now), write_config, faults)
         asked.event.wait()
     output.line("The sandbox has stopped; what was written to it is gone.")
     return ExitCode.DONE
+
+
+def _faults(names: Sequence[str]) -> list[str]:
+    """The names, each once. A name that is none is an error of the command line (2)."""
+    from connector.sandbox.scenarios import SCENARIOS, UnknownScenario
+
+    for name in names:
+        if name != LIST and name not in SCENARIOS:
+            raise typer.BadParameter(f"{UnknownScenario(name)} `connector sandbox --fault {LIST}` shows them all.", param_hint="--fault")
+    return list(dict.fromkeys(names))
+
+
+def _show_faults(output: Output) -> None:
+    from connector.sandbox.scenarios import SCENARIOS
+
+    output.document({"faults": {one.name: one.summary for one in SCENARIOS.values()}})
+    output.table(("Fault", "What happens"), [(one.name, one.summary) for one in SCENARIOS.values()])
 
 
 class _listening:  # noqa: N801 - read as a word in a with statement
@@ -99,7 +128,7 @@ def _database(write_config: Path | None, now: datetime) -> str:
     return f"sqlite:///{name if write_config is None else (write_config.resolve().parent / name)}"
 
 
-def _announce(output: Output, place: Place, text: str, write_config: Path | None) -> None:
+def _announce(output: Output, place: Place, text: str, write_config: Path | None, faults: Sequence[str]) -> None:
     if write_config is not None:
         write_config.parent.mkdir(parents=True, exist_ok=True)
         write_config.write_text(text, encoding="utf-8")
@@ -111,6 +140,7 @@ def _announce(output: Output, place: Place, text: str, write_config: Path | None
             "environment": dict(SECRETS),
             "config": text if write_config is None else None,
             "config_file": None if write_config is None else str(write_config),
+            "faults": list(faults),
         }
     )
     if output.as_json:

@@ -70,8 +70,8 @@ class Fault:
 class Frame:
     """Counts and disturbs the requests of one CRM's server. May be used from any thread.
 
-    calls: requests so far. log: (method, path) of the last 10,000. latency: seconds added to every answer. faults: what was added and
-    not cleared, used up ones too.
+    calls: requests so far. before_call: called with that number before each request is served, in the server's thread. log: (method, path)
+    of the last 10,000. latency: seconds added to every answer. faults: what was added and not cleared, used up ones too.
     """
 
     def __init__(self, crm: str, now: Callable[[], datetime]) -> None:
@@ -79,6 +79,7 @@ class Frame:
         self.now = now
         self.calls = 0
         self.latency = 0.0
+        self.before_call: list[Callable[[int], None]] = []
         self.log: deque[tuple[str, str]] = deque(maxlen=10_000)
         self.faults: list[Fault] = []
         self._lock = Lock()
@@ -106,6 +107,8 @@ class Frame:
                 await app(scope, receive, send)
                 return
             fault = self._meet(scope)
+            for act in list(self.before_call):
+                act(self.calls)
             if self.latency:
                 await asyncio.sleep(self.latency)
             await _serve(app, fault, scope, receive, send)

@@ -1,15 +1,12 @@
-"""What HubSpot's account tells about itself: owners, properties, details, and whose token it is.
+"""What HubSpot's account tells about itself: owners and their teams, properties, pipelines, details.
 
-Sources: developers.hubspot.com/docs/api-reference/crm-crm-owners-v3/guide, /crm-properties-v3/guide, /account-account-info-v3,
-/docs/api-reference/auth-oauth-v1.
+Sources: developers.hubspot.com/docs/api-reference/crm-crm-owners-v3/guide, /crm-properties-v3/guide, /crm-pipelines-v3/guide,
+/account-account-info-v3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
@@ -17,25 +14,18 @@ from starlette.responses import Response
 
 from connector.sandbox.hubspot_answers import answer, invalid, refused
 from connector.sandbox.hubspot_associations import type_named
-from connector.sandbox.hubspot_catalogue import definition
+from connector.sandbox.hubspot_catalogue import PIPELINES, definition
 from connector.sandbox.hubspot_limits import ZONE
-from connector.sandbox.world import World
-
-PORTAL = 4_711_001
-REFRESH_TOKEN = "sandbox-refresh-token"  # noqa: S105 - opens nothing but this sandbox
-SCOPES = (
-    "crm.objects.companies.read", "crm.objects.contacts.read", "crm.objects.contacts.write", "crm.objects.owners.read",
-    "crm.schemas.companies.read", "crm.schemas.contacts.read", "crm.schemas.contacts.write", "oauth", "sales-email-read",
-)  # fmt: skip
+from connector.sandbox.hubspot_records import Records
+from connector.sandbox.hubspot_tokens import PORTAL
 
 
 class Account:
     """Handlers: (request, body) → answer. They raise `Refusal`."""
 
-    def __init__(self, world: World, now: Callable[[], datetime], *, token: str) -> None:
-        self._world = world
-        self._now = now
-        self._token = token
+    def __init__(self, records: Records) -> None:
+        self._world = records.world
+        self._records = records
 
     def owners(self, request: Request, body: Any) -> Response:  # noqa: ARG002 - one signature for all handlers
         """Owners, active or archived, a page at a time (default 100, at most 500)."""
@@ -62,24 +52,43 @@ class Account:
         """An archived owner has no userId; the one he had stands beside it."""
         known = self._world.now
         inactive = owner["userId"] or 5_200_900 + int(owner["id"]) % 97
-        return {**owner, "type": "PERSON", "createdAt": known, "updatedAt": known, "teams": [], "userIdIncludingInactive": inactive}
+        return {"teams": [], **owner, "type": "PERSON", "createdAt": known, "updatedAt": known, "userIdIncludingInactive": inactive}
+
+    def custom_objects(self, request: Request, body: Any) -> Response:  # noqa: ARG002
+        """Objects of the account's own (developers.hubspot.com/docs/guides/api/crm/objects/custom-objects): it has none."""
+        return answer({"results": []})
 
     def properties(self, request: Request, body: Any) -> Response:  # noqa: ARG002
-        """All properties of an object; this one is not paged."""
-        definitions = self._world.hubspot_properties[type_named(request.path_params["type"])]
+        """All properties of an object that the token sees, or those that were removed; this one is not paged."""
+        name = type_named(request.path_params["type"])
+        archived = (request.query_params.get("archived") or "").lower() == "true"
+        definitions = self._world.hubspot_archived_properties.get(name, {}) if archived else self._records.known(name)
         return answer({"results": list(definitions.values())})
 
     def property(self, request: Request, body: Any) -> Response:  # noqa: ARG002
         """One property."""
         name = request.path_params["name"]
-        found = self._world.hubspot_properties[type_named(request.path_params["type"])].get(name)
+        found = self._records.known(type_named(request.path_params["type"])).get(name)
         if found is None:
             raise refused("OBJECT_NOT_FOUND", f'Property "{name}" does not exist', status=404)
         return answer(found)
 
+    def pipelines(self, request: Request, body: Any) -> Response:  # noqa: ARG002
+        """The pipelines of an object with their stages; of these objects only deals have any."""
+        return answer({"results": list(PIPELINES) if type_named(request.path_params["type"]) == "deals" else []})
+
+    def pipeline(self, request: Request, body: Any) -> Response:  # noqa: ARG002
+        """One pipeline."""
+        found = PIPELINES if type_named(request.path_params["type"]) == "deals" else ()
+        for pipeline in found:
+            if pipeline["id"] == request.path_params["id"]:
+                return answer(pipeline)
+        raise refused("OBJECT_NOT_FOUND", "No pipeline has this id", status=404)
+
     def create_property(self, request: Request, body: Any) -> Response:
-        """A property of the account's own."""
-        definitions = self._world.hubspot_properties[type_named(request.path_params["type"])]
+        """A property of the account's own; one that was removed comes back with the values that records had."""
+        object_name = type_named(request.path_params["type"])
+        definitions = self._world.hubspot_properties[object_name]
         missing = [each for each in ("name", "label", "type", "fieldType", "groupName") if not body.get(each)]
         if missing:
             raise invalid(f"Some required fields were not set: {missing}")
@@ -92,12 +101,13 @@ class Account:
         made = definition(
             name, body["type"], body["fieldType"], options=options, labels=labels, unique=bool(body.get("hasUniqueValue")), own=False
         )
+        self._world.hubspot_archived_properties.get(object_name, {}).pop(name, None)
         definitions[name] = {**made, "label": body["label"], "groupName": body["groupName"]}
         return answer(definitions[name], 201)
 
     def details(self, request: Request, body: Any) -> Response:  # noqa: ARG002
         """The account; its time zone rules when the day's limit ends."""
-        local = self._now().astimezone(ZoneInfo(ZONE))
+        local = self._records.now().astimezone(ZoneInfo(ZONE))
         offset = local.utcoffset()
         return answer(
             {
@@ -112,18 +122,3 @@ class Account:
                 "dataHostingLocation": "eu1",
             }
         )
-
-    def token_info(self, request: Request, body: Any) -> Response:  # noqa: ARG002
-        """Whose token it is and what it may do."""
-        if not isinstance(body, dict) or body.get("tokenKey") != self._token:
-            raise refused("INVALID_AUTHENTICATION", "The access token is invalid, expired or was revoked.", status=401)
-        return answer({"userId": 5_200_050, "hubId": PORTAL, "appId": 990_001, "scopes": list(SCOPES)})
-
-    def refresh_token(self, request: Request, body: Any) -> Response:  # noqa: ARG002
-        """A new access token for the refresh token; it is the same one here."""
-        form = parse_qs(body.decode()) if isinstance(body, bytes) else {}
-        if form.get("grant_type") != ["refresh_token"] or form.get("refresh_token") != [REFRESH_TOKEN]:
-            text = "refresh token is invalid, expired or revoked"
-            content = {"error": "invalid_grant", "error_description": text, "status": "BAD_REFRESH_TOKEN", "message": text}
-            return answer(content, 400)
-        return answer({"token_type": "bearer", "access_token": self._token, "refresh_token": REFRESH_TOKEN, "expires_in": 1800})

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 _CORRELATION = "X-HubSpot-Correlation-Id"
 _JSON = "application/json;charset=utf-8"
-_NOT_FOUND_PAGE = "<html><head><title>Error 404</title></head><body><h2>HTTP ERROR 404</h2>Resource not found</body></html>"
+_WORDS = {404: "Resource not found", 414: "URI Too Long"}
 
 
 class Refusal(Exception):
@@ -30,7 +30,9 @@ class Refusal(Exception):
     def response(self) -> Response:
         """The whole answer."""
         if self.body is None:
-            return Response(_NOT_FOUND_PAGE, self.status, media_type="text/html;charset=iso-8859-1")
+            text = _WORDS[self.status]
+            page = f"<html><head><title>Error {self.status}</title></head><body><h2>HTTP ERROR {self.status}</h2>{text}</body></html>"
+            return Response(page, self.status, media_type="text/html;charset=iso-8859-1")
         correlation = str(uuid.uuid4())
         return answer({"status": "error", "correlationId": correlation, **self.body}, self.status, {_CORRELATION: correlation})
 
@@ -59,6 +61,11 @@ def missing_page() -> Refusal:
     return Refusal(404, None)
 
 
+def too_long() -> Refusal:
+    """414 for an address that is too long: HTML."""
+    return Refusal(414, None)
+
+
 def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """JSON; datetimes as HubSpot writes them."""
     return Response(orjson.dumps(content, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME), status, headers, _JSON)
@@ -66,7 +73,9 @@ def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = 
 
 def stamp(moment: datetime) -> str:
     """ISO 8601 in UTC with milliseconds and Z."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def _plain(value: Any) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connector.sandbox.hubspot_answers import Refusal, invalid
-from connector.sandbox.hubspot_catalogue import ASSOCIATION_TYPES, OBJECTS, object_name, opposite
+from connector.sandbox.hubspot_catalogue import ASSOCIATION_TYPES, OBJECTS, PRIMARY_COMPANY, object_name, opposite
 from connector.sandbox.hubspot_records import Records
 from connector.sandbox.world import World
 
@@ -96,30 +96,98 @@ class Associations:
         if row is None or row["archived"]:
             raise invalid(f"Some associated objects do not exist: {OBJECTS[name][0]}={record_id} is not valid")
 
-    def put(self, one: tuple[str, str], other: tuple[str, str], type_ids: Sequence[int] = ()) -> None:
-        """Links (object, id) with (object, id); without types by the unlabelled one, which every link has. Raises Refusal."""
+    def put(self, one: tuple[str, str], other: tuple[str, str], type_ids: Sequence[int] = (), *, replace: bool = False) -> None:
+        """Links (object, id) with (object, id); without types by the unlabelled one, which every link has. Raises Refusal.
+
+        A contact or deal has one primary company: another becomes an ordinary one. replace: these types alone, instead of those so far.
+        """
         there = ASSOCIATION_TYPES.get((one[0], other[0]))
         if there is None:
             raise invalid(f"{one[0]} and {other[0]} cannot be associated")
         self.check(*one)
         self.check(*other)
-        for type_id in dict.fromkeys((there[0][0], *type_ids)):
-            back = opposite(one[0], other[0], type_id)
-            if back is None:
-                raise invalid(f"Association type {type_id} does not exist between {one[0]} and {other[0]}")
+        wanted = dict.fromkeys((there[0][0], *type_ids))
+        pairs = [(type_id, opposite(one[0], other[0], type_id)) for type_id in wanted]
+        wrong = next((type_id for type_id, back in pairs if back is None), None)
+        if wrong is not None:
+            raise invalid(f"Association type {wrong} does not exist between {one[0]} and {other[0]}")
+        if replace:
+            self._cut(one, other)
+        for type_id, back in pairs:
+            if type_id in PRIMARY_COMPANY:
+                self._move_primary(one, other)
             self._add(one, other, type_id)
-            self._add(other, one, back)
+            self._add(other, one, back or 0)
+        self._after(one, other)
+
+    def remove(self, one: tuple[str, str], other: tuple[str, str], type_ids: Sequence[int] = ()) -> None:
+        """Takes the link between the two away, or only labels of it; without the unlabelled type nothing of a link is left."""
+        plain = ASSOCIATION_TYPES.get((one[0], other[0]), ((0, None),))[0][0]
+        self._cut(one, other, () if plain in type_ids else type_ids)
+        self._after(one, other)
+
+    def remove_all(self, one: tuple[str, str]) -> None:
+        """Takes every link of a record away, without a trace on the others."""
+        for (start, end), table in self._world.hubspot_associations.items():
+            if start == one[0]:
+                for to_id, _ in table.pop(one[1], []):
+                    self._cut_one((end, to_id), one)
+
+    def move(self, name: str, old: str, new: str) -> None:
+        """Hangs every link of a record on another one, which may have some of them already; its primary company stays."""
+        for (start, end), table in list(self._world.hubspot_associations.items()):
+            if start != name or old == new:
+                continue
+            for to_id, type_id in table.pop(old, []):
+                self._cut_one((end, to_id), (name, old))
+                has_primary = type_id in PRIMARY_COMPANY and any(each == type_id for _, each in table.get(new, []))
+                if not (has_primary and end == "companies"):
+                    self._add((name, new), (end, to_id), type_id)
+                    self._add((end, to_id), (name, new), opposite(name, end, type_id) or 0)
+                if (name, end) == ("companies", "contacts"):
+                    self._name_company(to_id)
+
+    def _name_company(self, contact_id: str) -> None:
+        """A contact's `associatedcompanyid` follows its primary company."""
+        links = self._world.hubspot_associations.get(("contacts", "companies"), {}).get(contact_id, [])
+        company = next((to_id for to_id, type_id in links if type_id in PRIMARY_COMPANY), None)
+        self._records.set_quietly("contacts", self._world.hubspot["contacts"][contact_id], {"associatedcompanyid": company})
 
     def _add(self, one: tuple[str, str], other: tuple[str, str], type_id: int) -> None:
         links = self._world.hubspot_associations.setdefault((one[0], other[0]), {}).setdefault(one[1], [])
         if (other[1], type_id) not in links:
             links.append((other[1], type_id))
 
-    def remove(self, one: tuple[str, str], other: tuple[str, str]) -> None:
-        """Takes away every link between the two."""
-        for start, end in ((one, other), (other, one)):
-            of_start = self._world.hubspot_associations.get((start[0], end[0]), {})
-            of_start[start[1]] = [link for link in of_start.get(start[1], []) if link[0] != end[1]]
+    def _cut(self, one: tuple[str, str], other: tuple[str, str], type_ids: Sequence[int] = ()) -> None:
+        """Both directions; without types the whole link."""
+        self._cut_one(one, other, type_ids)
+        self._cut_one(other, one, [opposite(one[0], other[0], each) or 0 for each in type_ids])
+
+    def _cut_one(self, one: tuple[str, str], other: tuple[str, str], type_ids: Sequence[int] = ()) -> None:
+        table = self._world.hubspot_associations.get((one[0], other[0]), {})
+        left = [link for link in table.get(one[1], []) if link[0] != other[1] or (type_ids and link[1] not in type_ids)]
+        if left:
+            table[one[1]] = left
+        else:
+            table.pop(one[1], None)
+
+    def _move_primary(self, one: tuple[str, str], other: tuple[str, str]) -> None:
+        """The company of a contact or deal that was its primary one is so no more."""
+        owner, company = (other, one) if one[0] == "companies" else (one, other)
+        for to_id, type_id in list(self._world.hubspot_associations.get((owner[0], "companies"), {}).get(owner[1], [])):
+            if type_id in PRIMARY_COMPANY and to_id != company[1]:
+                self._cut(owner, ("companies", to_id), [type_id])
+
+    def _after(self, one: tuple[str, str], other: tuple[str, str]) -> None:
+        """What follows: a contact's `associatedcompanyid`, and the modified dates where this account moves them."""
+        for (name, record_id), (end, _) in ((one, other), (other, one)):
+            row = self._world.hubspot[name].get(record_id)
+            if row is None:
+                continue
+            if name == "contacts" and end == "companies":
+                self._name_company(record_id)
+            if self._records.options.links_touch:
+                self._records.touch(name, row, self._records.now())
 
 
 def type_named(text: str) -> str:

@@ -7,12 +7,14 @@ Sources: developers.hubspot.com/docs/guides/crm/understanding-the-crm (object ty
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 #: object → (singular, object type id)
 OBJECTS = {
     "contacts": ("contact", "0-1"),
     "companies": ("company", "0-2"),
+    "deals": ("deal", "0-3"),
     "calls": ("call", "0-48"),
     "emails": ("email", "0-49"),
     "meetings": ("meeting_event", "0-47"),
@@ -24,10 +26,11 @@ _ALIASES = {alias: name for name, (singular, type_id) in OBJECTS.items() for ali
 DEFAULT_PROPERTIES = {
     "contacts": ("email", "firstname", "lastname", "createdate", "hs_object_id", "lastmodifieddate"),
     "companies": ("name", "domain", "createdate", "hs_object_id", "hs_lastmodifieddate"),
+    "deals": ("dealname", "amount", "closedate", "pipeline", "dealstage", "createdate", "hs_object_id", "hs_lastmodifieddate"),
     **dict.fromkeys(("calls", "emails", "meetings", "tasks"), ("hs_createdate", "hs_object_id", "hs_lastmodifieddate")),
 }
 MODIFIED = {name: "lastmodifieddate" if name == "contacts" else "hs_lastmodifieddate" for name in OBJECTS}
-CREATED = {name: "createdate" if name in ("contacts", "companies") else "hs_createdate" for name in OBJECTS}
+CREATED = {name: "createdate" if name in ("contacts", "companies", "deals") else "hs_createdate" for name in OBJECTS}
 
 #: (from, to) → its association types, the unlabelled default first: (id, label)
 ASSOCIATION_TYPES: dict[tuple[str, str], tuple[tuple[int, str | None], ...]] = {
@@ -49,7 +52,21 @@ ASSOCIATION_TYPES: dict[tuple[str, str], tuple[tuple[int, str | None], ...]] = {
     ("meetings", "companies"): ((188, None),),
     ("companies", "tasks"): ((191, None),),
     ("tasks", "companies"): ((192, None),),
+    ("contacts", "deals"): ((4, None),),
+    ("deals", "contacts"): ((3, None),),
+    ("companies", "deals"): ((342, None), (6, "Primary")),
+    ("deals", "companies"): ((341, None), (5, "Primary")),
+    ("deals", "calls"): ((205, None),),
+    ("calls", "deals"): ((206, None),),
+    ("deals", "emails"): ((209, None),),
+    ("emails", "deals"): ((210, None),),
+    ("deals", "meetings"): ((211, None),),
+    ("meetings", "deals"): ((212, None),),
+    ("deals", "tasks"): ((215, None),),
+    ("tasks", "deals"): ((216, None),),
 }
+#: The types of "Primary", by which a contact or a deal has one company, from either side.
+PRIMARY_COMPANY = frozenset({1, 2, 5, 6})
 
 
 def object_name(text: str) -> str | None:
@@ -63,7 +80,7 @@ def opposite(from_type: str, to_type: str, type_id: int) -> int | None:
     return next((home[at][0] for at, (each, _) in enumerate(there) if each == type_id), None)
 
 
-def definition(
+def definition(  # noqa: PLR0913 - the keywords of a definition, each with its default
     name: str,
     type_: str = "string",
     field_type: str = "text",
@@ -71,10 +88,14 @@ def definition(
     options: Sequence[str] = (),
     labels: Sequence[str] = (),
     read_only: bool = False,
+    calculated: bool = False,
     unique: bool = False,
     own: bool = True,
 ) -> dict[str, Any]:
-    """A property as `GET /crm/v3/properties/{object}` gives it. own: HubSpot's own, not made by the account."""
+    """A property as `GET /crm/v3/properties/{object}` gives it. own: HubSpot's own, not made by the account.
+
+    calculated: HubSpot works its value out by itself, and so nobody writes it; no modified date tells that it changed.
+    """
     return {
         "name": name,
         "label": name.replace("_", " ").capitalize(),
@@ -87,16 +108,63 @@ def definition(
             for at, (value, label) in enumerate(zip(options, labels or options, strict=True))
         ],
         "displayOrder": -1,
-        "calculated": read_only,
+        "calculated": calculated,
         "externalOptions": name == "hubspot_owner_id",
         "archived": False,
         "hasUniqueValue": unique,
         "hidden": False,
         "hubspotDefined": own,
-        "modificationMetadata": {"archivable": not own, "readOnlyDefinition": own, "readOnlyValue": read_only},
+        "modificationMetadata": {"archivable": not own, "readOnlyDefinition": own, "readOnlyValue": read_only or calculated},
         "formField": False,
     }
 
+
+@dataclass(frozen=True)
+class DealStage:
+    """A stage of the sales pipeline: how likely it ends in a deal, and whether it is an end."""
+
+    label: str
+    probability: float
+
+    @property
+    def closed(self) -> bool:
+        return self.probability in (0.0, 1.0)
+
+    @property
+    def won(self) -> bool:
+        return self.probability == 1.0
+
+
+#: The pipeline with which every account begins; its stages can be renamed, their ids stay.
+DEAL_STAGES = {
+    "appointmentscheduled": DealStage("Appointment Scheduled", 0.2),
+    "qualifiedtobuy": DealStage("Qualified To Buy", 0.4),
+    "presentationscheduled": DealStage("Presentation Scheduled", 0.6),
+    "decisionmakerboughtin": DealStage("Decision Maker Bought-In", 0.8),
+    "contractsent": DealStage("Contract Sent", 0.9),
+    "closedwon": DealStage("Closed Won", 1.0),
+    "closedlost": DealStage("Closed Lost", 0.0),
+}
+#: As `GET /crm/v3/pipelines/deals` gives them; what stands in a stage's metadata is text (/docs/api-reference/crm-pipelines-v3/guide).
+PIPELINES: tuple[dict[str, Any], ...] = (
+    {
+        "id": "default",
+        "label": "Sales Pipeline",
+        "displayOrder": 0,
+        "archived": False,
+        "stages": [
+            {
+                "id": stage_id,
+                "label": stage.label,
+                "displayOrder": at,
+                "metadata": {"isClosed": str(stage.closed).lower(), "probability": str(stage.probability)},
+                "archived": False,
+                "writePermissions": "CRM_PERMISSIONS_ENFORCEMENT",
+            }
+            for at, (stage_id, stage) in enumerate(DEAL_STAGES.items())
+        ],
+    },
+)
 
 STAGES = ("subscriber", "lead", "marketingqualifiedlead", "salesqualifiedlead", "opportunity", "customer", "evangelist", "other")
 _STAGE_LABELS = (
@@ -124,10 +192,29 @@ def _number(name: str, *, own: bool = True, read_only: bool = False) -> dict[str
     return definition(name, "number", "number", own=own, read_only=read_only)
 
 
+def _merged() -> dict[str, Any]:
+    return definition("hs_merged_object_ids", "enumeration", "checkbox", read_only=True)
+
+
+def _deals() -> list[dict[str, Any]]:
+    return [
+        *_texts("dealname", "deal_currency_code"),
+        _choice("pipeline", [each["id"] for each in PIPELINES], labels=[each["label"] for each in PIPELINES]),
+        _choice("dealstage", list(DEAL_STAGES), labels=[each.label for each in DEAL_STAGES.values()]),
+        _number("amount"),
+        _moment("closedate"),
+        definition("hubspot_owner_id", "enumeration", "select"),
+        *(definition(name, "bool", "calculation_equation", calculated=True) for name in ("hs_is_closed", "hs_is_closed_won")),
+        _merged(),
+    ]
+
+
 def _contacts() -> list[dict[str, Any]]:
     return [
         *_texts("email", "firstname", "lastname", "phone", "mobilephone", "company", "jobtitle", "country", "city"),
-        *_texts("hs_analytics_first_touch_converting_campaign", "salesforceleadid", "salesforcecontactid", "hs_merged_object_ids"),
+        *_texts("hs_analytics_first_touch_converting_campaign", "salesforceleadid", "salesforcecontactid"),
+        _merged(),
+        definition("hs_additional_emails", "enumeration", "checkbox"),
         *_texts("pain_point", "competitor_in_use", own=False),
         definition("hubspot_owner_id", "enumeration", "select"),
         _moment("hubspot_owner_assigneddate", read_only=True),
@@ -144,6 +231,7 @@ def _contacts() -> list[dict[str, Any]]:
         _choice("rejection_reason", _REASONS, own=False),
         _number("handoff_score", own=False),
         _number("handoff_criteria_met", own=False),
+        definition("engagement_level", "number", "calculation_equation", calculated=True, own=False),
     ]
 
 
@@ -165,7 +253,10 @@ def standard_properties() -> dict[str, dict[str, dict[str, Any]]]:
             definition("industry", "enumeration", "select"),
             _number("numberofemployees"),
             definition("hubspot_owner_id", "enumeration", "select"),
+            definition("hs_additional_domains", "enumeration", "checkbox"),
+            _merged(),
         ],
+        "deals": _deals(),
         "calls": [
             *_engagement("hs_call_", ("title", "body", "disposition", "status", "from_number", "to_number", "recording_url")),
             _choice("hs_call_direction", ("INBOUND", "OUTBOUND")),

@@ -5,77 +5,91 @@ Source: developers.hubspot.com/docs/api-reference/search/guide.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
+
 from connector.sandbox.hubspot_answers import invalid
 from connector.sandbox.hubspot_catalogue import CREATED, MODIFIED
+from connector.sandbox.hubspot_index import Axis, Index, Query, Span, Test, microseconds
 from connector.sandbox.world import HubSpotRow
 
 MAX_LIMIT = 200
 MAX_TOTAL = 10_000
+_MAX_QUERY = 3_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Read = Callable[[HubSpotRow], Any]
-Test = Callable[[HubSpotRow], bool]
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """One filter: how a record is tested, and which stretch of an axis it is, where it is one. text: what tells it from others."""
+
+    test: Test
+    span: Span | None
+    text: bytes
 
 
 class Searcher:
-    """Searches one object. definitions: its properties. ids_as_text: compare and sort hs_object_id as text instead of as a number."""
+    """Searches one object. definitions: its properties. filter_as_text, sort_as_text: take hs_object_id for a text instead of a number."""
 
-    def __init__(self, name: str, definitions: Mapping[str, Mapping[str, Any]], *, ids_as_text: bool) -> None:
+    def __init__(
+        self, name: str, definitions: Mapping[str, Mapping[str, Any]], *, filter_as_text: bool = False, sort_as_text: bool = False
+    ) -> None:
         self._name = name
         self._definitions = definitions
-        self._ids_as_text = ids_as_text
+        self._filter_as_text = filter_as_text
+        self._sort_as_text = sort_as_text
 
-    def search(self, rows: Iterable[HubSpotRow], body: Mapping[str, Any]) -> tuple[list[HubSpotRow], int, int | None]:
+    def search(self, index: Index, body: Mapping[str, Any]) -> tuple[list[HubSpotRow], int, int | None]:
         """The page's rows, how many match in all, and the offset of the next page (None: no more). Raises Refusal."""
         limit, start = _number(body, "limit", 10), _number(body, "after", 0)
         if limit > MAX_LIMIT:
             raise invalid(f"limit must be at most {MAX_LIMIT}, got {limit}")
         if start + limit > MAX_TOTAL:
             raise invalid(f"Search results beyond {MAX_TOTAL} are not available: after {start}, limit {limit}")
-        test = self._test(body)
-        found = [row for row in rows if not row["archived"] and test(row)]
-        self._sort(found, body.get("sorts") or [])
-        following = start + limit if start + limit < len(found) else None
-        return found[start : start + limit], len(found), following
+        found, total = index.find(self._query(body), start, limit)
+        return found, total, start + limit if start + limit < total else None
 
-    def _test(self, body: Mapping[str, Any]) -> Test:
-        groups = body.get("filterGroups") or []
-        if body.get("filters"):
-            groups = [*groups, {"filters": body["filters"]}]
-        sizes = [len(group.get("filters") or []) for group in groups]
-        if len(groups) > 5 or any(size > 6 for size in sizes) or sum(sizes) > 18:
-            raise invalid("A search takes at most 5 filterGroups of at most 6 filters, 18 filters in all")
-        groups_of_tests = [[self._filter(each) for each in group.get("filters") or []] for group in groups]
-        wanted = str(body.get("query") or "").casefold()
-
-        def test(row: HubSpotRow) -> bool:
-            if groups_of_tests and not any(all(each(row) for each in tests) for tests in groups_of_tests):
-                return False
-            return not wanted or any(wanted in value.casefold() for value in row["properties"].values() if value)
-
-        if len(groups_of_tests) == 1 and len(groups_of_tests[0]) == 1 and not wanted:
-            return groups_of_tests[0][0]
-        return test
-
-    def _sort(self, found: list[HubSpotRow], sorts: list[Any]) -> None:
-        if len(sorts) > 1:
-            raise invalid("A search takes one sort")
-        name, down = "hs_object_id", False
-        if sorts:
-            rule = sorts[0]
-            name = rule.lstrip("-") if isinstance(rule, str) else rule["propertyName"]
-            down = rule.startswith("-") if isinstance(rule, str) else rule.get("direction", "ASCENDING") == "DESCENDING"
+    def _query(self, body: Mapping[str, Any]) -> Query:
+        groups = [[self._filter(each) for each in group] for group in _groups(body)]
+        name, descending = _sort(body.get("sorts") or [])
+        axis = self._axis(name, as_text=self._sort_as_text)
+        tests: list[Test] = []
+        others: list[Span] = []
+        spans: list[Span] = []
+        if len(groups) == 1:
+            spans = [rule.span for rule in groups[0] if rule.span is not None and rule.span.axis == axis]
+            rest = [rule for rule in groups[0] if rule.span is None or rule.span.axis != axis]
+            tests = [rule.test for rule in rest]
+            others = [rule.span for rule in rest if rule.span is not None]
+            groups = [rest] if rest else []
+        elif groups:
+            tests = [_any_of([[rule.test for rule in group] for group in groups])]
+        words = str(body.get("query") or "")
+        if len(words) > _MAX_QUERY:
+            raise invalid(f"query takes {_MAX_QUERY} characters")
+        if words:
+            tests.append(_full_text(words.casefold()))
+        key = orjson.dumps([[rule.text.decode() for rule in group] for group in groups] + [words]) if groups or words else None
+        if axis is not None:
+            return Query(axis, descending, spans, others, tests, key)
         read, _ = self._reader(name)
-        found.sort(key=lambda row: (value is not None, value) if (value := read(row)) is not None else (False,), reverse=down)
+        return Query(None, descending, (), others, tests, (key or b"") + name.encode(), _ranked(read))
+
+    def _axis(self, name: str, *, as_text: bool) -> Axis | None:
+        if name == "hs_object_id":
+            return "id as text" if as_text else "id"
+        return "modified" if name == MODIFIED[self._name] else "created" if name == CREATED[self._name] else None
 
     def _reader(self, name: str) -> tuple[Read, Callable[[str], Any]]:
         """How to read the property of a row, and how to read a filter's text, as values that compare."""
         if name == "hs_object_id":
-            return (_id_text, str) if self._ids_as_text else (_id_number, _to_number)
+            return (_id_text, str) if self._filter_as_text else (_id_number, _to_number)
         if name == MODIFIED[self._name]:
             return _updated, to_moment
         if name == CREATED[self._name]:
@@ -98,23 +112,78 @@ class Searcher:
 
         return read, convert
 
-    def _filter(self, rule: Mapping[str, Any]) -> Test:
-        operator = rule.get("operator", "")
-        read, convert = self._reader(str(rule.get("propertyName", "")))
+    def _filter(self, rule: Mapping[str, Any]) -> _Rule:
+        name, operator = str(rule.get("propertyName", "")), rule.get("operator", "")
+        return _Rule(self._test(name, operator, rule), self._span(name, operator, rule), orjson.dumps(rule, option=orjson.OPT_SORT_KEYS))
+
+    def _test(self, name: str, operator: str, rule: Mapping[str, Any]) -> Test:
+        read, convert = self._reader(name)
         if operator == "HAS_PROPERTY":
             return lambda row: read(row) is not None
         if operator == "NOT_HAS_PROPERTY":
             return lambda row: read(row) is None
         if operator in ("IN", "NOT_IN"):
-            values = {convert(str(each)) for each in rule.get("values") or []}
+            # texts are given in lower case here; another case matches nothing (search guide, "Filter search results")
+            as_given = str if convert is str.casefold else convert
+            values = {as_given(str(each)) for each in rule.get("values") or []}
             return (lambda row: read(row) in values) if operator == "IN" else (lambda row: read(row) not in values)
         if "value" not in rule:
-            raise invalid(f"Filter of {rule.get('propertyName')} with operator {operator} has no value")
+            raise invalid(f"Filter of {name} with operator {operator} has no value")
         if operator in ("CONTAINS_TOKEN", "NOT_CONTAINS_TOKEN"):
             return _token(read, str(rule["value"]).casefold(), wanted=operator == "CONTAINS_TOKEN")
         value = convert(str(rule["value"]))
         high = convert(str(rule["highValue"])) if operator == "BETWEEN" else None
         return _comparison(operator, read, value, high)
+
+    def _span(self, name: str, operator: str, rule: Mapping[str, Any]) -> Span | None:
+        """The filter as a stretch of an axis, where it is one."""
+        axis = self._axis(name, as_text=self._filter_as_text)
+        if axis is None or operator not in ("EQ", "GT", "GTE", "LT", "LTE", "BETWEEN"):
+            return None
+        low, high = _bound(axis, str(rule["value"])), _bound(axis, str(rule.get("highValue", rule["value"])))
+        if low is None or high is None:
+            return None
+        match operator:
+            case "GT" | "GTE":
+                return Span(axis, low=low, low_open=operator == "GT")
+            case "LT" | "LTE":
+                return Span(axis, high=low, high_open=operator == "LT")
+        return Span(axis, low=low, high=high)
+
+
+def _groups(body: Mapping[str, Any]) -> list[list[Mapping[str, Any]]]:
+    groups = [list(group.get("filters") or []) for group in body.get("filterGroups") or []]
+    if body.get("filters"):
+        groups.append(list(body["filters"]))
+    sizes = [len(group) for group in groups]
+    if len(groups) > 5 or any(size > 6 for size in sizes) or sum(sizes) > 18:
+        raise invalid("A search takes at most 5 filterGroups of at most 6 filters, 18 filters in all")
+    return groups
+
+
+def _sort(sorts: Sequence[Any]) -> tuple[str, bool]:
+    """By which property, and whether downwards."""
+    if len(sorts) > 1:
+        raise invalid("A search takes one sort")
+    if not sorts:
+        return "hs_object_id", False
+    rule = sorts[0]
+    if isinstance(rule, str):
+        return rule.lstrip("-"), rule.startswith("-")
+    return str(rule["propertyName"]), rule.get("direction", "ASCENDING") == "DESCENDING"
+
+
+def _ranked(read: Read) -> Callable[[HubSpotRow], Any]:
+    """What has no value comes before what has one."""
+    return lambda row: (True, value) if (value := read(row)) is not None else (False,)
+
+
+def _any_of(groups: Sequence[Sequence[Test]]) -> Test:
+    return lambda row: any(all(test(row) for test in group) for group in groups)
+
+
+def _full_text(wanted: str) -> Test:
+    return lambda row: any(wanted in value.casefold() for value in row["properties"].values() if value)
 
 
 def _comparison(operator: str, read: Read, value: Any, high: Any) -> Test:
@@ -147,6 +216,15 @@ def _token(read: Read, wanted_text: str, *, wanted: bool) -> Test:
         return hit is wanted
 
     return test
+
+
+def _bound(axis: Axis, text: str) -> Any:
+    """A filter's value as an order's; None where it lies between two of them."""
+    if axis == "id as text":
+        return text
+    if axis == "id":
+        return int(text) if text.lstrip("-").isdigit() else None
+    return microseconds(to_moment(text))
 
 
 def _id_text(row: HubSpotRow) -> str:

@@ -7,10 +7,9 @@ simple-salesforce knows nothing but https.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -19,14 +18,17 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from connector.sandbox import salesforce_bulk as bulk
+from connector.sandbox import salesforce_deleted as deleted
 from connector.sandbox import salesforce_login as login
 from connector.sandbox import salesforce_reads as reads
 from connector.sandbox import salesforce_records as records
+from connector.sandbox.salesforce_deeds import SalesforceDeeds
 from connector.sandbox.salesforce_errors import Refused
 from connector.sandbox.salesforce_http import NOT_FOUND, answer
-from connector.sandbox.salesforce_org import Org
+from connector.sandbox.salesforce_org import Options, Org
 from connector.sandbox.salesforce_schema import Schema
 from connector.sandbox.world import World
 
@@ -39,7 +41,9 @@ _VERSIONED = re.compile(r"/services/data/v(\d+)\.(\d)(?:/|$)")
 class Gate:
     """What stands before every handler: too long a head, a version that is none, no session, no calls left.
 
-    Adds `Date` by the sandbox's clock to every answer and `Sforce-Limit-Info` to those of the REST API.
+    Adds `Date` by the sandbox's clock to every answer and `Sforce-Limit-Info` to those of the REST API. A request is read whole, then
+    handled while the org's lock is held, then answered: so deeds of other threads come between requests, and a slow reader keeps nobody
+    waiting.
     """
 
     def __init__(self, app: ASGIApp, org: Org) -> None:
@@ -51,26 +55,39 @@ class Gate:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        body = await _whole(receive)
         versioned = _VERSIONED.match(scope["path"])
+        kept: list[Message] = []
 
-        async def stamped(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["date"] = format_datetime(self.org.now().astimezone(UTC), usegmt=True)
-                if versioned is not None:
-                    headers["sforce-limit-info"] = f"api-usage={self.org.used()}/{self.org.daily}"
+        async def given() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def keep(message: Message) -> None:
+            kept.append(message)
+
+        with self.org.lock:
+            self.org.settle()
+            await self._handle(scope, versioned, given, keep)
+            headers = MutableHeaders(scope=kept[0])
+            headers["date"] = format_datetime(self.org.now().astimezone(UTC), usegmt=True)
+            if versioned is not None:
+                headers["sforce-limit-info"] = f"api-usage={self.org.used()}/{self.org.options.daily}"
+        for message in kept:
             await send(message)
 
-        if _head_length(scope) > LONGEST_HEAD:
-            await HTMLResponse("<html><body><h1>414 URI Too Long</h1></body></html>", 414)(scope, receive, stamped)
+    async def _handle(self, scope: Scope, versioned: re.Match[str] | None, receive: Receive, send: Send) -> None:
+        status = _too_long(scope)
+        if status:
+            title = "414 URI Too Long" if status == 414 else "431 Request Header Fields Too Large"
+            await HTMLResponse(f"<html><body><h1>{title}</h1></body></html>", status)(scope, receive, send)
             return
         if versioned is not None:
             try:
                 self._admit(scope, versioned)
             except Refused as refusal:
-                await answer(refusal.body(), refusal.status)(scope, receive, stamped)
+                await answer(refusal.body(), refusal.status)(scope, receive, send)
                 return
-        await self.app(scope, receive, stamped)
+        await self.app(scope, receive, send)
 
     def _admit(self, scope: Scope, versioned: re.Match[str]) -> None:
         number = int(versioned.group(1))
@@ -84,9 +101,21 @@ class Gate:
         self.org.count_call()
 
 
-def _head_length(scope: Scope) -> int:
-    path = scope.get("raw_path") or scope["path"].encode()
-    return len(path) + len(scope["query_string"]) + sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+async def _whole(receive: Receive) -> bytes:
+    chunks, more = [], True
+    while more:
+        message = await receive()
+        chunks.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+def _too_long(scope: Scope) -> int:
+    """414 where the URI alone is too long, 431 where it is so with the headers, else 0."""
+    uri = len(scope.get("raw_path") or scope["path"].encode()) + len(scope["query_string"])
+    if uri > LONGEST_HEAD:
+        return 414
+    return 431 if uri + sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > LONGEST_HEAD else 0
 
 
 async def _refused(_request: Request, problem: Exception) -> Response:
@@ -108,6 +137,13 @@ def _routes() -> list[Mount | Route]:
     versioned: list[Route] = [
         Route("/", reads.resources),
         Route("/limits", reads.limits),
+        Route("/limits/recordCount", reads.record_count),
+        Route("/jobs/query", bulk.create, methods=["POST"]),
+        Route("/jobs/query", bulk.list_jobs, methods=["GET"]),
+        Route("/jobs/query/{job}", bulk.show, methods=["GET"]),
+        Route("/jobs/query/{job}", bulk.abort, methods=["PATCH"]),
+        Route("/jobs/query/{job}", bulk.delete, methods=["DELETE"]),
+        Route("/jobs/query/{job}/results", bulk.results, methods=["GET"]),
         Route("/query", reads.query),
         Route("/query/", reads.query),
         Route("/queryAll", reads.query_all),
@@ -125,6 +161,7 @@ def _routes() -> list[Mount | Route]:
     ]
     return [
         Route("/services/oauth2/token", login.token, methods=["POST"]),
+        Route("/services/Soap/u/{version}", login.soap, methods=["POST"]),
         Route("/services/oauth2/userinfo", login.userinfo, methods=["GET", "POST"]),
         Route("/services/data", reads.versions),
         Route("/services/data/", reads.versions),
@@ -135,6 +172,8 @@ def _routes() -> list[Mount | Route]:
 def _record_routes() -> list[Route]:
     found = [Route("/sobjects/{object}/describe", reads.describe)]
     for end in ("", "/"):  # simple-salesforce puts a slash behind the object
+        found.append(Route("/sobjects/{object}/deleted" + end, deleted.deleted, methods=["GET"]))
+        found.append(Route("/sobjects/{object}/updated" + end, deleted.updated, methods=["GET"]))
         found.append(Route("/sobjects/{object}" + end, reads.basic, methods=["GET"]))
         found.append(Route("/sobjects/{object}" + end, records.create, methods=["POST"]))
     return [
@@ -147,23 +186,50 @@ def _record_routes() -> list[Route]:
     ]
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 - keywords of one front door, each with its default
     world: World,
     *,
     now: Callable[[], datetime],
     client_id: str = "sandbox-client",
     client_secret: str = "sandbox-secret",  # noqa: S107 - the made-up app's made-up secret
-    daily: int = 100_000,
-    page_size: int = 2000,
+    multi_currency: bool = False,
+    daily: int = Options.daily,
+    page_size: int = Options.page_size,
+    late_commits: float = Options.late_commits,
+    query_timeout_rows: int | None = Options.query_timeout_rows,
+    cursor_pages: int | None = Options.cursor_pages,
+    session_calls: int | None = Options.session_calls,
+    rotate_refresh_tokens: bool = Options.rotate_refresh_tokens,
+    bulk_polls: int = Options.bulk_polls,
+    bulk_seconds: float = Options.bulk_seconds,
+    bulk_page: int = Options.bulk_page,
+    bulk_jobs: int = Options.bulk_jobs,
+    most_ids: int = Options.most_ids,
+    soap_login: bool = Options.soap_login,
 ) -> Starlette:
     """The application over this world.
 
-    now: aware; stamps, sessions and the day's limit go by it. daily: calls in any 24 hours. page_size: rows of a query's page at most.
-    For tests, `app.state` has `expire_sessions()`, `drop_cursors()`, `hidden` (a set of (object, field) that the user may not see) and
-    `org`, whose `logins` and `used()` count.
+    now: aware; stamps, sessions and the day's limit go by it. multi_currency: whether amounts have a CurrencyIsoCode. The others: see
+    `salesforce_org.Options`. For tests and scenarios, `app.state.deeds` is what other people do in this org, and `app.state` has `org`,
+    `hidden` (a set of (object, field) that the user may not see), `expire_sessions()` and `drop_cursors()`.
     """
-    schema = Schema(world.salesforce)
-    org = Org(world=world, now=now, client_id=client_id, client_secret=client_secret, daily=daily, page_size=page_size, schema=schema)
+    options = Options(
+        daily=daily,
+        page_size=page_size,
+        late_commits=late_commits,
+        query_timeout_rows=query_timeout_rows,
+        cursor_pages=cursor_pages,
+        session_calls=session_calls,
+        rotate_refresh_tokens=rotate_refresh_tokens,
+        bulk_polls=bulk_polls,
+        bulk_seconds=bulk_seconds,
+        bulk_page=bulk_page,
+        bulk_jobs=bulk_jobs,
+        most_ids=most_ids,
+        soap_login=soap_login,
+    )
+    schema = Schema(world.salesforce, multi_currency=multi_currency)
+    org = Org(world=world, now=now, client_id=client_id, client_secret=client_secret, schema=schema, options=options)
     app = Starlette(
         routes=_routes(),
         middleware=[Middleware(Gate, org=org)],
@@ -171,6 +237,7 @@ def create_app(
     )
     app.router.redirect_slashes = False
     app.state.org = org
+    app.state.deeds = SalesforceDeeds(org)
     app.state.expire_sessions = org.expire_sessions
     app.state.drop_cursors = org.drop_cursors
     app.state.hidden = schema.hidden

@@ -1,7 +1,8 @@
 """What the sandbox's Salesforce knows about its objects: standard fields, the connector's custom fields, and picklists.
 
 Written as text tables, one field per comma: name, type[:length], then marks. Marks: `ro` read-only; `once` settable only on create;
-`must` required; `deep` neither filterable nor sortable; `key` unique External Id; `>A|B` what a reference points at.
+`must` required; `deep` neither filterable nor sortable; `key` unique External Id; `calc` a formula, whose changes move no stamp; `multi`
+only in orgs with several currencies; `>A|B` what a reference points at.
 Fields follow the Object Reference (https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/).
 """
 
@@ -25,7 +26,7 @@ TABLES = {
     LastReferencedDate datetime ro, Jigsaw string:20, JigsawContactId string:20 ro, CleanStatus picklist:40,
     CompanyDunsNumber string:9, DandbCompanyId string:18, EmailBouncedReason string:255 ro, EmailBouncedDate datetime ro,
     IndividualId string:18, Budget__c currency, Timeline__c picklist:255, Rejection_Reason__c picklist:255, NAICS__c string:6,
-    Handoff_Score__c double""",
+    Handoff_Score__c double, Grade__c string:1300 ro calc""",
     "Contact": _SYSTEM
     + """, MasterRecordId reference >Contact ro, AccountId reference >Account, LastName string:80 must, FirstName string:40,
     Salutation picklist:40, Name string:121 ro, Title string:128, Department string:80, MailingStreet textarea:255,
@@ -60,7 +61,7 @@ TABLES = {
     + """, Username string:80 must, LastName string:80 must, FirstName string:40, Name string:121 ro, CompanyName string:80,
     Division string:80, Department string:80, Title string:80, Email email:128 must, Alias string:8, Phone phone:40,
     MobilePhone phone:40, IsActive boolean, TimeZoneSidKey picklist:40, LocaleSidKey picklist:40, LanguageLocaleKey picklist:40,
-    UserRoleId string:18, ProfileId string:18, UserType picklist:40 ro, ManagerId reference >User, LastLoginDate datetime ro,
+    UserRoleId reference >UserRole, ProfileId string:18, UserType picklist:40 ro, ManagerId reference >User, LastLoginDate datetime ro,
     EmployeeNumber string:20""",
     "Group": "Id id ro,"
     + _STAMPS
@@ -71,6 +72,22 @@ TABLES = {
     "LeadStatus": "Id id ro,"
     + _STAMPS
     + """, MasterLabel string:255 ro, ApiName string:255 ro, SortOrder int ro, IsDefault boolean ro, IsConverted boolean ro""",
+    "Opportunity": _SYSTEM
+    + """, AccountId reference >Account, IsPrivate boolean, Name string:120 must, Description textarea:32000 deep,
+    StageName picklist:255 must, Amount currency, Probability percent, CloseDate date must, Type picklist:255, NextStep string:255,
+    LeadSource picklist:255, IsClosed boolean ro, IsWon boolean ro, ForecastCategoryName picklist:255, CampaignId reference >Campaign,
+    CurrencyIsoCode picklist:255 multi, OwnerId reference >User, ContactId reference >Contact once, LastActivityDate date ro""",
+    "OpportunityContactRole": _SYSTEM
+    + """, OpportunityId reference >Opportunity once must, ContactId reference >Contact must, Role picklist:255, IsPrimary boolean""",
+    "Campaign": _SYSTEM
+    + """, Name string:80 must, ParentId reference >Campaign, Type picklist:255, Status picklist:255, StartDate date, EndDate date,
+    IsActive boolean, Description textarea:32000 deep, ExpectedRevenue currency, BudgetedCost currency, ActualCost currency,
+    NumberSent double, CurrencyIsoCode picklist:255 multi, OwnerId reference >User, LastActivityDate date ro""",
+    "CampaignMember": _SYSTEM
+    + """, CampaignId reference >Campaign once must, LeadId reference >Lead once, ContactId reference >Contact once,
+    Status picklist:255, HasResponded boolean ro, FirstRespondedDate date ro""",
+    "UserRole": """Id id ro, Name string:80 must, ParentRoleId reference >UserRole, DeveloperName string:80 must,
+    LastModifiedDate datetime ro, LastModifiedById reference >User ro, SystemModstamp datetime ro""",
 }
 
 #: Keys that rows may carry for the sandbox's own use and that the service's object does not have.
@@ -79,6 +96,7 @@ INTERNAL = {
     "Group": {"IsDeleted"},
     "LeadStatus": {"IsDeleted"},
     "LeadHistory": {"LastModifiedDate", "LastModifiedById", "SystemModstamp"},
+    "UserRole": {"IsDeleted", "CreatedDate", "CreatedById"},
 }
 
 #: The first three characters of an object's ids.
@@ -92,10 +110,15 @@ PREFIXES = {
     "Group": "00G",
     "LeadHistory": "017",
     "LeadStatus": "01J",
+    "Opportunity": "006",
+    "OpportunityContactRole": "00K",
+    "Campaign": "701",
+    "CampaignMember": "00v",
+    "UserRole": "00E",
 }
 
 #: Objects that nobody writes: setup data, and history that the service writes by itself.
-READ_ONLY = frozenset({"LeadHistory", "LeadStatus"})
+READ_ONLY = frozenset({"LeadHistory", "LeadStatus", "UserRole"})
 
 #: What a polymorphic relationship (Owner, Who) shows: the fields of the service's Name object.
 NAME_FIELDS = ("Id", "Name", "FirstName", "LastName", "Email", "Phone", "Title", "Type", "Username", "IsActive", "Alias", "ProfileId")
@@ -106,6 +129,19 @@ _INDUSTRIES = (
     "Engineering", "Finance", "Government", "Healthcare", "Hospitality", "Insurance", "Machinery", "Manufacturing", "Media",
     "Not For Profit", "Retail", "Shipping", "Technology", "Telecommunications", "Transportation", "Utilities", "Other",
 )  # fmt: skip
+#: Opportunity.StageName → probability in percent, closed, won.
+STAGES = {
+    "Prospecting": (10, False, False),
+    "Qualification": (20, False, False),
+    "Proposal/Price Quote": (60, False, False),
+    "Negotiation/Review": (80, False, False),
+    "Closed Won": (100, True, True),
+    "Closed Lost": (0, True, False),
+}
+#: Statuses of a campaign's member that count as an answer.
+RESPONSES = frozenset({"Responded", "Attended"})
+#: In orgs with several currencies; the first is the org's own.
+CURRENCIES = ("EUR", "CHF", "USD")
 _REASONS = ("No budget", "No authority", "No need", "Bad timing", "Bad data", "Competitor", "Duplicate", "Unreachable")
 _TIMELINES = ("now", "this quarter", "this year", "later")
 
@@ -124,14 +160,37 @@ PICKLISTS: dict[tuple[str, str], tuple[str, ...]] = {
     ("Event", "ShowAs"): ("Busy", "OutOfOffice", "Free"),
     ("Event", "EventSubtype"): ("Event",),
     ("Group", "Type"): ("Queue", "Regular"),
+    ("Opportunity", "LeadSource"): _SOURCES,
+    ("Opportunity", "Type"): ("Existing Business", "New Business"),
+    ("Opportunity", "StageName"): tuple(STAGES),
+    ("Opportunity", "ForecastCategoryName"): ("Omitted", "Pipeline", "Best Case", "Commit", "Closed"),
+    ("OpportunityContactRole", "Role"): ("Business User", "Decision Maker", "Economic Buyer", "Evaluator", "Influencer", "Other"),
+    ("Campaign", "Type"): ("Conference", "Webinar", "Trade Show", "Email", "Advertisement", "Other"),
+    ("Campaign", "Status"): ("Planned", "In Progress", "Completed", "Aborted"),
+    ("CampaignMember", "Status"): ("Sent", "Opened", "Registered", "Responded", "Attended"),
+    **{(name, "CurrencyIsoCode"): CURRENCIES for name in ("Opportunity", "Campaign")},
 }
 
 #: Picklists that refuse other values. Lead.Status is not one of them: an unknown status is accepted.
-RESTRICTED = frozenset({("Lead", "Rejection_Reason__c"), ("Contact", "Rejection_Reason__c"), ("Task", "TaskSubtype"), ("Task", "CallType")})
+RESTRICTED = frozenset(
+    {("Lead", "Rejection_Reason__c"), ("Contact", "Rejection_Reason__c"), ("Task", "TaskSubtype"), ("Task", "CallType")}
+    | {(name, "CurrencyIsoCode") for name in ("Opportunity", "Campaign")}
+)
 
 #: What a new record holds where the request says nothing.
 DEFAULTS: dict[str, dict[str, str | bool]] = {
     "Task": {"Status": "Not Started", "Priority": "Normal", "TaskSubtype": "Task"},
     "Event": {"EventSubtype": "Event", "ShowAs": "Busy"},
     "Lead": {"IsUnreadByOwner": True},
+    "Campaign": {"Status": "Planned"},
+    "CampaignMember": {"Status": "Sent"},
+}
+
+#: What goes to the bin with a record, and comes back with it: object → (child object, its reference).
+CHILDREN: dict[str, tuple[tuple[str, str], ...]] = {
+    "Lead": (("Task", "WhoId"), ("Event", "WhoId"), ("CampaignMember", "LeadId"), ("LeadHistory", "LeadId")),
+    "Contact": (("Task", "WhoId"), ("Event", "WhoId"), ("CampaignMember", "ContactId"), ("OpportunityContactRole", "ContactId")),
+    "Account": (("Contact", "AccountId"), ("Opportunity", "AccountId"), ("Task", "WhatId"), ("Event", "WhatId")),
+    "Opportunity": (("OpportunityContactRole", "OpportunityId"), ("Task", "WhatId"), ("Event", "WhatId")),
+    "Campaign": (("CampaignMember", "CampaignId"),),
 }

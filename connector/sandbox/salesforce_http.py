@@ -67,6 +67,5 @@ def key_of(request: Request, object_name: str) -> Field:
 
 def writer_of(request: Request) -> Writer:
     """The request's writes. The assignment rule runs unless the request says FALSE: that is the service's default."""
-    org = org_of(request)
     assign = request.headers.get("sforce-auto-assign", "TRUE").strip().upper() != "FALSE"
-    return Writer(org.schema, user=org.world.connector_user_id, now=org.now(), assign=assign)
+    return org_of(request).writer(assign=assign)

@@ -1,6 +1,6 @@
-"""Signing in to the sandbox's Salesforce: the OAuth token endpoint's four grants, and who one is.
+"""Signing in to the sandbox's Salesforce: the OAuth token endpoint's four grants, the old SOAP login, and who one is.
 
-Errors here are an object `{error, error_description}`; an answer never says how long a token lives
+Errors of OAuth are an object `{error, error_description}`; an answer never says how long a token lives
 (https://help.salesforce.com/s/articleView?id=sf.remoteaccess_oauth_endpoints.htm).
 """
 
@@ -10,6 +10,9 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
+import secrets
+from html import escape
 from urllib.parse import parse_qsl, unquote_plus
 
 import orjson
@@ -20,6 +23,12 @@ from connector.sandbox.salesforce_http import answer, org_of
 from connector.sandbox.salesforce_org import ORG_ID, Org
 
 _JWT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+#: The first version without SOAP login (https://help.salesforce.com/s/articleView?id=005132110): the older ones have it until Summer '27.
+_NO_SOAP_LOGIN = 65
+_SOAP = (
+    '<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"'
+    ' xmlns="urn:partner.soap.sforce.com" xmlns:sf="urn:fault.partner.soap.sforce.com"><soapenv:Body>{}</soapenv:Body></soapenv:Envelope>'
+)
 
 
 def _refuse(error: str, description: str) -> Response:
@@ -58,6 +67,9 @@ def _issuer(assertion: str) -> str | None:
 def _judge(org: Org, request: Request, form: dict[str, str]) -> Response | None:
     """The refusal, or None where the grant is good."""
     grant = form.get("grant_type", "")
+    if org.closed:
+        org.closed -= 1
+        return _refuse("invalid_grant", "expired access/refresh token" if grant == "refresh_token" else "authentication failure")
     if grant == _JWT:
         issuer = _issuer(form.get("assertion", ""))
         if issuer is None:
@@ -71,7 +83,7 @@ def _judge(org: Org, request: Request, form: dict[str, str]) -> Response | None:
     public = grant == "refresh_token" and not secret  # an app may be set not to ask for the secret here
     if not public and not hmac.compare_digest(secret.encode(), org.client_secret.encode()):
         return _refuse("invalid_client", "invalid client credentials")
-    if grant == "refresh_token" and not form.get("refresh_token"):
+    if grant == "refresh_token" and (not form.get("refresh_token") or form["refresh_token"] in org.spent_refresh_tokens):
         return _refuse("invalid_grant", "expired access/refresh token")
     if grant == "password" and not (form.get("username") and form.get("password")):
         return _refuse("invalid_grant", "authentication failure")
@@ -82,9 +94,14 @@ async def token(request: Request) -> Response:
     """POST /services/oauth2/token."""
     org = org_of(request)
     form = dict(parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True))
-    refusal = _judge(org, request, {**dict(request.query_params), **form})
+    form = {**dict(request.query_params), **form}
+    refusal = _judge(org, request, form)
     if refusal is not None:
         return refusal
+    rotated = {}
+    if form["grant_type"] == "refresh_token" and org.options.rotate_refresh_tokens:
+        org.spent_refresh_tokens.add(form["refresh_token"])
+        rotated["refresh_token"] = f"5Aep861{secrets.token_urlsafe(32)}"
     host = f"{request.url.scheme}://{request.url.netloc}"
     identity = f"{host}/id/{ORG_ID}/{org.world.connector_user_id}"
     issued = str(int(org.now().timestamp() * 1000))
@@ -98,8 +115,34 @@ async def token(request: Request) -> Response:
             "id": identity,
             "token_type": "Bearer",
             "issued_at": issued,
+            **rotated,
         }
     )
+
+
+async def soap(request: Request) -> Response:
+    """POST /services/Soap/u/{version}: `login` with user name and password, closed from version 65 on."""
+    org, body = org_of(request), (await request.body()).decode("utf-8", "replace")
+    version = request.path_params["version"]
+    given = {name: re.search(rf"<(?:\w+:)?{name}>([^<]*)</", body) for name in ("username", "password")}
+    if not version.replace(".", "", 1).isdigit() or float(version) >= _NO_SOAP_LOGIN or not org.options.soap_login:
+        return _fault("UNSUPPORTED_API_VERSION", f"SOAP API login() is disabled in version {version}")
+    if org.closed or not all(found and found[1] for found in given.values()):
+        org.closed = max(0, org.closed - 1)
+        return _fault("INVALID_LOGIN", "Invalid username, password, security token; or user locked out.")
+    url = f"{request.url.scheme}://{request.url.netloc}/services/Soap/u/{version}/{ORG_ID[:15]}"
+    result = f"<serverUrl>{escape(url)}</serverUrl><sessionId>{org.sign_in()}</sessionId><userId>{org.world.connector_user_id}</userId>"
+    return _xml(f"<loginResponse><result>{result}</result></loginResponse>", 200)
+
+
+def _fault(code: str, message: str) -> Response:
+    told = f"<faultcode>sf:{code}</faultcode><faultstring>{code}: {message}</faultstring>"
+    detail = f"<sf:exceptionCode>{code}</sf:exceptionCode><sf:exceptionMessage>{message}</sf:exceptionMessage>"
+    return _xml(f"<soapenv:Fault>{told}<detail><sf:LoginFault>{detail}</sf:LoginFault></detail></soapenv:Fault>", 500)
+
+
+def _xml(content: str, status: int) -> Response:
+    return Response(_SOAP.format(content), status, media_type="text/xml;charset=UTF-8")
 
 
 async def userinfo(request: Request) -> Response:

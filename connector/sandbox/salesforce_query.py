@@ -10,11 +10,14 @@ import operator
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
+from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from connector.sandbox import salesforce_fields as known
 from connector.sandbox import salesforce_schema as schema_of
 from connector.sandbox.salesforce_errors import Refused, RowRefused
+from connector.sandbox.salesforce_index import Indexes
 from connector.sandbox.salesforce_schema import Field, Schema
 from connector.sandbox.salesforce_soql import Combination, Comparison, Condition, Order, Path, Query, Value, complain
 
@@ -29,26 +32,31 @@ _ADVICE = "Please reference your WSDL or the describe call for the appropriate n
 def render_value(value: object) -> str:
     """Dates and datetimes as REST writes them: `2020-10-22`, `2020-10-22T21:03:23.000+0000`. For orjson's `default`."""
     if isinstance(value, datetime):
-        moment = value if value.tzinfo is UTC else value.astimezone(UTC)
-        return moment.isoformat(timespec="milliseconds")[:-6] + "+0000"
+        return utc_text(value) + "+0000"
     if isinstance(value, date):
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-class Column:
-    """A field of a query, found in the schema: what it is, and how to take it from a row."""
+@lru_cache(maxsize=300_000)
+def utc_text(moment: datetime) -> str:
+    """`2020-10-22T21:03:23.000`, in UTC; the same moment stands in many rows."""
+    return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat(timespec="milliseconds")[:-6]
 
-    def __init__(self, field: Field, get: Getter, object_name: str) -> None:
+
+class Column:
+    """A field of a query, found in the schema: what it is, and how to take it from a row. name: with the relationships before it."""
+
+    def __init__(self, field: Field, get: Getter) -> None:
         self.field = field
         self.get = get
-        self.object_name = object_name
+        self.name = field.name
 
 
 class Evaluator:
     """One query against the world. Raises `Refused` as the service would; all checks are made before any row is looked at."""
 
-    def __init__(self, schema: Schema, query: Query, *, everything: bool, base: str) -> None:
+    def __init__(self, schema: Schema, query: Query, *, everything: bool, base: str, indexes: Indexes | None = None) -> None:
         found = schema.object_name(query.object)
         if found is None:
             message = f"sObject type '{query.object}' is not supported. If you are attempting to use a custom object, be sure to append the"
@@ -58,20 +66,30 @@ class Evaluator:
         self.object = found
         self.everything = everything
         self.base = base
+        self.indexes = indexes or Indexes(schema.rows)
+        self.columns: list[Column] = []
         self.tree = self._tree()
         self.test = self._condition(query.where) if query.where is not None else None
         self.order = [(self._sortable(one), one) for one in query.order]
 
-    def rows(self) -> list[Row]:
-        """The rows found, in their order, cut to LIMIT."""
-        rows: Iterable[Row] = self.schema.rows[self.object].values()
+    def rows(self, *, most: int | None = None) -> list[Row]:
+        """The rows found, in their order, cut to LIMIT. most: what finds more, LIMIT aside, takes too long (QUERY_TIMEOUT)."""
+        candidates, ordered = self.indexes.candidates(self.object, self.query)
         if not self.everything:
-            rows = [row for row in rows if not row.get("IsDeleted") and not row.get("IsArchived")]
-        found = list(filter(self.test, rows)) if self.test is not None else list(rows)
+            candidates = (row for row in candidates if not row.get("IsDeleted") and not row.get("IsArchived"))
+        found: Iterable[Row] = filter(self.test, candidates) if self.test is not None else candidates
+        if most is not None:
+            found = list(found)
+            if len(found) > most:
+                raise Refused(400, "QUERY_TIMEOUT", "Your query request was running for too long.")
+        start = self.query.offset
+        end = None if self.query.limit is None else start + self.query.limit
+        if ordered:
+            return list(islice(found, start, end))
+        found = list(found)
         for column, order in reversed(self.order):
             _sort(found, column, order)
-        start = self.query.offset
-        return found[start:] if self.query.limit is None else found[start : start + self.query.limit]
+        return found[start:end]
 
     # ── SELECT ──
 
@@ -81,6 +99,8 @@ class Evaluator:
         for path in self.query.fields:
             column = self.column(path)
             here, names = tree, self._spelled(path, column)
+            column.name = ".".join(names)
+            self.columns.append(column)
             for name in names[:-1]:
                 here = here.setdefault(name, {})
             if names[-1] in here:
@@ -158,7 +178,7 @@ class Evaluator:
         field = self.schema.field(here, path.parts[-1])
         if field is None:
             raise self._no_column(path, here)
-        return Column(field, _take(field.name, get_parent), here)
+        return Column(field, _take(field.name, get_parent))
 
     def _name_column(self, path: Path, reference: Field, get_parent: Getter | None) -> Column:
         """A field of whatever the reference points at: only what the service's Name object has."""
@@ -173,7 +193,7 @@ class Evaluator:
             target, parent = _parent(self.schema, reference, start) if start is not None else ("", None)
             return None if parent is None else _name_value(target, parent, name)
 
-        return Column(Field(name=name, type=kind), get, "Name")
+        return Column(Field(name=name, type=kind), get)
 
     def _no_column(self, path: Path, entity: str) -> Refused:
         message = (
@@ -234,7 +254,7 @@ class Evaluator:
         return lambda row: (held := get(row)) is not None and matches(held) is not None
 
     def _subquery(self, query: Query) -> set[Any]:
-        inner = Evaluator(self.schema, query, everything=self.everything, base=self.base)
+        inner = Evaluator(self.schema, query, everything=self.everything, base=self.base, indexes=self.indexes)
         if len(query.fields) != 1:
             raise complain(query.text, query.object_at, "MALFORMED_QUERY", "a semi join sub-select selects exactly one field")
         read = _reader(inner.column(query.fields[0]))

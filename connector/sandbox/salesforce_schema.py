@@ -46,6 +46,7 @@ class Field:
     required: bool = False
     filterable: bool = True
     key: bool = False
+    calculated: bool = False
     targets: tuple[str, ...] = ()
 
     @property
@@ -67,6 +68,7 @@ def _parse(text: str) -> Field:
         required="must" in marks,
         filterable="deep" not in marks,
         key="key" in marks,
+        calculated="calc" in marks,
         targets=tuple(target for mark in marks if mark.startswith(">") for target in mark[1:].split("|")),
     )
 
@@ -87,26 +89,33 @@ def _guess(name: str, value: Any) -> Field:
 class Schema:
     """The objects and fields of the world, without regard to the case of names.
 
-    hidden: (object, field) pairs that the connector's user may not see; they answer like fields that do not exist.
+    hidden: (object, field) pairs that the connector's user may not see; they answer like fields that do not exist. retired: (object, field,
+    value) of picklists that an administrator took away; records may hold the value still. multi_currency: whether CurrencyIsoCode exists.
+    numbers: object → the number of its next new id; none is given twice.
     """
 
     rows: Rows
+    multi_currency: bool = False
     hidden: set[tuple[str, str]] = field(default_factory=set)
+    retired: set[tuple[str, str, str]] = field(default_factory=set)
+    numbers: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._objects = {name.lower(): name for name in self.rows}
         self._fields = {name: self._read(name) for name in self.rows}
 
     def _read(self, object_name: str) -> dict[str, Field]:
-        parsed = [_parse(part) for part in known.TABLES.get(object_name, "Id id ro").split(",")]
+        texts = known.TABLES.get(object_name, "Id id ro").split(",")
+        parsed = [_parse(part) for part in texts if self.multi_currency or "multi" not in part.split()]
         fields = {one.name.lower(): one for one in parsed}
         for row in self.rows[object_name].values():
             self._learn(object_name, fields, row)
         return fields
 
     def _learn(self, object_name: str, fields: dict[str, Field], row: dict[str, Any]) -> None:
+        apart = known.INTERNAL.get(object_name, set()) | (set() if self.multi_currency else {"CurrencyIsoCode"})
         for name, value in row.items():
-            if value is not None and name.lower() not in fields and name not in known.INTERNAL.get(object_name, ()):
+            if value is not None and name.lower() not in fields and name not in apart:
                 fields[name.lower()] = _guess(name, value)
 
     def object_name(self, name: str) -> str | None:
@@ -128,6 +137,16 @@ class Schema:
         """All fields that the connector's user sees."""
         return [one for one in self._fields[object_name].values() if (object_name, one.name) not in self.hidden]
 
+    def put_field(self, object_name: str, one: Field) -> None:
+        """A field that is new, or another than it was."""
+        self._fields[object_name][one.name.lower()] = one
+
+    def drop_field(self, object_name: str, name: str) -> None:
+        """The field is gone, with all its values. Raises KeyError where there is none."""
+        gone = self._fields[object_name].pop(name.lower())
+        for row in self.rows[object_name].values():
+            row.pop(gone.name, None)
+
     def reference(self, object_name: str, relationship: str) -> Field | None:
         """The field behind a relationship's name: Owner → OwnerId."""
         found = self.field(object_name, relationship + "Id")
@@ -140,17 +159,20 @@ class Schema:
             return [status["ApiName"] for status in statuses]
         known_values = list(known.PICKLISTS.get((object_name, one.name), ()))
         held = {row.get(one.name) for row in self.rows[object_name].values()} - {None, *known_values}
-        return known_values + sorted(str(value) for value in held)
+        shown = known_values + sorted(str(value) for value in held)
+        return [value for value in shown if (object_name, one.name, value) not in self.retired]
 
     def allows(self, object_name: str, one: Field, value: Any) -> bool:
         """Whether a restricted picklist has this value."""
+        if (object_name, one.name, value) in self.retired:
+            return False
         return value in known.PICKLISTS.get((object_name, one.name), ()) or value in self.choices(object_name, one)
 
     def default(self, object_name: str, one: Field) -> Any:
         """What a new record's field holds where the request says nothing."""
         if (object_name, one.name) == ("Lead", "Status"):
             return next((row["ApiName"] for row in self.rows["LeadStatus"].values() if row.get("IsDefault")), None)
-        standard: Any = False if one.type == "boolean" else None
+        standard: Any = False if one.type == "boolean" else known.CURRENCIES[0] if one.name == "CurrencyIsoCode" else None
         return known.DEFAULTS.get(object_name, {}).get(one.name, standard)
 
 
@@ -175,7 +197,7 @@ def describe_field(schema: Schema, object_name: str, one: Field) -> dict[str, An
         "updateable": one.updateable,
         "nillable": not one.required and one.type not in ("boolean", "id") and (object_name, one.name) != ("Lead", "Status"),
         "defaultedOnCreate": default is not None,
-        "calculated": False,
+        "calculated": one.calculated,
         "custom": one.name.endswith("__c"),
         "externalId": one.key,
         "unique": one.key,
@@ -205,5 +227,6 @@ def describe_object(object_name: str, base: str) -> dict[str, Any]:
         "deletable": writable and object_name != "User",
         "queryable": True,
         "retrieveable": True,
+        "replicateable": object_name not in ("LeadStatus", "UserRole"),
         "urls": {"sobject": f"{base}/sobjects/{object_name}", "describe": f"{base}/sobjects/{object_name}/describe"},
     }

@@ -7,7 +7,8 @@ https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/headers
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -23,18 +24,36 @@ _HISTORY = {"Status": "Status", "OwnerId": "Owner"}
 _STATUS_REQUIRED = ("Lead", "Status")
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What became of one row. values: of a new row all, else those that differ from what was there."""
+
+    object: str
+    id: str
+    new: bool
+    values: Row
+
+
+def _nothing(object_name: str, record_id: str) -> None:
+    """Nobody stands in the way of a write."""
+
+
 class Writer:
     """The writes of one request. All methods raise `RowRefused` and leave the record as it was then.
 
-    now: cut to whole seconds, as all stamps are. assign: whether the assignment rule runs. user: who writes.
+    now: cut to whole seconds, as all stamps are. assign: whether the assignment rule runs. user: who writes. claim: called with object and
+    id before a record is changed or pointed at; raises `RowRefused` where somebody else holds it.
     """
 
-    def __init__(self, schema: Schema, *, user: str, now: datetime, assign: bool = False) -> None:
+    def __init__(
+        self, schema: Schema, *, user: str, now: datetime, assign: bool = False, claim: Callable[[str, str], None] = _nothing
+    ) -> None:
         self.schema = schema
         self.rows = schema.rows
         self.user = user
         self.stamp = now.replace(microsecond=0)
         self.assign = assign
+        self.claim = claim
         self._before: list[tuple[str, str, Row | None]] = []
         self._keys: dict[tuple[str, str], dict[Any, list[str]]] = {}
 
@@ -49,6 +68,20 @@ class Writer:
                 held.update(row)
         self._before.clear()
         self._keys.clear()
+
+    def take_back(self) -> list[Change]:
+        """Undoes everything, and tells what it was, so that it can be done later."""
+        first: dict[tuple[str, str], Row | None] = {}
+        for object_name, record_id, row in self._before:
+            first.setdefault((object_name, record_id), row)
+        after = {key: dict(self.rows[key[0]][key[1]]) for key in first}
+        self.roll_back()
+        changes = []
+        for (object_name, record_id), row in after.items():
+            before = first[object_name, record_id]
+            values = row if before is None else {name: value for name, value in row.items() if before.get(name) != value}
+            changes.append(Change(object_name, record_id, before is None, values))
+        return changes
 
     # ── The four writes ──
 
@@ -65,15 +98,15 @@ class Writer:
         row |= {"SystemModstamp": self.stamp, "IsDeleted": False}
         if object_name == "Lead" and self.assign:
             row["OwnerId"] = self._queue() or row["OwnerId"]
-        self._derive(object_name, row)
-        record_id = self._insert(object_name, row)
+        derive(self, object_name, row)
+        record_id = self.insert(object_name, row)
         self._wake(object_name, row)
         return record_id
 
     def update(self, object_name: str, record_id: str, values: Mapping[str, Any]) -> str:
         """Sets fields; returns the id's long form."""
         self._writable(object_name, "updated")
-        row = self.existing(object_name, record_id)
+        row = self._claimed(object_name, record_id)
         if object_name == "Lead" and row.get("IsConverted"):
             raise RowRefused("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead")
         fields = self._checked(object_name, values, creating=False, own_id=row["Id"])
@@ -81,21 +114,32 @@ class Writer:
         if object_name == "Lead" and self.assign and (queue := self._queue()) is not None:
             fields["OwnerId"] = queue
         changed = {**row, **fields}
-        self._derive(object_name, changed)
+        derive(self, object_name, changed)
         if object_name == "Lead":
-            self._write_history(row, changed)
+            write_history(self, row, changed)
         stamps = {"LastModifiedDate": self.stamp, "LastModifiedById": self.user, "SystemModstamp": self.stamp}
-        self._change(object_name, row, {**changed, **stamps})
+        self.change(object_name, row, {**changed, **stamps})
         if "WhoId" in fields:
             self._wake(object_name, row)
         return str(row["Id"])
 
     def delete(self, object_name: str, record_id: str) -> str:
-        """Into the recycle bin; returns the id's long form."""
+        """Into the recycle bin, with what hangs on it; returns the id's long form."""
         self._writable(object_name, "deleted")
-        row = self.existing(object_name, record_id)
-        self._change(object_name, row, {"IsDeleted": True, "LastModifiedDate": self.stamp, "SystemModstamp": self.stamp})
+        row = self._claimed(object_name, record_id)
+        self.bin(object_name, row)
         return str(row["Id"])
+
+    def bin(self, object_name: str, row: Row) -> None:
+        """The record and its children go to the bin."""
+        self.change(object_name, row, {"IsDeleted": True, "LastModifiedDate": self.stamp, "SystemModstamp": self.stamp})
+        for child, link in known.CHILDREN.get(object_name, ()):
+            for one in self.pointing(child, link, row["Id"]):
+                self.bin(child, one)
+
+    def pointing(self, object_name: str, link: str, record_id: str) -> list[Row]:
+        """The living records whose reference holds this id."""
+        return [row for row in self.rows[object_name].values() if row.get(link) == record_id and not row.get("IsDeleted")]
 
     def upsert(
         self, object_name: str, key_field: Field, value: Any, values: Mapping[str, Any], *, update_only: bool = False
@@ -122,6 +166,11 @@ class Writer:
         if row.get("IsDeleted"):
             raise RowRefused("ENTITY_IS_DELETED", "entity is deleted")
         return row
+
+    def _claimed(self, object_name: str, record_id: str) -> Row:
+        """The record, when nobody else holds it."""
+        self.claim(object_name, long_id(record_id))
+        return self.existing(object_name, record_id)
 
     # ── Checks ──
 
@@ -175,6 +224,7 @@ class Writer:
     def _reference(self, field: Field, value: str) -> str:
         wanted = _pointer(field, value)
         for target in field.targets:
+            self.claim(target, wanted)
             row = self.rows.get(target, {}).get(wanted)
             if row is not None:
                 if row.get("IsDeleted"):
@@ -209,7 +259,8 @@ class Writer:
 
     # ── Changes ──
 
-    def _insert(self, object_name: str, row: Row) -> str:
+    def insert(self, object_name: str, row: Row) -> str:
+        """Puts a row as it is, under a new id."""
         record_id = self._new_id(object_name)
         row["Id"] = record_id
         self._before.append((object_name, record_id, None))
@@ -217,7 +268,8 @@ class Writer:
         self._forget_keys(object_name)
         return record_id
 
-    def _change(self, object_name: str, row: Row, values: Row) -> None:
+    def change(self, object_name: str, row: Row, values: Row) -> None:
+        """Sets values as they are, stamps included."""
         self._before.append((object_name, row["Id"], dict(row)))
         row.update(values)
         self._forget_keys(object_name)
@@ -235,30 +287,23 @@ class Writer:
                 del self._keys[indexed, name]
 
     def _new_id(self, object_name: str) -> str:
-        """An id that no record has; later records get higher ones."""
+        """An id that no record has or had; later records get higher ones."""
         table = self.rows[object_name]
-        number = len(table)
+        number = self.schema.numbers.get(object_name, len(table))
         while True:
             digits, rest = "", number
             for _ in range(6):
                 rest, digit = divmod(rest, len(_ALPHABET))
                 digits = _ALPHABET[digit] + digits
             candidate = long_id(f"{known.PREFIXES.get(object_name, 'a00')}gR0000{digits}"[:15].ljust(15, "0"))
+            number += 1
+            self.schema.numbers[object_name] = number
             if candidate not in table:
                 return candidate
-            number += 1
 
     def _queue(self) -> str | None:
         """Where the assignment rule takes a Lead: the first queue."""
         return min((row["Id"] for row in self.rows["Group"].values() if row.get("Type") == "Queue"), default=None)
-
-    def _write_history(self, before: Row, after: Row) -> None:
-        for name, shown in _HISTORY.items():
-            if before.get(name) != after.get(name):
-                entry: Row = {"LeadId": before["Id"], "Field": shown, "OldValue": before.get(name), "NewValue": after.get(name)}
-                entry |= {"DataType": "EntityId" if name == "OwnerId" else "DynamicEnum", "IsDeleted": False}
-                entry |= {"CreatedDate": self.stamp, "CreatedById": self.user, "LastModifiedDate": self.stamp, "SystemModstamp": self.stamp}
-                self._insert("LeadHistory", entry)
 
     def _wake(self, object_name: str, row: Row) -> None:
         """An activity moves its person's SystemModstamp, and nothing else."""
@@ -267,23 +312,47 @@ class Writer:
         for target in ("Lead", "Contact"):
             person = self.rows[target].get(row.get("WhoId") or "")
             if person is not None:
-                self._change(target, person, {"SystemModstamp": self.stamp})
+                self.change(target, person, {"SystemModstamp": self.stamp})
 
-    def _derive(self, object_name: str, row: Row) -> None:
-        """The fields that the service works out by itself."""
-        if object_name in ("Lead", "Contact"):
-            row["Name"] = " ".join(part for part in (row.get("FirstName"), row.get("LastName")) if part)
-        if object_name == "Task":
-            row["IsHighPriority"] = row.get("Priority") == "High"
-            closed = row.get("Status") == "Completed"
-            if not closed:
-                row["CompletedDateTime"] = None
-            elif not row.get("IsClosed"):
-                row["CompletedDateTime"] = self.stamp
-            row["IsClosed"] = closed
-        if object_name in ("Task", "Event"):
-            contact = self.rows["Contact"].get(row.get("WhoId") or "")
-            row["AccountId"] = contact.get("AccountId") if contact is not None else None
+
+def write_history(writer: Writer, before: Row, after: Row) -> None:
+    """What a Lead's history keeps: who changed its status or owner, and when."""
+    for name, shown in _HISTORY.items():
+        if before.get(name) != after.get(name):
+            entry: Row = {"LeadId": before["Id"], "Field": shown, "OldValue": before.get(name), "NewValue": after.get(name)}
+            entry |= {"DataType": "EntityId" if name == "OwnerId" else "DynamicEnum", "IsDeleted": False}
+            entry |= {"CreatedDate": writer.stamp, "CreatedById": writer.user}
+            writer.insert("LeadHistory", entry | {"LastModifiedDate": writer.stamp, "SystemModstamp": writer.stamp})
+
+
+def derive(writer: Writer, object_name: str, row: Row) -> None:
+    """Sets the fields that the service works out by itself."""
+    if object_name in ("Lead", "Contact"):
+        row["Name"] = " ".join(part for part in (row.get("FirstName"), row.get("LastName")) if part)
+    elif object_name == "Task":
+        row["IsHighPriority"] = row.get("Priority") == "High"
+        closed = row.get("Status") == "Completed"
+        if not closed:
+            row["CompletedDateTime"] = None
+        elif not row.get("IsClosed"):
+            row["CompletedDateTime"] = writer.stamp
+        row["IsClosed"] = closed
+    elif object_name == "Opportunity":
+        probability, row["IsClosed"], row["IsWon"] = known.STAGES.get(row["StageName"], (None, False, False))
+        row["Probability"] = row.get("Probability") if probability is None else float(probability)
+    elif object_name == "CampaignMember":
+        _derive_member(writer, row)
+    if object_name in ("Task", "Event"):
+        contact = writer.rows["Contact"].get(row.get("WhoId") or "")
+        row["AccountId"] = contact.get("AccountId") if contact is not None else None
+
+
+def _derive_member(writer: Writer, row: Row) -> None:
+    """A member is either a Lead or a Contact, and answered when its status says so."""
+    if bool(row.get("LeadId")) == bool(row.get("ContactId")):
+        raise RowRefused("REQUIRED_FIELD_MISSING", "Required fields are missing: [LeadId or ContactId]", ["LeadId", "ContactId"])
+    row["HasResponded"] = row.get("Status") in known.RESPONSES
+    row["FirstRespondedDate"] = (row.get("FirstRespondedDate") or writer.stamp.date()) if row["HasResponded"] else None
 
 
 def _pointer(field: Field, value: str) -> str:

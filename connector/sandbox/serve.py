@@ -15,13 +15,18 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import trustme
 import uvicorn
+from starlette.applications import Starlette
 
 from connector.sandbox.frame import Application, ClosableProtocol, Frame
 from connector.sandbox.world import World, make_world
+
+if TYPE_CHECKING:
+    from connector.sandbox.hubspot_deeds import HubSpotDeeds
+    from connector.sandbox.salesforce_deeds import SalesforceDeeds
 
 _HOST = "127.0.0.1"
 
@@ -45,6 +50,8 @@ class Sandbox:
         now: Callable[[], datetime] | None = None,
         hubspot_contacts: int = 5000,
         salesforce_leads: int = 2000,
+        activities_a_contact: float = 0.0,
+        activities_a_lead: float = 0.0,
         hubspot: bool = True,
         salesforce: bool = True,
         hubspot_port: int = 0,
@@ -53,7 +60,14 @@ class Sandbox:
         **limits: Any,
     ) -> None:
         self.now = now or _clock
-        self.world = world or make_world(seed=seed, now=self.now(), hubspot_contacts=hubspot_contacts, salesforce_leads=salesforce_leads)
+        self.world = world or make_world(
+            seed=seed,
+            now=self.now(),
+            hubspot_contacts=hubspot_contacts,
+            salesforce_leads=salesforce_leads,
+            activities_a_contact=activities_a_contact,
+            activities_a_lead=activities_a_lead,
+        )
         self.hubspot_frame = Frame("hubspot", self.now)
         self.salesforce_frame = Frame("salesforce", self.now)
         self.hubspot_url = ""
@@ -64,8 +78,24 @@ class Sandbox:
         self._servers: list[_Server] = []
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
-    def _create_apps(self, hubspot: bool, salesforce: bool, limits: Mapping[str, Any]) -> dict[str, Application]:
-        factories: dict[str, Callable[..., Application]] = {}
+    @property
+    def hubspot(self) -> HubSpotDeeds:
+        """What people do in HubSpot meanwhile, its limits' counts and its options. Raises KeyError where there is no HubSpot."""
+        deeds: HubSpotDeeds = self._apps["hubspot"].state.deeds
+        return deeds
+
+    @property
+    def salesforce(self) -> SalesforceDeeds:
+        """What people do in Salesforce meanwhile, and its options. Raises KeyError where there is no Salesforce."""
+        deeds: SalesforceDeeds = self._apps["salesforce"].state.deeds
+        return deeds
+
+    def has(self, crm: str) -> bool:
+        """Whether this sandbox has the CRM of that name."""
+        return crm in self._apps
+
+    def _create_apps(self, hubspot: bool, salesforce: bool, limits: Mapping[str, Any]) -> dict[str, Starlette]:
+        factories: dict[str, Callable[..., Starlette]] = {}
         if hubspot:
             from connector.sandbox.hubspot import create_app as create_hubspot
 
@@ -78,9 +108,7 @@ class Sandbox:
         unknown = set(limits).difference(*known.values())
         if unknown:
             raise TypeError(f"no sandbox server knows the option {min(unknown)!r}")
-        return {
-            crm: factory(self.world, now=self.now, **{name: limits[name] for name in known[crm]}) for crm, factory in factories.items()
-        }
+        return {crm: factory(self.world, now=self.now, **{name: limits[name] for name in known[crm]}) for crm, factory in factories.items()}
 
     def calls(self) -> dict[str, int]:
         """How many requests each server has had."""

@@ -6,6 +6,8 @@ count as a touch, or may.
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -18,7 +20,7 @@ Kind = Literal["call", "email", "meeting", "task"]
 State = Literal["done", "bounced", "failed", "scheduled", "cancelled", "sequence", "open"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Happening:
     """One activity: `at` is when it took or takes place (a task: when it is due), `created` when the CRM first had it."""
 
@@ -45,6 +47,20 @@ def happenings(maker: Maker, person: Person) -> list[Happening]:
     if person.in_salesforce:
         found.extend(_salesforce_task(maker, person) for _ in range(maker.random.choices((0, 1, 2), (50, 30, 20))[0]))
     return found
+
+
+def bulk(maker: Maker, people: Sequence[Person], found: Sequence[Happening], *, seed: int, wanted: int) -> list[Happening]:
+    """Further activities, until HubSpot has as many as `wanted`; none of them is a touch: e-mails and calls that came in."""
+    missing = wanted - sum(happening.crm == "hubspot" for happening in found)
+    if missing <= 0:
+        return []
+    draw = random.Random(f"{seed} bulk")  # noqa: S311 - made-up activities need repeatability, not secrecy
+    known = [person for person in people if person.in_hubspot]
+    made = []
+    for person in draw.choices(known, k=missing):
+        at = max(person.created, maker.now - timedelta(seconds=draw.randint(60, 90 * 86_400)))
+        made.append(Happening(person, "email" if draw.random() < 0.6 else "call", at, at, person.owner, "hubspot", incoming=True))
+    return made
 
 
 def _touch_moments(maker: Maker, person: Person) -> list[datetime]:

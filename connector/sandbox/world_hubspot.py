@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from connector.sandbox import world_facts as facts
-from connector.sandbox.hubspot_catalogue import standard_properties
+from connector.sandbox.hubspot_catalogue import CREATED, MODIFIED, standard_properties
 from connector.sandbox.world import World
 from connector.sandbox.world_history import Happening
 from connector.sandbox.world_people import Company, Maker, Person
@@ -14,6 +14,11 @@ from connector.sandbox.world_people import Company, Maker, Person
 _OBJECT = {"call": "calls", "email": "emails", "meeting": "meetings", "task": "tasks"}
 #: association types between an engagement and its contact: from the engagement, from the contact
 _TYPES = {"calls": (194, 193), "emails": (198, 197), "meetings": (200, 199), "tasks": (204, 203)}
+_TEAMS = {
+    **dict.fromkeys(facts.REPS, (("61001", "Inbound Sales"),)),
+    facts.MANAGER: (("61002", "Sales Leadership"),),
+    facts.MARKETER: (("61003", "Marketing"),),
+}
 _DISPOSITIONS = ("f240bbac-87c9-4f6e-bf70-924b57d47db7", "73a0d17f-1163-4015-bdd5-ec830791da20", "b2cf5968-551e-4856-9783-52b3da59a7d0")
 
 
@@ -41,9 +46,7 @@ def fill(world: World, maker: Maker, companies: Sequence[Company], people: Seque
 def put(world: World, name: str, record_id: str, properties: Mapping[str, str | None], created: datetime, updated: datetime) -> None:
     """Adds a record; its own id and dates are properties too. HubSpot keeps moments to the millisecond."""
     created, updated = (moment.replace(microsecond=moment.microsecond // 1000 * 1000) for moment in (created, updated))
-    modified, made = ("lastmodifieddate", "createdate") if name == "contacts" else ("hs_lastmodifieddate", "hs_createdate")
-    if name == "companies":
-        made = "createdate"
+    modified, made = MODIFIED[name], CREATED[name]
     world.hubspot[name][record_id] = {
         "id": record_id,
         "properties": {**properties, "hs_object_id": record_id, made: stamp(created), modified: stamp(updated)},
@@ -72,6 +75,7 @@ def _owners(world: World) -> dict[str, str]:
                 "lastName": colleague.last_name,
                 "userId": 5_200_001 + number if colleague.active else None,
                 "archived": not colleague.active,
+                "teams": [{"id": team_id, "name": name, "primary": True} for team_id, name in _TEAMS.get(colleague.email, ())],
             }
         )
     return {owner["email"]: owner["id"] for owner in world.hubspot_owners}
@@ -121,6 +125,7 @@ def _contact(world: World, maker: Maker, person: Person, owners: Mapping[str, st
         "pain_point": person.pain or None,
         "purchase_timeline": person.timeline or None,
         "competitor_in_use": person.competitor or None,
+        "engagement_level": str(person.page_views // 5) if person.page_views else None,
         "rejection_reason": (person.reason or None) if person.lead_status == "UNQUALIFIED" else None,
         "salesforceleadid": person.lead_id if person.lead_id and draw.random() < 0.5 else None,
         "salesforcecontactid": person.contact_id or None,

@@ -222,9 +222,9 @@ def _draw(maker: Maker, person: Person, companies: Sequence[Company], *, keen: b
         person.converted_at = maker.days_ago(1, 300)
 
 
-def fill(world: World, *, seed: int, hubspot_contacts: int, salesforce_leads: int) -> None:
+def fill(world: World, *, seed: int, hubspot_contacts: int, salesforce_leads: int, activities_a_contact: float = 0.0) -> None:
     """Fills an empty world."""
-    from connector.sandbox import world_history, world_hubspot, world_path, world_salesforce
+    from connector.sandbox import world_deals, world_history, world_hubspot, world_path, world_salesforce
 
     maker = Maker(seed, world.now)
     world.absent = facts.ABSENT
@@ -239,7 +239,9 @@ def fill(world: World, *, seed: int, hubspot_contacts: int, salesforce_leads: in
             world_path.exclude(maker, person)
     found = [happening for person in people for happening in world_history.happenings(maker, person)]
     world_salesforce.fill(world, maker, people, found)
+    found += world_history.bulk(maker, people, found, seed=seed, wanted=round(hubspot_contacts * activities_a_contact))
     world_hubspot.fill(world, maker, companies, people, found)
+    world_deals.fill(world, people, seed=seed)
 
 
 def _people(maker: Maker, hubspot_contacts: int, salesforce_leads: int) -> list[Person]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connector.sandbox import world_facts as facts
+from connector.sandbox import world_salesforce_deals as deals
 from connector.sandbox.world import World
 from connector.sandbox.world_history import Happening
 from connector.sandbox.world_people import Company, Maker, Person
@@ -14,7 +15,8 @@ from connector.sandbox.world_people import Company, Maker, Person
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PREFIX = {
     "Lead": "00Q", "Contact": "003", "Account": "001", "Task": "00T", "Event": "00U",
-    "User": "005", "Group": "00G", "LeadHistory": "017", "LeadStatus": "01J",
+    "User": "005", "Group": "00G", "LeadHistory": "017", "LeadStatus": "01J", "Opportunity": "006", "OpportunityContactRole": "00K",
+    "Campaign": "701", "CampaignMember": "00v", "UserRole": "00E",
 }  # fmt: skip
 
 
@@ -85,6 +87,28 @@ def fill(world: World, maker: Maker, people: Sequence[Person], found: Sequence[H
             _event(org, happening)
         else:
             _task(org, happening)
+    drawn = maker.random.getstate()
+    deals.add(world, org.put, org.owners)
+    maker.random.setstate(drawn)  # what is made after this is the same with these and without them
+
+
+def more_calls(world: World, count: int) -> None:
+    """That many further calls, made in the last 90 days with Leads and Contacts in turn: for trials of size."""
+    users = [row["Id"] for row in world.salesforce["User"].values() if row["IsActive"]]
+    people = [*world.salesforce["Lead"].values(), *world.salesforce["Contact"].values()]
+    people = [row for row in people if not row.get("IsConverted")]
+    table, first = world.salesforce["Task"], 62**4 * 9
+    start, step = whole(world.now) - timedelta(days=90), timedelta(days=90) / max(1, count)
+    for at in range(count):
+        person, moment = people[at % len(people)], whole(start + step * at)
+        row_id = salesforce_id("00T", first + at * 7)
+        table[row_id] = {
+            "Id": row_id, "WhoId": person["Id"], "WhatId": None, "AccountId": person.get("AccountId"), "OwnerId": users[at % len(users)],
+            "Subject": "Call", "Description": None, "Status": "Completed", "Priority": "Normal", "IsClosed": True, "IsHighPriority": False,
+            "ActivityDate": moment.date(), "TaskSubtype": "Call", "Type": "Call", "CallType": "Outbound", "CallDisposition": "Connected",
+            "CallDurationInSeconds": at % 900, "CompletedDateTime": moment, "IsReminderSet": False, "ReminderDateTime": None,
+            "Handoff_Key__c": None, "IsDeleted": False, "CreatedDate": moment, "LastModifiedDate": moment, "SystemModstamp": moment,
+        }  # fmt: skip
 
 
 def _users(org: _Org) -> None:

@@ -28,7 +28,6 @@ def stage() -> Iterator[SimpleNamespace]:
     session.headers["Authorization"] = "Bearer sandbox-token"
     with Sandbox(world=world, now=lambda: NOW, salesforce=False) as sandbox, session:
 
-
         def ask(path: str, **more: Any) -> requests.Response:
             return session.get(sandbox.hubspot_url + path, timeout=10, **more)
 

@@ -309,9 +309,56 @@ def test_activities_are_of_every_kind(world: World) -> None:
     assert {row["TaskSubtype"] for row in world.salesforce["Task"].values()} == {"Call", "Email", "ListEmail", "Task"}
 
 
+def test_some_hundred_contacts_have_deals_that_say_how_they_ended(world: World) -> None:
+    deals = world.hubspot["deals"]
+    assert 450 <= len(deals) <= 700
+    stages = {row["properties"]["dealstage"]: row["properties"] for row in deals.values()}
+    assert {"closedwon", "closedlost", "contractsent"} <= set(stages)
+    for stage, own in stages.items():
+        assert own["hs_is_closed"] == str(stage.startswith("closed")).lower()
+        assert own["hs_is_closed_won"] == str(stage == "closedwon").lower()
+    assert {row["properties"]["deal_currency_code"] for row in deals.values()} == {"EUR", "USD", "CHF", None}
+    assert set(world.hubspot_associations["deals", "contacts"]) == set(deals)
+    linked = {to_id for links in world.hubspot_associations["deals", "contacts"].values() for to_id, _ in links}
+    assert {world.hubspot["contacts"][each]["properties"]["lifecyclestage"] for each in linked} == {"opportunity", "customer", "evangelist"}
+
+
+def test_more_activities_can_be_had_and_none_of_them_is_a_touch() -> None:
+    plain, more = (make_world(now=NOW, hubspot_contacts=120, salesforce_leads=20, activities_a_contact=each) for each in (0, 6))
+    assert sum(len(more.hubspot[name]) for name in ENGAGEMENTS) == 720
+    assert touches(more).keys() == touches(plain).keys()
+    assert {name: len(at) for name, at in touches(more).items()} == {name: len(at) for name, at in touches(plain).items()}
+    assert all(row["createdAt"] <= row["updatedAt"] <= NOW for name in ENGAGEMENTS for row in more.hubspot[name].values())
+
+
 @pytest.mark.parametrize("day", [datetime(2026, 1, 2, 23, 0, tzinfo=UTC), datetime(2026, 7, 5, 3, 0, tzinfo=UTC)])
 def test_it_can_be_made_on_any_day_and_small(day: datetime) -> None:
     world = make_world(now=day, hubspot_contacts=60, salesforce_leads=20)
     assert len(world.hubspot["contacts"]) == 60
     assert len(world.salesforce["Lead"]) == 20
     assert any(row["properties"]["lifecyclestage"] == MQL for row in world.hubspot["contacts"].values())
+
+
+def test_deals_and_campaigns_stand_around_the_people(world: World) -> None:
+    tables = world.salesforce
+    converted = [row for row in tables["Lead"].values() if row["IsConverted"]]
+    deals = {row["ConvertedOpportunityId"] for row in converted} - {None}
+    assert len(converted) * 0.6 < len(deals) < len(converted)
+    assert deals < set(tables["Opportunity"])
+    for row in tables["Opportunity"].values():
+        assert (row["IsClosed"], row["IsWon"]) == (row["StageName"].startswith("Closed"), row["StageName"] == "Closed Won")
+        assert row["CloseDate"] <= NOW.date() if row["IsClosed"] else row["CloseDate"] > NOW.date()
+    assert {row["OpportunityId"] for row in tables["OpportunityContactRole"].values()} == set(tables["Opportunity"])
+    members = tables["CampaignMember"].values()
+    assert all((row["LeadId"] in tables["Lead"]) != (row["ContactId"] in tables["Contact"]) for row in members)
+    assert len(members) > 0.3 * len(converted)
+    assert {row["Grade__c"] for row in tables["Lead"].values()} == {"A", "B", "C"}
+    roles = {tables["UserRole"][row["UserRoleId"]]["Name"]: row for row in tables["User"].values() if row["UserRoleId"]}
+    assert set(roles) == {"Sales", "Marketing"}
+
+
+def test_calls_for_trials_of_size() -> None:
+    few = make_world(now=NOW, hubspot_contacts=5, salesforce_leads=10)
+    many = make_world(now=NOW, hubspot_contacts=5, salesforce_leads=10, activities_a_lead=30)
+    assert len(many.salesforce["Task"]) == len(few.salesforce["Task"]) + 300
+    assert max(row["SystemModstamp"] for row in many.salesforce["Task"].values()) < NOW
