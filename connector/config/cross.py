@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from pydantic import BaseModel
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from connector.conditions import fold
+from connector.conditions import Condition, fold
 from connector.config.durations import Duration
 from connector.config.kinds import shown
 from connector.config.names import suggestion
 from connector.config.problems import Location
 from connector.config.reading import Raw, Reading, at, entries_of, tables_of
+from connector.config.settings import HubSpotSettings
 from connector.config.tables import Config
 from connector.model import CRMS
 
@@ -37,6 +39,7 @@ def check(reading: Reading, parts: Config) -> None:
     _fields(reading, parts)
     _stages(reading, parts)
     _calendars(reading)
+    _kept_activities(reading, parts)
 
 
 def absent(reading: Reading, location: Location, crm: str | None) -> None:
@@ -73,12 +76,29 @@ def _credentials(reading: Reading, parts: Config) -> None:
     if isinstance(reading.root.get("crm", {}), dict) and not any(at(reading.root, "crm", crm) is not None for crm in CRMS):
         reading.problem(("crm",), "no CRM", "[crm.hubspot], [crm.salesforce] or both")
     hubspot, salesforce = parts.crm.hubspot, parts.crm.salesforce
-    if hubspot is not None and hubspot.access_token is None:
-        reading.problem(("crm", "hubspot", "access_token"), "missing", 'this key is needed, like "env:HUBSPOT_ACCESS_TOKEN"')
+    if hubspot is not None:
+        _hubspot_credentials(reading, hubspot)
     if salesforce is not None:
         for key in _NEEDED[salesforce.auth]:
             if getattr(salesforce, key) is None:
                 reading.problem(("crm", "salesforce", key), "missing", f'auth = "{salesforce.auth}" needs it')
+
+
+_OAUTH = ("client_id", "client_secret", "refresh_token")
+
+
+def _hubspot_credentials(reading: Reading, hubspot: HubSpotSettings) -> None:
+    """A token, or the three of an OAuth app; not both."""
+    given = [key for key in _OAUTH if getattr(hubspot, key) is not None]
+    token: Location = ("crm", "hubspot", "access_token")
+    if hubspot.access_token is not None:
+        if given:
+            reading.problem(token, f"beside {given[0]}", f"either a token, or {', '.join(_OAUTH)} of an OAuth app")
+    elif not given:
+        reading.problem(token, "missing", 'this key is needed, like "env:HUBSPOT_ACCESS_TOKEN"')
+    for key in _OAUTH:
+        if given and hubspot.access_token is None and key not in given:
+            reading.problem(("crm", "hubspot", key), "missing", f"an OAuth app needs it beside {given[0]}")
 
 
 def _teams(reading: Reading, parts: Config) -> None:
@@ -157,6 +177,36 @@ def _calendars(reading: Reading) -> None:
         if not hours or (isinstance(hours, dict) and not any(hours.values())):
             expected = f'like {{ mon = "09:00-17:30", … }}: {reading.path(counting)} counts business time'
             reading.problem((*location, "hours"), "no hours", expected)
+
+
+def _kept_activities(reading: Reading, parts: Config) -> None:
+    """What is counted must still be there."""
+    kept = parts.scope.keep_activities
+    if kept is None or not reading.fine(parts.scope, "keep_activities"):
+        return
+    for location, condition in _conditions(reading, parts):
+        longest = max((window.length for window in condition.counts if window.what == "activities"), default=None)
+        if longest is not None and longest > kept.elapsed:
+            found = f"activities counted over {longest.days} days, of which {kept} are kept"
+            reading.problem(location, found, f"at most {kept}, or a longer keep_activities in [scope]")
+
+
+def _conditions(reading: Reading, parts: Config) -> Iterator[tuple[Location, Condition]]:
+    """Every condition of the file that validated, with where it stands."""
+    qualification = () if parts.qualification is None else parts.qualification.criteria
+    rules: list[tuple[BaseModel | None, tuple[str, ...]]] = [(parts.scope, ("exclude", "only")), (parts.rejection, ("when",))]
+    rules += [(rule, ("when",)) for rule in (*qualification, *parts.score, *parts.transitions, *parts.slas)]
+    rules += [(assign, ("only_if",)) for assign in parts.assigns]
+    for rule, keys in rules:
+        for key in keys:
+            condition: Condition | None = None if rule is None else getattr(rule, key)
+            if rule is not None and condition is not None:
+                yield (*reading.place(rule), key), condition
+    for assign in parts.assigns:
+        yield from (((*reading.place(assign), "routes", place, "when"), route.when) for place, route in enumerate(assign.routes))
+    fast = parts.schedule.fast
+    if fast is not None and fast.when is not None:
+        yield ("schedule", "fast", "when"), fast.when
 
 
 def _business_durations(reading: Reading) -> Iterator[Location]:

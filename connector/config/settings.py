@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from connector.config.kinds import (
     AddressText,
+    ConditionText,
     DurationText,
     ElapsedDuration,
     HttpAddress,
     Percent,
     ScheduleText,
-    ScopeCondition,
     SecretText,
 )
 from connector.config.secrets import Secret
@@ -90,8 +90,8 @@ class CrmTable(Values):
 class FastLane(Values):
     """schedule.fast: a small pass for a few contacts alone."""
 
-    every: ScheduleText
-    when: ScopeCondition
+    every: ElapsedDuration
+    when: ConditionText
 
 
 class Schedule(Values):

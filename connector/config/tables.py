@@ -251,7 +251,8 @@ class CalendarRule(Values):
 
     name: str = ""  # "" is [calendar]
     timezone: ZoneName | None = None
-    hours: dict[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], Spans] = Field(default_factory=dict)  # closing 00:00 is the midnight after
+    # closing 00:00 is the midnight after
+    hours: dict[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], Spans] = Field(default_factory=dict)
     holidays: RegionText | None = None  # "DE-BE"
     extra_holidays: tuple[date, ...] = ()
 

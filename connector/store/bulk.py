@@ -1,16 +1,22 @@
 """Many rows in one go, past the types of the tables: values are handed over as the driver stores them (moments as microseconds,
 JSON as text), since converting them once more costs more than storing them.
+
+`put` and `find` are for pages of a pull: one statement of the driver's own, made once, with no SQL built for each page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
+from operator import itemgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, TableClause, column, table
+import orjson
+from sqlalchemy import BigInteger, Boolean, Connection, Float, Integer, LargeBinary, Table, TableClause, column
+from sqlalchemy import table as table_clause
 from sqlalchemy.dialects import postgresql, sqlite
 
-from connector.store.tables import metadata
+from connector.store.tables import Moment, metadata
 
 T = TypeVar("T")
 
@@ -20,7 +26,7 @@ _CHUNK = 5_000
 
 def plain(name: str) -> TableClause:
     """A table without its columns' types: nothing is converted on the way in or out."""
-    return table(name, *(column(each.name) for each in metadata.tables[name].columns))
+    return table_clause(name, *(column(each.name) for each in metadata.tables[name].columns))
 
 
 def chunks(values: Sequence[T]) -> Iterator[list[T]]:
@@ -60,3 +66,108 @@ def add_missing(connection: Connection, into: TableClause, rows: Sequence[Mappin
     if rows:
         make: Any = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
         connection.execute(make(into).on_conflict_do_nothing(), list(rows))
+
+
+# ── Pages ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+#: PostgreSQL's names of the types that columns have; all others are text.
+_ARRAY_TYPES = ((LargeBinary, "bytea"), (Moment, "bigint"), (BigInteger, "bigint"), (Integer, "integer"), (Boolean, "boolean"),
+                (Float, "double precision"))  # fmt: skip
+
+
+def put(
+    connection: Connection,
+    into: str,
+    rows: Sequence[Mapping[str, Any]],
+    columns: tuple[str, ...],
+    *,
+    keys: tuple[str, ...] = (),
+    guard: str | None = None,
+) -> None:
+    """Inserts these columns of the rows into a table, or sets them where a row with these keys exists (no keys: it is passed over).
+
+    No two rows have the same keys; in a column all values are of one type, or None. guard: a column that must differ for an existing row to
+    be written at all.
+    """
+    if not rows:
+        return
+    values = map(itemgetter(*columns), rows)
+    statement = _put(connection.dialect.name, into, columns, keys, guard)
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(statement, list(values))
+    else:
+        connection.exec_driver_sql(statement, tuple(map(list, zip(*values, strict=True))))
+
+
+@cache
+def _put(dialect: str, into: str, columns: tuple[str, ...], keys: tuple[str, ...], guard: str | None) -> str:
+    if dialect == "sqlite":
+        values = f"VALUES ({', '.join('?' * len(columns))})"
+    else:
+        arrays = ", ".join(f"%b::{_array_type(into, name)}[]" for name in columns)  # binary: texts need no quoting
+        values = f"SELECT * FROM unnest({arrays})"  # noqa: S608 - names of our own tables
+    named = ", ".join(f'"{name}"' for name in columns)
+    changes = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name not in keys)
+    conflict = f"({', '.join(keys)}) DO UPDATE SET {changes}" if keys else "DO NOTHING"
+    where = "" if guard is None else f" WHERE {into}.{guard} <> excluded.{guard}"
+    return f"INSERT INTO {into} ({named}) {values} ON CONFLICT {conflict}{where}"
+
+
+def change(
+    connection: Connection,
+    into: str,
+    rows: Sequence[Mapping[str, Any]],
+    columns: tuple[str, ...],
+    *,
+    keys: tuple[str, ...],
+    table: Table | None = None,
+) -> None:
+    """Sets these columns of the rows that have these keys. table: where it has columns beside those of its declaration."""
+    if not rows:
+        return
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(_change("sqlite", into, columns, keys), list(map(itemgetter(*columns, *keys), rows)))
+    else:
+        values = map(itemgetter(*columns, *keys), rows)
+        statement = _change("postgresql", into, columns, keys, tuple(_array_type(into, name, table) for name in (*columns, *keys)))
+        connection.exec_driver_sql(statement, tuple(map(list, zip(*values, strict=True))))
+
+
+@cache
+def _change(dialect: str, into: str, columns: tuple[str, ...], keys: tuple[str, ...], types: tuple[str, ...] = ()) -> str:
+    if dialect == "sqlite":
+        changes, same = ", ".join(f'"{name}" = ?' for name in columns), " AND ".join(f'"{name}" = ?' for name in keys)
+        return f"UPDATE {into} SET {changes} WHERE {same}"  # noqa: S608 - names of our own tables
+    arrays = ", ".join(f"%s::{one}[]" for one in types)
+    named = ", ".join(f'"{name}"' for name in (*columns, *keys))
+    changes = ", ".join(f'"{name}" = news."{name}"' for name in columns)
+    same = " AND ".join(f'{into}."{name}" = news."{name}"' for name in keys)
+    return f"UPDATE {into} SET {changes} FROM unnest({arrays}) AS news({named}) WHERE {same}"  # noqa: S608 - names of our own tables
+
+
+def _array_type(into: str, name: str, table: Table | None = None) -> str:
+    kind = (metadata.tables[into] if table is None else table).c[name].type
+    return next((word for one, word in _ARRAY_TYPES if isinstance(kind, one)), "text")
+
+
+def find(
+    connection: Connection, name: str, columns: tuple[str, ...], ids: Collection[str], *, by: str = "id", lock: bool = False, **same: str
+) -> list[Any]:
+    """Rows of a table whose column `by` is one of the ids and whose other columns are as given (crm="hubspot", object="calls").
+
+    lock: kept from other writers until the transaction ends, in the order of the ids.
+    """
+    if not ids:
+        return []
+    statement = _find(connection.dialect.name, name, columns, by, tuple(same), lock)
+    listed: Any = orjson.dumps(list(ids)).decode() if connection.dialect.name == "sqlite" else list(ids)
+    return list(connection.exec_driver_sql(statement, (*same.values(), listed)))
+
+
+@cache
+def _find(dialect: str, name: str, columns: tuple[str, ...], by: str, same: tuple[str, ...], lock: bool) -> str:
+    mark, listed = ("?", "IN (SELECT value FROM json_each(?))") if dialect == "sqlite" else ("%s", "= ANY(%s)")
+    where = " AND ".join([*(f"{each} = {mark}" for each in same), f"{by} {listed}"])
+    locked = f" ORDER BY {by} FOR UPDATE" if lock and dialect != "sqlite" else ""
+    named = ", ".join(f'"{each}"' for each in columns)
+    return f"SELECT {named} FROM {name} WHERE {where}{locked}"  # noqa: S608 - names of our own tables

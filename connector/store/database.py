@@ -18,10 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, TypeVar, cast
 
-import psycopg
 import tenacity
 from sqlalchemy import URL, Connection, Engine, RootTransaction, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from connector.errors import StoreError
 from connector.store import schema
@@ -37,6 +36,9 @@ CONFLICT_ATTEMPTS = 5
 
 #: SQLite's primary result codes that are not bugs but the machine's or another process's doing (sqlite.org/rescode.html).
 _SQLITE_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+#: Deadlock, and a transaction that could not be serialised (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+_LOST_CONFLICTS = ("40P01", "40001")
+_CANCELLED = "57014"
 _SQLITE_TROUBLE = {
     sqlite3.SQLITE_BUSY: "another process has been writing to it for too long",
     sqlite3.SQLITE_LOCKED: "another process has been writing to it for too long",
@@ -122,6 +124,22 @@ class Store:
                 ) from problem
             self._explain(problem)
 
+    def apart(self, statement: str) -> list[tuple[Any, ...]]:
+        """Runs a statement that stands outside of any transaction (VACUUM, a checkpoint), on the writer's turn; the rows it answers."""
+        if getattr(self._inside, "writing", False):
+            raise RuntimeError("a statement apart inside a write")
+        if self._closed:
+            raise StoreError("the store is closed")
+        return self._alone(statement) if self._thread is None else self._thread.submit(self._alone, statement).result()
+
+    def files(self) -> tuple[Path, ...]:
+        """The files of SQLite's database: itself, its log and the log's index; nothing on PostgreSQL."""
+        database = self._writer.url.database
+        if self.dialect != "sqlite" or database is None:
+            return ()
+        main = Path(database.removeprefix("file:").partition("?")[0])
+        return tuple(path for path in (main, *(main.with_name(f"{main.name}-{end}") for end in ("wal", "shm"))) if path.exists())
+
     def upgrade(self) -> None:
         """Makes the tables, or brings them to this program's version. Processes that do so at once wait for each other."""
         self.write(schema.upgrade)
@@ -167,6 +185,14 @@ class Store:
         finally:
             self._inside.writing = False
 
+    def _alone(self, statement: str) -> list[tuple[Any, ...]]:
+        try:
+            with self._writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                result = connection.exec_driver_sql(statement)
+                return [tuple(row) for row in result] if result.returns_rows else []
+        except DBAPIError as problem:
+            self._explain(problem)
+
     def _begin(self) -> tuple[Connection, RootTransaction]:
         """Only the beginning is repeated: once BEGIN IMMEDIATE went through, SQLite's lock is ours."""
         retrying = tenacity.Retrying(
@@ -187,9 +213,9 @@ class Store:
 
     def _explain(self, problem: DBAPIError) -> NoReturn:
         """Raises `StoreError` for what an administrator can mend; anything else is a bug and goes on as it is."""
-        if isinstance(problem.orig, psycopg.OperationalError):
+        if self.dialect == "postgresql" and isinstance(problem, OperationalError):
             raise StoreError(
-                f"the database {self._place} cannot be used: {_first_line(problem.orig)}",
+                f"the database {self._place} cannot be used: {_first_line(problem.orig or problem)}",
                 advice="Check that it runs, and the address, user and password in [database].",
             ) from problem
         trouble = _SQLITE_TROUBLE.get(_sqlite_code(problem) or -1)
@@ -241,7 +267,8 @@ def _sqlite_engine(place: URL, *, read_only: bool) -> Engine:
         pool_size=1 if not read_only else 5,
         max_overflow=0 if not read_only else 20,
     )
-    pragmas = (*_SQLITE_PRAGMAS, "PRAGMA query_only = ON") if read_only else _SQLITE_PRAGMAS
+    # What is deleted is overwritten with zeros: a privacy deletion must leave nothing behind in the file.
+    pragmas = (*_SQLITE_PRAGMAS, "PRAGMA query_only = ON" if read_only else "PRAGMA secure_delete = ON")
 
     def prepare(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # else Python's driver begins and commits on its own
@@ -249,7 +276,8 @@ def _sqlite_engine(place: URL, *, read_only: bool) -> Engine:
             connection.execute(pragma)
 
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", begin)
@@ -299,12 +327,16 @@ def _is_busy(problem: BaseException) -> bool:
 
 
 def _lost_a_conflict(problem: BaseException) -> bool:
-    original = problem.orig if isinstance(problem, DBAPIError) else None
-    return isinstance(original, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure)
+    return _sqlstate(problem) in _LOST_CONFLICTS
 
 
 def _was_broken_off(problem: DBAPIError) -> bool:
-    return isinstance(problem.orig, psycopg.errors.QueryCanceled) or _sqlite_code(problem) == sqlite3.SQLITE_INTERRUPT
+    return _sqlstate(problem) == _CANCELLED or _sqlite_code(problem) == sqlite3.SQLITE_INTERRUPT
+
+
+def _sqlstate(problem: BaseException) -> str | None:
+    """PostgreSQL's code of an error. By its code, so that who works with SQLite need not load PostgreSQL's driver."""
+    return getattr(problem.orig, "sqlstate", None) if isinstance(problem, DBAPIError) else None
 
 
 def _first_line(problem: BaseException) -> str:

@@ -1,13 +1,12 @@
 """What a page brought, made into rows: checked, normalised, fingerprinted. Pure, so that it happens outside of the writer's turn.
 
-A value that one of the two databases cannot hold (a NUL character, half a character, an integer beyond 64 bit) sets its record aside; the
-others go on.
+A record with a value that cannot be stored (`connector.store.values`) is set aside; the others go on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import partial
 from hashlib import blake2b
@@ -15,13 +14,23 @@ from typing import Any
 
 import orjson
 
-from connector.model import Activity, FieldChange, Owner, Record, RecordRef, SetAside, fold
+from connector.model import (
+    Activity,
+    Campaign,
+    CampaignMember,
+    Deal,
+    DealContact,
+    FieldChange,
+    Owner,
+    Page,
+    Record,
+    RecordRef,
+    SetAside,
+)
 from connector.store.tables import to_micros
+from connector.store.values import STABLE, Unstorable, moment, normalised_email, text, to_json
 
-_LARGEST = 2**63 - 1
-_SMALLEST = -(2**63)
-_MAY_BE_LARGE = frozenset({int, dict, list})
-_STABLE = orjson.OPT_SORT_KEYS
+__all__ = ["Unstorable", "normalised_email"]
 
 #: The property that holds a person's e-mail address, by CRM and object.
 EMAIL_PROPERTY = {("hubspot", "contacts"): "email", ("salesforce", "Lead"): "Email", ("salesforce", "Contact"): "Email"}
@@ -31,31 +40,73 @@ COMPANIES = frozenset({"companies", "Account"})
 
 #: Where a record's own columns also come as properties: a read of a part of the properties says something about the column only with these.
 _COLUMN_PROPERTY = {
-    "hubspot": {"owner_id": "hubspot_owner_id", "company_id": "associatedcompanyid"},
-    "salesforce": {"owner_id": "OwnerId", "company_id": "AccountId", "converted_to": "ConvertedContactId"},
+    "hubspot": {"owner_id": "hubspot_owner_id", "company_id": "associatedcompanyid", "emails": "hs_additional_emails"},
+    "salesforce": {
+        "owner_id": "OwnerId",
+        "company_id": "AccountId",
+        "converted_to": "ConvertedContactId",
+        "converted_deal": "ConvertedOpportunityId",
+        "merged_into": "MasterRecordId",
+    },
 }
 
-
-class Unstorable(Exception):
-    """A value that cannot be stored; `reason` and `next_step` are for people and hold no value."""
-
-    def __init__(self, reason: str, next_step: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.next_step = next_step
-
+#: The columns of table `record` that a page brings; a row also has "emails" and "merged_ids".
+RECORD_COLUMNS = (
+    "crm", "object", "id", "properties", "fingerprint", "created_at", "modified_at", "seen_at", "owner_id", "company_id", "converted_to",
+    "converted_deal", "merged_into", "email", "archived", "unify",
+)  # fmt: skip
+#: Of these, what a read of a part of the properties may leave out.
+_FILLED_UP = ("owner_id", "company_id", "converted_to", "converted_deal", "merged_into", "created_at", "modified_at")
+#: A record's own columns whose changes its versions tell.
+_TOLD = ("owner_id", "company_id", "converted_to", "converted_deal", "merged_into", "archived")
 
 #: The object's name and the id: what tells rows of one CRM apart.
 Key = tuple[str, str]
-_Maker = tuple[Any, str, str, Callable[[], dict[str, Any]]]
+Row = dict[str, Any]
+_Maker = tuple[Any, str, str, Callable[[], Row]]
 
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
     """Rows by object and id (of an id that came twice the last one), and what cannot be stored."""
 
-    rows: dict[Key, dict[str, Any]]
+    rows: dict[Key, Row]
     set_aside: list[SetAside]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brought:
+    """All rows of a page, by kind."""
+
+    records: Mapping[Key, Row] = field(default_factory=dict)
+    activities: Mapping[Key, Row] = field(default_factory=dict)
+    owners: Mapping[Key, Row] = field(default_factory=dict)
+    changes: Mapping[Key, Row] = field(default_factory=dict)
+    deals: Mapping[Key, Row] = field(default_factory=dict)
+    deal_contacts: Mapping[Key, Row] = field(default_factory=dict)
+    campaigns: Mapping[Key, Row] = field(default_factory=dict)
+    campaign_members: Mapping[Key, Row] = field(default_factory=dict)
+
+    def keys(self) -> Iterator[Key]:
+        """Every row's object and id."""
+        for each in fields(self):
+            yield from getattr(self, each.name)
+
+
+def page_rows(page: Page, *, now: datetime) -> tuple[Brought, list[SetAside]]:
+    """All that a page brought, and what of it cannot be stored."""
+    found = {
+        "records": record_rows(page.records, now=now),
+        "activities": _sorted((each.crm, each.object, each.id, partial(_activity_row, each)) for each in page.activities),
+        "owners": _sorted((each.crm, page.object, each.id, partial(_owner_row, each)) for each in page.owners),
+        "changes": _sorted((each.record.crm, page.object, each.id, partial(_change_row, each)) for each in page.changes),
+        "deals": _sorted((each.crm, each.object, each.id, partial(_deal_row, each)) for each in page.deals),
+        "deal_contacts": _sorted((each.crm, each.object, each.id, partial(_deal_contact_row, each)) for each in page.deal_contacts),
+        "campaigns": _sorted((each.crm, each.object, each.id, partial(_campaign_row, each)) for each in page.campaigns),
+        "campaign_members": _sorted((each.crm, each.object, each.id, partial(_member_row, each)) for each in page.campaign_members),
+    }
+    aside = [*page.set_aside, *(one for each in found.values() for one in each.set_aside)]
+    return Brought(**{name: each.rows for name, each in found.items()}), aside
 
 
 def record_rows(records: Iterable[Record], *, now: datetime) -> Sorted:
@@ -64,29 +115,15 @@ def record_rows(records: Iterable[Record], *, now: datetime) -> Sorted:
     return _sorted((each.crm, each.object, each.id, partial(_record_row, each, seen_at)) for each in records)
 
 
-def activity_rows(activities: Iterable[Activity]) -> Sorted:
-    """Rows of table `activity`, each with the records it is about under "links"."""
-    return _sorted((each.crm, each.object, each.id, partial(_activity_row, each)) for each in activities)
-
-
-def owner_rows(owners: Iterable[Owner], object_name: str) -> Sorted:
-    """Rows of table `owner`; `object_name` is the stream's, for what is set aside."""
-    return _sorted((each.crm, object_name, each.id, partial(_owner_row, each)) for each in owners)
-
-
-def change_rows(changes: Iterable[FieldChange], object_name: str) -> Sorted:
-    """Rows of table `field_history`; `object_name` is the stream's."""
-    return _sorted((each.record.crm, object_name, each.id, partial(_change_row, each)) for each in changes)
-
-
 def _sorted(makers: Iterable[_Maker]) -> Sorted:
-    rows: dict[Key, dict[str, Any]] = {}
+    rows: dict[Key, Row] = {}
     aside: dict[Key, SetAside] = {}
     for crm, object_name, key, make in makers:
         at = (object_name, key)
         try:
             rows[at] = make()
-            aside.pop(at, None)
+            if aside:
+                aside.pop(at, None)
         except Unstorable as problem:
             rows.pop(at, None)
             ref = RecordRef(crm=crm, object=object_name, id=key.replace("\x00", "?"))
@@ -94,51 +131,76 @@ def _sorted(makers: Iterable[_Maker]) -> Sorted:
     return Sorted(rows, list(aside.values()))
 
 
-def _record_row(record: Record, seen_at: int) -> dict[str, Any]:
+# ── Records ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _record_row(record: Record, seen_at: int) -> Row:
     properties = to_json(record.properties)
     email_property = EMAIL_PROPERTY.get((record.crm, record.object))
-    row: dict[str, Any] = {
+    email = normalised_email(record.properties.get(email_property)) if email_property else None
+    row: Row = {
         "crm": record.crm,
         "object": record.object,
-        "id": _text(record.id, "the id"),
+        "id": text(record.id, "the id"),
         "properties": properties.decode(),
-        "created_at": _moment(record.created_at),
-        "modified_at": _moment(record.modified_at),
-        "owner_id": _text(record.owner_id, "the owner's id"),
-        "company_id": _text(record.company_id, "the company's id"),
-        "converted_to": _text(record.converted_to, "the id it was converted to"),
-        "email": normalised_email(record.properties.get(email_property)) if email_property else None,
+        "created_at": moment(record.created_at),
+        "modified_at": moment(record.modified_at),
+        "owner_id": text(record.owner_id, "the owner's id"),
+        "company_id": text(record.company_id, "the company's id"),
+        "converted_to": text(record.converted_to, "the id it was converted to"),
+        "converted_deal": text(record.converted_deal, "the id of the deal it was converted to"),
+        "merged_into": text(record.merged_into, "the id it was merged into"),
+        "email": email,
         "archived": record.archived,
         "seen_at": seen_at,
         "unify": record.object not in COMPANIES,
+        "emails": _further_emails(record.emails, email) if record.emails else (),
+        "merged_ids": record.merged_ids,
     }
-    row["fingerprint"] = record_fingerprint(row)
+    row["fingerprint"] = _digest(properties, row)
     return row
+
+
+def _further_emails(emails: Iterable[str], first: str | None) -> tuple[str, ...]:
+    """The addresses beside the first, normalised, each once, in a stable order."""
+    return tuple(sorted({each for email in emails if (each := normalised_email(text(email, "an e-mail address")))} - {first}))
 
 
 def record_fingerprint(row: Mapping[str, Any]) -> bytes:
     """A digest of all that came of a record."""
-    names = ("created_at", "modified_at", "owner_id", "company_id", "converted_to", "archived")
-    digest = blake2b(row["properties"].encode(), digest_size=16)
-    digest.update(orjson.dumps([row[name] for name in names]))
-    return digest.digest()
+    return _digest(row["properties"].encode(), row)
 
 
-def merged(row: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+def _digest(properties: bytes, row: Mapping[str, Any]) -> bytes:
+    own = [row["created_at"], row["modified_at"], row["owner_id"], row["company_id"], row["converted_to"], row["archived"]]
+    if row["converted_deal"] or row["merged_into"] or row["emails"]:
+        own += [row["converted_deal"], row["merged_into"], row["emails"]]
+    return blake2b(properties + orjson.dumps(own), digest_size=16).digest()
+
+
+def merged(row: Row, stored: Mapping[str, Any]) -> Row:
     """The row of a read that asked for a part of the properties only, filled up from what is stored.
 
-    A column such as owner_id follows the read where its property was asked for, or where the read has a value; else it stays.
+    A column such as owner_id follows the read where its property was asked for, or where the read has a value; else it stays. stored: the
+    record's columns, and its further addresses under "emails".
     """
     read = orjson.loads(row["properties"])
     properties = orjson.loads(stored["properties"]) | read
     result = dict(row)
-    result["properties"] = orjson.dumps(properties, option=_STABLE).decode()
+    result["properties"] = orjson.dumps(properties, option=STABLE).decode()
     by_property = _COLUMN_PROPERTY[row["crm"]]
-    for name in ("owner_id", "company_id", "converted_to", "created_at", "modified_at"):
-        if result[name] is None and by_property.get(name) not in read:
+    for name in (*_FILLED_UP, "emails"):
+        if not result[name] and by_property.get(name) not in read:
             result[name] = stored[name]
     email_property = EMAIL_PROPERTY.get((row["crm"], row["object"]))
     result["email"] = normalised_email(properties.get(email_property)) if email_property else None
+    result["fingerprint"] = record_fingerprint(result)
+    return result
+
+
+def gone_row(row: Row, into: str) -> Row:
+    """The row of a record that another one stands for."""
+    result = {**row, "archived": True, "merged_into": into}
     result["fingerprint"] = record_fingerprint(result)
     return result
 
@@ -150,128 +212,158 @@ def changes_between(stored: Mapping[str, Any], row: Mapping[str, Any]) -> dict[s
     """
     before, after = orjson.loads(stored["properties"]), orjson.loads(row["properties"])
     changed = {name: [before[name], value] for name, value in after.items() if name in before and before[name] != value}
-    for name in ("owner_id", "company_id", "converted_to", "archived"):
+    for name in _TOLD:
         if stored[name] != row[name]:
             changed[f"record.{name}"] = [stored[name], row[name]]
     return changed
 
 
-def normalised_email(value: object) -> str | None:
-    """An address as identities compare it; None where there is none."""
-    return (fold(value.strip()) or None) if isinstance(value, str) else None
+def other_values(stored: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    """Whether a property differs from what is stored; one that was never read before counts where it is not empty."""
+    before, after = orjson.loads(stored["properties"]), orjson.loads(row["properties"])
+    return any(before.get(name) != value for name, value in after.items())
 
 
-def to_json(values: Mapping[str, Any]) -> bytes:
-    """The values as stable JSON. Raises `Unstorable` for what a database could not hold."""
-    try:
-        made = orjson.dumps(values, option=_STABLE)
-    except (TypeError, ValueError) as problem:
-        if any(_beyond_64_bit(value) for value in values.values()):
-            raise _too_large() from problem
-        raise Unstorable(
-            "a value is no plain text or number", "Look for half a character (an emoji cut in two) in its fields, in the CRM."
-        ) from problem
-    if any(type(value) in _MAY_BE_LARGE and _beyond_64_bit(value) for value in values.values()):
-        raise _too_large()  # orjson itself goes up to 2**64 - 1
-    if b"\\u0000" in made and _has_nul(values):
-        raise _nul("a value")
-    return made
+def says_something_new(stored: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    """Whether a property, one of the record's own columns or an address differs from what is stored."""
+    own = any(stored[name] != row[name] for name in _TOLD) or tuple(stored["emails"]) != tuple(row["emails"])
+    return own or other_values(stored, row)
 
 
-def _activity_row(activity: Activity) -> dict[str, Any]:
-    row: dict[str, Any] = {
+# ── Everything else ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _activity_row(activity: Activity) -> Row:
+    row: Row = {
         "crm": activity.crm,
         "object": activity.object,
-        "id": _text(activity.id, "the id"),
+        "id": text(activity.id, "the id"),
         "kind": activity.kind.value,
-        "at": _moment(activity.at),
+        "at": moment(activity.at),
         "direction": None if activity.direction is None else activity.direction.value,
         "happened": activity.happened,
         "automatic": activity.automatic,
-        "channel": activity.channel,
-        "owner_id": _text(activity.owner_id, "the owner's id"),
-        "outcome": _text(activity.outcome, "the outcome"),
-        "duration_seconds": activity.duration_seconds,
-        "due_at": _moment(activity.due_at),
+        "channel": None if activity.channel is None else str(activity.channel),
+        "owner_id": text(activity.owner_id, "the owner's id"),
+        "outcome": text(activity.outcome, "the outcome"),
+        "duration_seconds": None if activity.duration_seconds is None else float(activity.duration_seconds),
+        "due_at": moment(activity.due_at),
         "done": activity.done,
-        "key": _text(activity.key, "the key"),
-        "created_at": _moment(activity.created_at),
-        "modified_at": _moment(activity.modified_at),
+        "key": text(activity.key, "the key"),
+        "created_at": moment(activity.created_at),
+        "modified_at": moment(activity.modified_at),
         "archived": activity.archived,
     }
-    links = sorted({(ref.object, _text(ref.id, "a record's id")) for ref in activity.contacts})
-    try:
-        row["fingerprint"] = blake2b(orjson.dumps([list(row.values()), links]), digest_size=16).digest()
-    except (TypeError, ValueError) as problem:
-        raise Unstorable("a value is no plain text or number", "Look for half a character in its fields, in the CRM.") from problem
+    links = _links(activity.contacts)
+    row["fingerprint"] = _fingerprint(row, links)
     row["links"] = links
     return row
 
 
-def _owner_row(owner: Owner) -> dict[str, Any]:
+def _links(refs: Iterable[RecordRef]) -> list[Key]:
+    return sorted({(ref.object, text(ref.id, "a record's id") or "") for ref in refs})
+
+
+def _fingerprint(row: Row, links: list[Key] | None = None) -> bytes:
+    try:
+        return blake2b(orjson.dumps([list(row.values()), links]), digest_size=16).digest()
+    except (TypeError, ValueError) as problem:
+        raise Unstorable("a value is no plain text or number", "Look for half a character in its fields, in the CRM.") from problem
+
+
+def _owner_row(owner: Owner) -> Row:
     return {
         "crm": owner.crm,
-        "id": _text(owner.id, "the id"),
-        "email": normalised_email(_text(owner.email, "the e-mail address")),
-        "name": _text(owner.name, "the name"),
+        "id": text(owner.id, "the id"),
+        "email": normalised_email(text(owner.email, "the e-mail address")),
+        "name": text(owner.name, "the name"),
         "active": owner.active,
         "queue": owner.queue,
+        "teams": orjson.dumps([text(name, "a team's name") for name in owner.teams]).decode() if owner.teams else None,
     }
 
 
-def _change_row(change: FieldChange) -> dict[str, Any]:
+def _change_row(change: FieldChange) -> Row:
     return {
         "crm": change.record.crm,
-        "id": _text(change.id, "the id"),
+        "id": text(change.id, "the id"),
         "object": change.record.object,
-        "record_id": _text(change.record.id, "the record's id"),
-        "property": _text(change.property, "the property"),
-        "before": _text(change.before, "the value before"),
-        "after": _text(change.after, "the value after"),
-        "at": _moment(change.at),
+        "record_id": text(change.record.id, "the record's id"),
+        "property": text(change.property, "the property"),
+        "before": text(change.before, "the value before"),
+        "after": text(change.after, "the value after"),
+        "at": moment(change.at),
     }
 
 
-def _text(value: str | None, what: str) -> str | None:
-    if value is None or value.isascii():
-        if value is not None and "\x00" in value:
-            raise _nul(what)
-        return value
-    if "\x00" in value:
-        raise _nul(what)
-    try:
-        value.encode()
-    except UnicodeEncodeError as problem:
-        raise Unstorable(f"{what} holds half a character", "Correct the text in the CRM.") from problem
-    return value
+def _deal_row(deal: Deal) -> Row:
+    row: Row = {
+        "crm": deal.crm,
+        "object": deal.object,
+        "id": text(deal.id, "the id"),
+        "stage": text(deal.stage, "the stage"),
+        "pipeline": text(deal.pipeline, "the pipeline"),
+        "amount": None if deal.amount is None else float(deal.amount),
+        "currency": text(deal.currency, "the currency"),
+        "closed_at": moment(deal.closed_at),
+        "closed": deal.closed,
+        "won": deal.won,
+        "owner_id": text(deal.owner_id, "the owner's id"),
+        "company_id": text(deal.company_id, "the company's id"),
+        "created_at": moment(deal.created_at),
+        "modified_at": moment(deal.modified_at),
+        "archived": deal.archived,
+    }
+    links = None if deal.contacts is None else _links(deal.contacts)
+    row["fingerprint"] = _fingerprint(row, links)
+    row["links"] = links
+    return row
 
 
-def _moment(moment: datetime | None) -> int | None:
-    if moment is None:
-        return None
-    try:
-        return to_micros(moment)
-    except ValueError as problem:
-        raise Unstorable("a moment came without a time zone", "Report it: the adapter must give every moment its zone.") from problem
+def _deal_contact_row(role: DealContact) -> Row:
+    return {
+        "crm": role.crm,
+        "deal_id": text(role.deal_id, "the deal's id"),
+        "source": text(role.id, "the id"),
+        "record_object": role.record.object,
+        "record_id": text(role.record.id, "the record's id"),
+        "role": text(role.role, "the role"),
+        "main": role.primary,
+        "archived": role.archived,
+    }
 
 
-def _nul(what: str) -> Unstorable:
-    return Unstorable(f"{what} holds a NUL character, which databases refuse", "Remove it from the record in the CRM.")
+def _campaign_row(campaign: Campaign) -> Row:
+    row: Row = {
+        "crm": campaign.crm,
+        "object": campaign.object,
+        "id": text(campaign.id, "the id"),
+        "name": text(campaign.name, "the name"),
+        "kind": text(campaign.kind, "the kind"),
+        "status": text(campaign.status, "the status"),
+        "active": campaign.active,
+        "begins_at": moment(campaign.begins_at),
+        "ends_at": moment(campaign.ends_at),
+        "modified_at": moment(campaign.modified_at),
+        "archived": campaign.archived,
+    }
+    row["fingerprint"] = _fingerprint(row)
+    return row
 
 
-def _too_large() -> Unstorable:
-    return Unstorable("a number is larger than 64 bits hold", "Correct the number in the CRM, or make the property a text.")
-
-
-def _beyond_64_bit(value: Any) -> bool:
-    if isinstance(value, dict | list | tuple):
-        return any(_beyond_64_bit(part) for part in (value.values() if isinstance(value, dict) else value))
-    return isinstance(value, int) and not _SMALLEST <= value <= _LARGEST
-
-
-def _has_nul(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\x00" in value
-    if isinstance(value, Mapping):
-        return any(_has_nul(part) for pair in value.items() for part in pair)
-    return isinstance(value, list | tuple) and any(_has_nul(part) for part in value)
+def _member_row(member: CampaignMember) -> Row:
+    row: Row = {
+        "crm": member.crm,
+        "object": member.object,
+        "id": text(member.id, "the id"),
+        "campaign_id": text(member.campaign_id, "the campaign's id"),
+        "record_object": member.record.object,
+        "record_id": text(member.record.id, "the record's id"),
+        "status": text(member.status, "the status"),
+        "responded": member.responded,
+        "joined_at": moment(member.joined_at),
+        "modified_at": moment(member.modified_at),
+        "archived": member.archived,
+    }
+    row["fingerprint"] = _fingerprint(row)
+    return row

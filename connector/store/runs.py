@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, true, update
 from sqlmodel import Session
 from sqlmodel import select as select_rows
 
@@ -46,10 +46,20 @@ def finish_run(
     store.write(work)
 
 
-def last_runs(store: Store, limit: int = 10) -> list[Run]:
-    """The latest runs, the newest first."""
+def drop_run(store: Store, run: int) -> None:
+    """Takes back that a command began which came to nothing."""
+
+    def work(connection: Connection) -> None:
+        connection.execute(delete(_RUN).where(_RUN.c.id == run))
+
+    store.write(work)
+
+
+def last_runs(store: Store, limit: int = 10, *, command: str | None = None) -> list[Run]:
+    """The latest runs (of one command), the newest first."""
+    which = true() if command is None else _RUN.c.command == command
     with store.read() as connection, Session(bind=connection) as session:
-        return list(session.exec(select_rows(Run).order_by(_RUN.c.id.desc()).limit(limit)))
+        return list(session.exec(select_rows(Run).where(which).order_by(_RUN.c.id.desc()).limit(limit)))
 
 
 def get_meta(store: Store, name: str) -> str | None:

@@ -108,6 +108,12 @@ class RecordRow(Table, table=True):
     __table_args__ = (
         Index("ix_record_to_unify", "crm", "object", "id", sqlite_where=text("unify"), postgresql_where=text("unify")),
         Index("ix_record_company", "crm", "company_id"),
+        Index(
+            "ix_record_converted",
+            "converted_to",
+            sqlite_where=text("converted_to IS NOT NULL"),
+            postgresql_where=text("converted_to IS NOT NULL"),
+        ),
     )
 
     crm: str = _id()
@@ -121,7 +127,7 @@ class RecordRow(Table, table=True):
     owner_id: str | None = _id(primary_key=False, nullable=True, index=True)
     company_id: str | None = _id(primary_key=False, nullable=True)
     converted_to: str | None = _id(primary_key=False, nullable=True)
-    linked_id: str | None = _id(primary_key=False, nullable=True, index=True)  # the Salesforce id stored in it; unify fills it
+    linked_id: str | None = _id(primary_key=False, nullable=True, index=True)  # the other CRM's id stored in it; unify fills it
     email: str | None = _id(primary_key=False, nullable=True, index=True)  # normalised, for identity
     archived: bool = Field(default=False)
     contact_id: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True, index=True))
@@ -311,7 +317,10 @@ class CampaignMemberRow(Table, table=True):
 
 
 class Property(Table, table=True):
-    """A field of a CRM that the file uses, as the CRM last described it. gone_at: since when it is not described any more."""
+    """A field of a CRM that the file uses, as the CRM last described it in a form that the file can read.
+
+    gone_at: since when it is not described so any more.
+    """
 
     __tablename__ = "property"
     crm: str = _id()
@@ -390,6 +399,14 @@ class ContactRow(Table, table=True):
     """A person. The fields of the file stand beside these columns as `f_<name>`, `h_<name>`, `s_<name>` (see `connector.store.fields`)."""
 
     __tablename__ = "contact"
+    __table_args__ = (
+        Index(
+            "ix_contact_merged_into",
+            "merged_into",
+            sqlite_where=text("merged_into IS NOT NULL"),
+            postgresql_where=text("merged_into IS NOT NULL"),
+        ),
+    )
     id: int | None = Field(default=None, sa_column=Column(_serial(), primary_key=True))
     due_at: datetime | None = _moment(index=True)  # the first moment at which any rule could say something else
     first_seen_at: datetime = _moment(nullable=False)
@@ -422,6 +439,7 @@ class ContactRow(Table, table=True):
     criteria_met: int | None = Field(default=None)
     qualified: bool | None = Field(default=None)
     score: float | None = Field(default=None)
+    merged_into: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))  # turned out to be this one; chains ended
 
 
 class Touch(Table, table=True):
@@ -636,6 +654,9 @@ class BudgetRow(Table, table=True):
     used: int = Field(default=0)
     not_before: float = Field(default=0.0)
     grants: list[list[int]] | None = _json()  # [slot, permits] of the window, so that no rolling window holds more than the limit
+    told_used: int | None = Field(default=None)  # what the CRM itself counted, all integrations together
+    told_of: int | None = Field(default=None)  # … of so many
+    told_at: float | None = Field(default=None)
 
 
 class Lease(Table, table=True):

@@ -1,22 +1,42 @@
 """Touches: outgoing attempts of sales on a contact, one row however often they were logged.
 
 A touch is a call, e-mail or meeting of a member of a sales team that happened, or a call or e-mail task of ours that such a member
-completed; the same contact, person and channel within ten minutes is one touch. Rebuilt in SQL for the contacts at hand.
+completed; the same contact, person and channel within ten minutes is one touch. Rebuilt in SQL for the contacts at hand; those whose
+activities left the mirror (`connector.retention`) are kept as they are.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import BigInteger, Connection, and_, case, delete, func, insert, or_, select, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    case,
+    delete,
+    exists,
+    false,
+    func,
+    insert,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 
 from connector.store import tables as t
+from connector.store.bulk import upsert
 
 #: Attempts on the same contact by the same person in the same way, so close together, are one touch.
 ONE_TOUCH = timedelta(minutes=10)
+_GAP = ONE_TOUCH // timedelta(microseconds=1)
 _OURS = ("call", "email")
 
 activity = t.metadata.tables["activity"]
@@ -34,21 +54,84 @@ class Touched:
 
 
 def refresh(connection: Connection, contacts: Collection[int], members: Collection[str], now: datetime) -> None:
-    """Makes the touches of these contacts anew from their activities up to now; `members` are the sales teams' folded e-mails."""
-    connection.execute(delete(touch).where(touch.c.contact_id.in_(contacts)))
+    """Makes the touches of these contacts anew from their activities up to now; `members` are the sales teams' folded e-mails.
+
+    Kept ones, whose activities left the mirror, stay; an activity of theirs that came back makes no second one.
+    """
+    connection.execute(delete(touch).where(touch.c.contact_id.in_(contacts), ~touch.c.kept))
     if not members:
         return
+    one = _logged(contacts, members).where(activity.c.at <= now).subquery()
+    partition = (one.c.contact_id, one.c.person, one.c.channel)
+    before = func.lag(one.c.at).over(partition_by=partition, order_by=one.c.at)
+    logged = select(*partition, one.c.at, before.label("before")).subquery()
+    first = or_(logged.c.before.is_(None), _micros(logged.c.at) - _micros(logged.c.before) > _GAP)
+    names = ("contact_id", "at", "person", "channel")
+    kept = touch.alias("kept")
+    same = [kept.c[name] == logged.c[name] for name in ("contact_id", "person", "channel")]
+    near = exists().where(*same, kept.c.kept, _micros(kept.c.at).between(_micros(logged.c.at) - _GAP, _micros(logged.c.at) + _GAP))
+    one_each = select(*(logged.c[name] for name in names), false()).where(first, ~near)
+    connection.execute(insert(touch).from_select([*names, "kept"], one_each))
+
+
+def keep(connection: Connection, contacts: Collection[int], members: Collection[str], since: datetime) -> set[tuple[str, str, str]]:
+    """Marks the touches before a moment as kept, so that their activities may leave the mirror.
+
+    Returns activities from before it that must stay for now, by (CRM, object, id): they are one touch with a later one.
+    """
+    if not members:
+        return set()
+    one = _logged(contacts, members).subquery()
+    rows = connection.execute(select(one).order_by(one.c.contact_id, one.c.person, one.c.channel, one.c.at)).all()
+    held: set[tuple[str, str, str]] = set()
+    made: list[dict[str, Any]] = []
+    for run in _runs(rows):
+        first, last = run[0], run[-1]
+        if last.at < since:
+            made.append({"contact_id": first.contact_id, "at": first.at, "person": first.person, "channel": first.channel, "kept": True})
+        elif first.at < since:
+            held |= {(row.crm, row.object, row.id) for row in run}
+    upsert(connection, touch, made)
+    return held
+
+
+def hand_over(connection: Connection, lost: int, kept: int) -> None:
+    """The kept touches of a contact that turned out to be another one are that one's; the others are made anew from activities."""
+    theirs = touch.alias("theirs")
+    same = [theirs.c[name] == touch.c[name] for name in ("at", "person", "channel")]
+    doubles = exists(select(1).where(theirs.c.contact_id == kept, *same).correlate(touch))
+    connection.execute(delete(touch).where(touch.c.contact_id == kept, ~touch.c.kept))
+    connection.execute(delete(touch).where(touch.c.contact_id == lost, or_(~touch.c.kept, doubles)))
+    connection.execute(update(touch).where(touch.c.contact_id == lost).values(contact_id=kept))
+
+
+def _runs(rows: Iterable[Any]) -> Iterator[list[Any]]:
+    """Activities that are one touch: each at most ten minutes after the one before. rows: in order, by contact, person and channel."""
+    run: list[Any] = []
+    for row in rows:
+        same = bool(run) and all(getattr(row, name) == getattr(run[-1], name) for name in ("contact_id", "person", "channel"))
+        if run and not (same and row.at - run[-1].at <= ONE_TOUCH):
+            yield run
+            run = []
+        run.append(row)
+    if run:
+        yield run
+
+
+def _logged(contacts: Collection[int], members: Collection[str]) -> Select[Any]:
+    """Every activity of these contacts that is a touch, however often it was logged."""
     channel = case((activity.c.kind == "task", activity.c.channel), else_=activity.c.kind)
     ours = and_(activity.c.kind == "task", activity.c.done, activity.c.key != "", activity.c.channel.in_(_OURS))
     theirs = or_(activity.c.kind == "meeting", and_(activity.c.kind.in_(_OURS), activity.c.direction == "outgoing"))
-    before = func.lag(activity.c.at).over(partition_by=(link.c.contact_id, owner.c.email, channel), order_by=activity.c.at)
-    logged = (
+    return (
         select(
             link.c.contact_id,
             activity.c.at,
             owner.c.email.label("person"),
             channel.label("channel"),
-            before.label("before"),
+            activity.c.crm,
+            activity.c.object,
+            activity.c.id,
         )
         .join(activity, and_(activity.c.crm == link.c.crm, activity.c.object == link.c.object, activity.c.id == link.c.id))
         .join(owner, and_(owner.c.crm == activity.c.crm, owner.c.id == activity.c.owner_id))
@@ -56,16 +139,15 @@ def refresh(connection: Connection, contacts: Collection[int], members: Collecti
             link.c.contact_id.in_(contacts),
             ~activity.c.archived,
             ~activity.c.automatic,
-            activity.c.at <= now,
+            activity.c.at.is_not(None),
             owner.c.email.in_(sorted(members)),
             or_(ours, and_(theirs, activity.c.happened)),
         )
-        .subquery()
     )
-    apart = type_coerce(logged.c.at, BigInteger) - type_coerce(logged.c.before, BigInteger)
-    gap = apart > ONE_TOUCH // timedelta(microseconds=1)
-    one_each = select(logged.c.contact_id, logged.c.at, logged.c.person, logged.c.channel).where(or_(logged.c.before.is_(None), gap))
-    connection.execute(insert(touch).from_select(["contact_id", "at", "person", "channel"], one_each))
+
+
+def _micros(moment: Any) -> ColumnElement[int]:
+    return type_coerce(moment, BigInteger)
 
 
 def by_contact(connection: Connection, contacts: Collection[int]) -> Mapping[int, Sequence[Touched]]:

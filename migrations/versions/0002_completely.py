@@ -13,6 +13,7 @@ depends_on = None
 _TABLES = (
     "record_email", "merged", "deal", "deal_link", "campaign", "campaign_member", "property", "drift", "forgotten", "seen",
 )  # fmt: skip
+_TOLD = ("told_used", "told_of", "told_at")
 
 
 def _serial() -> sa.types.TypeEngine[int]:
@@ -51,6 +52,8 @@ def upgrade() -> None:
     op.add_column("record", sa.Column("merged_into", _exact(), nullable=True))
     op.add_column("owner", sa.Column("teams", sa.Text(), nullable=True))
     op.add_column("touch", sa.Column("kept", sa.Boolean(), nullable=False, server_default=sa.false()))
+    for name in _TOLD:
+        op.add_column("budget", sa.Column(name, sa.Float() if name == "told_at" else sa.Integer(), nullable=True))
     _identity()
     _deals()
     _campaigns()
@@ -60,8 +63,13 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drops what `upgrade` added, with its data."""
+    op.drop_index("ix_contact_merged_into", "contact")
+    op.drop_column("contact", "merged_into")
+    op.drop_index("ix_record_converted", "record")
     for table in _TABLES:
         op.drop_table(table)
+    for name in reversed(_TOLD):
+        op.drop_column("budget", name)
     op.drop_column("touch", "kept")
     op.drop_column("owner", "teams")
     op.drop_column("record", "merged_into")
@@ -69,6 +77,10 @@ def downgrade() -> None:
 
 
 def _identity() -> None:
+    op.add_column("contact", sa.Column("merged_into", sa.BigInteger(), nullable=True))
+    for table, column, index in (("record", "converted_to", "ix_record_converted"), ("contact", "merged_into", "ix_contact_merged_into")):
+        there = sa.text(f"{column} IS NOT NULL")
+        op.create_index(index, table, [column], sqlite_where=there, postgresql_where=there)
     op.create_table("record_email", *_ids("crm", "object", "id", "email"))
     op.create_index("ix_record_email_email", "record_email", ["email"])
     op.create_table(

@@ -5,26 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Connection, text
-from sqlmodel import Session, select
+from store_world import LATER, NOW, add_contact, call, kept_store, page, person, record, rows, settle, store
 
 from connector import conditions
 from connector.errors import SafetyStop
 from connector.model import (
-    Activity,
-    ActivityKind,
-    CrmName,
-    Direction,
     FieldChange,
     Owner,
-    Page,
     Record,
     RecordRef,
     SetAside,
@@ -34,62 +27,7 @@ from connector.store import mirror
 from connector.store.database import Store
 from connector.store.tables import ActivityLink, ActivityRow, ContactRow, OwnerRow, RecordRow, RecordVersion
 
-NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
-LATER = NOW + timedelta(hours=1)
-
-
-@pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
-    with Store.open(database_url) as store:
-        store.upgrade()
-        yield store
-
-
-def person(number: int, properties: Mapping[str, Any] | None = None, **more: Any) -> Record:
-    values = {"email": f"P{number}@Example.org ", "jobtitle": "Director", "lifecyclestage": "lead"} | dict(properties or {})
-    facts: dict[str, Any] = {"created_at": NOW, "modified_at": NOW, "owner_id": "7"} | more
-    return Record(crm="hubspot", object="contacts", id=str(number), properties=values, **facts)
-
-
-def page(*records: Record, crm: CrmName = "hubspot", object_name: str = "contacts", cursor: int = 1, **more: Any) -> Page:
-    parts = ("activities", "owners", "changes", "set_aside")
-    seen = more.pop("seen", len(records) + sum(len(more.get(part, ())) for part in parts))
-    return Page(crm=crm, object=object_name, cursor={"after": cursor}, seen=seen, calls=1, records=records, **more)
-
-
-def call(number: int, *people: int, **more: Any) -> Activity:
-    facts: dict[str, Any] = {"kind": ActivityKind.CALL, "at": NOW, "direction": Direction.OUTGOING, "owner_id": "7"} | more
-    contacts = [RecordRef(crm="hubspot", object="contacts", id=str(each)) for each in people]
-    return Activity(crm="hubspot", object="calls", id=str(number), contacts=contacts, **facts)
-
-
-def rows(store: Store, kind: type[Any]) -> list[Any]:
-    with store.read() as connection, Session(bind=connection) as session:
-        return list(session.exec(select(kind)))
-
-
-def record(store: Store, number: int, object_name: str = "contacts") -> RecordRow:
-    found: RecordRow = next(row for row in rows(store, RecordRow) if (row.object, row.id) == (object_name, str(number)))
-    return found
-
-
-def settle(store: Store) -> None:
-    """As if everything had been unified: record N belongs to contact N."""
-
-    def work(connection: Connection) -> None:
-        connection.execute(text("UPDATE record SET unify = false, contact_id = CAST(id AS INTEGER) WHERE object = 'contacts'"))
-        connection.execute(text("UPDATE record SET unify = false WHERE object <> 'contacts'"))
-
-    store.write(work)
-
-
-def add_contact(store: Store, number: int, due_at: datetime | None) -> None:
-    def work(connection: Connection) -> None:
-        with Session(bind=connection) as session:
-            session.add(ContactRow(id=number, due_at=due_at, first_seen_at=NOW))
-            session.flush()
-
-    store.write(work)
+__all__ = ["kept_store", "store"]  # fixtures
 
 
 class TestRecords:
@@ -377,7 +315,7 @@ class TestApply:
         assert [(row.id, row.unify) for row in rows(store, RecordRow)] == [("1", False)]
 
 
-def test_a_killed_process_leaves_page_and_cursor_as_before(database_url: str, store: Store) -> None:
+def test_a_killed_process_leaves_page_and_cursor_as_before(kept_store: tuple[Store, str], store: Store) -> None:
     mirror.commit_page(store, page(person(1), cursor=1), now=NOW)
     code = """
 import os, signal, sys
@@ -390,7 +328,7 @@ records = [Record(crm="hubspot", object="contacts", id="2", properties={}, creat
 page = Page(crm="hubspot", object="contacts", cursor={"after": 2}, seen=1, calls=1, records=records)
 mirror.commit_page(Store.open(sys.argv[1]), page, now=datetime.now(UTC))
 """
-    done = subprocess.run([sys.executable, "-c", code, database_url], check=False, env=dict(os.environ), timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, kept_store[1]], check=False, env=dict(os.environ), timeout=60)
     assert done.returncode == -9
     assert [row.id for row in rows(store, RecordRow)] == ["1"]
     assert mirror.get_cursor(store, "hubspot", "contacts") == {"after": 1}

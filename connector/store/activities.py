@@ -1,0 +1,130 @@
+"""Activities into the mirror, with the records they are about; the contacts concerned become due.
+
+What was let go because it is older than what is kept (`connector.store.retention`) does not come back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, select, update
+
+from connector.model import CrmName, RecordRef
+from connector.store import cursors, deals
+from connector.store.bulk import find, plain, put
+from connector.store.database import Store
+from connector.store.grouping import by_object, contacts_of, fingerprints, make_due
+from connector.store.intake import Key, Row
+
+_ACTIVITY = plain("activity")
+_LINK = plain("activity_link")
+_META = plain("meta")
+_COLUMNS = (
+    "crm", "object", "id", "fingerprint", "kind", "at", "direction", "happened", "automatic", "channel", "owner_id", "outcome",
+    "duration_seconds", "due_at", "done", "key", "created_at", "modified_at", "archived",
+)  # fmt: skip
+_LINK_COLUMNS = ("crm", "object", "id", "record_object", "record_id", "contact_id", "kind", "at", "counts")
+
+#: The name in `meta` under which the moment stands before which activities were let go, in microseconds since 1970.
+KEPT_SINCE = "activities_kept_since"
+
+
+def store_activities(connection: Connection, crm: str, stream: str, rows: Mapping[Key, Row], now: datetime) -> int:
+    """Stores what is new or changed, with its links; the contacts concerned become due. Returns how many."""
+    known = fingerprints(connection, "activity", crm, rows)
+    wanted = {key: row for key, row in rows.items() if known.get(key) != row["fingerprint"]}
+    if wanted:
+        wanted = _still_kept(connection, crm, stream, wanted, known)
+    if not wanted:
+        return 0
+    concerned = _drop_links(connection, crm, [key for key in wanted if key in known])
+    put(connection, "activity", list(wanted.values()), _COLUMNS, keys=("crm", "object", "id"), guard="fingerprint")
+    concerned |= _add_links(connection, crm, {key: row["links"] for key, row in wanted.items()}, wanted)
+    make_due(connection, concerned, now)
+    return len(wanted)
+
+
+def _still_kept(connection: Connection, crm: str, stream: str, rows: dict[Key, Row], known: Mapping[Key, bytes]) -> dict[Key, Row]:
+    """Without what is older than all that is kept and not here, once the stream was read whole: it was here, and counts already."""
+    stated = connection.scalar(select(_META.c.value).where(_META.c.name == KEPT_SINCE))
+    if stated is None or not cursors.was_read_whole(connection, crm, stream):
+        return rows
+    since = int(stated)
+    return {key: row for key, row in rows.items() if key in known or row["at"] is None or row["at"] >= since}
+
+
+def relink(store: Store, crm: CrmName, object_name: str, links: Mapping[str, Sequence[RecordRef]], now: datetime) -> int:
+    """Puts the people that activities or deals are about now in the place of those stored; returns how many changed.
+
+    What is not here is passed over. The contacts concerned, before and after, become due.
+    """
+    wanted = {row_id: sorted({(ref.object, ref.id) for ref in refs}) for row_id, refs in links.items()}
+
+    def work(connection: Connection) -> int:
+        changed = deals.relink(connection, crm, object_name, wanted, now)
+        return changed + _relink(connection, crm, object_name, wanted, now)
+
+    return store.write(work)
+
+
+def _relink(connection: Connection, crm: str, object_name: str, wanted: Mapping[str, list[Key]], now: datetime) -> int:
+    names = ("id", "kind", "at", "happened", "archived")
+    here = {row[0]: row for row in find(connection, "activity", names, sorted(wanted), lock=True, crm=crm, object=object_name)}
+    before: dict[str, list[Key]] = {}
+    for row_id, record_object, record_id in find(
+        connection, "activity_link", ("id", "record_object", "record_id"), sorted(here), crm=crm, object=object_name
+    ):
+        before.setdefault(row_id, []).append((record_object, record_id))
+    moved = {(object_name, row_id): wanted[row_id] for row_id in here if sorted(before.get(row_id, [])) != wanted[row_id]}
+    if not moved:
+        return 0
+    concerned = _drop_links(connection, crm, moved)
+    facts = {key: dict(zip(names, here[key[1]], strict=True)) for key in moved}
+    concerned |= _add_links(connection, crm, moved, facts)
+    for _, ids in by_object(moved):  # no digest: the next sight of it in a pull puts in what the CRM says then
+        same = (_ACTIVITY.c.crm == crm, _ACTIVITY.c.object == object_name, _ACTIVITY.c.id.in_(ids))
+        connection.execute(update(_ACTIVITY).where(*same).values(fingerprint=b""))
+    make_due(connection, concerned, now)
+    return len(moved)
+
+
+def archive(connection: Connection, crm: str, object_name: str, ids: Sequence[str], now: datetime) -> None:
+    """These are deleted in the CRM: they count no more."""
+    same = (_ACTIVITY.c.crm == crm, _ACTIVITY.c.object == object_name, _ACTIVITY.c.id.in_(ids))
+    connection.execute(update(_ACTIVITY).where(*same).values(archived=True, fingerprint=b""))
+    about = (_LINK.c.crm == crm, _LINK.c.object == object_name, _LINK.c.id.in_(ids))
+    contacts = connection.scalars(select(_LINK.c.contact_id).where(*about, _LINK.c.contact_id.is_not(None)))
+    make_due(connection, set(contacts), now)
+    connection.execute(update(_LINK).where(*about).values(counts=False))
+
+
+def _drop_links(connection: Connection, crm: str, keys: Iterable[Key]) -> set[int]:
+    """Removes the links of activities and tells which contacts they led to."""
+    contacts: set[int] = set()
+    for object_name, ids in by_object(keys):
+        where = (_LINK.c.crm == crm, _LINK.c.object == object_name, _LINK.c.id.in_(ids))
+        contacts |= set(connection.scalars(select(_LINK.c.contact_id).where(*where, _LINK.c.contact_id.is_not(None))))
+        connection.execute(delete(_LINK).where(*where))
+    return contacts
+
+
+def _add_links(connection: Connection, crm: str, links: Mapping[Key, Sequence[Key]], facts: Mapping[Key, Row]) -> set[int]:
+    contacts = contacts_of(connection, crm, {link for ones in links.values() for link in ones})
+    rows = [
+        {
+            "crm": crm,
+            "object": key[0],
+            "id": key[1],
+            "record_object": link[0],
+            "record_id": link[1],
+            "contact_id": contacts.get(link),
+            "kind": facts[key]["kind"],
+            "at": facts[key]["at"],
+            "counts": bool(facts[key]["happened"] and not facts[key]["archived"]),
+        }
+        for key, ones in links.items()
+        for link in ones
+    ]
+    put(connection, "activity_link", rows, _LINK_COLUMNS)
+    return set(contacts.values())

@@ -1,0 +1,66 @@
+"""Rows of one CRM by object and id: in pieces that a statement takes, what is known of them, and who is concerned by them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
+
+from sqlalchemy import Connection, or_, update
+
+from connector.store.bulk import chunks, find, plain
+from connector.store.intake import COMPANIES, Key
+from connector.store.tables import to_micros
+
+_RECORD = plain("record")
+_CONTACT = plain("contact")
+
+
+def by_object(keys: Iterable[Key]) -> Iterator[tuple[str, list[str]]]:
+    """Ids of each object, in pieces that one statement takes, in the order in which every process locks them."""
+    grouped: dict[str, list[str]] = {}
+    for object_name, row_id in sorted(keys):
+        grouped.setdefault(object_name, []).append(row_id)
+    for object_name, ids in grouped.items():
+        for some in chunks(ids):
+            yield object_name, some
+
+
+def fingerprints(connection: Connection, table: str, crm: str, keys: Iterable[Key]) -> dict[Key, bytes]:
+    """The digests of those rows that are there."""
+    return {
+        (object_name, row_id): bytes(fingerprint)
+        for object_name, ids in by_object(keys)
+        for row_id, fingerprint in find(connection, table, ("id", "fingerprint"), ids, crm=crm, object=object_name)
+    }
+
+
+def contacts_of(connection: Connection, crm: str, records: Iterable[Key]) -> dict[Key, int]:
+    """The contacts that records belong to; a record that is not here, or not yet unified, has none."""
+    return {
+        (object_name, row_id): contact
+        for object_name, ids in by_object(records)
+        for row_id, contact in find(connection, "record", ("id", "contact_id"), ids, crm=crm, object=object_name)
+        if contact is not None
+    }
+
+
+def make_due(connection: Connection, contacts: Collection[int], now: datetime) -> None:
+    """These contacts are judged in the next pass."""
+    moment = to_micros(now)
+    for some in chunks(sorted(contacts)):
+        later = or_(_CONTACT.c.due_at.is_(None), _CONTACT.c.due_at > moment)
+        connection.execute(update(_CONTACT).where(_CONTACT.c.id.in_(some), later).values(due_at=moment))
+
+
+def unify_records(connection: Connection, crm: str, records: Iterable[Key]) -> None:
+    """These people's contacts are made anew in the next pass."""
+    for object_name, ids in by_object(key for key in records if key[0] not in COMPANIES):
+        there = (_RECORD.c.crm == crm, _RECORD.c.object == object_name, _RECORD.c.id.in_(ids), ~_RECORD.c.unify)
+        connection.execute(update(_RECORD).where(*there).values(unify=True))
+
+
+def unify_people_of(connection: Connection, crm: str, companies: Iterable[str]) -> None:
+    """The people of these companies are made anew in the next pass."""
+    for some in chunks(sorted(companies)):
+        people = (_RECORD.c.crm == crm, _RECORD.c.company_id.in_(some), ~_RECORD.c.unify)
+        connection.execute(update(_RECORD).where(*people).values(unify=True))

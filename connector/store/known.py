@@ -1,0 +1,106 @@
+"""Which ids the mirror knows: for comparing it with a CRM, by ranges of numbers and one by one.
+
+A comparison that reads a whole object notes what it met in table `seen` (`mirror.commit_page(…, mark=True)`); what it did not meet is
+`unseen`, and asked after. Ids stand as text; a number with more digits is larger, of as many digits text order is numeric order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, and_, delete, exists, func, select, union
+from sqlalchemy.sql.expression import TableClause
+
+from connector.model import CrmName
+from connector.store.bulk import plain, put
+from connector.store.database import Store
+from connector.store.intake import Key
+from connector.store.tables import to_micros
+
+_SEEN = plain("seen")
+_ASIDE = plain("set_aside")
+#: The tables that hold objects of CRMs by id; an object's rows are in one of them.
+TABLES = ("record", "activity", "deal", "campaign", "campaign_member")
+_TABLES = tuple(plain(name) for name in TABLES)
+
+
+def known_ids(store: Store, crm: CrmName, object_name: str, *, after: str, limit: int) -> list[str]:
+    """The next live ids of an object in text order, after this one ("": from the first)."""
+    return _page(store, [_live(table, crm, object_name) & (table.c.id > after) for table in _TABLES], limit)
+
+
+def unseen(store: Store, crm: CrmName, object_name: str, *, after: str, limit: int) -> list[str]:
+    """The next live ids, in text order, that the comparison under way has not met."""
+
+    def missed(table: TableClause) -> ColumnElement[bool]:
+        met = exists().where(_SEEN.c.crm == crm, _SEEN.c.object == object_name, _SEEN.c.id == table.c.id)
+        return and_(_live(table, crm, object_name), table.c.id > after, ~met)
+
+    return _page(store, [missed(table) for table in _TABLES], limit)
+
+
+def clear_seen(store: Store, crm: CrmName, object_name: str) -> None:
+    """A comparison begins, or is over: nothing is noted of it."""
+
+    def work(connection: Connection) -> None:
+        connection.execute(delete(_SEEN).where(_SEEN.c.crm == crm, _SEEN.c.object == object_name))
+
+    store.write(work)
+
+
+def mark(connection: Connection, crm: str, keys: Iterable[Key]) -> None:
+    """The comparison under way has met these."""
+    rows = [{"crm": crm, "object": object_name, "id": row_id} for object_name, row_id in sorted(set(keys))]
+    put(connection, "seen", rows, ("crm", "object", "id"))
+
+
+def count_known(store: Store, crm: CrmName, object_name: str, first: int, last: int) -> int:
+    """How many ids from `first` to `last`, numbers both included, are known: live in the mirror, or set aside."""
+    with store.read() as connection:
+        return connection.scalar(select(func.count()).select_from(_between(crm, object_name, first, last).subquery())) or 0
+
+
+def known_between(store: Store, crm: CrmName, object_name: str, first: int, last: int) -> list[str]:
+    """The ids that `count_known` counts, as numbers in order."""
+    with store.read() as connection:
+        return sorted(connection.scalars(_between(crm, object_name, first, last)), key=int)
+
+
+def recent_activity_ids(store: Store, crm: CrmName, object_name: str, *, since: datetime, after: str, limit: int) -> list[str]:
+    """The next live ids of activities that happened since then (of deals: that changed), in text order."""
+    moment = to_micros(since)
+    activity, deal = plain("activity"), plain("deal")
+    young = {
+        "activity": func.coalesce(activity.c.at, activity.c.created_at) >= moment,
+        "deal": func.coalesce(deal.c.modified_at, deal.c.created_at) >= moment,
+    }
+    return _page(store, [_live(t, crm, object_name) & (t.c.id > after) & young[t.name] for t in (activity, deal)], limit, (activity, deal))
+
+
+def _live(table: TableClause, crm: str, object_name: str) -> ColumnElement[bool]:
+    return and_(table.c.crm == crm, table.c.object == object_name, ~table.c.archived)
+
+
+def _page(store: Store, which: list[ColumnElement[bool]], limit: int, tables: tuple[TableClause, ...] = _TABLES) -> list[str]:
+    """The first ids in text order; those of an object are all in one table."""
+    with store.read() as connection:
+        for table, condition in zip(tables, which, strict=True):
+            found = connection.scalars(select(table.c.id).where(condition).order_by(table.c.id).limit(limit)).all()
+            if found:
+                return list(found)
+    return []
+
+
+def _between(crm: str, object_name: str, first: int, last: int) -> CompoundSelect[Any]:
+    where = [(table, _live(table, crm, object_name)) for table in _TABLES]
+    where.append((_ASIDE, and_(_ASIDE.c.crm == crm, _ASIDE.c.object == object_name)))
+    return union(*(select(table.c.id).where(one, within) for table, one in where for within in _ranges(table, first, last)))
+
+
+def _ranges(table: TableClause, first: int, last: int) -> Iterator[ColumnElement[bool]]:
+    """One range of text for each number of digits, so that the primary key serves as the index."""
+    for digits in range(len(str(first)), len(str(last)) + 1):
+        low, high = max(first, 10 ** (digits - 1) if digits > 1 else 0), min(last, 10**digits - 1)
+        yield and_(table.c.id >= str(low), table.c.id <= str(high), func.length(table.c.id) == digits)

@@ -1,0 +1,145 @@
+"""Merges in a CRM: which record stands for which since. Chains are followed to their end when they are stored.
+
+Table `merged` holds losers whether or not the mirror ever held them. A loser that is here is archived and points at its survivor; both are
+unified again. A survivor names its losers on every sight, so that what arrived in the wrong order mends itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, select, update
+
+from connector.store import intake
+from connector.store.bulk import chunks, find, plain, put
+from connector.store.grouping import by_object, unify_records
+from connector.store.intake import Key, Row
+from connector.store.tables import to_micros
+from connector.store.versions import add_versions, stored_records
+
+_MERGED = plain("merged")
+_RECORD = plain("record")
+_COLUMNS = ("crm", "object", "id", "into_id", "seen_at")
+
+
+def standing(connection: Connection, crm: str, rows: Mapping[Key, Row]) -> Mapping[Key, Row]:
+    """The rows as merges that are known have them: a loser that comes as if it lived, from a page older than the merge, is none.
+
+    One that was changed after its merge was seen lives again: the merge was undone.
+    """
+    if connection.scalar(select(_MERGED.c.id).where(_MERGED.c.crm == crm).limit(1)) is None:
+        return rows
+    result, undone = dict(rows), []
+    for object_name, ids in by_object(key for key, row in rows.items() if not row["archived"]):
+        for row_id, into, seen_at in find(connection, "merged", ("id", "into_id", "seen_at"), ids, crm=crm, object=object_name):
+            row = rows[object_name, row_id]
+            if row["modified_at"] is not None and row["modified_at"] > seen_at:
+                undone.append((object_name, row_id))
+            else:
+                result[object_name, row_id] = intake.gone_row(row, into)
+    _forget(connection, crm, undone)
+    return _with_companies(connection, crm, result)
+
+
+def _with_companies(connection: Connection, crm: str, rows: dict[Key, Row]) -> dict[Key, Row]:
+    """A person who is still shown with a company that was merged away belongs to the one that stands for it."""
+    companies = sorted({row["company_id"] for row in rows.values() if row["company_id"] is not None})
+    ends = {row_id: into for name in intake.COMPANIES for row_id, into in _known(connection, crm, name, companies).items()}
+    for key, row in rows.items() if ends else ():
+        if row["company_id"] in ends:
+            moved = {**row, "company_id": ends[row["company_id"]]}
+            rows[key] = {**moved, "fingerprint": intake.record_fingerprint(moved)}
+    return rows
+
+
+def told(connection: Connection, crm: str, rows: Mapping[Key, Row], now: datetime) -> None:
+    """Stores the merges that rows tell: of themselves (`merged_into`), and of others (`merged_ids`)."""
+    pairs: dict[str, dict[str, str]] = {}
+    for (object_name, row_id), row in rows.items():
+        if row["merged_into"] is not None:
+            pairs.setdefault(object_name, {})[row_id] = row["merged_into"]
+        for loser in row["merged_ids"]:
+            pairs.setdefault(object_name, {})[loser] = row_id
+    for object_name, ones in sorted(pairs.items()):
+        note(connection, crm, object_name, ones, now)
+
+
+def note(connection: Connection, crm: str, object_name: str, pairs: Mapping[str, str], now: datetime) -> None:
+    """Stores merges, loser → survivor, and puts them into effect on the records that are here."""
+    pairs = {loser: survivor for loser, survivor in pairs.items() if loser != survivor}
+    known = _known(connection, crm, object_name, {*pairs, *pairs.values()})
+    ends, circles = _ends(pairs, known)
+    _forget(connection, crm, [(object_name, one) for one in circles])
+    news = {loser: end for loser, end in ends.items() if known.get(loser) != end}
+    if not news:
+        return
+    news |= _behind(connection, crm, object_name, news)
+    rows = [{"crm": crm, "object": object_name, "id": one, "into_id": end, "seen_at": to_micros(now)} for one, end in sorted(news.items())]
+    put(connection, "merged", rows, _COLUMNS, keys=("crm", "object", "id"))
+    _archive(connection, crm, object_name, news, now)
+    unify_records(connection, crm, [(object_name, end) for end in set(news.values())])
+
+
+def _known(connection: Connection, crm: str, object_name: str, ids: Iterable[str]) -> dict[str, str]:
+    rows = find(connection, "merged", ("id", "into_id"), sorted(ids), crm=crm, object=object_name)
+    return {str(row_id): str(into) for row_id, into in rows}
+
+
+def _ends(pairs: Mapping[str, str], known: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:
+    """Where each loser's chain ends; and whose word is out of date, since a newer one makes a circle of it."""
+    links = {**known, **pairs}
+    circles: set[str] = set()
+    ends: dict[str, str] = {}
+    for loser in pairs:
+        one, seen = loser, {loser}
+        while one in links:
+            following = links[one]
+            if following in seen:
+                links.pop(one)
+                circles.add(one)
+                break
+            seen.add(following)
+            one = following
+        ends[loser] = one
+    return {loser: end for loser, end in ends.items() if loser != end}, circles & known.keys()
+
+
+def _behind(connection: Connection, crm: str, object_name: str, news: Mapping[str, str]) -> dict[str, str]:
+    """Those that had been merged into a loser: the survivor stands for them too."""
+    rows = find(connection, "merged", ("id", "into_id"), sorted(news), by="into_id", crm=crm, object=object_name)
+    return {row_id: news[into] for row_id, into in rows if row_id not in news and row_id != news[into]}
+
+
+def _archive(connection: Connection, crm: str, object_name: str, news: Mapping[str, str], now: datetime) -> None:
+    """Losers that are here are archived, and point at their survivors."""
+    here = stored_records(connection, crm, [(object_name, one) for one in news])
+    live = {key: ({"record.archived": [False, True]}, None) for key, row in here.items() if not row["archived"]}
+    add_versions(connection, crm, live, now)
+    for (_, row_id), row in here.items():
+        values = {"merged_into": news[row_id], "unify": True}
+        if not row["archived"]:
+            values |= {"archived": True, "fingerprint": b""}  # whatever comes of it next is a change
+        same = (_RECORD.c.crm == crm, _RECORD.c.object == object_name, _RECORD.c.id == row_id)
+        connection.execute(update(_RECORD).where(*same).values(values))
+    if object_name in intake.COMPANIES:
+        _hand_over_people(connection, crm, news, now)
+
+
+def _hand_over_people(connection: Connection, crm: str, news: Mapping[str, str], now: datetime) -> None:
+    """The people of lost companies are the survivors': no modified date of theirs tells (HubSpot moves associations alone)."""
+    changes: dict[Key, tuple[dict[str, list[str]], None]] = {}
+    for some in chunks(sorted(news)):
+        people = select(_RECORD.c.object, _RECORD.c.id, _RECORD.c.company_id).where(_RECORD.c.crm == crm, _RECORD.c.company_id.in_(some))
+        for name, row_id, company in connection.execute(people):
+            changes[name, row_id] = ({"record.company_id": [company, news[company]]}, None)
+    add_versions(connection, crm, changes, now)
+    for (name, row_id), (changed, _) in changes.items():
+        same = (_RECORD.c.crm == crm, _RECORD.c.object == name, _RECORD.c.id == row_id)
+        company = changed["record.company_id"][1]
+        connection.execute(update(_RECORD).where(*same).values(company_id=company, fingerprint=b"", unify=True))
+
+
+def _forget(connection: Connection, crm: str, keys: Iterable[Key]) -> None:
+    for object_name, ids in by_object(keys):
+        connection.execute(delete(_MERGED).where(_MERGED.c.crm == crm, _MERGED.c.object == object_name, _MERGED.c.id.in_(ids)))

@@ -1,0 +1,109 @@
+"""Records into the mirror: what is new or changed is written, with a version of what changed, and marked for `unify`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from connector.model import Record
+from connector.store import aside, deals, intake, merges, privacy
+from connector.store.bulk import find, plain, put
+from connector.store.grouping import by_object, fingerprints, unify_people_of
+from connector.store.intake import RECORD_COLUMNS, Brought, Key, Row
+from connector.store.versions import add_versions, stored_records
+
+_KEYS = ("crm", "object", "id")
+
+
+def store_records(connection: Connection, crm: str, rows: Mapping[Key, Row], now: datetime) -> int:
+    """Stores what is new or changed, with versions and merges; marks the people of a company. Returns how many."""
+    rows = merges.standing(connection, crm, rows)
+    known = fingerprints(connection, "record", crm, rows)
+    suspects = [key for key, row in rows.items() if key in known and known[key] != row["fingerprint"]]
+    stored = stored_records(connection, crm, suspects)
+    changed = {key: rows[key] for key in suspects if key in stored and stored[key]["fingerprint"] != rows[key]["fingerprint"]}
+    fresh = [row for key, row in rows.items() if key not in known]
+    _write(connection, crm, fresh, changed, stored, now)
+    merges.told(connection, crm, rows, now)
+    return len(fresh) + len(changed)
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What became of records that were read again; the others are as they were, or not here."""
+
+    changed: int
+    set_aside: int
+
+
+def merge_in(connection: Connection, records: Sequence[Record], now: datetime, *, all_anew: bool) -> Merged:
+    """Merges what was read again (all or a part of the properties) into stored records; those that are not here are passed over.
+
+    all_anew: whatever changed is unified again; else only where a value differs, not where an empty one was read for the first time.
+    """
+    taken = intake.record_rows(records, now=now)
+    held = privacy.hold_back(connection, Brought(records=taken.rows))
+    changed = 0
+    for crm in sorted({record.crm for record in records}):
+        rows = {key: row for key, row in held.brought.records.items() if row["crm"] == crm}
+        stored = stored_records(connection, crm, rows)
+        emails = _emails(connection, crm, stored)
+        whole = {}
+        for key, columns in stored.items():
+            old = {**columns, "emails": emails.get(key, ())}
+            row = intake.merged(rows[key], old)
+            anew = row["unify"] and (all_anew or intake.says_something_new(old, row))
+            whole[key] = {**row, "unify": bool(old["unify"] or anew)}
+        changed += store_records(connection, crm, whole, now)
+    set_aside = [*taken.set_aside, *held.set_aside]
+    aside.add(connection, set_aside, now)
+    return Merged(changed, len(set_aside))
+
+
+def _write(
+    connection: Connection, crm: str, fresh: list[Row], changed: Mapping[Key, Row], stored: Mapping[Key, Row], now: datetime
+) -> None:
+    differences = {key: intake.changes_between(stored[key], row) for key, row in changed.items()}
+    versions = {key: (difference, changed[key]["modified_at"]) for key, difference in differences.items() if difference}
+    if versions:
+        add_versions(connection, crm, versions, now)
+    written = [*fresh, *changed.values()]
+    put(connection, "record", written, RECORD_COLUMNS, keys=_KEYS, guard="fingerprint")
+    _store_emails(connection, crm, fresh, changed)
+    deals.link_conversions(connection, crm, [row for row in written if row["converted_deal"]], stored, now)
+    unify_people_of(connection, crm, {row["id"] for row in written if row["object"] in intake.COMPANIES and _says_new(row, stored)})
+
+
+def _says_new(row: Row, stored: Mapping[Key, Row]) -> bool:
+    """Whether what a company's people read of it differs."""
+    before = stored.get((row["object"], row["id"]))
+    if before is None:
+        return True
+    return before["archived"] != row["archived"] or intake.other_values(before, row)
+
+
+def _emails(connection: Connection, crm: str, keys: Collection[Key]) -> dict[Key, tuple[str, ...]]:
+    """The further addresses of records that have some, in a stable order."""
+    found: dict[Key, list[str]] = {}
+    for object_name, ids in by_object(keys):
+        for row_id, email in find(connection, "record_email", ("id", "email"), ids, crm=crm, object=object_name):
+            found.setdefault((object_name, row_id), []).append(email)
+    return {key: tuple(sorted(emails)) for key, emails in found.items()}
+
+
+def _store_emails(connection: Connection, crm: str, fresh: Iterable[Row], changed: Mapping[Key, Row]) -> None:
+    """Puts the further addresses of records in the place of those they had."""
+    before = _emails(connection, crm, changed)
+    gone = [key for key, emails in before.items() if emails != tuple(changed[key]["emails"])]
+    table = plain("record_email")
+    for object_name, ids in by_object(gone):
+        connection.execute(table.delete().where(table.c.crm == crm, table.c.object == object_name, table.c.id.in_(ids)))
+    rows = [
+        {"crm": crm, "object": row["object"], "id": row["id"], "email": email}
+        for row in (*fresh, *changed.values())
+        for email in row["emails"]
+    ]
+    put(connection, "record_email", rows, ("crm", "object", "id", "email"))

@@ -1,0 +1,242 @@
+"""Lets go of what is older than the file keeps, a slice at a time: at most 5,000 rows in one short transaction.
+
+Each function does one slice from a position on and says where to go on, None at the end. Whatever a rule still reads stays, however old.
+`connector.retention` knows the file and drives them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, bindparam, delete, exists, func, or_, select, tuple_
+
+from connector.model import Kind, State
+from connector.store.activities import KEPT_SINCE
+from connector.store.bulk import plain, put
+from connector.store.database import Store
+from connector.store.tables import metadata, to_micros
+
+_T = metadata.tables
+_LEDGER = _T["ledger"]
+_PLAN = _T["plan"]
+_LINK = plain("activity_link")
+_ACTIVITY = plain("activity")
+_RECORD = plain("record")
+_VERSION = plain("record_version")
+
+#: Rows of one transaction.
+SLICE = 5_000
+#: Contacts whose old activities go in one transaction; several dozens each.
+CONTACTS = 100
+#: Rows of the ledger in one of these are at their end, and hold nothing up.
+_ENDED = (State.APPLIED, State.ALREADY_SO, State.REFUSED, State.SUPERSEDED, State.COLLIDED, State.BLOCKED, State.DROPPED, State.UNDONE)
+_WRITTEN = (State.APPLIED, State.ALREADY_SO)
+_CAUSE = re.compile(r"^(spell|attempt|agreement):([0-9]+)")
+
+FullKey = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What one slice did: how many rows went, and from where the next goes on (None: this was the last)."""
+
+    dropped: int
+    after: Any
+
+
+# ── Versions ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def drop_versions(store: Store, before: datetime, after: Sequence[Any] | None) -> Slice:
+    """Versions of records that were seen before a moment."""
+    key = [_VERSION.c[name] for name in ("crm", "object", "id", "number")]
+    query = select(*key, _VERSION.c.seen_at).order_by(*key).limit(SLICE)
+    with store.read() as connection:
+        rows = connection.execute(query if after is None else query.where(tuple_(*key) > tuple(after))).all()
+    old = [tuple(row[:4]) for row in rows if row.seen_at < to_micros(before)]
+    _delete_each(store, _VERSION, ("crm", "object", "id", "number"), old)
+    return Slice(len(old), list(rows[-1][:4]) if len(rows) == SLICE else None)
+
+
+# ── Ledger and plans ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def drop_ledger(store: Store, before: datetime, after: int | None) -> Slice:
+    """Rows of the ledger that came to their end before a moment, with their values.
+
+    A row stays while the cause that it was written for still stands, since the same cause must not act twice; so do the last stage that was
+    written for a contact, and the row of a task that is still open.
+    """
+
+    def work(connection: Connection) -> Slice:
+        rows = [dict(row) for row in connection.execute(_ledger_slice(before, after or 0)).mappings()]
+        ended = [row for row in rows if row["state"] in _ENDED and (row["settled_at"] or row["planned_at"]) < before]
+        over = [row for row in ended if (row["retry_at"] is None or row["retry_at"] < before) and _is_over(row)]
+        ids = {row["id"] for row in over} - _last_stages(connection, over) - _open_tasks(connection, over)
+        connection.execute(delete(_T["action_value"]).where(_T["action_value"].c.ledger.in_(ids)))
+        connection.execute(delete(_LEDGER).where(_LEDGER.c.id.in_(ids)))
+        return Slice(len(ids), rows[-1]["id"] if len(rows) == SLICE else None)
+
+    return store.write(work)
+
+
+def _ledger_slice(before: datetime, after: int) -> Select[Any]:
+    contact = _T["contact"]
+    names = ("id", "bundle", "kind", "crm", "contact_id", "state", "planned_at", "settled_at", "retry_at", "result_id")
+    return (
+        select(*(_LEDGER.c[name] for name in names), contact.c.gone, contact.c.spell, contact.c.attempt, contact.c.agreed_number)
+        .select_from(_LEDGER.outerjoin(contact, contact.c.id == _LEDGER.c.contact_id))
+        .where(_LEDGER.c.id > after, _LEDGER.c.planned_at < before)
+        .order_by(_LEDGER.c.id)
+        .limit(SLICE)
+    )
+
+
+def _is_over(row: Mapping[str, Any]) -> bool:
+    """Whether the cause of an action is past. A step out of a spell is looked for as long as the spell that it led to lasts."""
+    _, contact, cause = row["bundle"].rsplit("|", 2)
+    if row["gone"] is not False or contact != str(row["contact_id"]):
+        return True  # nobody is judged by it any more; of a contact that became another one, nothing is looked up
+    match = _CAUSE.match(cause)
+    if match is None:
+        return False
+    number = int(match[2])
+    if match[1] == "spell":
+        return bool(number + 1 < row["spell"])
+    if match[1] == "attempt":
+        return row["attempt"] is not None and number < row["attempt"]
+    return bool(number < row["agreed_number"])
+
+
+def _last_stages(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> set[int]:
+    """Of these rows, those that tell which stage was written last to a contact in a CRM."""
+    wrote = [row for row in rows if row["kind"] == Kind.SET_STAGE and row["state"] in _WRITTEN]
+    contacts = sorted({row["contact_id"] for row in wrote})
+    if not contacts:
+        return set()
+    last = (
+        select(func.max(_LEDGER.c.id))
+        .where(_LEDGER.c.contact_id.in_(contacts), _LEDGER.c.kind == Kind.SET_STAGE, _LEDGER.c.state.in_(_WRITTEN))
+        .group_by(_LEDGER.c.contact_id, _LEDGER.c.crm)
+    )
+    return set(connection.scalars(last))
+
+
+def _open_tasks(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> set[int]:
+    """Of these rows, those whose task is still open in its CRM."""
+    made = {(row["crm"], row["result_id"]): row["id"] for row in rows if row["kind"] == Kind.CREATE_TASK and row["result_id"]}
+    activity = _T["activity"]
+    named = and_(activity.c.key != "", activity.c.id.in_([result for _, result in made]))
+    still = select(activity.c.crm, activity.c.id).where(named, ~activity.c.done, ~activity.c.archived, activity.c.kind == "task")
+    return {made[crm, row_id] for crm, row_id in connection.execute(still) if (crm, row_id) in made} if made else set()
+
+
+def drop_plans(store: Store, before: datetime, after: int | None) -> Slice:
+    """Plans made before a moment of which the ledger holds no row any more; shadow plans with their rows, but for the last one."""
+
+    def work(connection: Connection) -> Slice:
+        last = connection.scalar(select(func.max(_PLAN.c.id)).where(_PLAN.c.mode == "shadow"))
+        old = and_(_PLAN.c.id > (after or 0), _PLAN.c.created_at < before)
+        plans = connection.execute(select(_PLAN.c.id, _PLAN.c.mode).where(old).order_by(_PLAN.c.id).limit(SLICE)).all()
+        shadow = [plan.id for plan in plans if plan.mode == "shadow" and plan.id != last]
+        gone, more = _drop_shadow(connection, shadow)
+        ids = [plan.id for plan in plans if plan.id != last]
+        empty = and_(_PLAN.c.id.in_(ids), ~exists().where(_LEDGER.c.plan == _PLAN.c.id))
+        gone += connection.execute(delete(_PLAN).where(empty)).rowcount
+        if more:
+            return Slice(gone, after or 0)
+        return Slice(gone, plans[-1].id if len(plans) == SLICE else None)
+
+    return store.write(work)
+
+
+def _drop_shadow(connection: Connection, plans: Sequence[int]) -> tuple[int, bool]:
+    """Rows of shadow plans, which hold no key and are read by nobody; how many went, and whether there may be more."""
+    found = select(_LEDGER.c.id).where(_LEDGER.c.plan.in_(plans), _LEDGER.c.state == State.SHADOW).limit(SLICE)
+    ids = list(connection.scalars(found)) if plans else []
+    connection.execute(delete(_T["action_value"]).where(_T["action_value"].c.ledger.in_(ids)))
+    connection.execute(delete(_LEDGER).where(_LEDGER.c.id.in_(ids)))
+    return len(ids), len(ids) == SLICE
+
+
+# ── Activities ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def keep_since(store: Store, moment: datetime | None) -> None:
+    """From now on activities before this moment that are not here do not come in again. None: all do."""
+
+    def work(connection: Connection) -> None:
+        connection.execute(delete(_T["meta"]).where(_T["meta"].c.name == KEPT_SINCE))
+        if moment is not None:
+            put(connection, "meta", [{"name": KEPT_SINCE, "value": str(to_micros(moment))}], ("name", "value"))
+
+    store.write(work)
+
+
+def contacts_with_old(store: Store, before: datetime, after: int | None) -> list[int]:
+    """The next contacts, after this one, that have activities from before a moment."""
+    old = (_LINK.c.contact_id > (after or 0), _LINK.c.at < to_micros(before))
+    with store.read() as connection:
+        query = select(_LINK.c.contact_id).where(*old).group_by(_LINK.c.contact_id).order_by(_LINK.c.contact_id).limit(CONTACTS)
+        return list(connection.scalars(query))
+
+
+def drop_activities(connection: Connection, contacts: Collection[int], before: datetime, held: Collection[FullKey]) -> int:
+    """Takes these contacts' activities from before a moment away, but for those held and open tasks; how many links went.
+
+    An activity goes with its last link.
+    """
+    here = (_ACTIVITY.c.crm == _LINK.c.crm, _ACTIVITY.c.object == _LINK.c.object, _ACTIVITY.c.id == _LINK.c.id)
+    names = [_LINK.c[name] for name in ("crm", "object", "id", "record_object", "record_id")]
+    query = (
+        select(*names)
+        .outerjoin(_ACTIVITY, and_(*here))
+        .where(_LINK.c.contact_id.in_(contacts), _LINK.c.at < to_micros(before), or_(_ACTIVITY.c.id.is_(None), ~_is_open()))
+    )
+    links = [tuple(row) for row in connection.execute(query) if tuple(row[:3]) not in held]
+    _delete_rows(connection, _LINK, ("crm", "object", "id", "record_object", "record_id"), links)
+    alone = ~exists().where(*here)
+    _delete_rows(connection, _ACTIVITY, ("crm", "object", "id"), sorted({link[:3] for link in links}), alone)
+    return len(links)
+
+
+def drop_unlinked(store: Store, before: datetime, after: Sequence[str] | None) -> Slice:
+    """Activities from before a moment that are about nobody here: about no record of the mirror, or about no record at all."""
+    key = [_ACTIVITY.c[name] for name in ("crm", "object", "id")]
+    query = select(*key, _ACTIVITY.c.at, _about_somebody().label("linked"), _is_open().label("open")).order_by(*key).limit(SLICE)
+    with store.read() as connection:
+        rows = connection.execute(query if after is None else query.where(tuple_(*key) > tuple(after))).all()
+    old = [tuple(row[:3]) for row in rows if row.at is not None and row.at < to_micros(before) and not row.linked and not row.open]
+    _delete_each(store, _ACTIVITY, ("crm", "object", "id"), old)
+    _delete_each(store, _LINK, ("crm", "object", "id"), old)
+    return Slice(len(old), list(rows[-1][:3]) if len(rows) == SLICE else None)
+
+
+def _about_somebody() -> Any:
+    same = (_LINK.c.crm == _ACTIVITY.c.crm, _LINK.c.object == _ACTIVITY.c.object, _LINK.c.id == _ACTIVITY.c.id)
+    record = (_RECORD.c.crm == _LINK.c.crm, _RECORD.c.object == _LINK.c.record_object, _RECORD.c.id == _LINK.c.record_id)
+    return exists().where(*same, or_(_LINK.c.contact_id.is_not(None), exists().where(*record)))
+
+
+def _is_open() -> Any:
+    """A task that is still to be done."""
+    return and_(_ACTIVITY.c.kind == "task", ~_ACTIVITY.c.done, ~_ACTIVITY.c.archived)
+
+
+# ── Common ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _delete_each(store: Store, table: Any, names: Sequence[str], keys: Sequence[Sequence[Any]]) -> None:
+    if keys:
+        store.write(lambda connection: _delete_rows(connection, table, names, keys))
+
+
+def _delete_rows(connection: Connection, table: Any, names: Sequence[str], keys: Sequence[Sequence[Any]], *more: Any) -> None:
+    if keys:
+        same = (table.c[name] == bindparam(f"b_{name}") for name in names)
+        rows = [{f"b_{name}": value for name, value in zip(names, key, strict=True)} for key in keys]
+        connection.execute(delete(table).where(*same, *more), rows)
