@@ -8,36 +8,44 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
-from connector.errors import CrmError
+from connector.adapters.memory_holding import OWNER_OBJECT, OWNER_PROPERTY, PEOPLE, SILENT, TASK_OBJECT, Described, MemoryHolding, Thing
+from connector.errors import CrmError, ObjectStopped
 from connector.model import (
     Activity,
     ActivityKind,
-    CrmName,
+    Campaign,
+    CampaignMember,
     Cursor,
+    Deal,
+    DealContact,
+    Fate,
     FieldWrite,
     Finding,
     Owner,
     Page,
     Record,
     RecordRef,
+    Removal,
+    RemovalPage,
+    Schema,
     Surroundings,
     TaskWrite,
+    Uses,
     WriteOutcome,
     WriteState,
 )
 
-#: The property that holds a record's owner, and the object that tasks are, by each CRM's own names.
-OWNER_PROPERTY: Mapping[CrmName, str] = {"hubspot": "hubspot_owner_id", "salesforce": "OwnerId"}
-TASK_OBJECT: Mapping[CrmName, str] = {"hubspot": "tasks", "salesforce": "Task"}
-_OWNER_OBJECT: Mapping[CrmName, str] = {"hubspot": "owners", "salesforce": "User"}
-_PEOPLE: Mapping[CrmName, tuple[str, ...]] = {"hubspot": ("companies", "contacts"), "salesforce": ("Account", "Lead", "Contact")}
+__all__ = ["OWNER_PROPERTY", "TASK_OBJECT", "Call", "Effect", "MemoryCrm"]
 
 #: The calls that can be told to fail.
-Call = Literal["pull", "read", "update", "create_tasks", "find_tasks", "read_tasks"]
+Call = Literal[
+    "pull", "read", "update", "create_tasks", "find_tasks", "read_tasks", "removals", "fates", "count", "refill", "relink", "activities_of",
+    "schema", "how_many",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +67,12 @@ class _Fault:
 
 
 @dataclass(kw_only=True)
-class MemoryCrm:
+class MemoryCrm(MemoryHolding):
     """`connector.adapters.port.Crm` over dictionaries.
 
-    clock: the CRM's own time, for what it stamps. lookup_lag: how long a new task is not found by `find_tasks` yet.
+    lookup_lag: how long a new task is not found by `find_tasks` yet, a new record not counted by `count`.
     """
 
-    name: CrmName
-    clock: Callable[[], datetime]
     page_size: int = 100
     writes_a_call: int = 100
     lookup_lag: timedelta = timedelta(0)
@@ -75,8 +81,9 @@ class MemoryCrm:
     requests: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self._stored: dict[str, dict[str, tuple[int, Record | Activity | Owner]]] = {}
-        self._changes = 0
+        super().__post_init__()
+        self._wanted: dict[str, tuple[str, ...]] = {}
+        self._forgotten: set[str] = set()
         self._next_task = 1
         self._refused: dict[str, tuple[str, str]] = {}
         self._busy: Counter[str] = Counter()
@@ -84,51 +91,6 @@ class MemoryCrm:
         self._lost = 0
         self._faults: dict[Call, list[_Fault]] = {}
         self._between: list[tuple[Call, Callable[[], object]]] = []
-
-    # What it holds ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def put(self, *things: Record | Activity | Owner) -> None:
-        """Adds or replaces records, activities and owners, as if a person had."""
-        for thing in things:
-            self._store(_OWNER_OBJECT[self.name] if isinstance(thing, Owner) else thing.object, thing)
-
-    def person(self, object_name: str, record_id: str, /, **properties: str | None) -> RecordRef:
-        """Adds a record with these properties; its owner is read from them."""
-        moment = self.clock()
-        self.put(
-            Record(
-                crm=self.name,
-                object=object_name,
-                id=record_id,
-                properties=properties,
-                created_at=moment,
-                modified_at=moment,
-                owner_id=properties.get(OWNER_PROPERTY[self.name]),
-            )
-        )
-        return RecordRef(crm=self.name, object=object_name, id=record_id)
-
-    def edit(self, object_name: str, record_id: str, /, **properties: str | None) -> None:
-        """A person's edit of a record."""
-        self._set(object_name, record_id, properties)
-
-    def delete(self, object_name: str, record_id: str) -> None:
-        """A person's deletion: the record is not there any more."""
-        del self._stored[object_name][record_id]
-
-    def value(self, object_name: str, record_id: str, name: str) -> Any:
-        """What a property of a record holds now."""
-        return self._record(object_name, record_id).properties.get(name)
-
-    def tasks(self) -> list[Activity]:
-        """Every task, the oldest first."""
-        found = [thing for _, thing in self._stored.get(TASK_OBJECT[self.name], {}).values()]
-        return sorted((task for task in found if isinstance(task, Activity)), key=lambda task: int(task.id))
-
-    def complete(self, task_id: str) -> None:
-        """A person closes a task."""
-        task = next(task for task in self.tasks() if task.id == task_id)
-        self.put(replace(task, done=True, at=self.clock(), modified_at=self.clock()))
 
     # How it misbehaves ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -155,6 +117,10 @@ class MemoryCrm:
         """The next so many such calls raise; done: after they took effect."""
         self._faults.setdefault(call, []).extend(_Fault(error, done) for _ in range(times))
 
+    def forget_removals(self, object_name: str) -> None:
+        """It does not remember any more what of this object was removed when a cursor was given out."""
+        self._forgotten.add(object_name)
+
     def between(self, call: Call, what: Callable[[], object]) -> None:
         """Does something right after the next such call: `between("read", …)` is an edit between read and write."""
         self._between.append((call, what))
@@ -163,14 +129,14 @@ class MemoryCrm:
 
     def streams(self) -> Sequence[str]:
         """Owners, then companies, people and whatever else is held."""
-        first = (_OWNER_OBJECT[self.name], *_PEOPLE[self.name], TASK_OBJECT[self.name])
+        first = (OWNER_OBJECT[self.name], *PEOPLE[self.name], TASK_OBJECT[self.name])
         return (*first, *sorted(set(self._stored) - set(first)))
 
     def pull(self, stream: str, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:  # noqa: ARG002 - the port's
         """What changed since the cursor, in the order in which it changed."""
         after = int(cursor["after"]) if cursor else 0
         full = bool(cursor["full"]) if cursor else True
-        changed = sorted((number, thing) for number, thing in self._numbered(stream) if number > after)
+        changed = sorted((row for row in self._numbered(stream) if row[0] > after), key=lambda row: row[0])
         for start in range(0, max(len(changed), 1), self.page_size):
             self._begin("pull")
             rows = changed[start : start + self.page_size]
@@ -187,8 +153,109 @@ class MemoryCrm:
         for record_id in ids:
             _, record = held.get(record_id, (0, None))
             if isinstance(record, Record) and not record.archived:
-                found[record_id] = replace(record, properties={name: record.properties.get(name) for name in properties})
+                found[record_id] = self._seen_with(record, properties)
         self._end("read")
+        return found
+
+    def want(self, wanted: Mapping[str, Sequence[str]]) -> None:
+        """Pulls bring these properties; of an object that nothing was said of, all that its records have."""
+        self._wanted = {name: tuple(dict.fromkeys(names)) for name, names in wanted.items()}
+
+    def removals(self, object_name: str, cursor: Cursor | None, *, now: datetime) -> Iterator[RemovalPage]:  # noqa: ARG002 - the port's
+        """HubSpot: what was archived, but for meetings. Salesforce: what was deleted for good; the pull shows the rest."""
+        if self.name == "hubspot" and object_name in SILENT:
+            return
+        if object_name in self._forgotten and cursor is not None:
+            self._forgotten.discard(object_name)
+            raise ObjectStopped(f"{self.name} does not remember so far back", crm=self.name, code="TOO_LONG_AGO")
+        told = (Fate.ARCHIVED,) if self.name == "hubspot" else (Fate.DELETED, Fate.PURGED, Fate.ARCHIVED)
+        after = int(cursor["after"]) if cursor else 0
+        with self._lock:
+            held = self._removed.get(object_name, {}).values()
+            rows = sorted((row for row in held if row[0] > after and row[1].fate in told), key=lambda row: row[0])
+        for start in range(0, max(len(rows), 1), self.page_size):
+            self._begin("removals")
+            some = rows[start : start + self.page_size]
+            after = some[-1][0] if some else after
+            yield RemovalPage(
+                crm=self.name,
+                object=object_name,
+                cursor={"after": after},
+                calls=1,
+                removals=[removal for _, removal in some],
+                last=start + self.page_size >= len(rows),
+            )
+            self._end("removals")
+
+    def tells_removals(self, object_name: str) -> bool:
+        """All but HubSpot's meetings."""
+        return self.name == "salesforce" or object_name not in SILENT
+
+    def fates(self, object_name: str, ids: Sequence[str]) -> Mapping[str, Removal]:
+        """What is not there and never was, is deleted."""
+        self._begin("fates")
+        live = {thing.id for thing in self._live(object_name)}
+        known = self._removed.get(object_name, {})
+        found = {
+            thing_id: known[thing_id][1]
+            if thing_id in known
+            else Removal(record=RecordRef(crm=self.name, object=object_name, id=thing_id), fate=Fate.DELETED)
+            for thing_id in ids
+            if thing_id not in live
+        }
+        self._end("fates")
+        return found
+
+    def count(self, object_name: str, first: int, last: int) -> int | None:
+        """HubSpot alone counts by number."""
+        if self.name != "hubspot" or object_name not in PEOPLE[self.name]:
+            return None
+        self._begin("count")
+        shown = self.clock() - self.lookup_lag
+        live = [thing for thing in self._live(object_name) if isinstance(thing, Record) and (thing.created_at or shown) <= shown]
+        number = sum(1 for thing in live if first <= int(thing.id) <= last)
+        self._end("count")
+        return number
+
+    def refill(self, object_name: str, properties: Sequence[str], cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:  # noqa: ARG002
+        """By id, as text."""
+        after = str(cursor["id"]) if cursor else ""
+        records = sorted((one for one in self._live(object_name) if isinstance(one, Record) and one.id > after), key=lambda one: one.id)
+        for start in range(0, max(len(records), 1), self.page_size):
+            self._begin("refill")
+            some = records[start : start + self.page_size]
+            after = some[-1].id if some else after
+            last = start + self.page_size >= len(records)
+            yield self._page(object_name, some, {"id": after}, last=last, full=True, wanted=properties)
+            self._end("refill")
+
+    def relink(self, object_name: str, ids: Sequence[str]) -> Mapping[str, Sequence[RecordRef]]:
+        """HubSpot's associations; Salesforce's links are fields, whose changes the pull brings."""
+        if self.name == "salesforce":
+            return {}
+        self._begin("relink")
+        held = {thing.id: thing for thing in self._live(object_name)}
+        found = {one: tuple(getattr(held[one], "contacts", None) or ()) for one in ids if one in held}
+        self._end("relink")
+        return found
+
+    def activities_of(self, object_name: str, ids: Sequence[str]) -> Sequence[Activity]:
+        """Through their links."""
+        self._begin("activities_of")
+        asked = {RecordRef(crm=self.name, object=object_name, id=one) for one in ids}
+        things = [thing for held in list(self._stored) for thing in self._live(held)]
+        found = [thing for thing in things if isinstance(thing, Activity) and asked & set(thing.contacts)]
+        self._end("activities_of")
+        return found
+
+    def schema(self, objects: Sequence[str]) -> Schema:
+        """What it was told of its properties; every other that anybody asks for is a text, but those that were dropped."""
+        self._begin("schema")
+        found = {}
+        for object_name in objects:
+            told = {name: facts for (held, name), facts in self.facts.items() if held == object_name}
+            found[object_name] = Described(object_name, told, {name for held, name in self._dropped if held == object_name})
+        self._end("schema")
         return found
 
     def batch_size(self, object_name: str) -> int:  # noqa: ARG002 - the port's
@@ -231,9 +298,20 @@ class MemoryCrm:
         self._end("read_tasks")
         return {task_id: held[task_id] for task_id in ids if task_id in held}
 
-    def check(self, *, now: datetime) -> list[Finding]:  # noqa: ARG002 - the port's
+    def check(self, *, now: datetime, uses: Uses | None = None) -> list[Finding]:  # noqa: ARG002 - the port's
         """Everything is right."""
-        return [Finding(topic="credentials", ok=True, message="in memory")]
+        return [Finding(topic=f"{self.name}: credentials", ok=True, message="in memory")]
+
+    def how_many(self, object_name: str, name: str | None = None, value: str | None = None) -> int | None:
+        """Of the records that are there now."""
+        self._begin("how_many")
+        live = [
+            thing
+            for thing in self._live(object_name)
+            if name is None or (isinstance(thing, Record) and thing.properties.get(name) == value)
+        ]
+        self._end("how_many")
+        return len(live)
 
     def surroundings(self) -> Surroundings:
         """What the test gave it."""
@@ -252,39 +330,36 @@ class MemoryCrm:
 
     # Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _numbered(self, stream: str) -> Iterator[tuple[int, Any]]:
-        yield from self._stored.get(stream, {}).values()
+    def _numbered(self, stream: str) -> list[tuple[int, Thing]]:
+        """What a list shows: HubSpot's leaves out what is archived."""
+        with self._lock:
+            rows = list(self._stored.get(stream, {}).values())
+        return [row for row in rows if self.name == "salesforce" or not getattr(row[1], "archived", False)]
 
-    def _page(self, stream: str, things: Sequence[Any], cursor: Cursor, *, last: bool, full: bool) -> Page:
+    def _page(
+        self, stream: str, things: Sequence[Thing], cursor: Cursor, *, last: bool, full: bool, wanted: Sequence[str] | None = None
+    ) -> Page:
+        wanted = self._wanted.get(stream) if wanted is None else wanted
+        records = [self._seen_with(thing, wanted) for thing in things if isinstance(thing, Record)]
+        shown = {name for record in records for name in record.properties}
         return Page(
             crm=self.name,
             object=stream,
             cursor=cursor,
             seen=len(things),
             calls=1,
-            records=[thing for thing in things if isinstance(thing, Record)],
+            records=records,
             activities=[thing for thing in things if isinstance(thing, Activity)],
             owners=[thing for thing in things if isinstance(thing, Owner)],
-            total=len(self._stored.get(stream, {})),
+            deals=[thing for thing in things if isinstance(thing, Deal)],
+            deal_contacts=[thing for thing in things if isinstance(thing, DealContact)],
+            campaigns=[thing for thing in things if isinstance(thing, Campaign)],
+            campaign_members=[thing for thing in things if isinstance(thing, CampaignMember)],
+            total=len(self._numbered(stream)),
             last=last,
             full=full,
+            absent=frozenset(wanted or ()) - shown if records else frozenset(),
         )
-
-    def _store(self, object_name: str, thing: Record | Activity | Owner) -> None:
-        self._changes += 1
-        self._stored.setdefault(object_name, {})[thing.id] = (self._changes, thing)
-
-    def _record(self, object_name: str, record_id: str) -> Record:
-        _, record = self._stored[object_name][record_id]
-        if not isinstance(record, Record):
-            raise TypeError(f"{object_name} {record_id} is no record")
-        return record
-
-    def _set(self, object_name: str, record_id: str, properties: Mapping[str, str | None]) -> None:
-        record = self._record(object_name, record_id)
-        merged = {**record.properties, **properties}
-        owner = merged.get(OWNER_PROPERTY[self.name], record.owner_id)
-        self._store(object_name, replace(record, properties=merged, owner_id=owner, modified_at=self.clock()))
 
     def _judge(self, record: RecordRef) -> WriteOutcome | None:
         """Why a write to this record is not done; None where it is."""
@@ -294,7 +369,8 @@ class MemoryCrm:
         if self._busy[record.id] > 0:
             self._busy[record.id] -= 1
             return WriteOutcome(state=WriteState.LATER, id=record.id, code="LOCKED", message="another change holds the record")
-        if record.id not in self._stored.get(record.object, {}):
+        _, held = self._stored.get(record.object, {}).get(record.id, (0, None))
+        if held is None or getattr(held, "archived", False):
             return WriteOutcome(state=WriteState.REFUSED, id=record.id, code="NOT_FOUND", message="there is no such record")
         return None
 
@@ -348,7 +424,8 @@ class MemoryCrm:
         return [WriteOutcome(state=WriteState.UNKNOWN, message="the answer was lost") for _ in outcomes]
 
     def _begin(self, call: Call) -> None:
-        self.requests[call] += 1
+        with self._lock:
+            self.requests[call] += 1
         faults = self._faults.get(call, [])
         if faults and not faults[0].done:
             raise faults.pop(0).error

@@ -24,6 +24,7 @@ from connector.model import (
     Schema,
     Surroundings,
     TaskWrite,
+    Uses,
     WriteOutcome,
 )
 
@@ -120,8 +121,18 @@ class Crm(Protocol):
         """Tasks as they are now: id → {"subject", "owner_id", "due_at", "key", "record_id"}; missing ones are left out (read-back)."""
         ...
 
-    def check(self, *, now: datetime) -> list[Finding]:
-        """Credentials, limits, clock, configured properties and values, permissions, as far as the CRM answers. Raises nothing but bugs."""
+    def check(self, *, now: datetime, uses: Uses | None = None) -> list[Finding]:
+        """Credentials, permissions for what the configuration uses, limits, clock, others who write: as far as the CRM answers.
+
+        One finding holds the permissions that are needed, also where nothing answers. Raises nothing but bugs, writes nothing.
+        """
+        ...
+
+    def how_many(self, object_name: str, name: str | None = None, value: str | None = None) -> int | None:
+        """How many live records of this object there are, or have this value of a property; None where the CRM does not tell.
+
+        May be some hours old, and a few more or less. One request.
+        """
         ...
 
     def surroundings(self) -> Surroundings:

@@ -6,10 +6,12 @@ Smaller and quicker than the sandbox, and it can be edited between two requests 
 from __future__ import annotations
 
 import operator
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from threading import RLock
 from typing import Any
 
 import orjson
@@ -18,9 +20,12 @@ from connector.adapters.calling import Answer, Request, Unreachable
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 START = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
+#: The family before the version, as the dated paths have it.
+DATED = re.compile(r"^/crm/(objects|properties|associations|owners)/20\d\d-\d\d(?=/|$)")
+NO_PAGING = "Paging through deleted objects is not yet supported for object type 0-47 (MEETING_EVENT)"
 
 
-COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {"GTE": operator.ge, "LTE": operator.le, "GT": operator.gt}
+COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {"GTE": operator.ge, "LTE": operator.le, "GT": operator.gt, "LT": operator.lt}
 
 
 def millis(moment: datetime) -> int:
@@ -47,9 +52,16 @@ class Told:
 
 @dataclass
 class Account:
-    """stages: lifecyclestage values in their order; a write backward is ignored unless the value is empty."""
+    """stages: lifecyclestage values in their order; a write backward is ignored unless the value is empty.
+
+    ids_as_text: search compares and sorts ids as text; ids_sort_as_text: it sorts them so, and filters by number. unseen: ids of records
+    that search does not find yet. pipelines: of deals.
+    """
 
     ids_as_text: bool = False
+    ids_sort_as_text: bool = False
+    unseen: set[str] = field(default_factory=set)
+    pipelines: list[dict[str, Any]] = field(default_factory=list)
     stages: tuple[str, ...] = ("subscriber", "lead", "marketingqualifiedlead", "salesqualifiedlead")
     records: dict[str, dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
     links: dict[tuple[str, str], dict[str, list[tuple[str, int]]]] = field(default_factory=lambda: defaultdict(dict))
@@ -61,7 +73,10 @@ class Account:
     log: list[Request] = field(default_factory=list)
     clock: int = millis(START)
     links_a_page: int = 500
+    archived: dict[str, dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
+    merged: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
     _last_id: int = 1000
+    _lock: RLock = field(default_factory=RLock)
 
     def put(self, name: str, record_id: str, at: int | None = None, **properties: str | None) -> None:
         moment = self.clock if at is None else at
@@ -72,10 +87,26 @@ class Account:
         for (name, start), (other_name, end) in ((one, other), (other, one)):
             self.links[name, other_name].setdefault(start, []).append((end, kind))
 
+    def archive(self, name: str, record_id: str, at: int) -> None:
+        """A person deletes the record: it lies in the recycle bin."""
+        self.archived[name][record_id] = {**self.records[name].pop(record_id), "archived": at}
+
+    def merge(self, name: str, one: str, other: str, survivor: str) -> None:
+        """Two become a third, under a new id or one of theirs; the others answer to theirs by single requests alone."""
+        kept = {**self.records[name].pop(one), **self.records[name].pop(other), "id": survivor}
+        gone = [each for each in (one, other) if each != survivor]
+        kept["properties"] = {**kept["properties"], "hs_merged_object_ids": ";".join(gone)}
+        self.records[name][survivor] = kept
+        self.merged[name] |= dict.fromkeys(gone, survivor)
+
     def paths(self) -> list[str]:
         return [f"{request.method} {request.path}" for request in self.log]
 
     def send(self, request: Request) -> Answer:
+        with self._lock:  # a first read sends from several threads
+            return self._send(request)
+
+    def _send(self, request: Request) -> Answer:
         self.before(request)
         self.log.append(request)
         for told in self.told:
@@ -89,12 +120,12 @@ class Account:
         return self._answer(request)
 
     def _answer(self, request: Request) -> Answer:
-        path = request.path
+        path = DATED.sub(r"/crm/v3/\1", request.path)
         body = orjson.loads(request.body) if request.body else {}
         if path == "/crm/v3/owners":
             archived = request.query.get("archived") == "true"
             return reply({"results": [owner for owner in self.owners if owner["archived"] is archived]})
-        if path == "/account-info/v3/details":
+        if path.startswith("/account-info/"):
             account = {"portalId": 4711, "accountType": "STANDARD", "timeZone": "Europe/Berlin", "uiDomain": "app-eu1.hubspot.com"}
             return reply(account, x_hubspot_ratelimit_daily="1000", x_hubspot_ratelimit_daily_remaining="990")
         if path.endswith("/access-token-info"):
@@ -102,11 +133,17 @@ class Account:
         parts = path.removeprefix("/crm/v3/").removeprefix("/crm/v4/").split("/")
         if parts[0] == "properties":
             return reply({"results": self.properties.get(parts[1], [])})
+        if parts[0] == "pipelines":
+            return reply({"results": self.pipelines})
         if parts[0] == "associations":
             return self._associations(parts[1], parts[2], body)
         if len(parts) == 2:
             return self._list(parts[1], request)
+        if len(parts) == 3 and parts[2].isdecimal():
+            return self._single(parts[1], parts[2])
         route = {"search": self._search, "read": self._read, "update": self._update, "create": self._create}
+        if request.query.get("archived") == "true":
+            return self._read(parts[1], body, archived=True)
         return route[parts[-1]](parts[1], body)
 
     def _shown(self, name: str, row: dict[str, Any], asked: list[str]) -> dict[str, Any]:
@@ -117,13 +154,24 @@ class Account:
             "properties": {key: values.get(key) for key in asked},
             "createdAt": stamp(row["created"]),
             "updatedAt": stamp(row["modified"]),
-            "archived": False,
+            "archived": "archived" in row,
+            **({"archivedAt": stamp(row["archived"])} if "archived" in row else {}),
         }
+
+    def _single(self, name: str, record_id: str) -> Answer:
+        found = self.records[name].get(self.merged[name].get(record_id, record_id))
+        if found is None:
+            return Answer(status=404, headers={"content-type": "text/html;charset=iso-8859-1"}, body=b"<html>Resource not found</html>")
+        return reply(self._shown(name, found, []))
 
     def _list(self, name: str, request: Request) -> Answer:
         asked = [key for key in request.query.get("properties", "").split(",") if key]
         after, limit = int(request.query.get("after", "0")), int(request.query["limit"])
-        rows = sorted((row for row in self.records[name].values() if int(row["id"]) >= after), key=lambda row: int(row["id"]))
+        bin_ = request.query.get("archived") == "true"
+        if bin_ and name == "meetings":
+            return reply({"status": "error", "message": NO_PAGING, "correlationId": "c-2"}, 400)
+        held = (self.archived if bin_ else self.records)[name]
+        rows = sorted((row for row in held.values() if int(row["id"]) >= after), key=lambda row: int(row["id"]))
         shown = []
         for row in rows[:limit]:
             one = self._shown(name, row, asked)
@@ -141,12 +189,18 @@ class Account:
             assert key in (modified, "hs_object_id"), f"the account does not know {key} of {name}"
             return row["modified"] if key == modified else self._id(row["id"])
 
-        rows = list(self.records[name].values())
-        for rule in body["filterGroups"][0]["filters"]:
+        def fits(row: dict[str, Any], rule: dict[str, str]) -> bool:
             limit = int(rule["value"]) if rule["propertyName"] == modified else self._id(rule["value"])
-            compare = COMPARISONS[rule["operator"]]
-            rows = [row for row in rows if compare(value(row, rule["propertyName"]), limit)]
-        rows.sort(key=lambda row: value(row, body["sorts"][0]["propertyName"]))
+            return COMPARISONS[rule["operator"]](value(row, rule["propertyName"]), limit)
+
+        groups = body.get("filterGroups") or [{"filters": []}]
+        rows = [row for row in self.records[name].values() if row["id"] not in self.unseen]
+        rows = [row for row in rows if any(all(fits(row, rule) for rule in group["filters"]) for group in groups)]
+        order = (body.get("sorts") or [{"propertyName": "hs_object_id"}])[0]
+        by_text = self.ids_sort_as_text and order["propertyName"] == "hs_object_id"
+        rows.sort(
+            key=lambda row: row["id"] if by_text else value(row, order["propertyName"]), reverse=order.get("direction") == "DESCENDING"
+        )
         size = body["limit"]
         assert size <= 200
         paging = {"paging": {"next": {"after": str(size)}}} if len(rows) > size else {}
@@ -155,12 +209,13 @@ class Account:
     def _id(self, text: str) -> Any:
         return text if self.ids_as_text else int(text)
 
-    def _read(self, name: str, body: Any) -> Answer:
+    def _read(self, name: str, body: Any, *, archived: bool = False) -> Answer:
         ids = [row["id"] for row in body["inputs"]]
         assert len(ids) <= 100
         assert len(set(ids)) == len(ids)
-        found = [self._shown(name, self.records[name][each], body["properties"]) for each in ids if each in self.records[name]]
-        missing = [each for each in ids if each not in self.records[name]]
+        held = (self.archived if archived else self.records)[name]
+        found = [self._shown(name, held[each], body["properties"]) for each in ids if each in held]
+        missing = [each for each in ids if each not in held]
         errors = [{"status": "error", "category": "OBJECT_NOT_FOUND", "message": "gone", "context": {"ids": missing}}] if missing else []
         return reply({"status": "COMPLETE", "results": found, **({"errors": errors} if errors else {})}, 207 if errors else 200)
 

@@ -48,13 +48,11 @@ def crm(
     budget: Budget | None = None,
     slept: list[float] | None = None,
     wanted: dict[str, list[str]] | None = None,
-    expected: dict[str, list[str]] | None = None,
 ) -> SalesforceCrm:
     """The adapter; it sleeps into a list."""
     return SalesforceCrm(
         settings or Settings(instance_url=HOST),
         wanted={"Lead": ["Email"]} if wanted is None else wanted,
-        expected=expected or {},
         budget=budget or Budget(),
         sleep=(slept if slept is not None else []).append,
         timeout=5.0,

@@ -96,7 +96,6 @@ class Org:
         crm = SalesforceCrm(
             Settings(**{"instance_url": self.box.salesforce_url, "ca_bundle": self.box.ca_bundle, **values}),
             wanted=WANTED if wanted is None else wanted,
-            expected={"Status": ("Qualified", "Nurturing"), "Rejection_Reason__c": ("No budget",)},
             budget=NoBudget(),
             sleep=lambda _: None,
             timeout=timeout,

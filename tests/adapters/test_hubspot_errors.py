@@ -9,8 +9,11 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
@@ -21,15 +24,17 @@ from hypothesis import strategies as st
 from connector.adapters.calling import Answer, Caller, NoBudget, Request, Unreachable
 from connector.adapters.hubspot.transport import Transport
 from connector.adapters.hubspot.wire import Api
-from connector.adapters.hubspot.wire_errors import Refused, judge, retry_after, scrub
+from connector.adapters.hubspot.wire_errors import NO_BIN, Refused, judge, retry_after, scrub
 from connector.adapters.hubspot.wire_records import decode, read_listing
-from connector.errors import AnswerLost, CrmError, ObjectStopped, PassStopped, RateLimited, Retriable
+from connector.errors import AnswerLost, CrmError, ObjectStopped, PassStopped, RateLimited, Rejected, Retriable
 
 API = Api()
 READ = API.list_page("contacts", ["email"], None)
 SEARCH = Request(method="POST", path="/crm/v3/objects/contacts/search", about="looking for changed contacts", bucket="search")
 UPDATE = API.batch_update("contacts", [])
 CREATE = API.batch_create("tasks", [])
+ONE = API.single("contacts", "151")
+SENT = "Fri, 20 Nov 2026 09:00:00 GMT"
 HTML = b"<html><head><title>Error 404 Resource not found</title></head></html>"
 
 
@@ -74,6 +79,7 @@ LIMITED = {
     "policyName": "TEN_SECONDLY_ROLLING",
     "requestId": "r",
 }
+NO_PAGING = {"status": "error", "message": "Paging through deleted objects is not yet supported for object type 0-47 (MEETING_EVENT)"}
 
 
 @pytest.mark.parametrize(
@@ -85,20 +91,35 @@ LIMITED = {
         (READ, answer(403, LACKS_SCOPES), ObjectStopped, ["sales-email-read", "403 MISSING_SCOPES"]),
         (READ, answer(403, {"category": "BANNED"}), ObjectStopped, ["permission"]),
         (READ, answer(403, HTML), PassStopped, ["on the way"]),
-        (READ, answer(404, HTML), ObjectStopped, ["404", "not with JSON"]),
+        (READ, answer(404, HTML), ObjectStopped, ["404", "nothing at this address"]),
+        (READ, answer(404, {"message": "resource not found"}), ObjectStopped, ["404", "nothing at this address"]),
+        (READ, answer(410, b""), ObjectStopped, ["410", "nothing at this address"]),
+        (READ, answer(405, HTML), ObjectStopped, ["405", "not with JSON"]),
+        (ONE, answer(404, HTML), Rejected, ["404", "no such record"]),
+        (ONE, answer(404, {"category": "OBJECT_NOT_FOUND"}), Rejected, ["404 OBJECT_NOT_FOUND", "no such record"]),
+        (ONE, answer(410, HTML), ObjectStopped, ["nothing at this address"]),
+        (READ, answer(400, NO_PAGING), ObjectStopped, ["MEETING_EVENT"]),
         (READ, answer(400, {"status": "error", "message": "Unable to infer object type from: x"}), ObjectStopped, ["Unable to infer"]),
-        (READ, answer(414, HTML), ObjectStopped, ["414"]),
+        (READ, answer(414, HTML), ObjectStopped, ["414", "too long"]),
+        (READ, answer(414, b""), ObjectStopped, ["414", "too long"]),
         (READ, answer(414, {"message": ""}), ObjectStopped, ["too long"]),
         (READ, answer(302, b"", location="https://login.example/"), PassStopped, ["redirected"]),
         (READ, answer(530, HTML), PassStopped, ["no account"]),
-        (READ, answer(526, HTML), ObjectStopped, ["526"]),
+        (READ, answer(525, HTML), PassStopped, ["525"]),
+        (READ, answer(526, b""), PassStopped, ["526"]),
         (READ, answer(429, {**LIMITED, "policyName": "DAILY"}), PassStopped, ["until midnight"]),
         (READ, answer(429, {"message": "You have reached your daily limit."}), PassStopped, ["until midnight"]),
+        (READ, answer(429, {"category": "RATE_LIMITS", "policyName": "DAILY"}, retry_after="1"), PassStopped, ["429 RATE_LIMITS"]),
         (READ, answer(429, LIMITED, retry_after="86400"), PassStopped, ["24.0 hours"]),
-        (READ, answer(477, b"", retry_after="3600"), PassStopped, ["being moved", "60 minutes"]),
+        (READ, answer(477, b"", retry_after="3600"), PassStopped, ["being moved", "for 60 minutes more"]),
+        (READ, answer(477, b"", retry_after="61"), PassStopped, ["being moved", "for 1 minutes more"]),
+        (READ, answer(477, HTML, retry_after="86400", date=SENT), PassStopped, ["for 24.0 hours more, until 2026-11-21 09:00 UTC"]),
+        (READ, answer(503, b"", retry_after="600", date=SENT), PassStopped, ["for 10 minutes more, until 2026-11-20 09:10 UTC"]),
+        (READ, answer(503, b"", retry_after="1e300", date=SENT), PassStopped, ["hours more"]),
         (UPDATE, answer(400, {"category": "VALIDATION_ERROR", "message": "bad"}), Refused, ["VALIDATION_ERROR", "refused"]),
         (UPDATE, answer(409, {"category": "CONFLICT"}), Refused, ["CONFLICT"]),
-        (UPDATE, answer(404, HTML), ObjectStopped, ["not with JSON"]),
+        (UPDATE, answer(404, {"category": "OBJECT_NOT_FOUND"}), Refused, ["OBJECT_NOT_FOUND"]),
+        (UPDATE, answer(404, HTML), ObjectStopped, ["nothing at this address"]),
     ],
 )
 def test_for_good(request_: Request, given_answer: Answer, kind: type[CrmError], parts: list[str]) -> None:
@@ -122,7 +143,12 @@ def test_for_good(request_: Request, given_answer: Answer, kind: type[CrmError],
         (SEARCH, answer(429, LIMITED), RateLimited, 10.0),
         (READ, answer(423, b""), Retriable, 2.0),
         (READ, answer(423, b"", retry_after="7"), Retriable, 7.0),
+        (READ, answer(423, HTML, retry_after="1"), Retriable, 2.0),
         (READ, answer(477, b"", retry_after="30"), Retriable, 30.0),
+        (READ, answer(477, b"", retry_after="60"), Retriable, 60.0),
+        (READ, answer(477, b""), Retriable, None),
+        (READ, answer(429, {**LIMITED, "policyName": "SECONDLY"}), RateLimited, 1.0),
+        (READ, answer(429, {"category": "RATE_LIMITS", "policyName": "TEN_SECONDLY_ROLLING"}), RateLimited, 10.0),
         (READ, answer(503, HTML, retry_after="5"), Retriable, 5.0),
         *[(READ, answer(status, HTML), Retriable, None) for status in (408, 500, 502, 503, 504, 520, 521, 522, 523, 524)],
     ],
@@ -132,6 +158,46 @@ def test_for_now(request_: Request, given_answer: Answer, kind: type[Retriable],
     assert isinstance(error, Retriable)
     assert type(error) is kind
     assert error.retry_after == wait
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (522, HTML, "contact hubspot's support"),
+        (525, HTML, "contact hubspot's support"),
+        (526, {}, "contact hubspot's support"),
+        (404, HTML, "crm.hubspot.api_version"),
+        (410, {}, "crm.hubspot.api_version"),
+        (530, HTML, "crm.hubspot.access_token"),
+        (414, HTML, "fewer hubspot properties"),
+        (503, HTML, "status.hubspot.com"),
+    ],
+)
+def test_says_what_to_do(status: int, body: Any, words: str) -> None:
+    assert words in judged(READ, answer(status, body)).advice.lower()
+
+
+def test_a_recycle_bin_that_cannot_be_listed_has_a_code_of_its_own() -> None:
+    assert judged(READ, answer(400, NO_PAGING)).code == NO_BIN
+    assert judged(READ, answer(400, {**NO_PAGING, "category": "VALIDATION_ERROR"})).code == NO_BIN
+    assert judged(READ, answer(400, {"category": "VALIDATION_ERROR", "message": "other"})).code == "VALIDATION_ERROR"
+
+
+@pytest.mark.parametrize(
+    ("zone", "sent", "until"),
+    [
+        ("Europe/Berlin", SENT, " (Europe/Berlin): 2026-11-20 23:00 UTC"),
+        ("America/New_York", "Fri, 20 Nov 2026 03:00:00 GMT", " (America/New_York): 2026-11-20 05:00 UTC"),
+        ("America/New_York", "Sun, 01 Nov 2026 05:00:00 GMT", " (America/New_York): 2026-11-02 05:00 UTC"),  # a day of 25 hours
+        ("Europe/Berlin", "yesterday", " (Europe/Berlin)"),
+        ("Europe/Berlin", "Fri, 31 Dec 9999 23:59:59 GMT", " (Europe/Berlin)"),
+        (None, SENT, ""),
+    ],
+)
+def test_the_day_ends_at_midnight_of_the_account(zone: str | None, sent: str, until: str) -> None:
+    error = judge(READ, answer(429, {**LIMITED, "policyName": "DAILY"}, date=sent), None if zone is None else ZoneInfo(zone))
+    assert isinstance(error, PassStopped)
+    assert error.message.endswith(f"until midnight in the HubSpot account's time zone{until}")
 
 
 def test_scopes_are_named_in_the_advice() -> None:
@@ -182,12 +248,14 @@ _ENVELOPE = st.dictionaries(
 @given(
     status=st.integers(300, 599),
     body=st.binary(max_size=60) | _ENVELOPE,
-    retry=st.none() | st.text(max_size=12),
-    request_=st.sampled_from([READ, SEARCH, UPDATE, CREATE]),
+    retry=st.none() | st.text(max_size=12) | st.floats().map(str),
+    date=st.none() | st.text(max_size=12) | st.datetimes().map(lambda moment: format_datetime(moment.replace(tzinfo=UTC), usegmt=True)),
+    request_=st.sampled_from([READ, ONE, SEARCH, UPDATE, CREATE]),
 )
-def test_any_answer_is_judged(status: int, body: bytes, retry: str | None, request_: Request) -> None:
+def test_any_answer_is_judged(status: int, body: bytes, retry: str | None, date: str | None, request_: Request) -> None:
     """"Treat every field as optional": no status and no body makes the judge itself fail."""
-    error = judged(request_, Answer(status=status, headers={} if retry is None else {"retry-after": retry}, body=body))
+    headers = {name: value for name, value in (("retry-after", retry), ("date", date)) if value is not None}
+    error = judged(request_, Answer(status=status, headers=headers, body=body))
     assert len(error.message) < 600
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.adapters.calling import Answer, Request
-from connector.adapters.hubspot.wire import VERSIONS, Api, Window, batches, find_marker, properties_to_ask, task_marker, to_millis
+from connector.adapters.hubspot.wire import VERSIONS, Api, Span, batches, find_marker, properties_to_ask, task_marker, to_millis
 from connector.adapters.hubspot.wire_activities import read_activity
 from connector.adapters.hubspot.wire_records import Listing, inline_contacts, read_links, read_listing, read_owner, read_record
 from connector.adapters.hubspot.wire_values import parse_moment
@@ -52,7 +52,8 @@ class TestRequests:
             api = Api(version)
             built = [
                 api.list_page("contacts", [], None),
-                api.changes("contacts", [], Window(low=1, high=2)),
+                api.search("contacts", [], [Span(since=1, until=2)]),
+                api.pipelines("deals"),
                 api.batch_read("contacts", [], []),
                 api.batch_update("contacts", []),
                 api.batch_create("tasks", []),
@@ -61,13 +62,13 @@ class TestRequests:
                 api.properties("contacts"),
                 api.account(),
             ]
-            known = tuple(getattr(paths, name) for name in ("objects", "properties", "associations", "owners", "account"))
+            known = tuple(getattr(paths, name) for name in ("objects", "properties", "associations", "owners", "account", "pipelines"))
             assert all(request.path.startswith(known) for request in built)
             dated = {bool(re.search(r"/20\d\d-\d\d", request.path)) for request in built}
             assert dated == {version != "v3"}
 
     def test_the_search_is_a_closed_window_oldest_first(self) -> None:
-        request = Api().changes("contacts", ["email"], Window(low=5, high=9))
+        request = Api().search("contacts", ["email"], [Span(since=5, until=9)], by="modified")
         assert body(request) == {
             "filterGroups": [
                 {
@@ -84,7 +85,7 @@ class TestRequests:
         assert (request.bucket, request.safe) == ("search", True)
 
     def test_within_one_millisecond_it_goes_by_id(self) -> None:
-        sent = body(Api().changes("tasks", [], Window(low=5, high=9, after_id="77")))
+        sent = body(Api().search("tasks", [], [Span(since=5, until=5, above="77")]))
         assert [(rule["propertyName"], rule["operator"], rule["value"]) for rule in sent["filterGroups"][0]["filters"]] == [
             ("hs_lastmodifieddate", "GTE", "5"), ("hs_lastmodifieddate", "LTE", "5"), ("hs_object_id", "GT", "77"),
         ]  # fmt: skip
@@ -98,9 +99,17 @@ class TestRequests:
 
     def test_asks_for_each_property_once(self) -> None:
         asked = properties_to_ask("contacts", ["email", "hubspot_owner_id", "email"])
-        assert asked == ["email", "hubspot_owner_id", "lastmodifieddate"]
+        assert asked == ["email", "hubspot_owner_id", "hs_merged_object_ids", "hs_additional_emails", "lastmodifieddate"]
 
-    def test_only_engagements_are_listed_with_their_contacts(self) -> None:
+    def test_downwards_it_may_have_several_spans_or_none(self) -> None:
+        sent = body(Api().search("contacts", [], [Span(first=10**15), Span(below=7, last="9")], down=True, limit=1))
+        assert [[(rule["operator"], rule["value"]) for rule in group["filters"]] for group in sent["filterGroups"]] == [
+            [("GTE", "1000000000000000")], [("LTE", "9"), ("LT", "7")],
+        ]  # fmt: skip
+        assert (sent["sorts"], sent["limit"]) == ([{"propertyName": "hs_object_id", "direction": "DESCENDING"}], 1)
+        assert "filterGroups" not in body(Api().search("contacts", [], []))
+
+    def test_only_engagements_and_deals_are_listed_with_their_contacts(self) -> None:
         assert "associations" not in Api().list_page("contacts", [], None).query
         assert Api().list_page("calls", [], "9").query == {
             "limit": "100", "properties": "", "archived": "false", "associations": "contacts", "after": "9",

@@ -8,8 +8,23 @@ import pytest
 
 from connector.adapters.memory import Effect, MemoryCrm
 from connector.adapters.port import Crm
-from connector.errors import PassStopped
-from connector.model import Activity, ActivityKind, FieldWrite, Owner, Record, RecordRef, TaskSpec, TaskWrite, WriteState
+from connector.errors import ObjectStopped, PassStopped
+from connector.model import (
+    Activity,
+    ActivityKind,
+    Campaign,
+    CampaignMember,
+    Deal,
+    Fate,
+    FieldWrite,
+    Owner,
+    PropertyFacts,
+    Record,
+    RecordRef,
+    TaskSpec,
+    TaskWrite,
+    WriteState,
+)
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 ADA = RecordRef(crm="hubspot", object="contacts", id="1")
@@ -160,3 +175,122 @@ class TestMisbehaving:
         crm.read("contacts", ["1"], [])
         crm.update("contacts", [stage("mql")])
         assert (crm.calls(), dict(crm.requests)) == (2, {"read": 1, "update": 1})
+
+
+class TestRemoved:
+    """What people delete, merge and restore, as each CRM tells of it."""
+
+    def fates(self, crm: MemoryCrm, *ids: str, name: str = "contacts") -> dict[str, Fate]:
+        return {one: removal.fate for one, removal in crm.fates(name, ids).items()}
+
+    def told(self, crm: MemoryCrm, name: str = "contacts") -> list[str]:
+        return [removal.record.id for page in crm.removals(name, None, now=NOW) for removal in page.removals]
+
+    def test_hubspot_shows_nothing_of_it_and_tells_the_recycle_bin_alone(self, crm: MemoryCrm) -> None:
+        *_, last = crm.pull("contacts", None, now=NOW)
+        crm.archive("contacts", "1")
+        crm.delete("contacts", "2")
+        crm.purge("contacts", "3")
+        crm.merge("contacts", "4", "5")
+        (page,) = crm.pull("contacts", last.cursor, now=NOW)
+        assert [(record.id, record.merged_ids) for record in page.records] == [("5", ("4",))]
+        assert self.told(crm) == ["1"]
+        assert self.fates(crm, "1", "2", "3", "4", "5", "99") == {
+            "1": Fate.ARCHIVED, "2": Fate.DELETED, "3": Fate.PURGED, "4": Fate.MERGED, "99": Fate.DELETED,
+        }  # fmt: skip
+        assert crm.fates("contacts", ["4"])["4"].into == "5"
+        assert crm.count("contacts", 1, 5) == 1
+        assert set(crm.read("contacts", ["1", "2", "3", "4", "5"], [])) == {"5"}
+
+    def test_salesforce_shows_what_is_deleted_and_tells_what_is_gone_for_good(self) -> None:
+        crm = MemoryCrm(name="salesforce", clock=lambda: NOW)
+        for number in "123":
+            crm.person("Lead", number, Email="a@b.example")
+        *_, last = crm.pull("Lead", None, now=NOW)
+        crm.archive("Lead", "1")
+        crm.merge("Lead", "2", "3")
+        (page,) = crm.pull("Lead", last.cursor, now=NOW)
+        assert {record.id: (record.archived, record.merged_into) for record in page.records} == {
+            "1": (True, None), "2": (True, "3"), "3": (False, None),
+        }  # fmt: skip
+        crm.delete("Lead", "1")
+        assert "1" in self.told(crm, "Lead")
+        assert crm.count("Lead", 1, 3) is None
+        assert crm.relink("Task", ["1"]) == {}
+
+    def test_restored_it_is_there_again_and_no_modified_date_tells(self, crm: MemoryCrm) -> None:
+        *_, last = crm.pull("contacts", None, now=NOW)
+        crm.archive("contacts", "1")
+        crm.restore("contacts", "1")
+        assert (self.told(crm), self.fates(crm, "1")) == ([], {})
+        (page,) = crm.pull("contacts", last.cursor, now=NOW)
+        assert page.records == []
+
+    def test_meetings_tell_nothing_but_when_asked(self, crm: MemoryCrm) -> None:
+        crm.put(Activity(crm="hubspot", object="meetings", id="9", kind=ActivityKind.MEETING, at=NOW, contacts=(ADA,)))
+        crm.archive("meetings", "9")
+        assert not crm.tells_removals("meetings")
+        assert list(crm.removals("meetings", None, now=NOW)) == []
+        assert self.fates(crm, "9", name="meetings") == {"9": Fate.ARCHIVED}
+
+    def test_it_goes_on_at_the_cursor_until_it_has_forgotten(self, crm: MemoryCrm) -> None:
+        crm.archive("contacts", "1")
+        *_, last = crm.removals("contacts", None, now=NOW)
+        crm.archive("contacts", "2")
+        (page,) = crm.removals("contacts", last.cursor, now=NOW)
+        assert [removal.record.id for removal in page.removals] == ["2"]
+        crm.forget_removals("contacts")
+        with pytest.raises(ObjectStopped) as caught:
+            next(crm.removals("contacts", page.cursor, now=NOW))
+        assert caught.value.code == "TOO_LONG_AGO"
+
+    def test_what_is_archived_is_not_written_to(self, crm: MemoryCrm) -> None:
+        crm.archive("contacts", "1")
+        assert crm.update("contacts", [stage("mql")])[0].code == "NOT_FOUND"
+
+
+class TestLinksAndFields:
+    def test_links_of_activities_and_deals_change_without_a_date(self, crm: MemoryCrm) -> None:
+        ben = RecordRef(crm="hubspot", object="contacts", id="2")
+        crm.put(Activity(crm="hubspot", object="calls", id="9", kind=ActivityKind.CALL, at=NOW, contacts=(ADA,)))
+        crm.put(Deal(crm="hubspot", object="deals", id="8", stage="open", contacts=(ADA,)))
+        cursors = {name: list(crm.pull(name, None, now=NOW))[-1].cursor for name in ("calls", "deals")}
+        crm.link("calls", "9", ben)
+        crm.link("deals", "8", ADA, ben)
+        assert [page.seen for name, cursor in cursors.items() for page in crm.pull(name, cursor, now=NOW)] == [0, 0]
+        assert crm.relink("calls", ["9"]) == {"9": (ben,)}
+        assert crm.relink("deals", ["8"]) == {"8": (ADA, ben)}
+        assert [activity.id for activity in crm.activities_of("contacts", ["2"])] == ["9"]
+        assert crm.activities_of("contacts", ["1"]) == []
+
+    def test_campaigns_have_their_streams(self, crm: MemoryCrm) -> None:
+        crm.put(Campaign(crm="hubspot", object="campaigns", id="c", name="Fair"))
+        crm.put(CampaignMember(crm="hubspot", object="members", id="m", campaign_id="c", record=ADA))
+        (page,), (members,) = (list(crm.pull(name, None, now=NOW)) for name in ("campaigns", "members"))
+        assert ([one.id for one in page.campaigns], [one.id for one in members.campaign_members]) == (["c"], ["m"])
+
+    def test_only_what_is_wanted_comes_and_what_is_not_there_is_named(self, crm: MemoryCrm) -> None:
+        crm.want({"contacts": ("lifecyclestage", "budget")})
+        crm.drop_property("contacts", "budget")
+        (page, *_) = crm.pull("contacts", None, now=NOW)
+        assert dict(page.records[0].properties) == {"lifecyclestage": "lead"}
+        assert page.absent == {"budget"}
+
+    def test_a_refill_brings_single_properties_of_all_live_records_and_resumes(self, crm: MemoryCrm) -> None:
+        crm.archive("contacts", "2")
+        first, *rest = crm.refill("contacts", ["lifecyclestage"], None, now=NOW)
+        assert [dict(record.properties) for record in first.records] == [{"lifecyclestage": "lead"}] * 2
+        again = list(crm.refill("contacts", ["lifecyclestage"], first.cursor, now=NOW))
+        assert [record.id for page in again for record in page.records] == ["4", "5"]
+        assert [page.last for page in rest] == [True]
+
+    def test_its_fields_are_what_it_was_told_and_texts(self, crm: MemoryCrm) -> None:
+        crm.make_property(PropertyFacts(object="contacts", name="budget", label="Budget", type="number"))
+        crm.drop_property("contacts", "pain_point")
+        fields = crm.schema(["contacts"])["contacts"]
+        assert (fields["budget"].type, fields["anything"].type) == ("number", "string")
+        assert ("pain_point" in fields, fields.get("pain_point")) == (False, None)
+
+    def test_a_young_record_is_not_counted_yet(self, crm: MemoryCrm) -> None:
+        crm.lookup_lag = timedelta(minutes=1)
+        assert crm.count("contacts", 1, 5) == 0

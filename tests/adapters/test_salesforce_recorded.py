@@ -30,7 +30,7 @@ from salesforce_org import Settings
 from connector.adapters.calling import NoBudget
 from connector.adapters.salesforce import SalesforceCrm, wire, wire_tasks
 from connector.errors import ObjectStopped
-from connector.model import FieldWrite, RecordRef, TaskSpec, TaskWrite, WriteState
+from connector.model import FieldWrite, RecordRef, TaskSpec, TaskWrite, Uses, WriteState
 
 
 @pytest.fixture
@@ -249,7 +249,7 @@ def test_wide_objects_are_read_in_two_parts(org: responses.RequestsMock, login: 
     wanted = [f"A_Field_With_A_Rather_Long_Name_{n:03d}__c" for n in range(400)]
     org.get(f"{QUERY_URL}All", json=users(lead(1, **{wanted[0]: "a"}), lead(2, IsDeleted=True)))
     org.post(f"{COLLECTIONS}/Lead", json=[{"Id": "00Qgg0000000001EAA", wanted[-1]: "z"}])
-    wide = SalesforceCrm(Settings(instance_url=HOST), wanted={"Lead": wanted}, expected={}, budget=NoBudget(), sleep=lambda _: None)
+    wide = SalesforceCrm(Settings(instance_url=HOST), wanted={"Lead": wanted}, budget=NoBudget(), sleep=lambda _: None)
     (page,) = wide.pull("Lead", None, now=NOW)
     assert page.records[0].properties[wanted[0]] == "a"
     assert page.records[0].properties[wanted[-1]] == "z"
@@ -281,34 +281,29 @@ def test_tasks_are_read_back(org: responses.RequestsMock, login: responses.BaseR
 def test_check_tells_what_is_wrong_and_what_to_do(org: responses.RequestsMock, login: responses.BaseResponse) -> None:
     limits = {"DailyApiRequests": {"Max": 15000, "Remaining": 14000}}
     org.get(f"{HOST}{wire.BASE}/limits", json=limits, headers={"Date": "Wed, 02 Dec 2026 09:10:00 GMT"})
-    status = {"name": "Status", "type": "picklist", "updateable": True}
-    email = {"name": "Email", "type": "email"}
-    formula = {"name": "Score__c", "type": "double", "calculated": True}
-    for name in ("Lead", "Contact", "Account"):
-        described = {"name": name, "updateable": True, "fields": [status, email, formula, {"name": "OwnerId", "updateable": False}]}
-        org.get(f"{HOST}{wire.BASE}/sobjects/{name}/describe", json=described)
+    org.get(f"{HOST}{wire.BASE}/limits/recordCount", json={"sObjects": [{"name": "Lead", "count": 5001}]})
+    org.get(f"{HOST}{wire.BASE}/sobjects", json={"sobjects": [{"name": "HubSpot_Inc__HubSpot_Activity__c"}]})
+    fields = [{"name": "Status", "updateable": True}, {"name": "Email"}, {"name": "OwnerId", "updateable": False}]
+    for name in ("Lead", "Contact", "Account", "Event", "User", "Campaign"):
+        org.get(f"{HOST}{wire.BASE}/sobjects/{name}/describe", json={"name": name, "updateable": True, "fields": fields})
     org.get(f"{HOST}{wire.BASE}/sobjects/Task/describe", json={"name": "Task", "createable": True, "fields": []})
-    labels = users({"ApiName": "Qualified", "MasterLabel": "Qualified"}, {"ApiName": "Nurturing", "MasterLabel": "Nurturing"})
-    statuses = responses.matchers.query_param_matcher({"q": "SELECT ApiName, MasterLabel, IsConverted FROM LeadStatus"})
-    org.get(QUERY_URL, json=labels, match=[statuses])
+    org.get(f"{HOST}{wire.BASE}/sobjects/Opportunity/describe", status=404, json=[{"message": "x", "errorCode": "NOT_FOUND"}])
     org.get(QUERY_URL, status=400, json=[{"message": "x", "errorCode": "INVALID_TYPE"}])
-    shared = SalesforceCrm(
-        Settings(instance_url=HOST),
-        wanted={"Lead": ["Emial", "Score__c"]},
-        expected={"Status": ["Qualifed"]},
-        budget=NoBudget(),
-        sleep=lambda _: None,
-    )
-    wrong = [finding for finding in shared.check(now=NOW) if not finding.ok]
+    uses = Uses(written={"Lead": ("Status", "OwnerId")}, passes_a_day=10_000, live=True)
+    findings = crm(wanted={"Lead": ["Emial"]}).check(now=NOW, uses=uses)
+    wrong = [finding for finding in findings if not finding.ok]
     told = "\n".join(f"{finding.message} {finding.advice}" for finding in wrong)
     assert "the org allows 15000" in told
     assert "600 s behind" in told
-    assert "Did you mean Email?" in told
-    assert "Score__c is a formula" in told
-    assert "may not write Lead.OwnerId" in told
-    assert "Did you mean 'Qualified'?" in told
+    assert "lacks Lead.OwnerId: Edit" in told
     assert "Handoff_Key__c" in told
     assert "history of Leads cannot be read" in told
+    assert "package of HubSpot's own integration is installed" in told
+    assert "Opportunity cannot be seen" in told
+    assert "take 120,000 calls a day" in told
+    assert any("reads 5,001 records in at most 15 calls" in finding.message for finding in findings)
+    (needed,) = [finding.permissions for finding in findings if finding.permissions]
+    assert {one.name for one in needed if one.has is False} == {"Lead.OwnerId: Edit", "Lead.Emial: Read", "Opportunity: Read"}
     assert all(finding.advice for finding in wrong)
 
 
@@ -317,6 +312,7 @@ def test_check_raises_nothing_where_the_login_fails(org: responses.RequestsMock)
     (finding,) = crm().check(now=NOW)
     assert not finding.ok
     assert "Run As" in finding.advice
+    assert {one.has for one in finding.permissions} == {None}
 
 
 def test_nothing_secret_and_nothing_personal_is_told(org: responses.RequestsMock, login: responses.BaseResponse) -> None:

@@ -7,24 +7,45 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from threading import Lock
 
-from connector.adapters.calling import Answer, Budget, Caller, Request
-from connector.adapters.hubspot import reading, writing
-from connector.adapters.hubspot.checking import Check, missing_properties
+from connector.adapters.calling import Answer, Budget, Caller, Lane, Request
+from connector.adapters.hubspot import describing, reading, removing, touching, wire_checks, writing
+from connector.adapters.hubspot.checking import Check
+from connector.adapters.hubspot.order import Order
 from connector.adapters.hubspot.pulling import Pull
-from connector.adapters.hubspot.transport import Settings, Transport
+from connector.adapters.hubspot.refilling import Refill
+from connector.adapters.hubspot.removing import Bins, Look
+from connector.adapters.hubspot.tokens import OAuthToken, Renewing
+from connector.adapters.hubspot.transport import Meter, Settings, Transport
 from connector.adapters.hubspot.wire import BATCH_LIMIT, OBJECT_TYPE_IDS, STREAMS, Api
+from connector.adapters.hubspot.wire_account import Account, read_account
 from connector.adapters.hubspot.wire_errors import judge
-from connector.adapters.hubspot.wire_records import decode
-from connector.model import CrmName, Cursor, FieldWrite, Finding, Page, Record, Surroundings, TaskWrite, WriteOutcome
+from connector.adapters.hubspot.wire_records import read_total
+from connector.errors import CrmError
+from connector.model import (
+    Activity,
+    CrmName,
+    Cursor,
+    FieldWrite,
+    Finding,
+    Page,
+    Record,
+    RecordRef,
+    Removal,
+    RemovalPage,
+    Schema,
+    Surroundings,
+    TaskWrite,
+    Uses,
+    WriteOutcome,
+)
 
 
 class HubSpotCrm:
     """Implements `connector.adapters.port.Crm`. Different streams may be pulled by different threads at once.
 
-    wanted: object ("contacts", "companies") → the properties that records carry. expected: contact property → the option values that the
-    configuration reads or writes, for `check`. sleep, overlap: seconds between retries go through `sleep`; an incremental pull begins
-    `overlap` before the last one ended, since HubSpot's search lags "a few moments" behind
-    (https://developers.hubspot.com/docs/api-reference/search/guide). timeout: seconds without an answer.
+    wanted: object ("contacts", "companies") → the properties that records carry. sleep: how to wait, in seconds, between retries; clock:
+    seconds, for the age of an OAuth token. overlap: an incremental pull begins so long before the last one ended, since HubSpot's search
+    lags "a few moments" behind (https://developers.hubspot.com/docs/api-reference/search/guide). timeout: seconds without an answer.
     send: how requests go out, in place of HTTP.
     """
 
@@ -35,30 +56,38 @@ class HubSpotCrm:
         settings: Settings,
         *,
         wanted: Mapping[str, Sequence[str]],
-        expected: Mapping[str, Sequence[str]],
         budget: Budget,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.time,
         overlap: timedelta = timedelta(minutes=10),
         timeout: float = 30.0,
         send: Callable[[Request], Answer] | None = None,
     ) -> None:
-        self._token = settings.access_token.read() if settings.access_token is not None else ""
+        self._token = settings.access_token.read() if settings.access_token is not None else None
         self._transport = Transport(base_url=settings.base_url, token=self._token, ca_bundle=settings.ca_bundle, timeout=timeout)
-        self._send = send or self._transport
+        self._meter = Meter(send or self._transport, budget)
+        self._oauth: OAuthToken | None = None
+        self._send: Callable[[Request], Answer] = self._meter
+        if self._token is None:
+            self._oauth = OAuthToken(settings, send=self._meter, budget=budget, sleep=sleep, clock=clock)
+            self._send = Renewing(self._meter, self._oauth, budget)
         self._wanted = {name: tuple(dict.fromkeys(properties)) for name, properties in wanted.items()}
-        self._expected = expected
         self._budget = budget
         self._sleep = sleep
         self._overlap = overlap
-        self._api = Api()
-        self._caller = self._new_caller()
-        # A caller a stream: its count tells what a page cost, whatever other threads do.
-        self._stream_callers = {stream: self._new_caller() for stream in STREAMS}
-        self._address: tuple[str, str] | None = None
-        self._address_lock = Lock()
+        self._api = Api(settings.api_version)
+        self._order = Order(self._api)
+        self._bins = Bins()
+        # What somebody waits for: reads by id, writes, the fast lane.
+        self._caller = self._new_caller("urgent")
+        self._account: Account | None = None
+        self._account_lock = Lock()
 
-    def _new_caller(self) -> Caller:
-        return Caller(crm="hubspot", send=self._send, judge=judge, budget=self._budget, sleep=self._sleep)
+    def _new_caller(self, lane: Lane = "normal") -> Caller:
+        return Caller(crm="hubspot", send=self._send, judge=self._judge, budget=self._budget, sleep=self._sleep, lane=lane)
+
+    def _judge(self, request: Request, answer: Answer) -> CrmError | None:
+        return judge(request, answer, self._account.zone if self._account is not None else None)
 
     def streams(self) -> Sequence[str]:
         """Owners and companies before contacts, contacts before what happened with them."""
@@ -69,10 +98,14 @@ class HubSpotCrm:
         self._wanted = {name: tuple(dict.fromkeys(names)) for name, names in wanted.items()}
 
     def pull(self, stream: str, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:
-        """See the port. First the whole list, by pages of 1,000; then closed windows of what changed."""
+        """See the port. First everything, by pages of 1,000; then closed windows of what changed. Close it where it is left before its end.
+
+        Callers of its own: their counts tell what a page cost, whatever other threads do.
+        """
         pull = Pull(
             api=self._api,
-            caller=self._stream_callers[stream],
+            caller=self._new_caller(),
+            backfill=self._new_caller("backfill"),
             stream=stream,
             wanted=self._wanted.get(stream, ()),
             overlap=self._overlap,
@@ -83,6 +116,40 @@ class HubSpotCrm:
     def read(self, object_name: str, ids: Sequence[str], properties: Sequence[str]) -> Mapping[str, Record]:
         """See the port. `company_id` is not read: it is an association, and stays as the last pull brought it."""
         return reading.read_records(self._api, self._caller, object_name, ids, properties)
+
+    def removals(self, object_name: str, cursor: Cursor | None, *, now: datetime) -> Iterator[RemovalPage]:
+        """See the port. The whole recycle bin each time, which holds 90 days; what the last look told is left out."""
+        look = Look(api=self._api, caller=self._new_caller("backfill"), object_name=object_name, bins=self._bins, now=now)
+        return look.pages(cursor)
+
+    def tells_removals(self, object_name: str) -> bool:
+        """Owners by the pull, meetings never, others by `removals` unless HubSpot turned out to refuse that."""
+        return object_name not in self._bins.closed
+
+    def fates(self, object_name: str, ids: Sequence[str]) -> Mapping[str, Removal]:
+        """See the port. A request for 100 ids, a second for those missing in it, and one each for what is unclear then."""
+        return removing.fates(self._api, self._new_caller("backfill"), object_name, ids)
+
+    def count(self, object_name: str, first: int, last: int) -> int | None:
+        """See the port. One search, and two more the first time."""
+        return self._order.count(object_name, first, last, self._new_caller("backfill"))
+
+    def refill(self, object_name: str, properties: Sequence[str], cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:  # noqa: ARG002
+        """See the port. `company_id` is not read: it is an association."""
+        caller = self._new_caller("backfill")
+        return Refill(api=self._api, caller=caller, object_name=object_name, properties=tuple(dict.fromkeys(properties))).pages(cursor)
+
+    def relink(self, object_name: str, ids: Sequence[str]) -> Mapping[str, Sequence[RecordRef]]:
+        """See the port. A changed association does not bump the date by which the pull goes."""
+        return touching.relink(self._api, self._new_caller(), object_name, ids)
+
+    def activities_of(self, object_name: str, ids: Sequence[str]) -> Sequence[Activity]:
+        """See the port. Contacts alone are people here."""
+        return touching.activities_of(self._api, self._caller, ids) if object_name == "contacts" else ()
+
+    def schema(self, objects: Sequence[str]) -> Schema:
+        """See the port. Raises `ObjectStopped` (code MISSING_SCOPES) for an object whose properties may not be read."""
+        return describing.schema(self._api, self._new_caller(), objects)
 
     def batch_size(self, object_name: str) -> int:  # noqa: ARG002 - the same for all objects of HubSpot
         """100."""
@@ -104,12 +171,25 @@ class HubSpotCrm:
         """See the port. `key` is the mark (`wire.task_marker`), `due_at` ISO 8601 in UTC."""
         return reading.read_tasks(self._api, self._caller, ids)
 
-    def check(self, *, now: datetime) -> list[Finding]:
+    def check(self, *, now: datetime, uses: Uses | None = None) -> list[Finding]:
         """See the port."""
         check = Check(
-            api=self._api, caller=self._caller, token=self._token, wanted=self._wanted, expected=self._expected, now=now
+            api=self._api,
+            caller=self._new_caller(),
+            token_info=self._token_info,
+            uses=uses or Uses(),
+            now=now,
+            oauth=self._oauth is not None,
+            unkept=lambda: self._oauth.unkept if self._oauth is not None else "",
         )
         return check.findings()
+
+    def _token_info(self) -> Request:
+        return self._oauth.introspection() if self._oauth is not None else self._api.token_info(self._token or "")
+
+    def how_many(self, object_name: str, name: str | None = None, value: str | None = None) -> int | None:
+        """See the port. One search."""
+        return self._new_caller().ask(wire_checks.count(self._api, object_name, name, value), read_total)
 
     def surroundings(self) -> Surroundings:
         """Where records are opened.
@@ -118,20 +198,19 @@ class HubSpotCrm:
         own users: a token is no owner; the `userId` that HubSpot names with it is the person's who made it.
         """
         links = {name: self.record_url(name, "{id}") for name in OBJECT_TYPE_IDS}
-        return Surroundings(links=links, missing=missing_properties(self._api, self._caller, self._wanted))
+        return Surroundings(links=links)
 
     def record_url(self, object_name: str, record_id: str) -> str:
         """The record's page. Account number and host of the user interface (it differs by region) are asked for once."""
-        with self._address_lock:
-            if self._address is None:
-                account = self._caller.ask(self._api.account(), decode)
-                self._address = (str(account.get("uiDomain") or "app.hubspot.com"), str(account.get("portalId")))
-            host, portal = self._address
-        return f"https://{host}/contacts/{portal}/record/{OBJECT_TYPE_IDS[object_name]}/{record_id}"
+        with self._account_lock:
+            if self._account is None:
+                self._account = self._new_caller().ask(self._api.account(), read_account)
+            account = self._account
+        return f"https://{account.host}/contacts/{account.portal}/record/{OBJECT_TYPE_IDS[object_name]}/{record_id}"
 
     def calls(self) -> int:
         """Requests sent so far, repeated ones counted each time."""
-        return self._caller.count + sum(caller.count for caller in self._stream_callers.values())
+        return self._meter.count
 
     def close(self) -> None:
         """Closes the connections."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connector.adapters.calling import Caller
-from connector.adapters.hubspot.pulling import read_all_links
+from connector.adapters.hubspot.links import read_all_links
 from connector.adapters.hubspot.wire import BATCH_LIMIT, TASK_READ_BACK, Api, batches, find_marker, properties_to_ask, task_marker
 from connector.adapters.hubspot.wire_activities import read_task_back
 from connector.adapters.hubspot.wire_errors import code_of
@@ -21,13 +21,13 @@ def read_raw(api: Api, caller: Caller, object_name: str, ids: Sequence[str], pro
     found: dict[str, Any] = {}
     for batch in batches(ids, BATCH_LIMIT):
         listing = caller.ask(api.batch_read(object_name, batch, properties), read_listing)
-        _only_missing(listing)
+        only_missing(listing)
         # A record merged into another is answered with the survivor's id: of that nobody asked here.
         found |= {record_id(raw): raw for raw in listing.results if record_id(raw) in batch}
     return found
 
 
-def _only_missing(listing: Listing) -> None:
+def only_missing(listing: Listing) -> None:
     """Raises `ObjectStopped` where some records could not be read for another reason than that they are not there."""
     other = next((code_of(error) for error in listing.errors if code_of(error) != "OBJECT_NOT_FOUND"), None)
     if other is not None:

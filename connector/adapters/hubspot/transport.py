@@ -6,8 +6,10 @@ its typed layer takes twenty times as long a page, and its retries know nothing 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
 
 import orjson
 import urllib3
@@ -23,7 +25,9 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
-from connector.adapters.calling import Answer, Request, Unreachable
+from connector.adapters.calling import Answer, Budget, Request, Unreachable
+from connector.adapters.hubspot.wire_limits import told_limits
+from connector.adapters.hubspot.wire_tokens import FORM
 from connector.errors import PassStopped
 
 #: Seconds until a connection must stand, whatever the whole timeout.
@@ -39,20 +43,53 @@ class Token(Protocol):
 
 
 class Settings(Protocol):
-    """What of [crm.hubspot] the adapter reads. ca_bundle: a PEM file in place of the usual certificates."""
+    """What of [crm.hubspot] the adapter reads. ca_bundle: a PEM file in place of the usual certificates.
+
+    api_version: a key of `wire.VERSIONS`.
+    """
 
     @property
     def access_token(self) -> Token | None: ...
     @property
+    def client_id(self) -> Token | None: ...
+    @property
+    def client_secret(self) -> Token | None: ...
+    @property
+    def refresh_token(self) -> Token | None: ...
+    @property
     def base_url(self) -> str: ...
     @property
     def ca_bundle(self) -> str | None: ...
+    @property
+    def api_version(self) -> str: ...
+
+
+class Meter:
+    """Sends, counts what was sent, and tells the budget what each answer says of HubSpot's limits. Threads may share it."""
+
+    def __init__(self, send: Callable[[Request], Answer], budget: Budget) -> None:
+        self._send = send
+        self._budget = budget
+        self._lock = Lock()
+        self.count = 0
+
+    def __call__(self, request: Request) -> Answer:
+        """The answer of `send`."""
+        with self._lock:
+            self.count += 1
+        answer = self._send(request)
+        for limit in told_limits(answer):
+            self._budget.learn(limit.name, limit.used, limit.of)
+        return answer
 
 
 class Transport:
-    """Sends requests. May be used by several threads at once; each takes a connection of the pool."""
+    """Sends requests. May be used by several threads at once; each takes a connection of the pool.
 
-    def __init__(self, *, base_url: str, token: str, ca_bundle: str | None, timeout: float) -> None:
+    token: the access token; None where requests bring credentials of their own (an OAuth app's).
+    """
+
+    def __init__(self, *, base_url: str, token: str | None, ca_bundle: str | None, timeout: float) -> None:
         configuration = Configuration(host=base_url.rstrip("/"), ssl_ca_cert=ca_bundle or DEFAULT_CA_BUNDLE_PATH)
         # False, not 0: then errors come as they are, and a redirection is an answer like others (it would carry the token elsewhere).
         configuration.retries = urllib3.Retry(False)
@@ -63,13 +100,14 @@ class Transport:
 
     def __call__(self, request: Request) -> Answer:
         """The answer, whatever its status. Raises `Unreachable` where none came, `PassStopped` where none can come."""
+        headers = self._headers(request)
         try:
             response = self._client.request(
                 request.method,
                 self._host + request.path,
                 query_params=list(request.query.items()),
-                headers=self._headers(request),
-                body=None if request.body is None else orjson.loads(request.body),  # the client writes the JSON itself
+                headers=headers,
+                **_content(request),
                 _preload_content=False,
                 _request_timeout=self._timeout,
             )
@@ -90,14 +128,15 @@ class Transport:
 
     def _headers(self, request: Request) -> dict[str, str]:
         # The scheme is case-sensitive and one space follows it (seen live); anything else in a header would be refused here or there.
-        if not self._token or not self._token.isascii() or not self._token.isprintable() or " " in self._token:
+        if self._token is not None and not _possible(self._token):
             raise PassStopped(
                 "the HubSpot access token is empty, or has characters that no token has",
                 crm="hubspot",
                 advice="Look at what crm.hubspot.access_token points to: one line, the token alone.",
             )
+        own = {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
         return {
-            "Authorization": f"Bearer {self._token}",
+            **own,
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
             "User-Agent": "crm-handoff-connector",
@@ -130,3 +169,16 @@ def _unreachable(problem: HTTPError) -> Unreachable:
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
+
+
+def _possible(token: str) -> bool:
+    return bool(token) and token.isascii() and token.isprintable() and " " not in token
+
+
+def _content(request: Request) -> dict[str, Any]:
+    """The body as the client wants it: it writes JSON and forms itself."""
+    if request.body is None:
+        return {}
+    if request.headers.get("Content-Type") == FORM:
+        return {"post_params": dict(parse_qsl(request.body.decode(), keep_blank_values=True))}
+    return {"body": orjson.loads(request.body)}

@@ -9,17 +9,20 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import quote
 
 import orjson
 
 from connector.adapters.calling import Bucket, Request
 
 #: What is pulled, owners and companies before those that refer to them.
-STREAMS = ("owners", "companies", "contacts", "calls", "emails", "meetings", "tasks")
+STREAMS = ("owners", "companies", "contacts", "deals", "calls", "emails", "meetings", "tasks")
 ENGAGEMENTS = ("calls", "emails", "meetings", "tasks")
+#: What has several contacts, named in its list pages.
+WITH_CONTACTS = (*ENGAGEMENTS, "deals")
 
 # https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/basic/get-crm-v3-objects-contacts: `limit` is at most 100.
 LIST_LIMIT = 100
@@ -35,13 +38,21 @@ OWNERS_LIMIT = 100
 
 # https://developers.hubspot.com/docs/guides/api/crm/understanding-the-crm#object-type-ids, for addresses of the user interface.
 OBJECT_TYPE_IDS = {
-    "contacts": "0-1", "companies": "0-2", "tasks": "0-27", "meetings": "0-47", "calls": "0-48", "emails": "0-49",
+    "contacts": "0-1", "companies": "0-2", "deals": "0-3", "tasks": "0-27", "meetings": "0-47", "calls": "0-48", "emails": "0-49",
 }  # fmt: skip
 
 # The wrong name gives no rows and no error (github.com/airbytehq/airbyte/pull/85019): contacts alone go by `lastmodifieddate`.
 _MODIFIED = {"contacts": "lastmodifieddate"}
 _OWNER = "hubspot_owner_id"
 
+# hs_merged_object_ids: what was merged into this record, "id;id" (HubSpot's own property of contacts and companies);
+# hs_additional_emails: a contact's further addresses, "a;b". Deals: https://developers.hubspot.com/docs/guides/api/crm/objects/deals;
+# hs_is_closed and hs_is_closed_won are calculated from the stage.
+_RECORD_PROPERTIES: Mapping[str, tuple[str, ...]] = {
+    "contacts": ("hs_merged_object_ids", "hs_additional_emails"),
+    "companies": ("hs_merged_object_ids",),
+    "deals": ("dealstage", "pipeline", "amount", "deal_currency_code", "createdate", "closedate", "hs_is_closed", "hs_is_closed_won"),
+}
 # https://developers.hubspot.com/docs/guides/api/crm/engagements/engagement-details and the guides of calls, email, meetings and tasks
 # beside it. Names that an account does not have are ignored when reading.
 _ENGAGEMENT_PROPERTIES: Mapping[str, tuple[str, ...]] = {
@@ -50,6 +61,11 @@ _ENGAGEMENT_PROPERTIES: Mapping[str, tuple[str, ...]] = {
     "meetings": ("hs_timestamp", "hs_meeting_start_time", "hs_meeting_end_time", "hs_meeting_outcome"),
     "tasks": ("hs_timestamp", "hs_task_body", "hs_task_status", "hs_task_type", "hs_task_completion_date"),
 }
+#: The recycle bin of these cannot be listed: 400 "Paging through deleted objects is not yet supported for object type 0-47 (MEETING_EVENT)"
+#: (seen live). Other objects are found out when they answer so.
+NO_ARCHIVED_LISTING = frozenset({"meetings"})
+#: Objects whose records can be merged (HubSpot's OpenAPI files: POST …/{object}/merge): the survivor answers to the old ids.
+MERGEABLE = frozenset({"companies", "contacts", "deals"})
 #: What the read-back of a task looks at.
 TASK_READ_BACK = ("hs_task_subject", "hs_task_body", "hs_timestamp", _OWNER)
 
@@ -63,11 +79,24 @@ class Paths:
     associations: str
     owners: str
     account: str
+    pipelines: str
     token: str = "/oauth/v2/private-apps/get/access-token-info"  # noqa: S105 - a path
 
 
-# The dated segment comes after the family, so that it is no prefix to swap (HubSpot's OpenAPI files of 2026-09; owners: seen in public
-# code). v1 to v4 end in 2027 (https://developers.hubspot.com/changelog); the official client 12 speaks v3 and v4 only.
+# The dated segment comes after the family, so that it is no prefix to swap (HubSpot's OpenAPI files of 2026-09; 2026-03: HubSpot's SDKs of
+# that version, github.com/HubSpot/hubspot-sdk-typescript). v1 to v4 end in 2027 (https://developers.hubspot.com/changelog); the official
+# client 12 speaks v3 and v4 only. What a private app's token or a service key may do lies outside the versions.
+def _dated(version: str) -> Paths:
+    return Paths(
+        objects=f"/crm/objects/{version}",
+        properties=f"/crm/properties/{version}",
+        associations=f"/crm/associations/{version}",
+        owners=f"/crm/owners/{version}",
+        account=f"/account-info/{version}/details",
+        pipelines=f"/crm/pipelines/{version}",
+    )
+
+
 VERSIONS: Mapping[str, Paths] = {
     "v3": Paths(
         objects="/crm/v3/objects",
@@ -75,14 +104,10 @@ VERSIONS: Mapping[str, Paths] = {
         associations="/crm/v4/associations",
         owners="/crm/v3/owners",
         account="/account-info/v3/details",
+        pipelines="/crm/v3/pipelines",
     ),
-    "2026-09": Paths(
-        objects="/crm/objects/2026-09",
-        properties="/crm/properties/2026-09",
-        associations="/crm/associations/2026-09",
-        owners="/crm/owners/2026-09",
-        account="/account-info/2026-09/details",
-    ),
+    "2026-03": _dated("2026-03"),
+    "2026-09": _dated("2026-09"),
 }
 
 
@@ -93,16 +118,27 @@ def modified_property(object_name: str) -> str:
 
 def properties_to_ask(object_name: str, wanted: Sequence[str]) -> list[str]:
     """`wanted` and what the adapter itself needs, each once."""
-    own = _ENGAGEMENT_PROPERTIES.get(object_name, ())
+    own = _ENGAGEMENT_PROPERTIES.get(object_name) or _RECORD_PROPERTIES.get(object_name, ())
     return list(dict.fromkeys([*wanted, *own, _OWNER, modified_property(object_name)]))
 
 
+def fits_an_address(properties: Sequence[str]) -> bool:
+    """Whether so many names may stand in a query: 414 comes from about 15,000 characters on (github.com/airbytehq/airbyte)."""
+    return len(quote(",".join(properties))) <= _LONGEST_QUERY
+
+
+_LONGEST_QUERY = 12_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def to_millis(moment: datetime) -> int:
     """Whole milliseconds since 1970, rounded down: HubSpot's clock."""
     return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def from_millis(millis: int) -> datetime:
+    """The moment, UTC."""
+    return _EPOCH + timedelta(milliseconds=millis)
 
 
 def task_marker(key: str) -> str:
@@ -120,20 +156,21 @@ def find_marker(body: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """A closed stretch of last-modified moments, in milliseconds since 1970, of which the search has reached `low`.
-
-    after_id: set while the records of the one millisecond `low` are gone through by id, since there are more of them than a page holds.
+class Span:
+    """What a search looks at. since, until: last modified, in milliseconds since 1970; first, last: ids; all included. above, below: ids,
+    not included. None: no bound.
     """
 
-    low: int
-    high: int
-    after_id: str | None = None
+    since: int | None = None
+    until: int | None = None
+    first: int | str | None = None
+    last: int | str | None = None
+    above: int | str | None = None
+    below: int | str | None = None
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing is left to ask for."""
-        return self.low > self.high
+
+#: Beyond every id that HubSpot has given out, within 64 bit. As text nearly every id lies between the two.
+BEYOND = Span(first=10**15, last=10**18 - 1)
 
 
 def batches(ids: Sequence[str], size: int) -> list[list[str]]:
@@ -149,40 +186,71 @@ class Api:
         self.paths = VERSIONS[version]
 
     def list_page(self, object_name: str, properties: Sequence[str], after: str | None) -> Request:
-        """One page of all records, in the order of their ids; engagements with the contacts that they are about."""
+        """One page of all records, in the order of their ids; engagements and deals with their contacts."""
         query = {"limit": str(LIST_LIMIT), "properties": ",".join(properties), "archived": "false"}
-        if object_name in ENGAGEMENTS:
+        if object_name in WITH_CONTACTS:
             query["associations"] = "contacts"
         if after is not None:
             query["after"] = after
         return Request(method="GET", path=f"{self.paths.objects}/{object_name}", query=query, about=f"reading {object_name}")
 
-    def changes(self, object_name: str, properties: Sequence[str], window: Window) -> Request:
-        """The next records of the window, oldest change first; within one millisecond by id.
+    def search(
+        self,
+        object_name: str,
+        properties: Sequence[str],
+        spans: Sequence[Span],
+        *,
+        by: Literal["modified", "id"] = "id",
+        down: bool = False,
+        limit: int = SEARCH_LIMIT,
+    ) -> Request:
+        """The first records of any of these spans (none: of all), in the order of their last modification or of their ids.
 
         https://developers.hubspot.com/docs/api-reference/search/guide: dates are compared as epoch milliseconds in text; one sort rule.
-        Offsets are not used: a record edited meanwhile leaves the window, and those behind it would move up unread.
+        Offsets are not used: a record edited meanwhile leaves the span, and those behind it would move up unread.
         """
         modified = modified_property(object_name)
-        high = window.high if window.after_id is None else window.low
-        filters = [_filter(modified, "GTE", str(window.low)), _filter(modified, "LTE", str(high))]
-        sort = modified
-        if window.after_id is not None:
-            filters.append(_filter("hs_object_id", "GT", window.after_id))
-            sort = "hs_object_id"
+        sort = modified if by == "modified" else "hs_object_id"
         body = {
-            "filterGroups": [{"filters": filters}],
-            "sorts": [{"propertyName": sort, "direction": "ASCENDING"}],
+            **({"filterGroups": [{"filters": _filters(span, modified)} for span in spans]} if spans else {}),
+            "sorts": [{"propertyName": sort, "direction": "DESCENDING" if down else "ASCENDING"}],
             "properties": properties,
-            "limit": SEARCH_LIMIT,
+            "limit": limit,
         }
         path = f"{self.paths.objects}/{object_name}/search"
-        return _post(path, body, about=f"looking for changed {object_name}", bucket="search")
+        return _post(path, body, about=f"looking for {'changed ' if by == 'modified' else ''}{object_name}", bucket="search")
 
-    def batch_read(self, object_name: str, ids: Sequence[str], properties: Sequence[str]) -> Request:
-        """Records by id, at most `BATCH_LIMIT`, each id once."""
+    def pipelines(self, object_name: str) -> Request:
+        """All pipelines of an object with their stages; not paged."""
+        return Request(method="GET", path=f"{self.paths.pipelines}/{object_name}", about=f"reading the pipelines of {object_name}")
+
+    def archived_page(self, object_name: str, after: str | None) -> Request:
+        """One page of what lies in the recycle bin, at most 90 days back, in the order of ids; no filter by date exists.
+
+        https://developers.hubspot.com/docs/guides/api/crm/using-object-apis#restore
+        """
+        query = {"limit": str(LIST_LIMIT), "properties": "hs_object_id", "archived": "true"} | ({} if after is None else {"after": after})
+        return Request(method="GET", path=f"{self.paths.objects}/{object_name}", query=query, about=f"reading archived {object_name}")
+
+    def plain_page(self, object_name: str, properties: Sequence[str], after: str | None) -> Request:
+        """One page of all records with these properties and nothing else, in the order of their ids."""
+        query = {"limit": str(LIST_LIMIT), "properties": ",".join(properties), "archived": "false"}
+        query |= {} if after is None else {"after": after}
+        return Request(method="GET", path=f"{self.paths.objects}/{object_name}", query=query, about=f"reading properties of {object_name}")
+
+    def batch_read(self, object_name: str, ids: Sequence[str], properties: Sequence[str], *, archived: bool = False) -> Request:
+        """Records by id, at most `BATCH_LIMIT`, each id once; archived: only those in the recycle bin, else only live ones."""
         body = {"inputs": [{"id": record_id} for record_id in ids], "properties": list(properties)}
-        return _post(f"{self.paths.objects}/{object_name}/batch/read", body, about=f"reading {object_name} by id")
+        request = _post(f"{self.paths.objects}/{object_name}/batch/read", body, about=f"reading {object_name} by id")
+        return replace(request, query={"archived": "true"}) if archived else request
+
+    def single(self, object_name: str, record_id: str) -> Request:
+        """One live record; the id of one that was merged away is answered with the survivor, under the survivor's id.
+
+        https://developers.hubspot.com/changelog/updated-merge-functionality-for-contacts-and-companies
+        """
+        path = f"{self.paths.objects}/{object_name}/{record_id}"
+        return Request(method="GET", path=path, query={"properties": "hs_object_id"}, about=f"looking for one of {object_name}")
 
     def batch_update(self, object_name: str, inputs: Sequence[Mapping[str, Any]]) -> Request:
         """Sets properties of records; the same request twice does no harm."""
@@ -224,6 +292,14 @@ class Api:
     def token_info(self, token: str) -> Request:
         """What a private app's token or a service key may do. HubSpot's OpenAPI file of oauth: the token goes in the body."""
         return _post(self.paths.token, {"tokenKey": token}, about="reading what the access token may do")
+
+
+def _filters(span: Span, modified: str) -> list[dict[str, str]]:
+    bounds = [
+        (modified, "GTE", span.since), (modified, "LTE", span.until), ("hs_object_id", "GTE", span.first),
+        ("hs_object_id", "LTE", span.last), ("hs_object_id", "GT", span.above), ("hs_object_id", "LT", span.below),
+    ]  # fmt: skip
+    return [_filter(name, operator, str(value)) for name, operator, value in bounds if value is not None]
 
 
 def _filter(name: str, operator: str, value: str) -> dict[str, str]:

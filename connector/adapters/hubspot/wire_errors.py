@@ -10,17 +10,21 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import orjson
 
 from connector.adapters.calling import Answer, Request
+from connector.adapters.hubspot.wire_limits import next_midnight
 from connector.errors import CrmError, ObjectStopped, PassStopped, RateLimited, Rejected, Retriable
 
-#: Longer than this nobody waits inside a pass.
-LONGEST_WAIT: Final = 120.0
+#: Longer than this nobody waits inside a pass: it stops, and the next one goes on.
+LONGEST_WAIT: Final = 60.0
+#: The code of an answer that says that an object's recycle bin cannot be listed.
+NO_BIN: Final = "ARCHIVED_NOT_LISTED"
 
 _CREDENTIALS_ADVICE = (
     "Put a valid access token (a service key, or an existing private app's token) where crm.hubspot.access_token points, "
@@ -29,6 +33,8 @@ _CREDENTIALS_ADVICE = (
 _WAIT_ADVICE = "Nothing to do: the next pass goes on where this one stopped."
 _STATUS_ADVICE = "If it lasts, see https://status.hubspot.com; the next pass goes on where this one stopped."
 _ADDRESS_ADVICE = "Check crm.hubspot.base_url, and any proxy on the way; HubSpot's own is https://api.hubapi.com."
+_SUPPORT_ADVICE = "Contact HubSpot's support with the correlation id; see https://status.hubspot.com first."
+_VERSION_ADVICE = "crm.hubspot.api_version may be wrong, or a version that HubSpot no longer supports."
 
 
 class Refused(Rejected):
@@ -39,8 +45,8 @@ class Refused(Rejected):
         self.properties = properties
 
 
-def judge(request: Request, answer: Answer) -> CrmError | None:
-    """The error that an answer means, or None where it is good."""
+def judge(request: Request, answer: Answer, zone: ZoneInfo | None = None) -> CrmError | None:
+    """The error that an answer means, or None where it is good. zone: the account's, where it is known: its day ends at midnight there."""
     if 200 <= answer.status < 300:
         return None
     body = envelope(answer)
@@ -52,14 +58,15 @@ def judge(request: Request, answer: Answer) -> CrmError | None:
     }
     what = _what(request, facts)
     if answer.status == 429:
-        return _limit(request, answer, body, what, facts)
+        return _limit(request, answer, body, what, facts, zone)
     if answer.status in _RETRIABLE:
         return _retriable(answer, what, facts)
     return _final(request, answer, body, what, facts)
 
 
-# 423 Locked ("wait at least 2 seconds"), 477 account migration (Retry-After, up to 24 hours), 502 to 504, 521 to 524 (Cloudflare): same
-# page as above. 408 is not named there: a proxy's. 500 is retried by HubSpot's own client for Node as well.
+# 423 Locked ("wait at least 2 seconds"), 477 account migration (Retry-After, up to 24 hours), 502 to 504, 521, 523, 524 (Cloudflare: pause
+# and retry) and 522 ("contact support", but a connection that timed out once need not do so again): same page as above. 408 and 520 are
+# not named there: a proxy's and Cloudflare's. 500 is retried by HubSpot's own client for Node as well.
 _RETRIABLE = frozenset({408, 423, 477, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 
 
@@ -67,13 +74,14 @@ def _retriable(answer: Answer, what: str, facts: dict[str, Any]) -> CrmError:
     asked = retry_after(answer)
     if asked is not None and asked > LONGEST_WAIT:
         why = "the account is being moved to another data centre" if answer.status == 477 else "it is not available"
-        return PassStopped(f"{what}: {why}, for {_duration(asked)} more", advice=_WAIT_ADVICE, **facts)
+        return PassStopped(f"{what}: {why}, {_until(answer, asked)}", advice=_WAIT_ADVICE, **facts)
     if answer.status == 423:
         return Retriable(f"{what}: the record is locked", retry_after=max(2.0, asked or 0.0), advice=_WAIT_ADVICE, **facts)
-    return Retriable(f"{what}: HubSpot is not well", retry_after=asked, advice=_STATUS_ADVICE, **facts)
+    advice = f"If it lasts: {_SUPPORT_ADVICE}" if answer.status == 522 else _STATUS_ADVICE
+    return Retriable(f"{what}: HubSpot is not well", retry_after=asked, advice=advice, **facts)
 
 
-def _limit(request: Request, answer: Answer, body: Mapping[str, Any], what: str, facts: dict[str, Any]) -> CrmError:
+def _limit(request: Request, answer: Answer, body: Mapping[str, Any], what: str, facts: dict[str, Any], zone: ZoneInfo | None) -> CrmError:
     """429. The body has a shape of its own (github.com/HGData/mk-node-hubspot/issues/89): policyName tells which limit.
 
     Waits where Retry-After is missing, as HubSpot's client for Node does: 10 s for the limit of ten seconds, 1 s for search's.
@@ -82,14 +90,15 @@ def _limit(request: Request, answer: Answer, body: Mapping[str, Any], what: str,
     policy = _text(body.get("policyName")).upper() or _policy_of_message(_text(body.get("message")))
     facts["code"] = policy or "RATE_LIMIT"
     if "DAILY" in policy:
+        until = f"until midnight in the HubSpot account's time zone{_midnight(answer, zone)}"
         return PassStopped(
-            f"{what}: the account's requests of today are used up, until midnight in the HubSpot account's time zone",
+            f"{what}: the account's requests of today are used up, {until}",
             advice="Lower crm.hubspot.daily_requests or raise headroom, and see which integrations use the account's requests.",
             **facts,
         )
     asked = retry_after(answer)
     if asked is not None and asked > LONGEST_WAIT:
-        return PassStopped(f"{what}: HubSpot asks to wait {_duration(asked)}", advice=_WAIT_ADVICE, **facts)
+        return PassStopped(f"{what}: HubSpot asks to wait, {_until(answer, asked)}", advice=_WAIT_ADVICE, **facts)
     usual = 1.0 if policy.startswith("SECOND") or (not policy and request.bucket == "search") else 10.0
     return RateLimited(
         f"{what}: a limit was reached",
@@ -97,6 +106,25 @@ def _limit(request: Request, answer: Answer, body: Mapping[str, Any], what: str,
         advice="Nothing to do; if it happens often, lower crm.hubspot.requests_per_10_seconds or raise headroom.",
         **facts,
     )
+
+
+def _midnight(answer: Answer, zone: ZoneInfo | None) -> str:
+    """Which zone that is, and when it is midnight there, as far as is known: the answer's own date is the clock."""
+    if zone is None:
+        return ""
+    sent = _http_date(answer.headers.get("date", ""))
+    return f" ({zone.key})" if sent is None else f" ({zone.key}): {_moment(next_midnight(sent, zone))}"
+
+
+def _until(answer: Answer, seconds: float) -> str:
+    sent = _http_date(answer.headers.get("date", ""))
+    # More than a year is no time that anybody means, and may lie outside the calendar.
+    until = "" if sent is None or seconds > 366 * 86_400 else f", until {_moment(sent + timedelta(seconds=seconds))}"
+    return f"for {_duration(seconds)} more{until}"
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _policy_of_message(message: str) -> str:
@@ -119,17 +147,39 @@ def _final(request: Request, answer: Answer, body: Mapping[str, Any], what: str,
         return PassStopped(f"{what}: no account is found for this token", advice=f"{_CREDENTIALS_ADVICE} {_ADDRESS_ADVICE}", **facts)
     if 300 <= status < 400:
         return PassStopped(f"{what}: it is redirected elsewhere", advice=_ADDRESS_ADVICE, **facts)
-    if not body:  # an unknown path or an unknown record answers 404 with HTML; 405 and 406 too
+    if status >= 500:  # 525 and 526, Cloudflare's words for a broken certificate behind it: "contact support"
+        return PassStopped(what, advice=_SUPPORT_ADVICE, **facts)
+    if status == 414:  # also "Cannot have more than 250 identities": nobody here merges
+        return ObjectStopped(f"{what}: the address is too long", advice="Name fewer HubSpot properties under [fields].", **facts)
+    return _not_so(request, body, what, facts)
+
+
+def _not_so(request: Request, body: Mapping[str, Any], what: str, facts: dict[str, Any]) -> CrmError:
+    """A 4xx that says something of what was asked for."""
+    status = facts["status"]
+    if status == 404 and _names_one(request):  # HTML for an id that names nothing or an archived record, JSON for one that is none
+        facts["code"] = facts["code"] or "OBJECT_NOT_FOUND"
+        return Rejected(f"{what}: there is no such record", advice="Nothing to do: it was deleted, or merged into another.", **facts)
+    if status == 410 or (status == 404 and not (body and _is_write(request))):
+        return ObjectStopped(f"{what}: there is nothing at this address", advice=f"{_VERSION_ADVICE} {_ADDRESS_ADVICE}", **facts)
+    if not body:  # 405 and 406 answer with HTML or nothing
         return ObjectStopped(f"{what}, and not with JSON", advice=_ADDRESS_ADVICE, **facts)
-    if status >= 500:  # 525 and 526: "contact support"
-        return PassStopped(what, advice="Contact HubSpot's support with the correlation id.", **facts)
     if _is_write(request) and status in {400, 404, 409}:
         return _refused(body, what, facts)
-    if status == 414:
-        return ObjectStopped(f"{what}: the address is too long", advice="Name fewer HubSpot properties under [fields].", **facts)
+    if status == 400 and _PAGING_THE_BIN in _text(body.get("message")).lower():
+        facts["code"] = NO_BIN
     return ObjectStopped(
         f"{what}{_explained(body)}", advice="Run `connector check`: it compares the configured names with the account's.", **facts
     )
+
+
+#: "Paging through deleted objects is not yet supported for object type 0-47 (MEETING_EVENT)", as seen live.
+_PAGING_THE_BIN = "paging through deleted objects"
+
+
+def _names_one(request: Request) -> bool:
+    """Whether the request's address is that of a single record."""
+    return request.method == "GET" and request.path.rsplit("/", 1)[-1].isdecimal()
 
 
 def _forbidden(body: Mapping[str, Any], what: str, facts: dict[str, Any]) -> CrmError:
@@ -249,7 +299,8 @@ def _http_date(value: str) -> datetime | None:
         moment = parsedate_to_datetime(value)
     except ValueError:
         return None
-    return moment if moment.tzinfo is not None else None
+    # A clock that far off says nothing, and reckoning with it would leave the calendar.
+    return moment if moment.tzinfo is not None and 1970 <= moment.year < 2200 else None
 
 
 def _duration(seconds: float) -> str:

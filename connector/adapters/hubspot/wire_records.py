@@ -18,7 +18,7 @@ from connector.adapters.hubspot.wire import modified_property, to_millis
 from connector.adapters.hubspot.wire_errors import code_of, dicts
 from connector.adapters.hubspot.wire_values import Unreadable, id_of, moment_of, properties_of, record_id, set_aside, text_of, texts_of
 from connector.errors import ObjectStopped, Retriable
-from connector.model import Owner, Record, SetAside
+from connector.model import FieldType, Owner, PropertyFacts, Record, SetAside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +42,12 @@ class Links:
         """The ids linked to, each once: one id may come once for each type (seen in github.com/airbytehq/airbyte, expected_records)."""
         return list(dict.fromkeys(to_id for to_id, _ in self.to.get(from_id, ())))
 
-    def primary(self, from_id: str) -> str | None:
-        """A contact's primary company. Type 1 is contact → primary company, 279 the unlabelled link that stands beside it.
+    def primary(self, from_id: str, kind: int = 1) -> str | None:
+        """A contact's primary company, by kind 1; 279 is the unlabelled link that stands beside it. A deal's: 5 and 341.
 
         https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide#association-type-id-values
         """
-        return next((to_id for to_id, types in self.to.get(from_id, ()) if 1 in types), None)
+        return next((to_id for to_id, types in self.to.get(from_id, ()) if kind in types), None)
 
 
 def decode(answer: Answer) -> dict[str, Any]:
@@ -92,6 +92,20 @@ def read_listing(answer: Answer) -> Listing:
     return Listing(results=results, after=_after(body), total=total if isinstance(total, int) else None, errors=dicts(body.get("errors")))
 
 
+def read_total(answer: Answer) -> int:
+    """How many records a search found. Raises `Retriable` where it does not say."""
+    total = read_listing(answer).total
+    if total is None:
+        raise Retriable(
+            f"HubSpot answered {answer.status} with a search that has no total",
+            crm="hubspot",
+            status=answer.status,
+            code="UNREADABLE",
+            advice="If it lasts, check crm.hubspot.base_url.",
+        )
+    return total
+
+
 def _after(body: Mapping[str, Any]) -> str | None:
     """paging.next.after; a page without it is the last, however short others are (github.com/airbytehq/airbyte/pull/80744)."""
     paging = body.get("paging")
@@ -127,8 +141,12 @@ def read_links(answer: Answer) -> Links:
 
 def _link(end: Mapping[str, Any]) -> tuple[str, frozenset[int]]:
     """Labels of the account's own (USER_DEFINED) have numbers of their own, which could be 1 as well."""
-    types = [kind for kind in dicts(end.get("associationTypes")) if isinstance(kind.get("typeId"), int)]
-    return str(end["toObjectId"]), frozenset(kind["typeId"] for kind in types if kind.get("category") != "USER_DEFINED")
+    types = set()
+    for kind in dicts(end.get("associationTypes")):
+        number = kind.get("typeId")
+        if isinstance(number, int) and kind.get("category") != "USER_DEFINED":
+            types.add(number)
+    return str(end["toObjectId"]), frozenset(types)
 
 
 def inline_contacts(raw: Any) -> tuple[list[str], bool]:
@@ -137,7 +155,7 @@ def inline_contacts(raw: Any) -> tuple[list[str], bool]:
     found = associations.get("contacts") if isinstance(associations, dict) else None
     if not isinstance(found, dict):
         return [], False
-    ids = [record_id(end) for end in dicts(found.get("results")) if record_id(end)]
+    ids = [end_id for end in dicts(found.get("results")) if (end_id := record_id(end))]
     return list(dict.fromkeys(ids)), _after(found) is not None
 
 
@@ -148,6 +166,25 @@ def modified_millis(object_name: str, raw: Any) -> int | None:
     except Unreadable:
         return None
     return None if moment is None else to_millis(moment)
+
+
+def merged_ids(raw: Any) -> tuple[str, ...]:
+    """The records that were merged into this one: "id;id", hs_merged_object_ids (HubSpot's own properties of contacts and companies)."""
+    properties = raw.get("properties") if isinstance(raw, dict) else None
+    value = properties.get("hs_merged_object_ids") if isinstance(properties, dict) else None
+    parts = [part.strip() for part in value.split(";")] if isinstance(value, str) else []
+    return tuple(dict.fromkeys(part for part in parts if part.isascii() and part.isdecimal()))
+
+
+def absent(raws: Sequence[Any], asked: Collection[str]) -> frozenset[str]:
+    """What was asked for and no record has, not even empty: perhaps the account has no such property any more. Nothing of no records."""
+    left = set(asked) if raws else set()
+    for raw in raws:
+        properties = raw.get("properties") if isinstance(raw, dict) else None
+        left.difference_update(properties if isinstance(properties, dict) else ())
+        if not left:
+            break
+    return frozenset(left)
 
 
 def read_record(object_name: str, raw: Any, wanted: Collection[str], company_id: str | None = None) -> Record | SetAside:
@@ -163,14 +200,23 @@ def read_record(object_name: str, raw: Any, wanted: Collection[str], company_id:
             modified_at=moment_of(raw, "updatedAt"),
             owner_id=text_of(properties, "hubspot_owner_id") or None,
             company_id=company_id,
+            merged_ids=merged_ids(raw) if properties.get("hs_merged_object_ids") else (),
+            emails=_several(properties, "hs_additional_emails") if properties.get("hs_additional_emails") else (),
             archived=raw.get("archived") is True,
         )
     except Unreadable as problem:
         return set_aside(object_name, raw, str(problem))
 
 
+def _several(properties: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """A property that holds several texts, "a;b": each once."""
+    parts = (text_of(properties, name) or "").split(";")
+    return tuple(dict.fromkeys(stripped for part in parts if (stripped := part.strip())))
+
+
 def read_owner(raw: Any, *, archived: bool) -> Owner | SetAside:
-    """An owner. `id` is what hubspot_owner_id holds, not `userId`; deactivated users are archived; `type` is PERSON or QUEUE.
+    """An owner. `id` is what hubspot_owner_id holds, not `userId`; deactivated users are archived; `type` is PERSON or QUEUE; `teams` are
+    {id, name, primary}.
 
     https://developers.hubspot.com/docs/api-reference/crm-crm-owners-v3/guide
     """
@@ -184,6 +230,51 @@ def read_owner(raw: Any, *, archived: bool) -> Owner | SetAside:
             name=f"{first} {last}".strip() or email,
             active=not archived and raw.get("archived") is not True,
             queue=raw.get("type") == "QUEUE",
+            teams=tuple(dict.fromkeys(name for team in dicts(raw.get("teams")) if (name := text_of(team, "name")))),
         )
     except Unreadable as problem:
         return set_aside("owners", raw, str(problem))
+
+
+def read_property(object_name: str, raw: Any) -> PropertyFacts | None:
+    """A property's definition; None where it has no name, or is archived.
+
+    https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide: `calculated`, or a field type "calculation_…" (equation,
+    rollup, score); modificationMetadata.readOnlyValue: HubSpot's own. An enumeration with externalOptions (owners) lists none itself.
+    """
+    name = raw.get("name") if isinstance(raw, dict) else None
+    if not isinstance(name, str) or not name or raw.get("archived") is True:
+        return None
+    kind, metadata = str(raw.get("type") or ""), raw.get("modificationMetadata")
+    options = _options(raw) if kind == "enumeration" and raw.get("externalOptions") is not True else None
+    return PropertyFacts(
+        object=object_name,
+        name=name,
+        label=str(raw.get("label") or name),
+        type=kind,
+        options=None if options is None else tuple(options),
+        labels=() if options is None else tuple(str(option.get("label") or value) for value, option in options.items()),
+        hidden=frozenset(value for value, option in (options or {}).items() if option.get("hidden") is True),
+        means=FieldType.CHOICES if kind == "enumeration" and raw.get("fieldType") == "checkbox" else _MEANS.get(kind),
+        calculated=raw.get("calculated") is True or str(raw.get("fieldType") or "").startswith("calculation_"),
+        writable=not (isinstance(metadata, dict) and metadata.get("readOnlyValue") is True),
+    )
+
+
+#: Types of properties as the file writes them (https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide#property-type-and-
+#: fieldtype-values); an enumeration shown as check boxes holds several values, "a;b".
+_MEANS = {
+    "string": FieldType.TEXT, "phone_number": FieldType.TEXT, "number": FieldType.NUMBER, "enumeration": FieldType.CHOICE,
+    "bool": FieldType.BOOLEAN, "date": FieldType.DATETIME, "datetime": FieldType.DATETIME,
+}  # fmt: skip
+
+
+def _options(raw: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Value → option in displayOrder, hidden ones too; -1 comes after all others (the same page)."""
+
+    def order(option: Mapping[str, Any]) -> tuple[bool, int]:
+        place = option.get("displayOrder")
+        return (True, 0) if not isinstance(place, int) or place < 0 else (False, place)
+
+    options = [option for option in dicts(raw.get("options")) if option.get("value") is not None]
+    return {str(option["value"]): option for option in sorted(options, key=order)}

@@ -20,11 +20,15 @@ class Unreadable(ValueError):
 def record_id(raw: Any) -> str:
     """A record's id, "" where it has none."""
     found = raw.get("id") if isinstance(raw, dict) else None
+    if type(found) is str:  # nearly always
+        return found
     return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
 
 
 def parse_moment(text: str) -> datetime:
     """A date or moment of HubSpot: ISO 8601, a day (midnight UTC) or milliseconds since 1970. Aware, UTC. Raises ValueError."""
+    if text.endswith("Z") and text[:1].isdecimal():  # nearly always
+        return datetime.fromisoformat(text)
     plain = text.strip()
     if plain.removeprefix("-").isdecimal() and plain.isascii():
         try:
@@ -44,7 +48,7 @@ def id_of(raw: Any) -> str:
     found = record_id(raw)
     if not found.isascii() or not found.isdecimal():
         raise Unreadable("it has no id" if not found else "its id is no number")
-    if int(found[:20]) >= 2**63:
+    if len(found) > 18 and int(found[:20]) >= 2**63:
         raise Unreadable("its id is beyond 64 bit")
     return found
 
@@ -75,7 +79,7 @@ def text_of(properties: Mapping[str, Any], name: str) -> str | None:
     if value is None:
         return None
     if isinstance(value, str):
-        if "\x00" in value or not _storable(value):
+        if "\x00" in value or not (value.isascii() or _storable(value)):
             raise Unreadable(f"{name} holds a character that is none")
         return value
     if isinstance(value, bool):
@@ -133,4 +137,3 @@ def set_aside(object_name: str, raw: Any, reason: str) -> SetAside:
         reason=reason,
         next_step="Correct this value in HubSpot; the change brings the record in by itself.",
     )
-

@@ -34,6 +34,7 @@ from connector.model import (
     Schema,
     Surroundings,
     TaskWrite,
+    Uses,
     WriteOutcome,
 )
 
@@ -41,9 +42,9 @@ from connector.model import (
 class SalesforceCrm:
     """Salesforce as the engine sees it.
 
-    wanted: object ("Lead", "Contact", "Account") → the fields that become a record's properties. expected: field of Lead → the values that
-    the configuration reads or writes, for `check`. overlap: how far an incremental pull reaches back (rows are committed late). timeout:
-    seconds for each piece of an answer. zone: the business's, in which a task's day is reckoned.
+    wanted: object ("Lead", "Contact", "Account") → the fields that become a record's properties. overlap: how far an incremental pull
+    reaches back (rows are committed late). timeout: seconds for each piece of an answer. zone: the business's, in which a task's day is
+    reckoned.
     """
 
     name: CrmName = "salesforce"
@@ -53,7 +54,6 @@ class SalesforceCrm:
         settings: Settings,
         *,
         wanted: Mapping[str, Sequence[str]],
-        expected: Mapping[str, Sequence[str]],
         budget: Budget,
         sleep: Callable[[float], None] = time.sleep,
         overlap: timedelta = timedelta(minutes=10),
@@ -62,7 +62,6 @@ class SalesforceCrm:
     ) -> None:
         self._settings = settings
         self._wanted = {name: tuple(dict.fromkeys(fields)) for name, fields in wanted.items()}
-        self._expected = expected
         self._overlap = overlap
         self._zone = zone
         self._session = SalesforceSession(settings, budget=budget, timeout=timeout)
@@ -170,20 +169,33 @@ class SalesforceCrm:
 
     # ── The rest of the port ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def check(self, *, now: datetime) -> list[Finding]:
-        """Credentials, limits, clock, fields, values, permissions; see `check`."""
+    def check(self, *, now: datetime, uses: Uses | None = None) -> list[Finding]:
+        """Login, permissions, limits, clock, tasks, who else writes; see `check`."""
         looking = org_check.Looking(
-            call=self._asking.caller().call, settings=self._settings, session=self._session, wanted=self._wanted, expected=self._expected
+            call=self._asking.caller().call, settings=self._settings, session=self._session, wanted=self._wanted, uses=uses or Uses()
         )
         return org_check.findings(looking, now=now)
 
+    def how_many(self, object_name: str, name: str | None = None, value: str | None = None) -> int | None:
+        """See the port. A COUNT() query."""
+        where = "" if name is None else f"{name} = {wire_query.quoted(value or '')}"
+        soql = wire_query.count(object_name, where=where)
+        about = f"counting {object_name}"
+        return wire.query_page(self._asking.caller().call(wire.query(soql, all_rows=False, about=about)), about).total
+
     def surroundings(self) -> Surroundings:
-        """The status that a new Lead has by itself, the connector's own user, and where records are opened."""
-        soql = wire_query.select("LeadStatus", ("ApiName", "MasterLabel"), where="IsDefault = true")
+        """The status that a new Lead has by itself, those that only a conversion gives, the connector's user, where records are opened.
+
+        Which statuses mean "converted" is data of the org
+        (https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_leadstatus.htm).
+        """
+        soql = wire_query.select("LeadStatus", ("ApiName", "MasterLabel", "IsDefault", "IsConverted"))
         rows = rows_of(self._asking.caller(), soql, about="reading LeadStatus", all_rows=False)
-        statuses = [status for row in rows if isinstance(status := row.get("ApiName") or row.get("MasterLabel"), str)]
+        named = [(row, status) for row in rows if isinstance(status := row.get("ApiName") or row.get("MasterLabel"), str)]
+        default = [status for row, status in named if row.get("IsDefault") is True]
         return Surroundings(
-            defaults={"Status": statuses[0]} if statuses else {},
+            defaults={"Status": default[0]} if default else {},
+            locked={"Status": tuple(status for row, status in named if row.get("IsConverted") is True)},
             own_users=(self._session.user_id,) if self._session.user_id else (),
             links={name: self.record_url(name, "{id}") for name in ("Lead", "Contact", "Account", "Task", "Event")},
         )

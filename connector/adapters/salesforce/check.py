@@ -1,23 +1,28 @@
-"""What `connector check` looks at in the org: login, limits, clock, fields, values, permissions. Each thing is one finding; none raises."""
+"""What `connector check` looks at in the org: login, permissions, limits, clock, tasks, who else writes. Nothing here raises.
+
+Fields, their types and values are looked at through `describing`, for all CRMs alike.
+"""
 
 from __future__ import annotations
 
-import difflib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from connector.adapters.calling import Answer, Request
-from connector.adapters.salesforce import wire, wire_login, wire_query, wire_tasks
+from connector.adapters.salesforce import wire, wire_access, wire_login, wire_query, wire_tasks
 from connector.adapters.salesforce.session import SalesforceSession, Settings
+from connector.adapters.salesforce.streams import STREAMS
+from connector.adapters.salesforce.wire_access import external_id
 from connector.errors import CrmError
-from connector.model import Finding
+from connector.model import Finding, Permission, Uses
 
-#: What the connector writes, beside tasks.
-_WRITTEN = {"Lead": ("Status", "OwnerId")}
 #: A clock further off than this is worth a word: deadlines are reckoned by ours, events stamped by Salesforce's.
 _SKEW = 60.0
+#: A pass in which nothing changed: a query a stream, and one for those who are asked with a window of their own.
+_QUIET_CALLS = len(STREAMS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,24 +33,28 @@ class Looking:
     settings: Settings
     session: SalesforceSession
     wanted: Mapping[str, Sequence[str]]
-    expected: Mapping[str, Sequence[str]]
+    uses: Uses = field(default_factory=Uses)
 
 
 def findings(looking: Looking, *, now: datetime) -> list[Finding]:
-    """Everything, in the order in which one repairs it; where the login fails, that alone."""
+    """Everything, in the order in which one repairs it; where the login fails, that and what would be needed."""
     try:
         limits = looking.call(wire.limits())
     except CrmError as error:
-        return [_failed("salesforce: login", error)]
-    found = [Finding(topic="salesforce: login", ok=True, message=f"logged in to {looking.session.instance} by {looking.settings.auth}")]
+        permissions = tuple(_permissions(looking, None))
+        return [Finding(topic="salesforce: credentials", ok=False, message=error.message, advice=error.advice, permissions=permissions)]
+    whose = f", as user {looking.session.user_id}" if looking.session.user_id else ""
+    message = f"logged in to {looking.session.instance} by {looking.settings.auth}{whose}"
+    found = [Finding(topic="salesforce: credentials", ok=True, message=message)]
     found.extend(_flow(looking))
     found.extend(_limits(looking, wire.value_of(limits)))
     found.extend(_clock(limits, now))
-    for name in ("Lead", "Contact", "Account"):
-        found.extend(_guarded(f"salesforce: {name}", _object(looking, name)))
-    found.extend(_guarded("salesforce: Lead.Status", _statuses(looking)))
-    found.extend(_guarded("salesforce: Task", _task(looking)))
+    described = _described(looking, found)
+    found.extend(_guarded("salesforce: permissions", _rights(looking, described)))
+    found.extend(_task(looking, described.get("Task")))
     found.extend(_history(looking))
+    found.extend(_guarded("salesforce: native sync", _native(looking)))
+    found.extend(_guarded("salesforce: limits", _costs(looking)))
     return found
 
 
@@ -61,7 +70,7 @@ def _failed(topic: str, error: CrmError) -> Finding:
 
 
 def _flow(looking: Looking) -> Iterator[Finding]:
-    topic = "salesforce: login"
+    topic = "salesforce: credentials"
     ending = wire_login.ENDING.get(looking.settings.auth)
     if ending is not None:
         yield Finding(
@@ -69,7 +78,7 @@ def _flow(looking: Looking) -> Iterator[Finding]:
             ok=False,
             warning=True,
             message=ending,
-            advice="Create an External Client App with the client credentials flow, and set auth = \"client-credentials\".",
+            advice='Create an External Client App with the client credentials flow, and set auth = "client-credentials".',
         )
     if looking.session.unkept:
         yield Finding(
@@ -78,7 +87,7 @@ def _flow(looking: Looking) -> Iterator[Finding]:
             warning=True,
             message=f"the app rotates refresh tokens, and the newest is not kept ({looking.session.unkept}): the next start cannot log in",
             advice='Let crm.salesforce.refresh_token be a file that the connector may write ("file:…"), switch refresh token rotation '
-            "off in the External Client App's policies, or set auth = \"client-credentials\".",
+            'off in the External Client App\'s policies, or set auth = "client-credentials".',
         )
 
 
@@ -127,95 +136,157 @@ def _clock(answer: Answer, now: datetime) -> Iterator[Finding]:
         yield Finding(topic="salesforce: clock", ok=True, message="this machine and Salesforce agree on the time")
 
 
-def _object(looking: Looking, name: str) -> Iterator[Finding]:
-    described = wire.value_of(looking.call(wire.describe(name)))
-    fields = fields_of(described)
-    topic, sound = f"salesforce: {name}", True
-    for wanted in looking.wanted.get(name, ()):
-        field = fields.get(wanted.lower())
-        if field is None:
-            sound = False
-            yield _missing(name, wanted, fields)
-        elif field.get("calculated") is True:
-            yield Finding(
-                topic=topic,
-                ok=False,
-                warning=True,
-                message=f"{name}.{wanted} is a formula: its changes leave no mark, and are seen when something else of the record changes",
-                advice="Use the fields that the formula reads, or have a flow copy it into a plain field.",
-            )
-    for written in _WRITTEN.get(name, ()):
-        if not (described.get("updateable") is True and fields.get(written.lower(), {}).get("updateable") is True):
-            sound = False
-            yield Finding(
-                topic=topic,
-                ok=False,
-                message=f"the connector's user may not write {name}.{written}",
-                advice=f"Give it Edit on {name} and on the field {written} (Setup, Permission Sets, Object Settings).",
-            )
-    if name == "Lead":
-        yield from _values(looking, fields)
-    if sound:
-        yield Finding(topic=topic, ok=True, message=f"{name} and its {len(looking.wanted.get(name, ()))} wanted fields can be read")
+# ── Permissions ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _missing(name: str, wanted: str, fields: Mapping[str, Any]) -> Finding:
-    near = difflib.get_close_matches(wanted.lower(), list(fields), n=1, cutoff=0.6)
-    hint = f" Did you mean {fields[near[0]].get('name')}?" if near else ""
-    return Finding(
-        topic=f"salesforce: {name}",
-        ok=False,
-        message=f"{name} has no field {wanted}, or the connector's user may not see it",
-        advice=f"Correct the name, or give the user access to it (Setup, Permission Sets, Field Permissions).{hint}",
+def _described(looking: Looking, found: list[Finding]) -> dict[str, Any]:
+    """Object → its description, None where it cannot be had. Of what can be done without, only a word."""
+    described: dict[str, Any] = {}
+    for name in wire_access.objects(looking.uses):
+        try:
+            described[name] = wire.value_of(looking.call(wire.describe(name)))
+        except CrmError as error:
+            described[name] = None
+            spare = name in wire_access.SPARE
+            message = f"{name} cannot be seen ({error.code or error.status or 'no answer'})" + (
+                ": nothing of it is mirrored" if spare else ""
+            )
+            advice = f"Give the connector's user Read on {name} (Setup, Permission Sets, Object Settings)."
+            found.append(Finding(topic=f"salesforce: {name}", ok=False, warning=spare, message=message, advice=advice))
+    return described
+
+
+def _permissions(
+    looking: Looking, described: Mapping[str, Any] | None, view_all: Mapping[str, bool | None] | None = None
+) -> Iterator[Permission]:
+    return wire_access.needed(looking.uses, looking.wanted, described, key_field=looking.settings.task_key_field, view_all=view_all)
+
+
+def _rights(looking: Looking, described: Mapping[str, Any]) -> Iterator[Finding]:
+    """All that is needed, against what the user has. Fields that cannot be read are told one by one elsewhere, with the nearest name."""
+    view_all = _view_all(looking)
+    needed = tuple(_permissions(looking, described, view_all))
+    topic = "salesforce: permissions"
+    lacking = [one.name for one in needed if one.has is False and one.to_write and not one.name.startswith("Task.")]
+    if lacking:
+        live = looking.uses.live
+        yield Finding(
+            topic=topic,
+            ok=False,
+            warning=not live,
+            message=f"the connector's user lacks {', '.join(lacking)}",
+            advice=f"{'Give' if live else 'Before the mode is live, give'} them to it (Setup, Permission Sets, Object Settings).",
+        )
+    missing = sum(1 for one in needed if one.has is False)
+    message = f"{len(needed) - missing} of {len(needed)} permissions that the file needs are there, or cannot be told"
+    yield Finding(topic=topic, ok=True, message=message, permissions=needed)
+    yield from _sharing(view_all)
+
+
+def _sharing(view_all: Mapping[str, bool | None]) -> Iterator[Finding]:
+    topic = "salesforce: sharing"
+    hidden = [name for name, has in view_all.items() if has is False]
+    untold = [name for name, has in view_all.items() if has is None]
+    advice = (
+        f"Give the user {wire_access.VIEW_ALL} on them (Setup, Permission Sets, Object Settings): a hidden record looks like a deleted one."
     )
+    if hidden:
+        message = f"the connector's user sees only what is shared with it of {', '.join(hidden)}"
+        yield Finding(topic=topic, ok=False, warning=True, message=message, advice=advice)
+    if untold:
+        message = f"whether the connector's user sees all of {', '.join(untold)} cannot be proved: it may not read its own permission sets"
+        yield Finding(topic=topic, ok=False, warning=True, message=message, advice=f"Look yourself, or let it View Setup. {advice}")
+    if not hidden and not untold:
+        yield Finding(topic=topic, ok=True, message=f"the connector's user sees all of {', '.join(view_all)}")
 
 
-def _values(looking: Looking, fields: Mapping[str, Any]) -> Iterator[Finding]:
-    """Values of pick lists; Status has its own object, and takes unknown values without a word."""
-    for name, values in looking.expected.items():
-        field = fields.get(name.lower())
-        if name == "Status" or field is None or field.get("type") not in ("picklist", "multipicklist"):
-            continue
-        listed = field.get("picklistValues") or []
-        known = {str(value.get("value")) for value in listed if isinstance(value, dict) and value.get("active") is not False}
-        yield from _unknown("Lead", name, values, known)
+def _view_all(looking: Looking) -> dict[str, bool | None]:
+    """Whether the user sees past sharing, by its permission sets; None where it may not read them."""
+    untold: dict[str, bool | None] = dict.fromkeys(wire_access.SHARED)
+    soql = wire_access.assignments(looking.session.user_id)
+    if soql is None:
+        return untold
+    try:
+        sets = [str(row.get("PermissionSetId")) for row in _rows(looking, soql, "reading permission sets")]
+        everything = [
+            row
+            for query in wire_query.by_values("PermissionSet", ("Id",), "Id", sets, where="PermissionsViewAllData = true")
+            for row in _rows(looking, query, "reading permission sets")
+        ]
+        if everything:
+            return dict.fromkeys(wire_access.SHARED, True)
+        asked = ("SobjectType", "PermissionsViewAllRecords")
+        rows = [
+            row
+            for query in wire_query.by_values("ObjectPermissions", asked, "ParentId", sets)
+            for row in _rows(looking, query, "reading object permissions")
+        ]
+    except CrmError:
+        return untold  # said so by the caller
+    seen = {row.get("SobjectType") for row in rows if row.get("PermissionsViewAllRecords") is True}
+    return {name: name in seen for name in wire_access.SHARED}
 
 
-def _statuses(looking: Looking) -> Iterator[Finding]:
-    """LeadStatus holds the values; which of them mean "converted" is data of the org
-    (https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_leadstatus.htm)."""
-    expected = looking.expected.get("Status", ())
-    if not expected:
-        return
-    soql = wire_query.select("LeadStatus", ("ApiName", "MasterLabel", "IsConverted"))
-    page = wire.query_page(looking.call(wire.query(soql, all_rows=False, about="reading LeadStatus")), "reading LeadStatus")
-    known = {str(row.get(name)) for row in page.rows if isinstance(row, dict) for name in ("ApiName", "MasterLabel")}
-    wrong = list(_unknown("Lead", "Status", expected, known))
-    yield from wrong
-    if not wrong:
-        yield Finding(topic="salesforce: Lead.Status", ok=True, message=f"all {len(expected)} values of the configuration exist")
+def _rows(looking: Looking, soql: str, about: str) -> list[Mapping[str, Any]]:
+    """The first page of a query: 2,000 rows, which is more than a user has permission sets."""
+    page = wire.query_page(looking.call(wire.query(soql, all_rows=False, about=about)), about)
+    return [row for row in page.rows if isinstance(row, dict)]
 
 
-def _unknown(name: str, field: str, values: Sequence[str], known: set[str]) -> Iterator[Finding]:
-    for value in values:
-        if value not in known:
-            near = difflib.get_close_matches(value, list(known), n=1, cutoff=0.6)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            yield Finding(
-                topic=f"salesforce: {name}.{field}",
-                ok=False,
-                message=f"{name}.{field} has no value {value!r}",
-                advice=f"Add it in Setup, Object Manager, or correct the configuration.{hint}",
-            )
+# ── Who else writes, and what passes take ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _task(looking: Looking) -> Iterator[Finding]:
-    described = wire.value_of(looking.call(wire.describe("Task")))
+def _native(looking: Looking) -> Iterator[Finding]:
+    """HubSpot's own integration, by its package; whether it runs shows in HubSpot."""
+    topic, uses = "salesforce: native sync", looking.uses
+    names = wire_access.hubspot_objects(looking.call(wire_access.all_objects()))
+    if not names:
+        message = "the package of HubSpot's own integration is not installed, or the user does not see it"
+        yield Finding(topic=topic, ok=True, message=message)
+    elif uses.native_sync:
+        yield Finding(topic=topic, ok=True, message=f"the package of HubSpot's own integration is installed ({names[0]} …)")
+    else:
+        yield Finding(
+            topic=topic,
+            ok=False,
+            warning=True,
+            message=f"the package of HubSpot's own integration is installed ({names[0]} …), and the file says that it does not run",
+            advice='If it does, set native_sync = "hubspot" in [crm]: else both create Leads, and each takes the other for a person.',
+        )
+
+
+def _costs(looking: Looking) -> Iterator[Finding]:
+    """What passes and the first pull take of the file's own share."""
+    uses, settings = looking.uses, looking.settings
+    ours = int(settings.daily_requests * (1 - settings.headroom))
+    daily = math.ceil(_QUIET_CALLS * uses.passes_a_day)
+    if daily:
+        too_many = daily * 2 > ours
+        message = f"passes in which nothing changed take {daily:,} calls a day ({_QUIET_CALLS} each), of {ours:,} that are ours"
+        advice = "Let passes come less often ([schedule] pass), or buy calls: what changes comes on top." if too_many else ""
+        yield Finding(topic="salesforce: limits", ok=not too_many, warning=too_many, message=message, advice=advice)
+    counts = wire_access.counted(looking.call(wire_access.record_counts(STREAMS)))
+    if counts:
+        calls = sum(math.ceil(count / wire.READ_BATCH) for count in counts.values()) + len(STREAMS)
+        days = math.ceil(calls / max(1, ours))
+        wait = f"; at {ours:,} calls a day it takes {days} days" if days > 1 else ""
+        message = f"a first pull reads {sum(counts.values()):,} records in at most {calls:,} calls, fewer by Bulk API{wait}"
+        yield Finding(topic="salesforce: first pull", ok=True, message=message)
+
+
+# ── Tasks and histories ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _task(looking: Looking, described: Any) -> Iterator[Finding]:
+    """Whether tasks can be created, each once; asked also where no rule creates any, since files change."""
     topic = "salesforce: Task"
+    if not isinstance(described, dict):
+        return
     if described.get("createable") is not True:
         yield Finding(
             topic=topic,
             ok=False,
+            warning=not (looking.uses.tasks and looking.uses.live),
             message="the connector's user may not create tasks",
             advice="Give it the permissions Edit Tasks and Access Activities.",
         )
@@ -262,15 +333,3 @@ def _history(looking: Looking) -> list[Finding]:
             )
         ]
     return [Finding(topic=topic, ok=True, message="the history of Leads can be read")]
-
-
-def fields_of(described: Any) -> Mapping[str, Mapping[str, Any]]:
-    """The fields of a description by their folded names."""
-    listed = described.get("fields") if isinstance(described, dict) else None
-    return {str(field.get("name")).lower(): field for field in listed or () if isinstance(field, dict)}
-
-
-def external_id(described: Any, name: str) -> Mapping[str, Any] | None:
-    """The field of this name, where it is an External Id."""
-    field = fields_of(described).get(name.lower())
-    return field if field is not None and field.get("externalId") is True else None

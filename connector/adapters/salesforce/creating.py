@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from connector.adapters.salesforce import wire, wire_query, wire_tasks
 from connector.adapters.salesforce.asking import Asking, batches, rows_of, without_lacking
-from connector.adapters.salesforce.check import external_id
 from connector.adapters.salesforce.wire import Row
+from connector.adapters.salesforce.wire_access import external_id
 from connector.adapters.salesforce.writing import Writing
 from connector.errors import ObjectStopped
 from connector.model import TaskWrite, WriteOutcome, WriteState

@@ -8,7 +8,7 @@ from typing import Any
 from connector.adapters.salesforce import wire
 from connector.adapters.salesforce.asking import Asking
 from connector.errors import ObjectStopped
-from connector.model import PropertyFacts, Schema
+from connector.model import FieldType, PropertyFacts, Schema
 
 
 def schema(asking: Asking, objects: Sequence[str]) -> Schema:
@@ -34,22 +34,38 @@ def schema(asking: Asking, objects: Sequence[str]) -> Schema:
 
 
 def _facts(object_name: str, field: Mapping[str, Any]) -> PropertyFacts:
-    kind = str(field.get("type") or "")
+    kind, chosen = str(field.get("type") or ""), _options(field)
     return PropertyFacts(
         object=object_name,
         name=field["name"],
         label=str(field.get("label") or field["name"]),
         type=kind,
-        options=_options(field) if kind in ("picklist", "multipicklist", "combobox") else None,
+        options=tuple(chosen) if kind in _LISTS else None,
+        labels=tuple(chosen.values()) if kind in _LISTS else (),
+        means=_MEANS.get(kind),
         calculated=field.get("calculated") is True,
         writable=field.get("updateable") is True or field.get("createable") is True,
     )
 
 
-def _options(field: Mapping[str, Any]) -> tuple[str, ...]:
-    """The values that can be chosen, in the picklist's order; those switched off stand on old records only."""
-    values = field.get("picklistValues") or []
-    return tuple(str(value.get("value")) for value in values if isinstance(value, dict) and value.get("active") is not False)
+_LISTS = frozenset({"picklist", "multipicklist", "combobox"})
+#: Types of fields as the file writes them
+#: (https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/field_types.htm).
+_MEANS = {
+    **dict.fromkeys(("string", "textarea", "email", "phone", "url", "reference", "id", "encryptedstring", "combobox"), FieldType.TEXT),
+    **dict.fromkeys(("double", "currency", "percent"), FieldType.NUMBER),
+    **dict.fromkeys(("int", "long"), FieldType.INTEGER),
+    **dict.fromkeys(("date", "datetime"), FieldType.DATETIME),
+    "boolean": FieldType.BOOLEAN,
+    "picklist": FieldType.CHOICE,
+    "multipicklist": FieldType.CHOICES,
+}
+
+
+def _options(field: Mapping[str, Any]) -> dict[str, str]:
+    """Value → label of those that can be chosen, in the picklist's order; those switched off stand on old records only."""
+    values = [value for value in field.get("picklistValues") or [] if isinstance(value, dict) and value.get("active") is not False]
+    return {str(value.get("value")): str(value.get("label") or value.get("value")) for value in values}
 
 
 def _invisible(name: str) -> ObjectStopped:

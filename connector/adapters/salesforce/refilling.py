@@ -57,9 +57,7 @@ def _completed(caller: Caller, object_name: str, rows: list[dict[str, Any]], lat
     return [{**more.get(str(row.get("Id")), {}), **row} for row in rows]
 
 
-def _page(
-    object_name: str, rows: Sequence[Row], properties: Sequence[str], last_id: str, *, calls: int, strange: int, last: bool
-) -> Page:
+def _page(object_name: str, rows: Sequence[Row], properties: Sequence[str], last_id: str, *, calls: int, strange: int, last: bool) -> Page:
     records: list[Record] = []
     aside = [_set_aside(object_name, "", "it is no record")] * strange
     for row in rows:

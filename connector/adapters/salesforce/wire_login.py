@@ -39,7 +39,11 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
         "no client credentials user",
         _APP + "under Policies, OAuth Policies, enable the client credentials flow and name its Run As user.",
     ),
-    ("invalid_grant", "not supported on this domain", "Set crm.salesforce.instance_url to the org's My Domain (https://….my.salesforce.com)."),
+    (
+        "invalid_grant",
+        "not supported on this domain",
+        "Set crm.salesforce.instance_url to the org's My Domain (https://….my.salesforce.com).",
+    ),
     (
         "invalid_grant",
         "hasn't approved this consumer",

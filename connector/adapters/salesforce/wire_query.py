@@ -111,6 +111,12 @@ def select(object_name: str, fields: Sequence[str], *, where: str = "", order: s
     return text + (f" WHERE {where}" if where else "") + (f" ORDER BY {order}" if order else "")
 
 
+def count(object_name: str, *, where: str = "") -> str:
+    """A query that tells nothing but how many rows there are, in totalSize
+    (https://developer.salesforce.com/docs/atlas.en-us.soql_sosl.meta/soql_sosl/sforce_api_calls_soql_select_count.htm)."""
+    return f"SELECT COUNT() FROM {object_name}" + (f" WHERE {where}" if where else "")  # noqa: S608  # values are quoted by their makers
+
+
 def quoted(text: str) -> str:
     """A text in SOQL (https://developer.salesforce.com/docs/atlas.en-us.soql_sosl.meta/soql_sosl/sforce_api_calls_soql_select_quotedstringescapes.htm)."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

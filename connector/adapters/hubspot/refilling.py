@@ -1,0 +1,73 @@
+"""All live records with a few properties alone: for a field that was named newly, and for formulas, whose changes no date tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connector.adapters.calling import Caller
+from connector.adapters.hubspot.links import stuck
+from connector.adapters.hubspot.reading import read_raw
+from connector.adapters.hubspot.wire import Api, fits_an_address, properties_to_ask
+from connector.adapters.hubspot.wire_records import absent, read_listing, read_record
+from connector.adapters.hubspot.wire_values import record_id
+from connector.model import Cursor, Page, Record, SetAside
+
+#: Pages of the API that make one page of the mirror.
+_LIST_PAGES = 10
+
+
+@dataclass(slots=True, kw_only=True)
+class Refill:
+    """One reading of one object. caller: its own, so that its count tells what a page cost."""
+
+    api: Api
+    caller: Caller
+    object_name: str
+    properties: Sequence[str]
+
+    def pages(self, cursor: Cursor | None) -> Iterator[Page]:
+        """Cursors: {"phase": "refill", "after"}, and "done" beside them on the last: from there nothing is read again."""
+        after = None if cursor is None else cursor.get("after")
+        done = cursor is not None and bool(cursor.get("done"))
+        while True:
+            counted = self.caller.count
+            raws: list[Any] = []
+            for _ in range(0 if done else _LIST_PAGES):
+                rows, following = self._rows(after)
+                raws += rows
+                if following is not None and following == after:
+                    raise stuck(self.object_name)
+                after, done = following, following is None
+                if done:
+                    break
+            yield self._page(raws, after, done=done, calls=self.caller.count - counted)
+            if done:
+                return
+
+    def _rows(self, after: str | None) -> tuple[list[Any], str | None]:
+        """A page of the list and where the next begins. More names than an address holds go into a body, for the ids of the page."""
+        asked = properties_to_ask(self.object_name, self.properties)
+        short = fits_an_address(asked)
+        request = self.api.plain_page(self.object_name, asked if short else ["hs_object_id"], after)
+        listing = self.caller.ask(request, read_listing)
+        if short:
+            return list(listing.results), listing.after
+        ids = [found for raw in listing.results if (found := record_id(raw))]
+        return list(read_raw(self.api, self.caller, self.object_name, ids, asked).values()), listing.after
+
+    def _page(self, raws: Sequence[Any], after: str | None, *, done: bool, calls: int) -> Page:
+        read = [read_record(self.object_name, raw, self.properties) for raw in raws]
+        return Page(
+            crm="hubspot",
+            object=self.object_name,
+            cursor={"phase": "refill", "after": after} | ({"done": True} if done else {}),
+            seen=len(raws),
+            calls=calls,
+            records=[each for each in read if isinstance(each, Record)],
+            set_aside=[each for each in read if isinstance(each, SetAside)],
+            last=done,
+            full=True,
+            absent=absent(raws, self.properties),
+        )

@@ -1,0 +1,192 @@
+"""What is gone from HubSpot: the recycle bin by pages, and what became of single records.
+
+No modified date tells of any of it. The bin remembers 90 days, and cannot be asked for what came in since a day: it is gone through whole,
+100 rows a request. What was merged away or deleted for privacy never lies in it; that only `fates` finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from connector.adapters.calling import Caller
+from connector.adapters.hubspot.links import stuck
+from connector.adapters.hubspot.reading import only_missing
+from connector.adapters.hubspot.wire import BATCH_LIMIT, MERGEABLE, NO_ARCHIVED_LISTING, Api, batches, from_millis, to_millis
+from connector.adapters.hubspot.wire_deals import lacks_scope
+from connector.adapters.hubspot.wire_errors import NO_BIN, texts
+from connector.adapters.hubspot.wire_records import Listing, decode, merged_ids, read_listing
+from connector.adapters.hubspot.wire_values import Unreadable, moment_of, record_id
+from connector.errors import ObjectStopped, Rejected
+from connector.model import Cursor, Fate, RecordRef, Removal, RemovalPage
+
+#: Pages of the API that make one page of removals.
+_LIST_PAGES = 10
+#: A look begins so long before the last one: HubSpot's clock and ours, and rows that the list showed late.
+_OVERLAP = timedelta(days=1)
+#: https://developers.hubspot.com/docs/guides/api/crm/using-object-apis: what was deleted can be restored for 90 days.
+_REMEMBERED = timedelta(days=90)
+
+
+@dataclass(slots=True)
+class Bins:
+    """Which objects' recycle bins can be listed, as far as is known."""
+
+    closed: set[str] = field(default_factory=lambda: set(NO_ARCHIVED_LISTING))
+
+
+@dataclass(slots=True, kw_only=True)
+class Look:
+    """One look into one object's bin. caller: its own, so that its count tells what a page cost."""
+
+    api: Api
+    caller: Caller
+    object_name: str
+    bins: Bins
+    now: datetime
+
+    def pages(self, cursor: Cursor | None) -> Iterator[RemovalPage]:
+        """Cursors: {"since", "began", "after"} within a look, {"since"} when it is over; milliseconds since 1970. No page without a bin."""
+        if self.object_name in self.bins.closed or self.object_name == "owners":  # owners' pull brings the archived ones itself
+            return
+        since = None if cursor is None else cursor.get("since")
+        if since is not None and from_millis(since) < self.now - _REMEMBERED:
+            raise self._too_long_ago()
+        began = to_millis(self.now) if cursor is None else int(cursor.get("began", to_millis(self.now)))
+        after = None if cursor is None else cursor.get("after")
+        while True:
+            counted = self.caller.count
+            removals: list[Removal] = []
+            for _ in range(_LIST_PAGES):
+                listing = self._listing(after)
+                if listing is None:
+                    return
+                removals += [removal for raw in listing.results if (removal := self._removal(raw, since)) is not None]
+                if listing.after is not None and listing.after == after:
+                    raise stuck(f"archived {self.object_name}")
+                after = listing.after
+                if after is None:
+                    break
+            yield RemovalPage(
+                crm="hubspot",
+                object=self.object_name,
+                cursor={"since": began} if after is None else {"since": since, "began": began, "after": after},
+                calls=self.caller.count - counted,
+                removals=removals,
+                last=after is None,
+            )
+            if after is None:
+                return
+
+    def _listing(self, after: str | None) -> Listing | None:
+        try:
+            return self.caller.ask(self.api.archived_page(self.object_name, after), read_listing)
+        except ObjectStopped as error:
+            if self.object_name == "deals" and lacks_scope(error):  # not everybody uses them: nothing of theirs is here
+                return None
+            if error.code != NO_BIN:
+                raise
+            self.bins.closed.add(self.object_name)
+            return None
+
+    def _too_long_ago(self) -> ObjectStopped:
+        return ObjectStopped(
+            f"HubSpot remembers deleted {self.object_name} for {_REMEMBERED.days} days, and the last look is longer ago",
+            crm="hubspot",
+            code="TOO_LONG_AGO",
+            advice="Every record at hand has to be looked up by its id: `connector pull --full --deletes`.",
+        )
+
+    def _removal(self, raw: Any, since: int | None) -> Removal | None:
+        """None for what an earlier look has told; a row without an id names nothing that could be here."""
+        found, at = record_id(raw), _archived_at(raw)
+        told = since is not None and at is not None and at < from_millis(since) - _OVERLAP
+        return None if told or not found else _removed(self.object_name, found, Fate.ARCHIVED, at=at)
+
+
+def fates(api: Api, caller: Caller, object_name: str, ids: Sequence[str]) -> dict[str, Removal]:
+    """What became of records; live ones are left out. A request for 100 ids; for the missing a second, and single ones where it is unclear.
+
+    Nothing is called deleted for good because it is missing in an answer: HubSpot named it as not found, or answered 404 to a request for
+    it alone. A contact of which neither an archived row nor a survivor is left was deleted for privacy, or 90 days ago.
+    """
+    found: dict[str, Removal] = {}
+    for batch in batches(ids, BATCH_LIMIT):
+        found |= _fates(api, caller, object_name, batch)
+    return found
+
+
+def _fates(api: Api, caller: Caller, object_name: str, batch: Sequence[str]) -> dict[str, Removal]:
+    asked = ["hs_object_id", "hs_merged_object_ids"] if object_name in MERGEABLE else ["hs_object_id"]
+    live = caller.ask(api.batch_read(object_name, batch, asked), read_listing)
+    only_missing(live)
+    found = {
+        old: _removed(object_name, old, Fate.MERGED, into=record_id(raw))
+        for raw in live.results
+        if record_id(raw) not in batch
+        for old in merged_ids(raw)
+        if old in batch
+    }
+    there = {record_id(raw) for raw in live.results}
+    missing = [each for each in batch if each not in there and each not in found]
+    if not missing:
+        return found
+    archived, gone = _in_the_bin(api, caller, object_name, missing)
+    found |= archived
+    for each in missing:
+        if each in archived:
+            continue
+        fate = gone.get(each) if object_name not in MERGEABLE else None
+        fate = fate or _alone(api, caller, object_name, each)
+        if fate is not None:
+            found[each] = fate
+    return found
+
+
+def _in_the_bin(api: Api, caller: Caller, object_name: str, ids: Sequence[str]) -> tuple[dict[str, Removal], dict[str, Removal]]:
+    """Those in the recycle bin, and those that HubSpot names as not found there either."""
+    try:
+        listing = caller.ask(api.batch_read(object_name, ids, ["hs_object_id"], archived=True), read_listing)
+    except ObjectStopped as error:
+        if error.code != NO_BIN:
+            raise
+        return {}, {}
+    only_missing(listing)
+    archived = {
+        found: _removed(object_name, found, Fate.ARCHIVED, at=_archived_at(raw))
+        for raw in listing.results
+        if (found := record_id(raw)) in ids and isinstance(raw, dict) and raw.get("archived") is True
+    }
+    named = [each for error in listing.errors for each in _ids_of(error)]
+    return archived, {each: _removed(object_name, each, Fate.DELETED) for each in named if each in ids}
+
+
+def _ids_of(error: Any) -> list[str]:
+    """context is {"ids": [...]} in the guides, {"id": [...]} in live answers."""
+    context = error.get("context")
+    return [each for key in ("id", "ids") for each in texts(context.get(key))] if isinstance(context, dict) else []
+
+
+def _alone(api: Api, caller: Caller, object_name: str, one: str) -> Removal | None:
+    """What one record's own address answers: itself, its survivor, or that there is none."""
+    try:
+        answered = record_id(caller.ask(api.single(object_name, one), decode))
+    except Rejected:
+        return _removed(object_name, one, Fate.PURGED if object_name == "contacts" else Fate.DELETED)
+    if not answered or answered == one:
+        return None
+    return _removed(object_name, one, Fate.MERGED, into=answered)
+
+
+def _removed(object_name: str, one: str, fate: Fate, *, into: str | None = None, at: datetime | None = None) -> Removal:
+    return Removal(record=RecordRef(crm="hubspot", object=object_name, id=one), fate=fate, into=into, at=at)
+
+
+def _archived_at(raw: Any) -> datetime | None:
+    """`archivedAt`, which stands beside the properties; None where it cannot be read."""
+    try:
+        return moment_of(raw, "archivedAt") if isinstance(raw, dict) else None
+    except Unreadable:
+        return None

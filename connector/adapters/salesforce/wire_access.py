@@ -1,0 +1,131 @@
+"""What the connector's user must be allowed in an org, and how to see whether it is. No I/O.
+
+Rights on objects and fields show in descriptions, as this user has them (REST:resources-sobject-describe). Rights that see past sharing do
+not: they stand in the permission sets of the user, its profile being one of them
+(https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_objectpermissions.htm,
+…/sforce_api_objects_permissionsetassignment.htm); to read those takes the right View Setup and Configuration.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from connector.adapters.calling import Answer, Request
+from connector.adapters.salesforce import wire
+from connector.model import Permission, Uses
+
+#: Object → what it is read for.
+READ: Mapping[str, str] = {
+    "Lead": "leads", "Contact": "people who were converted, and their owners", "Account": "their companies",
+    "Task": "calls, e-mails and tasks", "Event": "meetings", "User": "who owns what",
+    "Opportunity": "deals", "Campaign": "campaigns",
+}  # fmt: skip
+#: Orgs that do not use these are served all the same.
+SPARE = frozenset({"Opportunity", "Campaign"})
+#: Of these a record that sharing hides looks like one that was deleted.
+SHARED = ("Lead", "Contact", "Account")
+VIEW_ALL = "View All Records"
+#: The package of HubSpot's own integration, by the prefix of its objects (seen in public code of orgs that have it).
+HUBSPOT_PACKAGE = "HubSpot_Inc__"
+
+
+def objects(uses: Uses) -> tuple[str, ...]:
+    """The objects to describe."""
+    return tuple(dict.fromkeys((*READ, *uses.written)))
+
+
+def needed(
+    uses: Uses,
+    wanted: Mapping[str, Sequence[str]],
+    described: Mapping[str, Any] | None,
+    *,
+    key_field: str,
+    view_all: Mapping[str, bool | None] | None = None,
+) -> Iterator[Permission]:
+    """All that this configuration needs. described: object → its description, None where it is hidden; None: nothing was asked yet."""
+    known, all_seen = described is not None, view_all or {}
+    described = described or {}
+    yield Permission(name="API Enabled", why="every request", has=True if known else None)
+    for name, why in READ.items():
+        yield Permission(name=f"{name}: Read", why=why, has=_may(described, name, "queryable", known=known))
+    for name in SHARED:
+        yield Permission(name=f"{name}: {VIEW_ALL}", why="what sharing hides looks deleted", has=all_seen.get(name))
+    for name, fields in wanted.items():
+        for field in fields:
+            yield Permission(name=f"{name}.{field}: Read", why="the file reads it", has=_sees(described, name, field, known=known))
+    for name, fields in uses.written.items():
+        has = _may(described, name, "updateable", known=known)
+        yield Permission(name=f"{name}: Edit", why=f"to write {', '.join(fields)}", has=has, to_write=True)
+        for field in fields:
+            has = _sees(described, name, field, known=known, right="updateable")
+            yield Permission(name=f"{name}.{field}: Edit", why="rules write it", has=has, to_write=True)
+    if uses.tasks:
+        has = _may(described, "Task", "createable", known=known)
+        yield Permission(name="Edit Tasks", why="to create tasks", has=has, to_write=True)
+        has = _sees(described, "Task", key_field, known=known, right="createable")
+        yield Permission(name=f"Task.{key_field}: Edit", why="each task exactly once", has=has, to_write=True)
+
+
+def _may(described: Mapping[str, Any], name: str, right: str, *, known: bool) -> bool | None:
+    if not known:
+        return None
+    value = described.get(name)
+    # A right that a description does not name is not in doubt: there would be no description of an object that may not be read.
+    return isinstance(value, dict) and value.get(right, right == "queryable") is True
+
+
+def _sees(described: Mapping[str, Any], name: str, field: str, *, known: bool, right: str | None = None) -> bool | None:
+    if not known or (name not in described and name not in READ):
+        return None
+    found = fields_of(described.get(name)).get(field.lower())
+    return found is not None and (right is None or found.get(right) is True)
+
+
+def fields_of(described: Any) -> Mapping[str, Mapping[str, Any]]:
+    """The fields of a description by their folded names."""
+    listed = described.get("fields") if isinstance(described, dict) else None
+    return {str(field.get("name")).lower(): field for field in listed or () if isinstance(field, dict)}
+
+
+def external_id(described: Any, name: str) -> Mapping[str, Any] | None:
+    """The field of this name, where it is an External Id."""
+    field = fields_of(described).get(name.lower())
+    return field if field is not None and field.get("externalId") is True else None
+
+
+def all_objects() -> Request:
+    """Every object that there is, those of installed packages among them (REST:resources-describeGlobal)."""
+    return Request(method="GET", path=f"{wire.BASE}/sobjects", about="listing the org's objects")
+
+
+def hubspot_objects(answer: Answer) -> list[str]:
+    """Of those, what HubSpot's own package brought."""
+    value = wire.value_of(answer)
+    listed = value.get("sobjects") if isinstance(value, dict) else None
+    names = [str(one.get("name")) for one in listed or () if isinstance(one, dict)]
+    return [name for name in names if name.startswith(HUBSPOT_PACKAGE)]
+
+
+def record_counts(names: Sequence[str]) -> Request:
+    """How many records there are, some hours old (REST:resources-record-count)."""
+    return Request(method="GET", path=f"{wire.BASE}/limits/recordCount", query={"sObjects": ",".join(names)}, about="counting records")
+
+
+def counted(answer: Answer) -> dict[str, int]:
+    """Object → records; what is not told is left out."""
+    value = wire.value_of(answer)
+    listed = value.get("sObjects") if isinstance(value, dict) else None
+    rows = [row for row in listed or () if isinstance(row, dict) and isinstance(row.get("count"), int)]
+    return {str(row.get("name")): row["count"] for row in rows}
+
+
+_USER = re.compile(r"[A-Za-z0-9]{15,18}")
+
+
+def assignments(user_id: str) -> str | None:
+    """SOQL for the permission sets of a user, its profile's among them; None where the user is not known."""
+    if _USER.fullmatch(user_id) is None:
+        return None
+    return f"SELECT PermissionSetId FROM PermissionSetAssignment WHERE AssigneeId = '{user_id}'"  # noqa: S608 - matched above
