@@ -15,15 +15,20 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 
 from connector.adapters.port import Crm
+from connector.backfill import suspended
+from connector.checking_fields import check_fields
 from connector.conditions import fold
 from connector.config.durations import Duration
 from connector.config.tables import Config, SlaRule, Team
-from connector.errors import CrmError, StoreError
+from connector.errors import ConfigError, CrmError, StoreError
 from connector.model import CrmName, Finding, Owner
 from connector.schedule import trigger
 from connector.store.database import Store
+from connector.store.runs import last_runs
 from connector.store.tables import metadata
-from connector.workflows.fields import STAGE_PROPERTY
+from connector.suspension import rules_reading
+from connector.uses import uses_of
+from connector.workflows.fields import places
 from connector.workflows.stages import MQL, StageMap
 
 _CONTACT = metadata.tables["contact"]
@@ -41,14 +46,18 @@ _TIMES = 300
 def check(config: Config, crms: Mapping[CrmName, Crm], store: Store | None, *, now: datetime) -> list[Finding]:
     """Everything that can be looked at. crms: those to ask, none for offline; store: None where there is no database yet."""
     findings = [*_ignored(config), *_schedule(config, now)]
-    for crm in crms.values():
-        findings += crm.check(now=now)
+    crms = {name: crm for name, crm in crms.items() if _answers(config, name, crm, now, findings)}
+    for name, crm in crms.items():
+        findings += check_fields(config, name, crm, now=now)
+        findings += _formulas(config, name, crm)
     people = dict(_people(crms, now, findings))
     for team in config.teams:
         findings += _team(config, team, people)
     mirror = _mirror(store, findings)
-    for name, crm in crms.items():
-        findings += _defaults(config, name, crm, mirror)
+    if mirror is not None:
+        findings += _suspended(config, mirror)
+        for name in crms:
+            findings += _by_default(config, name, mirror)
     return findings + ([] if mirror is None else list(_guard(config, mirror)))
 
 
@@ -108,11 +117,60 @@ def interval(schedule: str, timezone: str, now: datetime) -> timedelta:
     return timedelta(seconds=median(gaps)) if gaps else timedelta.max
 
 
+# ── Each CRM ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _answers(config: Config, name: CrmName, crm: Crm, now: datetime, findings: list[Finding]) -> bool:
+    """What the CRM says of itself; whether it lets us in, so that there is something to be asked."""
+    topic = f"{name}: credentials"
+    try:
+        found = crm.check(now=now, uses=uses_of(config, name, now=now))
+    except ConfigError as error:  # a secret that is looked for when it is needed
+        told = "; ".join(f"{one.path}: {one.found}, {one.expected}" for one in error.problems)
+        found = [Finding(topic=topic, ok=False, message=told, advice=f"Put the secret where [crm.{name}] looks for it.")]
+    findings += found
+    return not any(finding.topic == topic and not finding.ok and not finding.warning for finding in found)
+
+
+# ── The CRMs' fields ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _formulas(config: Config, name: CrmName, crm: Crm) -> Iterator[Finding]:
+    """Formula and roll-up fields that the file reads: no modified date tells of their changes. Their absence is `check_fields`' business."""
+    where = {place: rule.name for rule in config.fields for place in places(rule, name)}
+    try:
+        schema = crm.schema(sorted({object_name for object_name, _ in where}))
+    except CrmError:
+        return  # told by `check_fields`, which reads the same
+    for (object_name, property_name), field in sorted(where.items()):
+        facts = schema.get(object_name, {}).get(property_name)
+        if facts is None or not facts.calculated:
+            continue
+        rules = rules_reading(config, field)
+        used = f"read by {', '.join(rules)}" if rules else "read by no rule"
+        message = f"{object_name}.{property_name} (field {field}, {used}) is worked out by {name}: no modified date tells of its changes"
+        advice = "It is read again on the schedule of [schedule] deletes; until then rules see its old value. A plain field is seen at once."
+        yield Finding(topic=f"{name}: formulas", ok=False, warning=True, message=message, advice=advice)
+
+
+def _suspended(config: Config, store: Store) -> Iterator[Finding]:
+    """The fields that the last pass could not read, and what waits for them."""
+    for one in suspended(store, config).document() if last_runs(store, 1, command="run") else ():
+        waits = f"suspended: {', '.join(one['rules'])}" if one["rules"] else "no rule reads it"
+        message = f"the field {one['field']} is {one['state']}; {waits}"
+        advice = "The passes fill it by themselves." if one["state"] == "filling" else "See `connector status` for what changed in the CRM."
+        yield Finding(topic="suspended", ok=False, warning=True, message=message, advice=advice)
+
+
 # ── The people ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _people(crms: Mapping[CrmName, Crm], now: datetime, findings: list[Finding]) -> Iterator[tuple[CrmName, Mapping[str, Owner]]]:
-    """The people of each CRM by folded e-mail, read now; of several with one address the active one."""
+#: The people of a CRM by folded e-mail, several with one address among them.
+_People = Mapping[str, list[Owner]]
+
+
+def _people(crms: Mapping[CrmName, Crm], now: datetime, findings: list[Finding]) -> Iterator[tuple[CrmName, _People]]:
+    """The people of each CRM, read now."""
     for name, crm in crms.items():
         try:
             owners = [owner for page in crm.pull(_PEOPLE[name], None, now=now) for owner in page.owners]
@@ -120,22 +178,33 @@ def _people(crms: Mapping[CrmName, Crm], now: datetime, findings: list[Finding])
             message = f"the people of {name} cannot be read: {error.message}"
             findings.append(Finding(topic=f"{name}: owners", ok=False, message=message, advice=error.advice))
             continue
-        known = [owner for owner in sorted(owners, key=lambda one: one.active) if owner.email and not owner.queue]
-        yield name, {fold(owner.email or ""): owner for owner in known}
+        known: dict[str, list[Owner]] = {}
+        for owner in owners:
+            if owner.email and not owner.queue:
+                known.setdefault(fold(owner.email), []).append(owner)
+        yield name, known
 
 
-def _team(config: Config, team: Team, people: Mapping[CrmName, Mapping[str, Owner]]) -> Iterator[Finding]:
+def _active(person: str, known: _People) -> list[Owner]:
+    return [owner for owner in known.get(person, ()) if owner.active]
+
+
+def _team(config: Config, team: Team, people: Mapping[CrmName, _People]) -> Iterator[Finding]:
     """Whether its members, and its manager where tasks go to him, work in the CRM where the team works."""
     known, topic = people.get(team.works_in), f"team.{team.name}"
     if known is None:
         return
-    active = [member for member in team.members if member in known and known[member].active]
+    active = [member for member in team.members if _active(member, known)]
     for member in team.members:
         if member not in active:
             yield _absent(topic, member, team.works_in, known, "Contacts are not assigned to them, and what they own counts as nobody's.")
     needs_manager = any(rule.assign_to == "manager" for rule in config.tasks)
-    if needs_manager and team.manager is not None and not (team.manager in known and known[team.manager].active):
+    if needs_manager and team.manager is not None and not _active(team.manager, known):
         yield _absent(topic, team.manager, team.works_in, known, "As the manager he gets tasks: they would be nobody's.")
+    for person in (member for member in active if len(_active(member, known)) > 1):
+        message = f"{person} is the address of {len(_active(person, known))} active users of {team.works_in}: one of them is taken"
+        advice = "Let only one of them have this address: else it is by chance whose leads these are."
+        yield Finding(topic=topic, ok=False, warning=True, message=message, advice=advice)
     if team.members and not active:
         message = f"none of its {len(team.members)} members is an active user of {team.works_in}"
         yield Finding(topic=topic, ok=False, message=message, advice=f"Correct members, or works_in, in [team.{team.name}].")
@@ -143,7 +212,7 @@ def _team(config: Config, team: Team, people: Mapping[CrmName, Mapping[str, Owne
         yield Finding(topic=topic, ok=True, message=f"{len(active)} of {len(team.members)} members are active users of {team.works_in}")
 
 
-def _absent(topic: str, person: str, crm: CrmName, known: Mapping[str, Owner], so_what: str) -> Finding:
+def _absent(topic: str, person: str, crm: CrmName, known: _People, so_what: str) -> Finding:
     state = "is deactivated" if person in known else "is no user"
     advice = f"{so_what} Correct the address in the file, or make them a user there."
     return Finding(topic=topic, ok=False, warning=True, message=f"{person} {state} in {crm}", advice=advice)
@@ -165,28 +234,12 @@ def _mirror(store: Store | None, findings: list[Finding]) -> Store | None:
     return store
 
 
-def _defaults(config: Config, name: CrmName, crm: Crm, mirror: Store | None) -> Iterator[Finding]:
-    """The value that a CRM puts on every new record: where it means a qualified lead, nobody has judged that."""
-    topic = f"{name}: default stage"
-    try:
-        defaults = crm.surroundings().defaults
-    except CrmError as error:
-        message = f"what {name} puts on new records cannot be read: {error.message}"
-        yield Finding(topic=topic, ok=False, message=message, advice=error.advice)
-        return
-    stages, target = StageMap(config), next(place for (one, _), place in STAGE_PROPERTY.items() if one == name)
-    value = defaults.get(target)
-    stage = stages.name_of(name, value)
-    if value is None:
-        return
-    if not stages.at_least(stage, MQL):
-        yield Finding(topic=topic, ok=True, message=f"new records begin with {target} {value!r}: {stage or 'no stage'}")
-        return
-    message = f"{name} puts {target} {value!r} on every new record, which the file reads as {stage}"
-    if mirror is not None:
-        message += f": it would make {_only_by_default(mirror, config, name)} contacts of the mirror {stage}"
-    advice = f"It says nothing as long as no stage was agreed. Choose another default in {name}, or map the value to a lower stage."
-    yield Finding(topic=topic, ok=False, warning=True, message=message, advice=advice)
+def _by_default(config: Config, name: CrmName, mirror: Store) -> Iterator[Finding]:
+    """Whom nothing but a CRM's default makes a qualified lead."""
+    count = _only_by_default(mirror, config, name)
+    if count:
+        message = f"{count:,} contacts of the mirror show a qualified stage in {name} that was never agreed"
+        yield Finding(topic=f"{name}: default stage", ok=True, message=message)
 
 
 def _only_by_default(store: Store, config: Config, crm: CrmName) -> int:

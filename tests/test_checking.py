@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_world import DIRECTOR, LEAD, NOW, World, config, world
@@ -13,8 +14,10 @@ from connector.checking import check, interval
 from connector.config.load import loads
 from connector.config.tables import Config
 from connector.errors import PassStopped
-from connector.model import Finding, Owner, Surroundings
+from connector.model import FieldType, Finding, Owner, PropertyFacts, Surroundings
 from connector.store.database import Store
+from connector.uses import passes_a_day, uses_of
+from connector.workflows.fields import places
 
 EMAIL = "dora@kunde.example"
 
@@ -22,7 +25,25 @@ EMAIL = "dora@kunde.example"
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[World]:
     with world(f"sqlite:///{tmp_path}/c.db") as made:
+        describe(made)
         yield made
+
+
+def describe(small: World) -> None:
+    """Each CRM has every property that the file wants, as the file would declare it."""
+    for name, crm in small.crms.items():
+        for rule in small.config.fields:
+            for object_name, property_name in places(rule, name):
+                crm.make_property(PropertyFacts(object=object_name, name=property_name, label="", type=rule.type.value, means=rule.type))
+    small.hubspot.make_property(stage_facts("hubspot", "lead", "marketingqualifiedlead", "salesqualifiedlead", "other"))
+    small.hubspot.make_property(PropertyFacts(object="contacts", name="hubspot_owner_id", label="", type="enumeration"))
+    small.salesforce.make_property(stage_facts("salesforce", "Nurturing", "Open", "Converted"))
+
+
+def stage_facts(crm: str, *options: str, **values: Any) -> PropertyFacts:
+    object_name, name = ("contacts", "lifecyclestage") if crm == "hubspot" else ("Lead", "Status")
+    made: dict[str, Any] = {"labels": tuple(option.upper() + " stage" for option in options), "means": FieldType.CHOICE, **values}
+    return PropertyFacts(object=object_name, name=name, label="", type="picklist", options=options, **made)
 
 
 def checked(small: World, *, mirror: bool = True) -> list[Finding]:
@@ -37,7 +58,7 @@ def test_all_is_well(small: World) -> None:
     findings = checked(small)
     assert [finding for finding in findings if not finding.ok] == []
     topics = [finding.topic for finding in findings]
-    assert topics.count("credentials") == 2  # each CRM's own
+    assert {"hubspot: credentials", "salesforce: credentials"} <= set(topics)  # each CRM's own
     assert {"schedule", "team.inbound", "database"} <= set(topics)
     assert about(findings, "team.inbound")[0].message == "2 of 2 members are active users of hubspot"
 
@@ -119,6 +140,11 @@ class TestPeople:
         small.hubspot.put(Owner(crm="hubspot", id="1", email="anna@acme.example", name="Anna's queue", active=True, queue=True))
         assert about(checked(small), "team.inbound")[0].message == "anna@acme.example is no user in hubspot"
 
+    def test_two_with_one_address(self, small: World) -> None:
+        small.hubspot.put(Owner(crm="hubspot", id="77", email="Anna@acme.example", name="Anna too", active=True))
+        found = about(checked(small), "team.inbound")
+        assert found[0].message == "anna@acme.example is the address of 2 active users of hubspot: one of them is taken"
+
     def test_a_manager_who_gets_tasks(self, small: World) -> None:
         small.hubspot.put(Owner(crm="hubspot", id="9", email="boss@acme.example", name="Boss", active=False))
         found = about(checked(small), "team.inbound")
@@ -137,10 +163,108 @@ class TestPeople:
         assert about(checked(small), "team.inbound")  # asked again, it answers
 
 
+def wrong(small: World) -> dict[str, tuple[bool, str, str]]:
+    """What is not right: topic → (only a warning, message, advice)."""
+    return {finding.topic: (finding.warning, finding.message, finding.advice) for finding in checked(small, mirror=False) if not finding.ok}
+
+
+class TestFields:
+    def test_one_that_is_missing_is_told_with_the_nearest_name(self, small: World) -> None:
+        small.hubspot.drop_property("contacts", "rejection_reason")
+        small.hubspot.make_property(PropertyFacts(object="contacts", name="rejection_reasons", label="", type="string"))
+        ((topic, (warning, _, advice)),) = wrong(small).items()
+        assert (topic, warning) == ("hubspot: contacts.rejection_reason", False)
+        assert "Did you mean rejection_reasons?" in advice
+
+    def test_a_built_in_one_that_no_rule_reads_is_only_noted(self, small: World) -> None:
+        small.hubspot.drop_property("contacts", "mobilephone")
+        assert {topic: warning for topic, (warning, _, _) in wrong(small).items()} == {"hubspot: contacts.mobilephone": True}
+
+    @pytest.mark.parametrize(
+        ("field", "declared", "real", "warning"),
+        [
+            ("recent_conversion_date", "datetime", FieldType.BOOLEAN, False),
+            ("recent_conversion_date", "datetime", FieldType.TEXT, True),
+            ("recent_conversion_date", "datetime", FieldType.DATETIME, None),
+            ("rejection_reason", "text", FieldType.CHOICES, True),
+            ("rejection_reason", "text", FieldType.CHOICE, None),
+            ("hs_buying_role", "choices", FieldType.NUMBER, True),
+        ],
+    )
+    def test_the_declared_type_against_the_real_one(
+        self, small: World, field: str, declared: str, real: FieldType, warning: bool | None
+    ) -> None:
+        small.hubspot.make_property(PropertyFacts(object="contacts", name=field, label="", type="their word", means=real))
+        found = wrong(small)
+        assert [one[0] for one in found.values()] == ([] if warning is None else [warning])
+        if warning is not None:
+            assert f"declared {declared}, HubSpot has their word" in found[f"hubspot: contacts.{field}"][1]
+
+    @pytest.mark.parametrize("change", [{"calculated": True}, {"writable": False}])
+    def test_what_rules_write_must_be_writable(self, small: World, change: dict[str, bool]) -> None:
+        small.salesforce.make_property(stage_facts("salesforce", "Nurturing", "Open", **change))
+        assert wrong(small)["salesforce: Lead.Status"][0] is False
+
+    @pytest.mark.parametrize(
+        ("options", "labels", "says"),
+        [
+            (("nurturing", "Open"), ("", ""), "Write 'nurturing'."),
+            (("01", "Open"), ("nurturing", "Open"), "Write '01': that is the value behind this label."),
+            (("Nurtured", "Open"), ("Nurtured", "Open"), "Did you mean 'Nurtured'?"),
+            (("Open",), ("Open",), "There are: Open."),
+        ],
+    )
+    def test_a_value_that_the_crm_does_not_have(self, small: World, options: tuple[str, ...], labels: tuple[str, ...], says: str) -> None:
+        small.salesforce.make_property(stage_facts("salesforce", *options, labels=labels))
+        warning, message, advice = wrong(small)["salesforce: Lead.Status"]
+        assert (warning, "'Nurturing' (stage lead)" in message) == (False, True)
+        assert says in advice
+
+    def test_a_hidden_option_is_noted_and_what_no_stage_names_is_listed(self, small: World) -> None:
+        small.hubspot.make_property(
+            stage_facts("hubspot", "lead", "marketingqualifiedlead", "salesqualifiedlead", "other", hidden=frozenset({"lead"}))
+        )
+        assert wrong(small)["hubspot: contacts.lifecyclestage"][0] is True
+        assert any("no stage names other" in finding.message for finding in about(checked(small), "hubspot: contacts.lifecyclestage"))
+
+    def test_reasons_of_rejections_are_compared_without_regard_to_case(self, small: World) -> None:
+        reason: dict[str, Any] = {"object": "contacts", "name": "rejection_reason", "label": "", "type": "", "means": FieldType.CHOICE}
+        small.hubspot.make_property(PropertyFacts(**reason, options=("NO BUDGET",)))
+        assert wrong(small) == {}
+        small.hubspot.make_property(PropertyFacts(**reason, options=("No money",)))
+        assert "rejection.reasons.No budget" in wrong(small)["hubspot: contacts.rejection_reason"][1]
+
+    def test_a_value_that_only_a_conversion_gives(self, small: World) -> None:
+        small.salesforce.set_up = Surroundings(locked={"Status": ("Open",)})
+        assert "stage mql would write 'Open'" in wrong(small)["salesforce: Lead.Status"][1]
+
+    def test_one_crm_that_refuses_keeps_nothing_from_the_other(self, small: World) -> None:
+        small.hubspot.fail("schema", PassStopped("no", crm="hubspot", advice="a"), times=9)
+        small.salesforce.drop_property("Lead", "Industry")
+        found = wrong(small)
+        assert {"hubspot: contacts", "salesforce: Lead.Industry"} <= found.keys()
+
+    def test_a_stage_that_most_carry_may_be_a_default(self, small: World) -> None:
+        for number in range(30):
+            small.person(f"30{number}", f"{number}@kunde.example", lifecyclestage="marketingqualifiedlead")
+        warning, message, _ = wrong(small)["hubspot: default stage"]
+        assert (warning, "30 marketingqualifiedlead" in message) == (True, True)
+
+
+def test_what_the_file_does_in_each_crm() -> None:
+    hubspot, salesforce = (uses_of(config(), name, now=NOW) for name in ("hubspot", "salesforce"))
+    assert hubspot.written == {"contacts": ("lifecyclestage", "hubspot_owner_id")}
+    assert salesforce.written == {"Lead": ("Status",)}
+    assert (hubspot.tasks, salesforce.tasks, hubspot.backward) == (True, False, ("rejection",))
+    assert passes_a_day("every 5 minutes", "Europe/Berlin", NOW) == pytest.approx(288)
+    assert passes_a_day("0 */2 * * mon-fri", "Europe/Berlin", NOW) == pytest.approx(12 * 5 / 7, abs=0.5)
+
+
 class TestTheMirror:
     @pytest.fixture
     def small(self, database_url: str) -> Iterator[World]:
         with world(database_url) as made:
+            describe(made)
             yield made
 
     def test_a_database_without_tables(self, database_url: str) -> None:
@@ -154,11 +278,13 @@ class TestTheMirror:
         small.lead(LEAD, EMAIL, Status="Open")
         small.lead(LEAD.replace("1AAA", "2AAA"), "two@kunde.example", Status="Nurturing")
         small.run()
-        (finding,) = about(checked(small), "salesforce: default stage")
-        assert (finding.ok, finding.warning) == (False, True)
-        assert "'Open' on every new record, which the file reads as mql: it would make 1 contacts of the mirror mql" in finding.message
+        finding, adopted = about(checked(small), "salesforce: default stage")
+        assert (finding.ok, finding.warning, adopted.ok) == (False, True, True)
+        assert adopted.message == "1 contacts of the mirror show a qualified stage in salesforce that was never agreed"
+        assert "'Open' on every new record, which the file reads as mql; 1 records carry it now" in finding.message
+        small.salesforce.fail("how_many", PassStopped("no", crm="salesforce"))
         (alone,) = about(checked(small, mirror=False), "salesforce: default stage")
-        assert "contacts" not in alone.message
+        assert alone.message.endswith("which the file reads as mql")
 
     def test_a_default_that_says_little(self, small: World) -> None:
         small.salesforce.set_up = Surroundings(defaults={"Status": "Nurturing"})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
-from connector.app import open_app, utc_now
+from connector.app import open_each, permissions_needed, utc_now
 from connector.checking import check as findings_of
 from connector.commands.explained import show_contact
 from connector.commands.output import Output, moment
@@ -28,7 +29,7 @@ from connector.config.tables import Config
 from connector.examples import run_examples
 from connector.explain import explain as explained
 from connector.jobs import health
-from connector.model import Finding
+from connector.model import CrmName, Finding, Permission
 from connector.status import status as status_of
 
 Document = dict[str, Any]
@@ -137,6 +138,13 @@ def _show_waiting(output: Output, found: Document, config: Config) -> None:
     output.table(columns, differs, right=["Contacts"], title="Stages that differed when they were adopted (not written)")
     suspended = [(one["field"], one["state"], ", ".join(one["rules"])) for one in found["suspended"]]
     output.table(("Field", "State", "Rules that wait for it"), suspended, title="Suspended")
+    if found["halted"] is not None:
+        output.line(f"Nobody is judged: {found['halted']}.", style="yellow")
+    drifted = [
+        (NAMES[row["crm"]], row["object"], row["property"] or None, row["what"], row["before"], row["after"], moment(row["at"], zone))
+        for row in found["drift"]
+    ]
+    output.table(("CRM", "Object", "Field", "What", "Before", "Now", "Since"), drifted, title="Changed in the CRMs' set-up")
     output.line(f"\n{found['open_tasks']:,} tasks of the connector are open.")
 
 
@@ -165,12 +173,40 @@ def check(
             findings += findings_of(settings, {}, None, now=utc_now())
         else:
             make_tables(settings)
-            with open_app(settings) as app:
-                findings += findings_of(settings, app.crms, app.store, now=app.now())
+            with open_each(settings) as (app, unready):
+                findings += [*unready, *findings_of(settings, app.crms, app.store, now=app.now())]
     failed = [finding for finding in findings if not finding.ok and not finding.warning]
-    output.document({"ok": not failed, "findings": [asdict(finding) for finding in findings]})
+    needed = _permissions(settings, findings)
+    output.document(
+        {
+            "ok": not failed,
+            "requires": {crm: [asdict(one) for one in permissions] for crm, permissions in needed.items()},
+            "findings": [_plain(finding) for finding in findings],
+        }
+    )
+    _show_permissions(output, needed)
     _show_findings(output, findings, failed, settings, offline=offline)
     return ExitCode.FAILED if failed else ExitCode.DONE
+
+
+def _permissions(config: Config, findings: list[Finding]) -> dict[CrmName, tuple[Permission, ...]]:
+    """What each CRM must allow; as the CRM told it, where it did."""
+    told = {finding.topic.partition(":")[0]: finding.permissions for finding in findings if finding.permissions}
+    return {crm: told.get(crm, needed) for crm, needed in permissions_needed(config, now=utc_now()).items()}
+
+
+def _plain(finding: Finding) -> Document:
+    return {name: value for name, value in asdict(finding).items() if name != "permissions"}
+
+
+def _show_permissions(output: Output, needed: Mapping[CrmName, tuple[Permission, ...]]) -> None:
+    """All of it, so that whoever sets up the account has one list."""
+    for crm, permissions in needed.items():
+        rows = [(one.name, one.why, "before going live" if one.to_write else "now", _HAS[one.has]) for one in permissions]
+        output.table(("Needs", "For", "When", "Has"), rows, title=f"What the connector must be allowed in {NAMES[crm]}")
+
+
+_HAS = {True: "yes", False: "no", None: "not told"}
 
 
 def _show_findings(output: Output, findings: list[Finding], failed: list[Finding], config: Config, *, offline: bool) -> None:
