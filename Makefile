@@ -14,7 +14,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-long lint types bench wheel lock clean
+.PHONY: help install demo test test-long lint types bench bench-pull wheel lock clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -39,6 +39,9 @@ types: $(DEVELOPMENT) ## mypy, strict
 bench: $(DEVELOPMENT) ## what a pass costs, beside the least that it could cost
 	$(BIN)/python bench/bench_pass.py $(BENCH_ARGS)
 
+bench-pull: $(DEVELOPMENT) ## first pulls with the CRMs' limits in force: pace, calls, cost; beside dlt and tap-hubspot; BENCH_ARGS="big --scale 0.1"
+	$(BIN)/python bench/bench_pull.py $(BENCH_ARGS)
+
 wheel: $(RUNTIME) ## dist/*.whl
 	$(BIN)/python -m hatchling build -t wheel
 
@@ -51,7 +54,7 @@ lock: ## the locks anew, from pyproject.toml (UV_ARGS=--upgrade takes the newest
 	$(UV_LOCK) $(UV_ARGS) --group dev --constraints requirements.txt --output-file requirements-dev.txt
 
 clean: ## all that was made here, .venv too
-	rm -rf $(VENV) dist build demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) bench/.others dist build demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find connector migrations tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp, not the interpreter: a venv that failed half-way has one all the same.
