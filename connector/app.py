@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from connector.adapters.calling import NoBudget
 from connector.adapters.hubspot import HubSpotCrm
+from connector.adapters.hubspot import wire_checks as hubspot_checks
 from connector.adapters.port import Crm
 from connector.adapters.salesforce import SalesforceCrm
+from connector.adapters.salesforce import wire_access as salesforce_access
 from connector.config.tables import Config, HubSpotSettings, SalesforceSettings
-from connector.engine import Progress, Rooms, Unwatched
-from connector.errors import ConfigError, Problem
-from connector.model import CrmName
+from connector.errors import ConfigError, Interrupted, Problem
+from connector.model import CRMS, CrmName, Finding, Owner, Permission, Schema
+from connector.rooms import Progress, Rooms, Unwatched
 from connector.store.budget import SharedBudget, hubspot_limits, salesforce_limits
 from connector.store.database import Store
-from connector.workflows.fields import expected_values, properties_wanted
+from connector.uses import uses_of
+from connector.workflows.fields import properties_wanted
+
+_M_ARENA_MAX = -8
+_ARENAS = 2
 
 
 def utc_now() -> datetime:
@@ -40,6 +50,28 @@ class Waiting:
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
 
+    def until(self, stop: threading.Event, crm: CrmName) -> Waiting:
+        """The same, but `stop` ends every wait for this CRM at once: then the sleep raises `Interrupted`."""
+
+        def sleep(seconds: float) -> None:
+            if stop.wait(seconds):
+                raise Interrupted(f"a request to {crm} waited for its turn when it was asked to end", crm=crm, advice="Run it again.")
+
+        return replace(self, sleep=sleep)
+
+
+class Turns:
+    """Whose turn it is within this process: leases tell processes apart, but not the threads of one."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, threading.Lock] = {}
+        self._making = threading.Lock()
+
+    def __getitem__(self, name: str) -> threading.Lock:
+        """The turn of this name, free or taken."""
+        with self._making:
+            return self._locks.setdefault(name, threading.Lock())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
@@ -49,8 +81,15 @@ class App:
     store: Store
     crms: Mapping[CrmName, Crm]
     now: Callable[[], datetime]
+    turns: Turns = field(default_factory=Turns)
 
-    def rooms(self, *, progress: Progress | None = None, stopped: Callable[[], bool] = lambda: False) -> Rooms:
+    def rooms(
+        self,
+        *,
+        progress: Progress | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+        judging: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> Rooms:
         """What a pass works with."""
         return Rooms(
             config=self.config,
@@ -60,16 +99,125 @@ class App:
             holder=holder(),
             stopped=stopped,
             progress=progress or Unwatched(),
+            judging=judging,
         )
 
 
+def _few_arenas() -> None:
+    """Keeps glibc from giving each thread a heap of its own: a dozen streams in threads would each keep the memory of their largest page.
+
+    mallopt(3), M_ARENA_MAX; where there is no glibc there is nothing to do.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, _ARENAS)
+
+
 @contextmanager
-def open_app(config: Config, *, now: Callable[[], datetime] = utc_now, waiting: Waiting | None = None) -> Iterator[App]:
-    """The whole program for one command. Raises `ConfigError` for a secret that is not there, `StoreError` for the database."""
+def open_app(
+    config: Config,
+    *,
+    now: Callable[[], datetime] = utc_now,
+    waiting: Waiting | None = None,
+    stop: threading.Event | None = None,
+) -> Iterator[App]:
+    """The whole program for one command. stop: when it is set, no request waits any longer for a limit (`waiting` left out).
+
+    Raises `ConfigError` for a secret that is not there, `StoreError` for the database.
+    """
+    _few_arenas()
     with open_store(config) as store:
         store.check_schema()
         with ExitStack() as opened:
-            yield App(config=config, store=store, crms=make_crms(config, store, waiting or Waiting(), opened), now=now)
+
+            def how(crm: CrmName) -> Waiting:
+                return waiting or (Waiting() if stop is None else Waiting().until(stop, crm))
+
+            yield App(config=config, store=store, crms=make_crms(config, store, how, opened), now=now)
+
+
+@contextmanager
+def open_each(config: Config, *, now: Callable[[], datetime] = utc_now) -> Iterator[tuple[App, list[Finding]]]:
+    """Like `open_app`, but a CRM whose secrets are not there keeps no other from being opened: it is a finding."""
+    with open_store(config) as store, ExitStack() as opened:
+        crms: dict[CrmName, Crm] = {}
+        wrong: list[Finding] = []
+        for name in config.crms:
+            alone = config.crm.model_copy(update={other: None for other in CRMS if other != name})
+            try:
+                crms |= make_crms(config.model_copy(update={"crm": alone}), store, lambda _: Waiting(), opened)
+            except ConfigError as error:
+                told = "; ".join(f"{one.path}: {one.found}, {one.expected}" for one in error.problems)
+                advice = f"Put the secret where [crm.{name}] looks for it."
+                wrong.append(Finding(topic=f"{name}: credentials", ok=False, message=told or error.message, advice=advice))
+        yield App(config=config, store=store, crms=crms, now=now), wrong
+
+
+class _Told(NoBudget):
+    """For a handful of requests before there is a file: keeps what the CRM says of its limits."""
+
+    def __init__(self) -> None:
+        self.limits: dict[str, int] = {}
+
+    def learn(self, limit: str, used: int, of: int) -> None:  # noqa: ARG002 - the port's
+        self.limits[limit] = of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a CRM says of itself. limits: those that are lower than a file's defaults, by their keys in the file, as TOML."""
+
+    schema: Schema
+    owners: tuple[Owner, ...]
+    locked: tuple[str, ...]
+    limits: Mapping[str, str]
+    native_sync: bool
+
+
+_OBJECTS: Mapping[CrmName, tuple[str, ...]] = {"hubspot": ("contacts", "companies"), "salesforce": ("Lead", "Contact", "Account")}
+_KEYS = {"10 seconds": "requests_per_10_seconds", "day": "daily_requests"}
+
+
+def look_around(config: Config, opened: ExitStack) -> dict[CrmName, Told]:
+    """What each CRM of a file without rules says of itself. Raises `CrmError`, `ConfigError`."""
+    return {name: _told(config, name, opened) for name in config.crms}
+
+
+def _told(config: Config, name: CrmName, opened: ExitStack) -> Told:
+    budget = _Told()
+    settings = config.crm.hubspot if name == "hubspot" else config.crm.salesforce
+    crm: Crm
+    if isinstance(settings, HubSpotSettings):
+        crm = HubSpotCrm(settings, wanted={}, budget=budget)
+    elif isinstance(settings, SalesforceSettings):
+        crm = SalesforceCrm(settings, wanted={}, budget=budget)
+    else:
+        raise KeyError(name)
+    opened.callback(crm.close)
+    people = "owners" if name == "hubspot" else "User"
+    now = utc_now()
+    schema = crm.schema(_OBJECTS[name])
+    owners = tuple(owner for page in crm.pull(people, None, now=now) for owner in page.owners)
+    beside = [one for one in crm.check(now=now) if one.topic == f"{name}: native sync"]
+    lower = {_KEYS[limit]: of for limit, of in budget.limits.items() if of < getattr(settings, _KEYS[limit], 0)}
+    return Told(
+        schema=schema,
+        owners=owners,
+        locked=next(iter(crm.surroundings().locked.values()), ()),
+        limits={key: str(of) for key, of in lower.items()},
+        native_sync=any(not one.ok and not one.warning for one in beside),
+    )
+
+
+def permissions_needed(config: Config, *, now: datetime) -> dict[CrmName, tuple[Permission, ...]]:
+    """All that the file needs of each of its CRMs; nobody is asked whether it is there."""
+    found: dict[CrmName, tuple[Permission, ...]] = {}
+    if config.crm.hubspot is not None:
+        found["hubspot"] = hubspot_checks.permissions(uses_of(config, "hubspot", now=now))
+    if config.crm.salesforce is not None:
+        uses, wanted = uses_of(config, "salesforce", now=now), properties_wanted(config, "salesforce")
+        found["salesforce"] = tuple(salesforce_access.needed(uses, wanted, None, key_field=config.crm.salesforce.task_key_field))
+    return found
 
 
 @contextmanager
@@ -83,13 +231,13 @@ def open_store(config: Config) -> Iterator[Store]:
         store.close()
 
 
-def make_crms(config: Config, store: Store, waiting: Waiting, opened: ExitStack) -> dict[CrmName, Crm]:
-    """An adapter for each CRM that the file has. What they hold is given back when `opened` closes."""
+def make_crms(config: Config, store: Store, waiting: Callable[[CrmName], Waiting], opened: ExitStack) -> dict[CrmName, Crm]:
+    """An adapter for each CRM that the file has; waiting: how each waits. What they hold is given back when `opened` closes."""
     crms: dict[CrmName, Crm] = {}
     if config.crm.hubspot is not None:
-        crms["hubspot"] = _hubspot(config, config.crm.hubspot, store, waiting, opened)
+        crms["hubspot"] = _hubspot(config, config.crm.hubspot, store, waiting("hubspot"), opened)
     if config.crm.salesforce is not None:
-        crms["salesforce"] = _salesforce(config, config.crm.salesforce, store, waiting, opened)
+        crms["salesforce"] = _salesforce(config, config.crm.salesforce, store, waiting("salesforce"), opened)
     if not crms:
         raise ConfigError([Problem(path="crm", found="no CRM", expected="a [crm.hubspot] or [crm.salesforce] table")], source=config.source)
     return crms
@@ -107,9 +255,9 @@ def _hubspot(config: Config, settings: HubSpotSettings, store: Store, waiting: W
     crm = HubSpotCrm(
         settings,
         wanted=properties_wanted(config, "hubspot"),
-        expected=expected_values(config, "hubspot"),
         budget=budget,
         sleep=waiting.sleep,
+        clock=waiting.clock,
     )
     opened.callback(crm.close)
     return crm
@@ -123,7 +271,6 @@ def _salesforce(config: Config, settings: SalesforceSettings, store: Store, wait
     crm = SalesforceCrm(
         settings,
         wanted=properties_wanted(config, "salesforce"),
-        expected=expected_values(config, "salesforce"),
         budget=budget,
         sleep=waiting.sleep,
         zone=ZoneInfo(config.timezone),

@@ -136,7 +136,7 @@ def _answers(config: Config, name: CrmName, crm: Crm, now: datetime, findings: l
 
 
 def _formulas(config: Config, name: CrmName, crm: Crm) -> Iterator[Finding]:
-    """Formula and roll-up fields that the file reads: no modified date tells of their changes. Their absence is `check_fields`' business."""
+    """Formula and roll-up fields that the file reads: no modified date tells of their changes."""
     where = {place: rule.name for rule in config.fields for place in places(rule, name)}
     try:
         schema = crm.schema(sorted({object_name for object_name, _ in where}))
@@ -149,7 +149,7 @@ def _formulas(config: Config, name: CrmName, crm: Crm) -> Iterator[Finding]:
         rules = rules_reading(config, field)
         used = f"read by {', '.join(rules)}" if rules else "read by no rule"
         message = f"{object_name}.{property_name} (field {field}, {used}) is worked out by {name}: no modified date tells of its changes"
-        advice = "It is read again on the schedule of [schedule] deletes; until then rules see its old value. A plain field is seen at once."
+        advice = "It is read again by [schedule] deletes; until then rules see its old value. A plain field is seen at once."
         yield Finding(topic=f"{name}: formulas", ok=False, warning=True, message=message, advice=advice)
 
 

@@ -17,7 +17,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from connector import __version__
-from connector.commands import demo, looking, passes, serving, switches
+from connector.commands import demo, init, looking, passes, reconciling, serving, switches
 from connector.commands.output import Output, error_console
 from connector.commands.shared import DEBUG_VARIABLE, ExitCode, NotBuilt, debugging
 from connector.errors import ConfigError, ConnectorError, Problem
@@ -126,10 +126,12 @@ def _options(
 for _command in (
     demo.demo,
     serving.sandbox,
+    init.init,
     looking.check,
     passes.run,
     passes.pull,
     passes.plan,
+    reconciling.reconcile,
     looking.explain,
     looking.status,
     switches.pause,

@@ -20,6 +20,7 @@ from connector.config.tables import Config, RejectionRule, SlaRule, TaskRule, Th
 from connector.contacts import stage_record
 from connector.model import CRMS, Action, CrmName, FieldType, Kind, Proposal, RecordRef, bundle_name
 from connector.store.tables import from_micros
+from connector.suspension import NOTHING, Suspended, gives_to
 from connector.workflows import rejection, sla, task
 from connector.workflows.assign import Rota
 from connector.workflows.attempts import AttemptState, end, let_time_pass, may_fire
@@ -38,11 +39,13 @@ class World:
     """What conclusions need beside the case.
 
     owner_ids: (crm, e-mail) → owner id of active people. companies: (crm, company id) → who owns others of it. url: a record's address.
+    suspended: what says nothing now.
     """
 
     owner_ids: Mapping[tuple[CrmName, str], str]
     companies: Mapping[tuple[str, str], str]
     url: Callable[[CrmName, str, str], str]
+    suspended: Suspended = NOTHING
 
 
 class Conclusions:
@@ -61,6 +64,7 @@ class Conclusions:
         self._run = run
         self._live = live
         self._clocks_from = clocks_from
+        self._suspended = world.suspended
 
     def conclude(self, case: Case) -> Conclusion:
         """Everything that follows for one contact."""
@@ -98,7 +102,7 @@ class Conclusions:
 
     def _went_on(self, case: Case, attempt: AttemptState, found: Conclusion) -> list[AttemptState]:
         """The attempts that differ: what happened first counts, whether or not anybody looked meanwhile."""
-        rule, sign = self._config.rejection, self._sign(case)
+        rule, sign = None if self._suspended.rejection else self._config.rejection, self._sign(case)
         selling = case.contact["stage"] == MQL
         asked = attempt
         if rule is not None and attempt.open:
@@ -141,7 +145,7 @@ class Conclusions:
     def _reason(self, case: Case) -> rejection.RejectionState | None:
         """A rejection on record, with the reason that the CRM shows by now."""
         rule, state = self._config.rejection, case.rejection
-        if rule is None or state is None:
+        if rule is None or state is None or self._suspended.rejection:
             return state
         state = rejection.with_reason(rule, state, case.contact.get(f"f_{rule.reason}"), self._now)
         below = rule.send_back_to is not None and self._stages.rank(case.contact["stage"]) <= self._stages.rank(rule.send_back_to)
@@ -194,7 +198,9 @@ class Conclusions:
     def _started(self, case: Case, attempt: AttemptState) -> list[ClockState]:
         if not attempt.open or attempt.found:
             return []
-        rules = [(rule, bool(case.flags.get(f"sla_{number}"))) for number, rule in enumerate(self._config.slas)]
+        waiting = {rule.kind for rule in self._config.slas if rule.id in self._suspended.slas}  # which of a kind it is, is not known
+        asked = [(rule, bool(case.flags.get(f"sla_{number}"))) for number, rule in enumerate(self._config.slas)]
+        rules = [(rule, met) for rule, met in asked if rule.kind not in waiting]
         clock = sla.start(rules, attempt, case.contact["owner"], case.contact["assigned_at"], self._calendar(case))
         return [] if clock is None else [clock]
 
@@ -232,6 +238,8 @@ class Conclusions:
             found.rejection = None
         if rule is None or state is None or state.sent_back:
             return False
+        if self._suspended.rejection:
+            return rule.send_back_to is not None
         why = {"kind": state.kind, "reason": state.reason, "touches": state.touches}
         if state.waits(self._now):
             found.moments += [] if state.reason_by is None else [state.reason_by]
@@ -333,7 +341,7 @@ class Conclusions:
     ) -> None:
         """One bundle of a rule, unless the ledger has it already (one that is held is named again: it is still true)."""
         held = case.bundles.get(bundle_name(rule, case.id, cause))
-        if held is False:
+        if held is False or gives_to(then, self._suspended.assigns):
             return
         actions = list(before)
         owner: str | None = case.contact["owner"]

@@ -13,6 +13,7 @@
         ├── Rejected           this record only; the others go on
         ├── ObjectStopped      this object cannot be read or written (a scope, a property); the other objects go on
         └── PassStopped        nothing of this CRM can go on (credentials, the day's limit, an address that is none)
+            └── Interrupted    … since somebody asked to end while a request waited for its turn: no failure
 
 Only `connector.cli` (and the console) turn them into words and exit codes.
 """
@@ -121,3 +122,7 @@ class ObjectStopped(CrmError):
 
 class PassStopped(CrmError):
     """Nothing of this CRM can go on in this pass."""
+
+
+class Interrupted(PassStopped):
+    """Somebody asked to end while a request waited for its turn; it was not sent."""

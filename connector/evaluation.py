@@ -7,7 +7,7 @@ the result; `connector.explain` asks the same expressions part by part.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -38,10 +38,11 @@ from sqlalchemy.sql.functions import FunctionElement
 from connector import conditions
 from connector.business_time import Calendar
 from connector.conditions import Condition, Env, fold, next_change
-from connector.config.tables import CalendarRule, Config
+from connector.config.tables import CalendarRule, Config, Criterion
 from connector.model import FieldType
 from connector.store import tables as t
 from connector.store.tables import to_micros
+from connector.suspension import NOTHING, Suspended
 from connector.workflows import score
 from connector.workflows.fields import side_column
 
@@ -51,20 +52,41 @@ touch = t.metadata.tables["touch"]
 #: Names that conditions read which are not fields: name → column of `contact`.
 _COMPUTED = ("stage", "stage_since", "attempt", "owner", "owner_queue", "assigned_at", "first_touch_at", "last_touch_at", "touch_count",
              "touch_channels", "rejected_before", "in_hubspot", "in_salesforce")  # fmt: skip
-_LATER = ("criteria_met", "qualified", "score")
+_JUDGED = ("criteria_met", "qualified")
+_LATER = (*_JUDGED, "score")
 _NEVER = 2**62
 
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One yes-or-no that the statement answers for each contact: `name` its column, `when` its condition (None: always yes)."""
+    """One yes-or-no that the statement answers for each contact: `name` its column, `when` its condition (None: always yes).
+
+    suspended: always no, since what it reads is not known.
+    """
 
     name: str
     when: Condition | None
+    suspended: bool = False
 
 
-def flags_of(config: Config) -> list[Flag]:
-    """Everything that rules ask after the score: transitions, rejection, clocks, assignment."""
+def flags_of(config: Config, suspended: Suspended = NOTHING) -> list[Flag]:
+    """Everything that rules ask after the score: transitions, rejection, clocks, assignment; a suspended one is never met."""
+    return [replace(flag, suspended=True) if _waits(config, flag, suspended) else flag for flag in _flags(config)]
+
+
+def _waits(config: Config, flag: Flag, suspended: Suspended) -> bool:
+    kind, _, rest = flag.name.partition("_")
+    if kind == "rejecting":
+        return suspended.rejection
+    number = int(rest.partition("_")[0])
+    if kind == "transition":
+        return config.transitions[number].id in suspended.transitions
+    if kind == "sla":
+        return config.slas[number].id in suspended.slas
+    return config.assigns[number].name in suspended.assigns
+
+
+def _flags(config: Config) -> list[Flag]:
     flags = [Flag(f"transition_{number}", rule.when) for number, rule in enumerate(config.transitions)]
     flags += [Flag(f"sla_{number}", rule.when) for number, rule in enumerate(config.slas)]
     for number, assign in enumerate(config.assigns):
@@ -76,13 +98,14 @@ def flags_of(config: Config) -> list[Flag]:
 
 
 class Evaluation:
-    """The statement for one configuration at one moment."""
+    """The statement for one configuration at one moment. What is suspended is carried over as it was."""
 
-    def __init__(self, config: Config, table: Table, now: datetime) -> None:
+    def __init__(self, config: Config, table: Table, now: datetime, suspended: Suspended = NOTHING) -> None:
         self.config = config
         self.table = table
         self.now = now
-        self.flags = flags_of(config)
+        self.suspended = suspended
+        self.flags = flags_of(config, suspended)
         self._zone = ZoneInfo(config.timezone)
         self._types: Mapping[str, FieldType] = config.condition_names()
         self._midnight = to_micros(Calendar.of(CalendarRule(), config.timezone).next_midnight(now))
@@ -132,7 +155,7 @@ class Evaluation:
         """
         scored = self.scored()
         env = self.env(scored, later=True)
-        flags = [_yes(self._condition(flag.when, env)).label(flag.name) for flag in self.flags]
+        flags = [(literal(0) if flag.suspended else _yes(self._condition(flag.when, env))).label(flag.name) for flag in self.flags]
         keep = [scored.c[name] for name in ("id", "excluded_now", "criteria_now", "criteria_met", "qualified", "score")]
         return select(*keep, *flags, self._next_change(scored, env).label("next_change"))
 
@@ -146,18 +169,25 @@ class Evaluation:
 
     def _criteria(self, base: Any) -> Any:
         env = self.env(base)
-        rules = () if self.config.qualification is None else self.config.qualification.criteria
-        columns = [column for column in base.c if column.name not in _LATER]
+        rules = self._criteria_asked()
+        kept = {*(_JUDGED if self.suspended.criteria else ()), *(("score",) if self.suspended.score else ())}
+        columns = [column for column in base.c if column.name not in _LATER or column.name in kept]
         met = [_yes(self._condition(rule.when, env)).label(f"criterion_{number}") for number, rule in enumerate(rules)]
-        return select(*columns, *met, self._excluded(env).label("excluded_now")).subquery("c")
+        excluded = base.c.excluded if self.suspended.scope else self._excluded(env)
+        return select(*columns, *met, excluded.label("excluded_now")).subquery("c")
 
     def _excluded(self, env: Env) -> ColumnElement[Any]:
         scope = self.config.scope
         out = false() if scope.exclude is None else _yes(self._condition(scope.exclude, env)) == 1
         return out if scope.only is None else or_(out, _yes(self._condition(scope.only, env)) == 0)
 
+    def _criteria_asked(self) -> Sequence[Criterion]:
+        return () if self.config.qualification is None or self.suspended.criteria else self.config.qualification.criteria
+
     def _counted(self, layer: Any) -> Any:
-        rules = () if self.config.qualification is None else self.config.qualification.criteria
+        if self.suspended.criteria:
+            return select(*layer.c, layer.c.criteria.label("criteria_now")).subquery("d")
+        rules = self._criteria_asked()
         names = [f"criterion_{number}" for number in range(len(rules))]
         met = sum((layer.c[name] for name in names), start=literal(0))
         text = literal("") if not names else _concat([cast(layer.c[name], t.exact()) for name in names])
@@ -167,6 +197,8 @@ class Evaluation:
         return select(*others, text.label("criteria_now"), met.label("criteria_met"), qualified.label("qualified")).subquery("d")
 
     def _score(self, layer: Any) -> Any:
+        if self.suspended.score:
+            return select(*layer.c, literal(0).label("fading")).subquery("f")
         env = self.env(layer, later=True)
         parts = [self.points(number, env).label(f"points_{number}") for number in range(len(self.config.score))]
         with_parts = select(*layer.c, *parts).subquery("e")
@@ -198,8 +230,9 @@ class Evaluation:
 
     def _next_change(self, row: Any, env: Env) -> ColumnElement[Any]:
         """The first moment after now at which any condition could change by time alone."""
-        conditions = [rule.when for rule in self.config.score] + [flag.when for flag in self.flags]
-        conditions += [] if self.config.qualification is None else [rule.when for rule in self.config.qualification.criteria]
+        conditions = [flag.when for flag in self.flags if not flag.suspended]
+        conditions += [] if self.suspended.score else [rule.when for rule in self.config.score]
+        conditions += [rule.when for rule in self._criteria_asked()]
         conditions += [self.config.scope.exclude, self.config.scope.only]
         moments = [next_change(condition, env) for condition in conditions if condition is not None]
         moments.append(case((row.c.fading > 0, self._midnight)))

@@ -19,10 +19,11 @@ from connector.conditions import fold
 from connector.config.names import COMPUTED
 from connector.config.tables import Config, Example
 from connector.model import CRMS, FieldType, Finding
-from connector.reasons import Reason, Reasons, column_of, first_to_fire, reasons
+from connector.reasons import Reason, Reasons, first_to_fire, reasons
 from connector.store import fields
 from connector.store.database import Store
 from connector.store.tables import metadata, to_micros
+from connector.suspension import column_of
 from connector.workflows.fields import believed, columns_needed
 from connector.workflows.stages import MQL, StageMap
 

@@ -7,23 +7,27 @@ that a fading score is today's. What only a pass does (a touch counted, a clock 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Table, and_, select
 
 from connector import cases
+from connector.backfill import suspended as suspended_now
 from connector.cases import Case
 from connector.conclusions import leaves
 from connector.config.tables import Config, FieldRule, SlaRule, Transition
 from connector.contacts import sides_of
 from connector.installation import record_url
+from connector.merging import aliases
 from connector.model import CRMS, bundle_name
-from connector.reasons import Reason, Reasons, column_of, first_to_fire, present, reasons
+from connector.reasons import Reason, Reasons, first_to_fire, present, reasons
 from connector.store import fields, ledger, pauses
 from connector.store.database import Store
+from connector.store.parts import campaigns_of, deals_of, latest_campaigns
 from connector.store.tables import metadata
+from connector.suspension import Suspended, column_of, named
 from connector.timeline import timeline
 from connector.who import find
 from connector.workflows import sla
@@ -43,24 +47,29 @@ def explain(store: Store, config: Config, who: str, *, now: datetime) -> dict[st
 
     who: an e-mail, a CRM's record id, or a record's address. Raises `connector.who.Unknown` where nobody is meant.
     """
-    table, unread = _table(store, config)
+    table, suspended = _table(store, config)
     url, paused = record_url(store), _paused(store)
     with store.read() as connection:
         contact = find(connection, who)
-        told = reasons(connection, config, table, contact, now)
+        told = reasons(connection, config, table, contact, now, suspended)
         case = cases.load(connection, table, {contact: {}})[0]
-        seen = _Seen(config=config, case=case, told=told, now=now, unread=unread, paused=paused)
+        seen = _Seen(config=config, case=case, told=told, now=now, suspended=suspended, paused=paused)
         people = connection.execute(select(_RECORD).where(_RECORD.c.contact_id == contact).order_by(*_BY_KEY)).all()
         return {
             **_head(seen),
             "records": [_record(row, url) for row in people],
             "fields": _fields(connection, seen),
             **_judgement(seen),
+            "suspended": suspended.document(),
+            "halted": suspended.halted,
             "transitions": _transitions(connection, seen),
             "slas": _slas(connection, seen),
             "sla_waits": _sla_waits(seen),
             "attempts": _attempts(connection, contact),
-            "history": timeline(connection, config, contact, people, now),
+            "deals": [asdict(one) for one in deals_of(connection, [contact]).get(contact, ())],
+            "campaigns": [asdict(one) for one in campaigns_of(connection, contact)],
+            "merged": aliases(connection, contact),
+            "history": timeline(connection, config, [contact, *aliases(connection, contact)], people, now),
         }
 
 
@@ -69,13 +78,13 @@ _BY_KEY = (_RECORD.c.crm, _RECORD.c.object, _RECORD.c.role, _RECORD.c.id)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
-    """What is known of the contact. unread: field columns that no pass has read yet; paused: (scope, name) of the kill switch."""
+    """What is known of the contact. suspended: what says nothing now; paused: (scope, name) of the kill switch."""
 
     config: Config
     case: Case
     told: Reasons
     now: datetime
-    unread: frozenset[str]
+    suspended: Suspended
     paused: frozenset[tuple[str, str]]
 
     @property
@@ -89,14 +98,10 @@ class _Seen:
         return bool(self.told.row["excluded_now"])
 
 
-def _table(store: Store, config: Config) -> tuple[Table, frozenset[str]]:
-    """The contact table with the file's columns, as far as the database has them; and those that it lacks or that are not filled."""
-    needed = columns_needed(config)
+def _table(store: Store, config: Config) -> tuple[Table, Suspended]:
+    """The contact table with the file's columns, as far as the database has them; and what is suspended."""
     stored = fields.stored_fields(store)
-    return (
-        fields.contact_table([column for column in needed if column in stored]),
-        frozenset(column.name for column in needed if stored.get(column) != "present"),
-    )
+    return fields.contact_table([column for column in columns_needed(config) if column in stored]), suspended_now(store, config)
 
 
 def _paused(store: Store) -> frozenset[tuple[str, str]]:
@@ -138,7 +143,9 @@ def _record(row: Any, url: Callable[[str, str, str], str]) -> dict[str, Any]:
 def _fields(connection: Connection, seen: _Seen) -> dict[str, dict[str, Any]]:
     """Each field as rules believe it, and what each CRM says; `stage` and the owner among them."""
     mains = {crm: row for crm in CRMS if (row := seen.case.main(crm)) is not None}
-    reader, sides = FieldReader(seen.config), sides_of(mains, _companies(connection, mains.values()))
+    reader = FieldReader(seen.config)
+    campaign = latest_campaigns(connection, [seen.case.id]).get(seen.case.id)
+    sides = sides_of(mains, _companies(connection, mains.values()), campaign)
     told = {rule.name: _field(rule, reader, sides, seen.contact) for rule in seen.config.fields if rule.name != "owner"}
     contact = seen.contact
     told["owner"] = {"value": contact["owner"], **{crm: _person(connection, mains.get(crm)) for crm in CRMS}}
@@ -180,12 +187,15 @@ def _judgement(seen: _Seen) -> dict[str, Any]:
         "scope": {name: _reason(one) for name, one in (("exclude", told.exclude), ("only", told.only)) if one is not None},
         "score": _shown(told.row["score"]),
         "scores": [
-            {"name": rule.name, "points": _shown(points), **_reason(one)}
+            {"name": rule.name, "points": _shown(points), **_reason(one), "suspended": seen.suspended.reading(rule.when.names)}
             for rule, points, one in zip(config.score, told.points, told.scores, strict=True)
         ],
         "criteria_met": told.row["criteria_met"],
-        "qualified": bool(told.row["qualified"]),
-        "criteria": [{"name": rule.name, **_reason(one)} for rule, one in zip(criteria, told.criteria, strict=True)],
+        "qualified": None if told.row["qualified"] is None else bool(told.row["qualified"]),
+        "criteria": [
+            {"name": rule.name, **_reason(one), "suspended": seen.suspended.reading(rule.when.names)}
+            for rule, one in zip(criteria, told.criteria, strict=True)
+        ],
         "rejection": None if told.rejection is None else _reason(told.rejection),
     }
 
@@ -194,9 +204,9 @@ def _reason(reason: Reason) -> dict[str, Any]:
     return {"met": reason.met, "parts": reason.parts}
 
 
-def _shown(points: float) -> float:
-    """Compared unrounded, shown to two decimals."""
-    return round(float(points), 2)
+def _shown(points: float | None) -> float | None:
+    """Compared unrounded, shown to two decimals; None where nobody knows."""
+    return None if points is None else round(float(points), 2)
 
 
 def _transitions(connection: Connection, seen: _Seen) -> list[dict[str, Any]]:
@@ -228,15 +238,24 @@ def _keeping(seen: _Seen, rule: Transition) -> list[str]:
             return [f"the contact is in {stage} already"]
         origins = ", ".join(origin or "no stage" for origin in rule.from_ or ())
         return [f"it leaves {origins}; the contact is in {stage or 'no stage'}"]
-    unread = sorted(name for name in rule.when.names if column_of(name) in seen.unread)
-    waits = [f"suspended: {', '.join(unread)} not read yet"] if unread else []
+    waits = [f"suspended: {_unknown(seen, rule)}"] if rule.id in seen.suspended.transitions else []
     return waits + _contact_keeps(seen) + [words for words in (_used(seen, rule), *_pauses(seen, rule)) if words is not None]
+
+
+def _unknown(seen: _Seen, rule: Transition) -> str:
+    """What a suspended transition does not know."""
+    told = {named(column): _STATES[state] for column, state in seen.suspended.fields.items()}
+    names = seen.suspended.reading({*rule.when.names, *rule.again_if_changed})
+    return "; ".join(f"{name} {told.get(name, 'rests on such a field')}" for name in names) or "who gets the contact is not known"
+
+
+_STATES: Mapping[str, str] = {"filling": "not read yet", "gone": "cannot be read in the CRM any more"}
 
 
 def _contact_keeps(seen: _Seen) -> list[str]:
     """What keeps every transition of this contact."""
     contact, attempt, rejected, rule = seen.contact, seen.case.attempt, seen.case.rejection, seen.config.rejection
-    found = []
+    found = [] if seen.suspended.halted is None else [f"nobody is judged: {seen.suspended.halted}"]
     if contact["gone"]:
         found.append("no record of the contact is left")
     if seen.excluded:
@@ -288,7 +307,9 @@ def _in_hand(rows: Sequence[Mapping[str, Any]] | None) -> list[str]:
 
 
 def _attempts(connection: Connection, contact: int) -> list[dict[str, Any]]:
-    rows = connection.execute(select(_ATTEMPT).where(_ATTEMPT.c.contact_id == contact).order_by(_ATTEMPT.c.number))
+    """Those of contacts that turned out to be this one among them."""
+    numbers = [contact, *aliases(connection, contact)]
+    rows = connection.execute(select(_ATTEMPT).where(_ATTEMPT.c.contact_id.in_(numbers)).order_by(_ATTEMPT.c.began_at, _ATTEMPT.c.number))
     return [{name: getattr(row, name) for name in _ATTEMPT_SAYS} for row in rows]
 
 

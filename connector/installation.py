@@ -1,30 +1,36 @@
 """What holds for this installation: its field columns, when it first ran, what was adopted, which file it last applied.
 
-`prepare` brings the database in line with the file before a pass: new columns, everything due after a change of the file, a read from the
-beginning where other properties are wanted, adoption at the first pass and again at the first live one.
+`prepare` brings the database in line with the file, and with what the CRMs have, before a pass: new columns, a look for schema drift,
+everything due after a change of the file, adoption at the first pass and again at the first live one. `catch_up` does what is left once the
+pull is over: a second look where something was missing, the filling of newly named fields, and what is suspended now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from hashlib import blake2b
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import orjson
 from sqlalchemy import Connection, Table, update
 
+from connector import drift, suspension
 from connector.adapters.port import Crm
+from connector.backfill import Filled, blind, fill, note_wanted, states
 from connector.config.tables import Config
 from connector.contacts import ContactWriter, Setting
-from connector.errors import ObjectStopped
+from connector.errors import ConnectorError, ObjectStopped
 from connector.model import CrmName
-from connector.store import fields, mirror, runs
+from connector.pull import Pulled, errors_of, once, streams_of
+from connector.rooms import Rooms
+from connector.store import fields, runs
 from connector.store import tables as t
 from connector.store.database import Store
-from connector.workflows.fields import STAGE_PROPERTY, columns_needed, places, properties_wanted
+from connector.store.fields import FieldState
+from connector.suspension import Suspended
+from connector.workflows.fields import STAGE_PROPERTY, columns_needed
 
 record = t.metadata.tables["record"]
 contact = t.metadata.tables["contact"]
@@ -35,11 +41,12 @@ _STAGE_NAMES: Mapping[CrmName, str] = {crm: name for (crm, _), name in STAGE_PRO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """The contact table with the file's columns, the writer of contacts, and whether this pass adopts what is there."""
+    """The contact table with the file's columns, the writer of contacts, whether this pass adopts what is there, and what is suspended."""
 
     table: Table
     writer: ContactWriter
     setting: Setting
+    suspended: Suspended
 
     def adopted(self, store: Store, mode: Literal["shadow", "live"]) -> None:
         """A whole pass went by: what was there when the connector came is agreed now."""
@@ -47,13 +54,79 @@ class Installation:
             runs.set_meta(store, f"adopted:{mode}", "yes")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaughtUp:
+    """What holds after the pull. filled: fields that were filled; errors: what went wrong in that and in the pull.
+
+    stops: whether nothing may be judged for it.
+    """
+
+    installation: Installation
+    filled: Mapping[str, Mapping[str, Filled]]
+    errors: list[ConnectorError]
+    stops: bool
+
+
 def prepare(store: Store, config: Config, crms: Mapping[CrmName, Crm], *, now: datetime) -> Installation:
-    """Brings the database in line with the file."""
-    columns = columns_needed(config)
-    made = fields.ensure_fields(store, columns)
-    for crm in config.crms:
-        _read_anew(store, config, crm)
+    """Brings the database in line with the file. crms: none where the CRMs are not to be asked."""
+    made = fields.ensure_fields(store, columns_needed(config))
+    if crms and drift.due(store, config, now):
+        drift.look(store, config, crms, now=now)
+    _want(store, config, crms)
     _apply_file(store, config, crms, now, anew=bool(made))
+    return _installed(store, config, now)
+
+
+def catch_up(rooms: Rooms, pulled: Pulled, *, now: datetime) -> CaughtUp:
+    """After a pull: looks again where it missed something, fills what was not read of every record, and says what is suspended now.
+
+    An object that the credentials may not see stops nothing: its fields are gone. Raises what stops a look at a CRM's fields.
+    """
+    store, config = rooms.store, rooms.config
+    if not rooms.stopped() and _missed(pulled):
+        drift.look(store, config, rooms.crms, now=now)
+        _want(store, config, rooms.crms)
+    failed = errors_of(pulled)
+    filled = {} if rooms.stopped() or failed else fill(rooms, now)
+    installation = _installed(store, config, now)
+    hidden = drift.hidden_objects(store)
+    stopping = [stream.error for crm, name, stream in streams_of(pulled) if stream.error is not None and (crm, name) not in hidden]
+    blinded = _blinded(installation.suspended, blind(store, config))
+    errors = once([*failed, *errors_of(filled), *blinded])
+    return CaughtUp(installation=installation, filled=filled, errors=errors, stops=bool(stopping or blinded))
+
+
+def _missed(pulled: Pulled) -> bool:
+    """Whether a wanted property, or a whole object, was not there."""
+    return any(stream.absent or isinstance(stream.error, ObjectStopped) for _, _, stream in streams_of(pulled))
+
+
+def _want(store: Store, config: Config, crms: Mapping[CrmName, Crm]) -> None:
+    """From now on pulls bring what is there of what the file wants."""
+    for name, crm in crms.items():
+        crm.want(drift.wanted(store, config, name))
+    note_wanted(store, config)
+
+
+def _blinded(suspended: Suspended, lacking: Mapping[str, str]) -> list[ConnectorError]:
+    """What is gone of the properties that everything rests on is an error; what is being filled is only waited for."""
+    gone = [place for place, state in lacking.items() if state == "gone"]
+    if not gone:
+        return []
+    return [
+        ObjectStopped(
+            f"nobody is judged: {suspended.halted}",
+            crm=gone[0].partition(" ")[0],
+            code="PROPERTY_DOESNT_EXIST",
+            advice="Bring the property back in the CRM, or give the connector's credentials access to it; `connector check` names it.",
+        )
+    ]
+
+
+def _installed(store: Store, config: Config, now: datetime) -> Installation:
+    """What holds now, with the states of the fields on record."""
+    columns = columns_needed(config)
+    suspended = _stock_taken(store, config, now)
     clocks_from = _clocks_from(store, config, now)
     adopting = runs.get_meta(store, f"adopted:{config.mode}") is None
     if adopting and config.mode == "live" and runs.get_meta(store, "adopted:shadow") is not None:
@@ -63,20 +136,34 @@ def prepare(store: Store, config: Config, crms: Mapping[CrmName, Crm], *, now: d
         clocks_from=clocks_from,
         defaults=_meta_json(store, "defaults"),
         own_users=frozenset((crm, one) for crm, users in _meta_json(store, "own_users").items() for one in users),
+        unread=frozenset(suspended.fields),
     )
     table = fields.contact_table(columns)
-    stored = fields.stored_fields(store)  # not only those just made: a process may have died before it came here
-    fields.set_state(store, [column.name for column in columns if stored.get(column) == "filling"], "present")
-    return Installation(table=table, writer=ContactWriter(config, columns, table, setting), setting=setting)
+    return Installation(table=table, writer=ContactWriter(config, columns, table, setting), setting=setting, suspended=suspended)
 
 
-def _read_anew(store: Store, config: Config, crm: CrmName) -> None:
-    """Other properties are wanted than before: what was read without them is read once more."""
-    wanted = properties_wanted(config, crm)
-    digest = blake2b(orjson.dumps(wanted, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
-    if runs.get_meta(store, f"wanted:{crm}") not in (None, digest):
-        mirror.reset_cursors(store, crm)
-    runs.set_meta(store, f"wanted:{crm}", digest)
+def _stock_taken(store: Store, config: Config, now: datetime) -> Suspended:
+    """Keeps the states of the fields. Where one is present again, or for the first time, every contact is made and judged anew."""
+    found, lacking = states(store, config), blind(store, config)
+    before = {column.name: state for column, state in fields.stored_fields(store).items()}
+    blinded = _meta_json(store, _BLIND)
+    if any(state == "present" != before.get(name) for name, state in found.items()) or blinded.keys() - lacking.keys():
+        store.write(partial(_everyone, now=now))
+    for state in _STATES:
+        fields.set_state(store, [name for name, one in found.items() if one == state != before.get(name)], state)
+    if blinded != lacking:
+        runs.set_meta(store, _BLIND, orjson.dumps(lacking).decode())
+    return suspension.of(config, found, lacking)
+
+
+#: What everything rests on and was lacking when last looked at: place → state.
+_BLIND = "blind"
+_STATES: tuple[FieldState, ...] = get_args(FieldState)
+
+
+def applied(store: Store, config: Config) -> bool:
+    """Whether a whole pass went by under this very file: what it concluded can be built upon."""
+    return runs.get_meta(store, "config") == config.version and runs.get_meta(store, f"adopted:{config.mode}") is not None
 
 
 def _apply_file(store: Store, config: Config, crms: Mapping[CrmName, Crm], now: datetime, *, anew: bool) -> None:
@@ -84,21 +171,21 @@ def _apply_file(store: Store, config: Config, crms: Mapping[CrmName, Crm], now: 
     if runs.get_meta(store, "config") == config.version and not anew:
         return
     if crms:
-        _look_around(store, config, crms)
+        _look_around(store, crms)
 
-    def everyone(connection: Connection) -> None:
-        connection.execute(update(record).where(record.c.contact_id.is_not(None)).values(unify=True))
-        connection.execute(update(contact).where(~contact.c.gone).values(due_at=now))
-
-    store.write(everyone)
+    store.write(partial(_everyone, now=now))
     runs.set_meta(store, "config", config.version)
 
 
-def _look_around(store: Store, config: Config, crms: Mapping[CrmName, Crm]) -> None:
+def _everyone(connection: Connection, now: datetime) -> None:
+    """Every contact is made anew and judged."""
+    connection.execute(update(record).where(record.c.contact_id.is_not(None)).values(unify=True))
+    connection.execute(update(contact).where(~contact.c.gone).values(due_at=now))
+
+
+def _look_around(store: Store, crms: Mapping[CrmName, Crm]) -> None:
     """Asks the CRMs what their set-up means for rules, and keeps it; without them what was kept holds on."""
     around = {name: crm.surroundings() for name, crm in crms.items()}
-    for name, one in around.items():
-        _refuse_missing(config, name, one.missing)
     defaults = {name: one.defaults[_STAGE_NAMES[name]] for name, one in around.items() if _STAGE_NAMES[name] in one.defaults}
     kept: dict[str, Mapping[CrmName, object]] = {
         "defaults": defaults,
@@ -107,19 +194,6 @@ def _look_around(store: Store, config: Config, crms: Mapping[CrmName, Crm]) -> N
     }
     for topic, value in kept.items():
         runs.set_meta(store, topic, orjson.dumps(value).decode())
-
-
-def _refuse_missing(config: Config, crm: CrmName, missing: Sequence[tuple[str, str]]) -> None:
-    """Nothing is concluded from a property that the CRM does not have. Raises `ObjectStopped`, naming each and the field that reads it."""
-    named = {place: rule.name for rule in config.fields for place in places(rule, crm)}
-    gone = [f"{object_name}.{name} (field {named[object_name, name]})" for object_name, name in missing if (object_name, name) in named]
-    if gone:
-        raise ObjectStopped(
-            f"{crm} has no such property: {', '.join(gone)}",
-            crm=crm,
-            code="PROPERTY_DOESNT_EXIST",
-            advice="Create it in the CRM, or correct its name in [fields]; `connector check` suggests the nearest name.",
-        )
 
 
 def _agree_anew(connection: Connection, clocks_from: datetime) -> None:

@@ -1,19 +1,20 @@
-"""When passes run: once at a time among all processes (`alone`), and by [schedule] for as long as the service runs (`Service`).
+"""The jobs of [schedule]: each once at a time among all processes, and for as long as the service runs (`Service`).
 
-A lease in the database says who is at it. It is kept alive while the work goes on; what a process left behind that died on this machine
-is free at once, elsewhere it runs out within a minute. A pause ends a pass that runs, in good order, and keeps the next from beginning.
+`pass` brings the mirror up to date, judges and acts; `fast` does so for a few contacts alone, beside it; `deletes` looks for what no
+modified date tells, `reconcile` compares the mirror with the CRMs. The last two wait for a pass that runs; a pass that finds one of them at
+work is left out.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
@@ -21,26 +22,23 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from connector.app import App, holder
-from connector.config.tables import Config
-from connector.engine import PassResult, Progress, StreamPull, pull, pulled_document, run_pass
+from connector.alone import JUDGING, PASS, Watch, alone
+from connector.app import App
+from connector.config.tables import Config, Schedule
+from connector.engine import PassResult, run_pass
 from connector.errors import ConnectorError, LeaseLost, Paused
-from connector.installation import prepare
+from connector.fast import run_fast
+from connector.mirroring import Mirrored, Reconciled, look_for_removals, pull_only, reconcile
+from connector.rooms import Progress, Rooms
 from connector.schedule import trigger
-from connector.store import leases, mirror, pauses, runs
+from connector.store import leases, pauses, runs
 from connector.store.database import Store
-from connector.write_back.executor import LEASE as WRITE_BACK_LEASE
 
 log = logging.getLogger("connector.jobs")
 
-#: The one job there is, by its name in [schedule]; its lease has the same name.
-PASS = "pass"  # noqa: S105 - no password
-JOBS = (PASS,)
-#: For how long the lease is taken.
-LEASE_SECONDS = 60.0
-#: How soon a pause reaches a pass that runs; at every so manieth look the lease is renewed.
-LOOK_SECONDS = 1.0
-LOOKS_A_RENEWAL = 15
+#: The jobs by their names in [schedule]; PASS is also the lease that all of them but the fast lane hold.
+FAST, DELETES, RECONCILE = "fast", "deletes", "reconcile"
+JOBS = (PASS, FAST, DELETES, RECONCILE)
 #: The moment of the service's last sign of life (ISO 8601), in the store's single values.
 HEARTBEAT = "heartbeat"
 HEARTBEAT_SECONDS = 60
@@ -48,7 +46,30 @@ _SILENT = timedelta(minutes=3)
 _MISSED = 3
 
 
-# ── One pass at a time ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Once at a time ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Result(Protocol):
+    """What a job came to."""
+
+    run: int
+    errors: list[ConnectorError]
+    interrupted: bool
+
+    def document(self) -> dict[str, Any]:
+        """As JSON prints it."""
+        ...
+
+
+R = TypeVar("R", bound=Result)
+
+
+def _once(app: App, watch: Watch, progress: Progress | None, work: Callable[[Rooms], R]) -> R:
+    """Does the work under a watch; where a pause or another's lease ended it, that is among its errors."""
+    result = work(app.rooms(progress=progress, stopped=watch.stopped, judging=watch.judging))
+    if watch.problem is not None:
+        result.errors.append(watch.problem)
+    return result
 
 
 def run_pass_once(
@@ -56,7 +77,7 @@ def run_pass_once(
     *,
     progress: Progress | None = None,
     stopped: Callable[[], bool] = lambda: False,
-    work: Callable[..., PassResult] = run_pass,
+    work: Callable[[Rooms], PassResult] = run_pass,
 ) -> PassResult:
     """One pass, unless another process is at it or it is paused.
 
@@ -64,141 +85,42 @@ def run_pass_once(
     its errors.
     """
     with alone(app, stopped) as watch:
-        result = work(app.rooms(progress=progress, stopped=watch.stopped))
+        return _once(app, watch, progress, work)
+
+
+def pull_once(
+    app: App,
+    *,
+    full: bool = False,
+    deletes: bool = False,
+    progress: Progress | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+    patient: bool = False,
+) -> Mirrored:
+    """The mirror only. full: from the beginning, whatever was read already; deletes: and what no modified date tells.
+
+    patient: waits for a pass that runs. Raises as `run_pass_once` does.
+    """
+    work = look_for_removals if deletes else pull_only
+    with alone(app, stopped, job=DELETES if deletes else PASS, patient=patient) as watch:
+        return _once(app, watch, progress, partial(work, full=full))
+
+
+def reconcile_once(
+    app: App, *, progress: Progress | None = None, stopped: Callable[[], bool] = lambda: False, patient: bool = False
+) -> Reconciled:
+    """The mirror against the CRMs. patient: waits for a pass that runs. Raises as `run_pass_once` does."""
+    with alone(app, stopped, job=RECONCILE, patient=patient) as watch:
+        return _once(app, watch, progress, reconcile)
+
+
+def fast_once(app: App, *, stopped: Callable[[], bool] = lambda: False) -> PassResult:
+    """The few contacts for whom minutes count, beside a pull that runs. Raises `LeaseLost` while a pass judges and writes, and `Paused`."""
+    with alone(app, stopped, job=FAST, lease=JUDGING) as watch:
+        result = run_fast(app.rooms(stopped=watch.stopped))
         if watch.problem is not None:
             result.errors.append(watch.problem)
         return result
-
-
-@dataclass(slots=True, kw_only=True)
-class Mirrored:
-    """What a pull alone did. errors: what stopped a stream."""
-
-    run: int
-    pulled: dict[str, dict[str, StreamPull]]
-    errors: list[ConnectorError]
-    interrupted: bool
-
-    def document(self) -> dict[str, Any]:
-        """As `pull --json` prints it."""
-        problems = [{"message": error.message, "advice": error.advice} for error in self.errors]
-        return {"run": self.run, "pulled": pulled_document(self.pulled), "errors": problems}
-
-
-def pull_once(app: App, *, full: bool, progress: Progress | None = None, stopped: Callable[[], bool] = lambda: False) -> Mirrored:
-    """The mirror only. full: from the beginning, whatever was read already. Raises as `run_pass_once` does."""
-    with alone(app, stopped) as watch:
-        rooms, now = app.rooms(progress=progress, stopped=watch.stopped), app.now()
-        run = runs.start_run(app.store, "pull", app.config.mode, now=now, config_version=app.config.version)
-        result = Mirrored(run=run, pulled={}, errors=[], interrupted=False)
-        try:
-            prepare(app.store, app.config, app.crms, now=now)
-            if full:
-                mirror.reset_cursors(app.store)
-            result.pulled = pull(rooms, now)
-            result.errors += [stream.error for streams in result.pulled.values() for stream in streams.values() if stream.error is not None]
-        except ConnectorError as error:
-            result.errors.append(error)
-        finally:
-            if watch.problem is not None:
-                result.errors.append(watch.problem)
-            problem = "; ".join(error.message for error in result.errors) or None
-            state: Literal["failed", "done"] = "failed" if problem else "done"
-            runs.finish_run(app.store, run, state, now=app.now(), summary=result.document(), problem=problem)
-        result.interrupted = watch.stopped()
-        return result
-
-
-@contextmanager
-def alone(app: App, stopped: Callable[[], bool] = lambda: False) -> Iterator[Watch]:
-    """Holds the pass's lease for the block. Raises `LeaseLost` and `Paused` before it."""
-    refuse_paused(app.store)
-    clock = _clock(app)
-    _free_what_the_dead_left(app.store, clock)
-    held = leases.take(app.store, PASS, holder(), LEASE_SECONDS, clock)
-    watch = Watch(app.store, held, clock, stopped)
-    try:
-        with watch.running():
-            yield watch
-    finally:
-        leases.release(app.store, held)
-
-
-class Watch:
-    """Keeps the lease of a pass that runs, and looks whether somebody paused it. problem: why it is to end, None while all is well."""
-
-    def __init__(self, store: Store, held: leases.Held, clock: leases.Clock, stopped: Callable[[], bool]) -> None:
-        self.problem: ConnectorError | None = None
-        self._store = store
-        self._held = held
-        self._clock = clock
-        self._asked = stopped
-        self._over = threading.Event()
-
-    def stopped(self) -> bool:
-        """Whether to end: asked from outside, paused, or the lease is another's."""
-        return self.problem is not None or self._asked()
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Watches for as long as the block lasts."""
-        thread = threading.Thread(target=self._watch, name="pass-lease", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._over.set()
-            thread.join()
-
-    def _watch(self) -> None:
-        try:
-            self._look_and_renew()
-        except ConnectorError as problem:
-            self.problem = problem
-        finally:
-            if self.problem is None and not self._over.is_set():  # a bug: without its lease the pass must not go on
-                self.problem = LeaseLost("the lease of the pass could not be kept", advice="Run it again.")
-
-    def _look_and_renew(self) -> None:
-        looks = 0
-        while not self._over.wait(LOOK_SECONDS):
-            looks += 1
-            refuse_paused(self._store)
-            if looks % LOOKS_A_RENEWAL == 0:
-                self._held = leases.renew(self._store, self._held, LEASE_SECONDS, self._clock)
-
-
-def refuse_paused(store: Store) -> None:
-    """Raises `Paused` where everything is paused, or the job of passes."""
-    for pause in pauses.list_pauses(store):
-        if (pause.scope, pause.name) in (("all", ""), ("job", PASS)):
-            what, name = ("everything is", "") if pause.scope == "all" else (f"the job {PASS} is", f" job {PASS}")
-            raise Paused(f"{what} paused since {pause.since:%Y-%m-%d %H:%M} UTC", advice=f"`connector resume{name}` lets it go on.")
-
-
-def _clock(app: App) -> leases.Clock:
-    return lambda: app.now().timestamp()
-
-
-def _free_what_the_dead_left(store: Store, clock: leases.Clock) -> None:
-    """Gives back the leases of processes of this machine that are no more."""
-    for name in (PASS, WRITE_BACK_LEASE):
-        held = leases.held_by(store, name, clock)
-        if held is not None and _died_here(held.holder):
-            leases.release(store, held)
-
-
-def _died_here(name: str) -> bool:
-    machine, _, process = name.rpartition("/")
-    if os.name != "posix" or machine != holder().rpartition("/")[0] or not process.isdigit():
-        return False
-    try:
-        os.kill(int(process), 0)  # asks only
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False  # it lives, as another user's
-    return False
 
 
 # ── By the schedule ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -206,40 +128,56 @@ def _died_here(name: str) -> bool:
 
 @dataclass(slots=True)
 class Served:
-    """What the service did until it was asked to stop."""
+    """What the service did until it was asked to stop: passes that ended well, failed or were left out; and the other jobs, by name."""
 
     passes: int = 0
     failed: int = 0
     skipped: int = 0
+    jobs: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def count(self, what: str) -> None:
+    def count(self, job: str, how: Literal["ended", "failed", "skipped"]) -> None:
         with self._lock:
-            setattr(self, what, getattr(self, what) + 1)
+            if job != PASS:
+                self.jobs[job if how == "ended" else f"{job} {how}"] += 1
+            elif how == "ended":
+                self.passes += 1
+            else:
+                setattr(self, how, getattr(self, how) + 1)
 
-    def document(self) -> dict[str, int]:
+    def document(self) -> dict[str, Any]:
         """As `serve --json` prints it."""
-        return {"passes": self.passes, "failed": self.failed, "skipped": self.skipped}
+        return {"passes": self.passes, "failed": self.failed, "skipped": self.skipped, "jobs": dict(sorted(self.jobs.items()))}
 
 
 class Service:
-    """Runs passes by [schedule], the first at once, until it is asked to stop. The page or batch in hand is finished then."""
+    """Runs the jobs of [schedule], a pass at once, until it is asked to stop. The page or batch in hand is finished then."""
 
-    def __init__(self, app: App, *, stop: threading.Event, work: Callable[..., PassResult] = run_pass) -> None:
+    def __init__(self, app: App, *, stop: threading.Event, work: Callable[[Rooms], PassResult] = run_pass) -> None:
         self.served = Served()
         self._app = app
         self._stop = stop
-        self._work = work
+        asked = stop.is_set
+        self._jobs: dict[str, Callable[[], Result]] = {
+            PASS: lambda: run_pass_once(app, stopped=asked, work=work),
+            FAST: lambda: fast_once(app, stopped=asked),
+            DELETES: lambda: pull_once(app, deletes=True, stopped=asked, patient=True),
+            RECONCILE: lambda: reconcile_once(app, stopped=asked, patient=True),
+        }
 
     def run(self) -> Served:
-        """Returns when it was asked to stop and the pass in hand has ended."""
+        """Returns when it was asked to stop and what is in hand has ended."""
         zone = ZoneInfo(self._app.config.timezone)
+        now = datetime.now(zone)
         scheduler = BackgroundScheduler(timezone=zone)
-        options = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None, "next_run_time": datetime.now(zone)}
-        scheduler.add_job(self.beat, IntervalTrigger(seconds=HEARTBEAT_SECONDS, timezone=zone), id=HEARTBEAT, **options)
-        scheduler.add_job(self.one_pass, trigger(self._app.config.schedule.pass_, zone), id=PASS, **options)
+        options = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
+        scheduler.add_job(self.beat, IntervalTrigger(seconds=HEARTBEAT_SECONDS, timezone=zone), id=HEARTBEAT, next_run_time=now, **options)
+        for name, when in scheduled(self._app.config.schedule).items():
+            due = trigger(when, zone)
+            first = now if name == PASS else first_time(self._app.store, name, due, now)
+            scheduler.add_job(self.one, due, args=[name], id=name, next_run_time=first, **options)
         scheduler.add_listener(self._on_bug, EVENT_JOB_ERROR)
-        log.info("The service began. schedule=%r mode=%s", self._app.config.schedule.pass_, self._app.config.mode)
+        log.info("The service began. schedule=%r mode=%s", scheduled(self._app.config.schedule), self._app.config.mode)
         scheduler.start()
         try:
             self._stop.wait()
@@ -247,46 +185,84 @@ class Service:
         finally:
             self._stop.set()
             scheduler.shutdown(wait=True)
-        log.info("The service stopped. passes=%d failed=%d skipped=%d", *self.served.document().values())
+        log.info("The service stopped. passes=%d failed=%d skipped=%d", self.served.passes, self.served.failed, self.served.skipped)
         return self.served
 
     def beat(self) -> None:
         """A sign of life."""
         runs.set_meta(self._app.store, HEARTBEAT, self._app.now().isoformat())
 
-    def one_pass(self) -> None:
-        """One pass, told in the log. What keeps it from running, or stops it, is told there too; the next one is tried all the same."""
+    def one(self, job: str) -> None:
+        """One job, told in the log. What keeps it from running, or stops it, is told there too; the next one is tried all the same."""
         if self._stop.is_set():
             return
         began = self._app.now()
         try:
-            result = run_pass_once(self._app, stopped=self._stop.is_set, work=self._work)
+            result = self._jobs[job]()
         except (LeaseLost, Paused) as reason:
-            self.served.count("skipped")
-            log.info("No pass now: %s.", reason.message)
+            self.served.count(job, "skipped")
+            log.info("No %s now: %s.", job, reason.message)
         except ConnectorError as error:
-            self.served.count("failed")
-            log.error("No pass: %s. %s", error.message, error.advice)  # noqa: TRY400 - it says what to do; a traceback would not
+            self.served.count(job, "failed")
+            log.error("No %s: %s. %s", job, error.message, error.advice)  # noqa: TRY400 - it says what to do; a traceback would not
         else:
-            self.served.count("failed" if result.errors else "passes")
-            tell(result, seconds=(self._app.now() - began).total_seconds())
+            self.served.count(job, "failed" if result.errors else "ended")
+            seconds = (self._app.now() - began).total_seconds()
+            if isinstance(result, PassResult):
+                tell(result, seconds=seconds, job=job)
+            else:
+                tell_other(job, result, seconds=seconds)
 
     def _on_bug(self, event: JobExecutionEvent) -> None:
         """The scheduler has logged it."""
-        if event.job_id == PASS:
-            self.served.count("failed")
+        if event.job_id in JOBS:
+            self.served.count(event.job_id, "failed")
 
 
-def tell(result: PassResult, *, seconds: float) -> None:
+def scheduled(schedule: Schedule) -> dict[str, str]:
+    """The jobs that run by themselves, with their times as the file writes schedules."""
+    fast = None if schedule.fast is None else f"every {schedule.fast.every.elapsed.total_seconds():.0f} seconds"
+    times = {PASS: schedule.pass_, FAST: fast, DELETES: schedule.deletes, RECONCILE: schedule.reconcile}
+    return {name: when for name, when in times.items() if when is not None}
+
+
+def first_time(store: Store, job: str, due: BaseTrigger, now: datetime) -> datetime | None:
+    """When a job runs first after the service began: at once where it was broken off, or its time went by since it last ran."""
+    last = next(iter(runs.last_runs(store, 1, command=job)), None)
+    if last is not None and (last.state == "running" or (last.summary or {}).get("interrupted")):
+        return now
+    if last is None:
+        first: datetime | None = due.get_next_fire_time(None, now)
+        return first
+    before = last.started_at.astimezone(now.tzinfo)
+    following: datetime | None = due.get_next_fire_time(before, before + timedelta(microseconds=1))
+    return None if following is None else max(following, now)
+
+
+def tell(result: PassResult, *, seconds: float, job: str = PASS) -> None:
     """A pass as a line of the log: numbers and ids, nobody's data."""
     seen = sum(stream.seen for streams in result.pulled.values() for stream in streams.values())
     outcomes = " ".join(f"{state}={count}" for state, count in sorted(result.outcomes.items()))
-    how = "was interrupted" if result.interrupted else "failed in part" if result.errors else "ended"
     log.log(
         logging.WARNING if result.errors else logging.INFO,
-        "A pass %s. run=%d mode=%s seen=%d evaluated=%d planned=%d held=%d seconds=%.1f %s",
-        how, result.run, result.mode, seen, result.evaluated, result.planned, result.held, seconds, outcomes,
+        "A %s %s. run=%d mode=%s seen=%d evaluated=%d planned=%d held=%d seconds=%.1f %s",
+        "pass" if job == PASS else f"{job} pass",
+        _how(result), result.run, result.mode, seen, result.evaluated, result.planned, result.held, seconds, outcomes,
     )  # fmt: skip
+    _tell_errors(result)
+
+
+def tell_other(job: str, result: Result, *, seconds: float) -> None:
+    """Another job as a line of the log."""
+    log.log(logging.WARNING if result.errors else logging.INFO, "%s %s. run=%d seconds=%.1f", job, _how(result), result.run, seconds)
+    _tell_errors(result)
+
+
+def _how(result: Result) -> str:
+    return "was interrupted" if result.interrupted else "failed in part" if result.errors else "ended"
+
+
+def _tell_errors(result: Result) -> None:
     for error in result.errors:
         log.error("run=%d %s. %s", result.run, error.message, error.advice)
 
@@ -318,7 +294,7 @@ def health(store: Store, config: Config, *, now: datetime) -> Health:
     """
     text = runs.get_meta(store, HEARTBEAT)
     beat = None if text is None else datetime.fromisoformat(text)
-    last = next((run.started_at for run in runs.last_runs(store, limit=50) if run.command == "run"), None)
+    last = next((run.started_at for run in runs.last_runs(store, 1, command="run")), None)
     problems = []
     if beat is None:
         problems.append("the service never ran on this database")

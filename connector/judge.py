@@ -6,7 +6,7 @@ until their plan is saved (`settled`), so that a crash in between loses nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -31,6 +31,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    true,
     type_coerce,
     update,
 )
@@ -47,6 +48,7 @@ from connector.store import tables as t
 from connector.store.bulk import upsert
 from connector.store.database import Store
 from connector.store.tables import Moment
+from connector.suspension import NOTHING, Suspended
 from connector.workflows import counts, touches
 from connector.workflows.assign import Rota
 from connector.workflows.ignored import Patience
@@ -78,7 +80,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """What judging works with, for one pass."""
+    """What judging works with, for one pass. only: these contacts and no others; suspended: what says nothing, and stays as it was."""
 
     config: Config
     table: Table
@@ -87,6 +89,8 @@ class Bench:
     run: int
     live: bool
     url: Callable[[CrmName, str, str], str]
+    only: Collection[int] | None = None
+    suspended: Suspended = NOTHING
 
 
 def judge(
@@ -94,7 +98,7 @@ def judge(
 ) -> Judged:
     """Judges every contact that is due now, or those up to the moment at which it was stopped."""
     with store.read() as connection:
-        due = due_contacts(connection, bench.table, bench.now)
+        due = due_contacts(connection, bench.table, bench.now, bench.only)
     judged = Judged()
     session = _Session(bench)
     for start in range(0, len(due), SLICE):
@@ -113,9 +117,14 @@ def judge(
     return judged
 
 
-def due_contacts(connection: Connection, table: Table, now: datetime) -> list[int]:
-    """The contacts for which something may have changed, by id."""
-    return list(connection.execute(select(table.c.id).where(table.c.due_at <= now, ~table.c.gone).order_by(table.c.id)).scalars())
+def due_contacts(connection: Connection, table: Table, now: datetime, only: Collection[int] | None = None) -> list[int]:
+    """The contacts for which something may have changed, by id; of these alone.
+
+    One that was judged as of a later moment is left to the next pass: time does not run backwards for it.
+    """
+    due = and_(table.c.due_at <= now, ~table.c.gone, or_(table.c.judged_at.is_(None), table.c.judged_at <= now))
+    chosen = true() if only is None else table.c.id.in_(only)
+    return list(connection.execute(select(table.c.id).where(due, chosen).order_by(table.c.id)).scalars())
 
 
 def settled(store: Store, table: Table, judged: Judged) -> None:
@@ -135,7 +144,7 @@ class _Session:
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
-        self._evaluation = Evaluation(bench.config, bench.table, bench.now)
+        self._evaluation = Evaluation(bench.config, bench.table, bench.now, bench.suspended)
         self._statement = self._evaluation.statement()
         self._scratch = _scratch_table([flag.name for flag in self._evaluation.flags])
         self._patience = Patience(bench.config)
@@ -179,11 +188,17 @@ class _Session:
                 criteria_met=scratch.c.criteria_met,
                 qualified=scratch.c.qualified,
                 score=scratch.c.score,
-                rejecting=(scratch.c.rejecting == 1) if "rejecting" in scratch.c else None,
+                rejecting=self._rejecting(),
                 judged_at=self._bench.now,
                 due_at=type_coerce(scratch.c.next_change, Moment),
             )
         )
+
+    def _rejecting(self) -> Any:
+        """What rejection.when says; as it was where nobody knows, None where the file has none."""
+        if self._bench.suspended.rejection:
+            return self._bench.table.c.rejecting
+        return (self._scratch.c.rejecting == 1) if "rejecting" in self._scratch.c else None
 
     def _fired(self, connection: Connection) -> dict[int, dict[str, Any]]:
         """The contacts for which something fired, is open, or is to be told; with what the statement answered."""
@@ -218,7 +233,8 @@ class _Session:
             turns = {row.name: row.position for row in connection.execute(select(turn))}
             self._rota = Rota(bench.config, turns, ids)
         companies = sorted({row.company_id for case in found for row in case.records if row.company_id is not None})
-        world = World(owner_ids=ids, companies=_company_owners(connection, bench.table, companies), url=bench.url)
+        owners = _company_owners(connection, bench.table, companies)
+        world = World(owner_ids=ids, companies=owners, url=bench.url, suspended=bench.suspended)
         return Conclusions(
             bench.config,
             world,

@@ -64,7 +64,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Terms:
-    """What a plan is made under. judged: the contacts that this pass judged."""
+    """What a plan is made under. judged: the contacts that this pass judged; undecided: the rules that it did not ask."""
 
     mode: Literal["shadow", "live"]
     guard: Guard
@@ -74,6 +74,7 @@ class _Terms:
     next_day: datetime
     now: datetime
     judged: Collection[int]
+    undecided: Collection[str]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -118,11 +119,13 @@ def build_plan(  # noqa: PLR0913 - each of these is an input of its own; within,
     config_version: str,
     now: datetime,
     judged: Collection[int] | None = None,
+    undecided: Collection[str] = (),
 ) -> Plan:
     """Makes and saves the plan of one pass.
 
     day_start, next_day: where the business's own day and the next begin, in UTC. judged: the contacts whose rules were asked in this
-    pass, whether or not one fired: what is held for them and was not proposed again lapses (None: those of the proposals).
+    pass, whether or not one fired: what is held for them and was not proposed again lapses (None: those of the proposals). undecided: ids
+    of rules that could not be asked: what is held of them is as true as it was.
     """
     parts = _parts(proposals)
     terms = _Terms(
@@ -134,6 +137,7 @@ def build_plan(  # noqa: PLR0913 - each of these is an input of its own; within,
         next_day=next_day,
         now=now,
         judged=frozenset(judged if judged is not None else (part.proposal.contact for part in parts)),
+        undecided=frozenset(undecided),
     )
     head = ledger.PlanHead(run=run, mode=mode, guard={}, config_version=config_version, created_at=now)
     return store.write(lambda connection: _plan(connection, parts, terms, head))
@@ -171,7 +175,8 @@ def _retire_held(connection: Connection, wanted: Sequence[_Part], terms: _Terms)
     deadline = terms.now - terms.guard.hold_for.elapsed
     rows = ledger.held(connection)
     lapsed = [row for row in rows if row.planned_at <= deadline]
-    untrue = [row for row in rows if row.planned_at > deadline and row.contact in terms.judged and row.key not in proposed]
+    asked = [row for row in rows if row.contact in terms.judged and row.rule not in terms.undecided]
+    untrue = [row for row in asked if row.planned_at > deadline and row.key not in proposed]
     ledger.supersede(connection, lapsed, now=terms.now, message=_LAPSED)
     ledger.supersede(connection, untrue, now=terms.now, message=_NO_LONGER_TRUE)
     ended = {row.id for row in (*lapsed, *untrue)}

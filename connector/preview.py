@@ -20,6 +20,6 @@ def preview(rooms: Rooms, at: datetime | None = None) -> Plan:
         inside = replace(rooms, store=scratch)
         installation = prepare(scratch, inside.config, {}, now=now)
         _, judged = evaluate(inside, installation, now=now, run=0)
-        return plan(inside, judged, run=0, mode="shadow", now=now)
+        return plan(inside, judged, run=0, mode="shadow", now=now, undecided=installation.suspended.undecided)
 
     return in_scratch(rooms.store, look)

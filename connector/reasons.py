@@ -16,12 +16,11 @@ from sqlalchemy import ColumnElement, Connection, Table, case, literal, select
 from connector import conditions
 from connector.conclusions import leaves
 from connector.conditions import Condition, Env, Part
-from connector.config.names import COMPUTED
 from connector.config.tables import Config, Transition
 from connector.evaluation import Evaluation
 from connector.model import FieldType
 from connector.store.tables import from_micros
-from connector.workflows.fields import side_column
+from connector.suspension import NOTHING, Suspended, column_of
 
 #: Expressions asked in one statement: both databases have a limit to the columns of a result.
 _TOGETHER = 200
@@ -56,9 +55,9 @@ class Reasons:
     rejection: Reason | None
 
 
-def reasons(connection: Connection, config: Config, table: Table, contact: int, now: datetime) -> Reasons:
-    """Asks the database. A field that has no column in `table` reads as empty."""
-    evaluation = Evaluation(config, table, now)
+def reasons(connection: Connection, config: Config, table: Table, contact: int, now: datetime, suspended: Suspended = NOTHING) -> Reasons:
+    """Asks the database. A field that has no column in `table` reads as empty; what is suspended is as it was when last judged."""
+    evaluation = Evaluation(config, table, now, suspended)
     layer = evaluation.scored()
     asking = _Asking(evaluation.env(layer, later=True))
     scope, qualification = config.scope, config.qualification
@@ -164,19 +163,11 @@ class _Telling:
 
     def _value(self, name: str | None, answer: str | None) -> Any:
         """A field as it came, not its folded twin; of anything else what the database computed."""
-        if name == "score":
+        if name == "score" and self.row[name] is not None:
             return round(float(self.row[name]), 2)  # compared unrounded, shown to two decimals
         if name is not None:
             return present(self.row.get(column_of(name)), self.types[name])
         return None if answer is None else self.answers[answer]
-
-
-def column_of(name: str) -> str:
-    """The column that holds what a name of conditions reads, as it came."""
-    if name in COMPUTED:
-        return name
-    crm, dot, bare = name.partition(".")
-    return side_column(crm, bare) if dot else f"f_{name}"
 
 
 def _yes(condition: ColumnElement[bool]) -> ColumnElement[int]:

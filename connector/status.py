@@ -5,20 +5,20 @@ Reads the store alone. Lists are cut, counts are whole.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, and_, func, select
 
+from connector import drift
+from connector.backfill import suspended
 from connector.config.tables import Config
 from connector.model import CRMS, CrmName, State
-from connector.reasons import column_of
-from connector.store import fields, ledger, mirror, pauses, runs
+from connector.store import ledger, mirror, pauses, runs
 from connector.store.budget import Limit, SharedBudget, hubspot_limits, salesforce_limits
 from connector.store.database import Store
 from connector.store.tables import Run, metadata
-from connector.workflows.fields import columns_needed
 from connector.workflows.stages import StageMap, writes_for
 
 _CONTACT = metadata.tables["contact"]
@@ -30,7 +30,7 @@ _RUN = metadata.tables["run"]
 #: Rows that a list shows at most.
 SHOWN = 50
 _RUNS = 10
-_PULLING = ("run", "pull")
+_PULLING = ("run", "pull", "deletes", "reconcile")
 
 
 def status(store: Store, config: Config, *, now: datetime) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def status(store: Store, config: Config, *, now: datetime) -> dict[str, Any]:
 
     now: also the moment for which the budget is told; its windows go by the wall clock.
     """
-    latest = runs.last_runs(store, _RUNS)
+    latest, waiting = runs.last_runs(store, _RUNS), suspended(store, config)
     with store.read() as connection:
         return {
             "mode": config.mode,
@@ -54,42 +54,11 @@ def status(store: Store, config: Config, *, now: datetime) -> dict[str, Any]:
             "held": _held(connection, config),
             "parked": _parked(connection),
             "open": {str(state): number for state, number in sorted(ledger.counts(connection).items())},
-            "suspended": suspended(store, config),
+            "suspended": waiting.document(),
+            "halted": waiting.halted,
+            "drift": drift.open_rows(connection),
             "open_tasks": ledger.open_task_count(connection),
         }
-
-
-def suspended(store: Store, config: Config) -> list[dict[str, Any]]:
-    """The fields that cannot be relied on yet (or any more), and the rules that read them: {"field", "state", "rules"}."""
-    stored = fields.stored_fields(store)
-    lacking = {column.name: str(stored.get(column, "filling")) for column in columns_needed(config) if stored.get(column) != "present"}
-    readers: dict[str, list[str]] = {name: [] for name in lacking}
-    for rule, names in _reading(config):
-        for column in sorted({column_of(name) for name in names} & lacking.keys()):
-            readers[column].append(rule)
-    return [{"field": _named(column), "state": state, "rules": readers[column]} for column, state in lacking.items()]
-
-
-def _named(column: str) -> str:
-    """A column by the name that conditions use for it."""
-    side = {crm[0]: f"{crm}." for crm in CRMS}.get(column[0], "")
-    return side + column[2:]
-
-
-def _reading(config: Config) -> Iterator[tuple[str, Collection[str]]]:
-    """Each rule of the file with the names that it reads."""
-    yield from ((f"scope.{name}", when.names) for name, when in (("exclude", config.scope.exclude), ("only", config.scope.only)) if when)
-    if config.qualification is not None:
-        yield from ((rule.name, rule.when.names) for rule in config.qualification.criteria)
-    for rule in config.score:
-        yield rule.name, {*rule.when.names, *(name for name in (rule.since, rule.times) if name is not None)}
-    yield from ((step.name, {*step.when.names, *step.again_if_changed}) for step in config.transitions)
-    yield from ((sla.name, sla.when.names) for sla in config.slas if sla.when is not None)
-    for assign in config.assigns:
-        asked = [assign.only_if, *(route.when for route in assign.routes)]
-        yield f"assign.{assign.name}", {name for when in asked if when is not None for name in when.names}
-    if config.rejection is not None:
-        yield "rejection", {*config.rejection.when.names, config.rejection.reason}
 
 
 # ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

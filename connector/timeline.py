@@ -37,19 +37,21 @@ _APART = timedelta(minutes=5)
 Entry = dict[str, Any]
 
 
-def timeline(connection: Connection, config: Config, contact: int, records: Sequence[Any], now: datetime) -> list[Entry]:
-    """Everything on record, the oldest first. records: the contact's rows of the table `record`."""
+def timeline(connection: Connection, config: Config, contacts: Sequence[int], records: Sequence[Any], now: datetime) -> list[Entry]:
+    """Everything on record, the oldest first.
+
+    contacts: the contact, then those that turned out to be this one. records: its rows of the table `record`.
+    """
     names = {rule.id: rule.name for rule in config.slas}
-    written = ledger.rows_of_contact(connection, contact)
-    entries = [
-        *_edits(connection, records, written),
-        *_stages(connection, contact),
-        *_attempts(connection, contact),
-        *_touches(connection, contact),
-        *_clocks(connection, contact, names, now),
-        *_rejections(connection, contact),
-        *_actions(written),
-    ]
+    written = ledger.rows_of_contact(connection, contacts[0])
+    entries = [*_edits(connection, records, written)]
+    for contact in contacts:
+        entries += _stages(connection, contact)
+        entries += _attempts(connection, contact)
+        entries += _touches(connection, contact)
+        entries += _clocks(connection, contact, names, now)
+        entries += _rejections(connection, contact)
+    entries += _actions(written)
     return sorted(entries, key=lambda entry: entry["at"])  # stable: at one moment the order above holds
 
 

@@ -14,6 +14,7 @@ from connector.config.tables import Config
 from connector.engine import PassResult, Rooms, run_pass
 from connector.model import Activity, ActivityKind, CrmName, Direction, Owner, RecordRef, Surroundings
 from connector.store.database import Store
+from connector.workflows.fields import properties_wanted
 
 #: A Wednesday, 11:00 in Berlin.
 NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
@@ -198,9 +199,15 @@ class World:
     def run(self, after: timedelta = timedelta(0), *, errors: tuple[str, ...] = ()) -> PassResult:
         """A pass, so much later, with these errors."""
         self.now += after
+        self.furnish()
         result = run_pass(Rooms(config=self.config, store=self.store, crms=self.crms, now=lambda: self.now, holder="test"))
         assert tuple(error.message for error in result.errors) == errors
         return result
+
+    def furnish(self) -> None:
+        """The CRMs have all properties that the file names, but for those that were deleted there."""
+        for name, crm in self.crms.items():
+            crm.furnish(properties_wanted(self.config, name))
 
     def person(self, number: str, email: str, **properties: str | None) -> RecordRef:
         """A HubSpot contact."""
@@ -239,6 +246,7 @@ def world(url: str, file: Config | None = None) -> Iterator[World]:
             made.crms[crm.name] = crm
         for place in range(1, 6):  # nobody to speak of, but a guard rail of some people
             made.hubspot.person("contacts", f"90{place}", email=f"{place}@anybody.example")
+        made.furnish()
         yield made
 
 

@@ -17,12 +17,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector import jobs
+from connector import alone, jobs
+from connector.alone import JUDGING, PASS
 from connector.app import App, holder
 from connector.config.load import loads
-from connector.engine import PassResult, Rooms
+from connector.engine import PassResult
 from connector.errors import ConnectorError, LeaseLost, Paused
-from connector.jobs import HEARTBEAT, PASS, Service, health, run_pass_once
+from connector.jobs import HEARTBEAT, Service, fast_once, first_time, health, pull_once, reconcile_once, run_pass_once, scheduled
+from connector.rooms import Rooms
 from connector.schedule import trigger, weekdays
 from connector.store import leases, pauses, runs
 from connector.store.database import Store
@@ -59,7 +61,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def app(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    monkeypatch.setattr(jobs, "LOOK_SECONDS", 0.005)
+    monkeypatch.setattr(alone, "LOOK_SECONDS", 0.005)
     with Store.open(f"sqlite:///{tmp_path / 'store.db'}") as store:
         store.upgrade()
         yield App(config=loads(FILE, source="config.toml"), store=store, crms={}, now=clock)
@@ -218,7 +220,152 @@ class TestOnePassAtATime:
         assert leases.held_by(app.store, PASS, clock.seconds) is None
 
 
+class TestTwoLeases:
+    """What reads the CRMs is one at a time; judging has a turn of its own, which the fast lane takes beside a pull."""
+
+    def test_the_fast_lane_goes_beside_a_pull(self, app: App, clock: Clock) -> None:
+        ran: list[int] = []
+
+        def work(rooms: Rooms) -> PassResult:
+            result = fast_once(app)
+            ran.append(len(result.errors))
+            return nothing(rooms)
+
+        assert run_pass_once(app, work=work).errors == []
+        assert ran == [0]
+
+    def test_and_is_left_out_while_a_pass_judges_and_writes(self, app: App) -> None:
+        def work(rooms: Rooms) -> PassResult:
+            with rooms.judging(), pytest.raises(LeaseLost, match="judging is being done by"):
+                fast_once(app)
+            return nothing(rooms)
+
+        assert run_pass_once(app, work=work).errors == []
+
+    def given_back_at_the_first_look(self, app: App, clock: Clock, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        """Another process has the lease, and gives it back as soon as somebody found it taken."""
+        elsewhere = leases.take(app.store, name, "elsewhere/77", 60, clock.seconds)
+        real = leases.take
+
+        def take(store: Store, wanted: str, *rest: Any) -> leases.Held:
+            try:
+                return real(store, wanted, *rest)
+            except LeaseLost:
+                leases.release(store, elsewhere)
+                raise
+
+        monkeypatch.setattr(leases, "take", take)
+
+    def test_the_judging_of_a_pass_waits_for_the_fast_lane_to_end(
+        self, app: App, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.given_back_at_the_first_look(app, clock, monkeypatch, JUDGING)
+
+        def work(rooms: Rooms) -> PassResult:
+            with rooms.judging():
+                held = leases.held_by(rooms.store, JUDGING, clock.seconds)
+                assert held is not None
+                assert held.holder == holder()
+            return nothing(rooms)
+
+        assert run_pass_once(app, work=work).errors == []
+        assert leases.held_by(app.store, JUDGING, clock.seconds) is None
+
+    def test_but_not_for_ever(self, app: App, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(alone, "PATIENCE", 3)
+        leases.take(app.store, JUDGING, "elsewhere/77", 60, clock.seconds)
+
+        def work(rooms: Rooms) -> PassResult:
+            with pytest.raises(LeaseLost, match="elsewhere/77"), rooms.judging():
+                raise AssertionError("another judges")
+            return nothing(rooms)
+
+        run_pass_once(app, work=work)
+
+    def test_both_leases_are_renewed(self, app: App, clock: Clock) -> None:
+        def fresh(rooms: Rooms, name: str) -> bool:
+            held = leases.held_by(rooms.store, name, clock.seconds)
+            return held is not None and held.until > clock.seconds() + 50
+
+        def work(rooms: Rooms) -> PassResult:
+            with rooms.judging():
+                clock.at += timedelta(seconds=50)
+                until(lambda: fresh(rooms, PASS) and fresh(rooms, JUDGING))
+            return nothing(rooms)
+
+        assert run_pass_once(app, work=work).errors == []
+
+    def test_threads_of_one_process_wait_for_each_other_too(self, app: App) -> None:
+        """A lease tells processes apart: its own holder could take it twice."""
+
+        def work(rooms: Rooms) -> PassResult:
+            with pytest.raises(LeaseLost, match=r"pass is being done by .* already"):
+                pull_once(app)
+            return nothing(rooms)
+
+        assert run_pass_once(app, work=work).errors == []
+
+    @pytest.mark.parametrize("deletes", [False, True])
+    def test_a_patient_job_waits_for_the_pass(
+        self, app: App, clock: Clock, monkeypatch: pytest.MonkeyPatch, deletes: bool
+    ) -> None:
+        self.given_back_at_the_first_look(app, clock, monkeypatch, PASS)
+        assert pull_once(app, deletes=deletes, patient=True).errors == []
+        assert [run.command for run in runs.last_runs(app.store)] == ["deletes" if deletes else "pull"]
+
+    def test_a_command_says_at_once_who_is_at_it(self, app: App, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.given_back_at_the_first_look(app, clock, monkeypatch, PASS)
+        with pytest.raises(LeaseLost, match="elsewhere/77"):
+            pull_once(app)
+
+    def test_a_patient_job_ends_when_it_is_asked_to(self, app: App, clock: Clock) -> None:
+        leases.take(app.store, PASS, "elsewhere/77", 60, clock.seconds)
+        with pytest.raises(LeaseLost):
+            pull_once(app, patient=True, stopped=lambda: True)
+
+    @pytest.mark.parametrize(("paused", "left_out"), [("deletes", "deletes"), ("reconcile", "reconcile"), ("fast", "fast")])
+    def test_jobs_are_paused_by_name(self, app: App, paused: str, left_out: str) -> None:
+        pauses.pause(app.store, "job", paused, now=NOW)
+        work: dict[str, Callable[[], object]] = {
+            "pass": lambda: run_pass_once(app, work=nothing),
+            "deletes": lambda: pull_once(app, deletes=True),
+            "reconcile": lambda: reconcile_once(app),
+            "fast": lambda: fast_once(app),
+        }
+        for name, one in work.items():
+            if name == left_out:
+                with pytest.raises(Paused, match=f"the job {name} is paused"):
+                    one()
+            else:
+                one()
+
+
 class TestService:
+    def test_every_job_of_the_file_is_scheduled(self, app: App) -> None:
+        assert scheduled(app.config.schedule) == {"pass": "every 5 minutes", "deletes": "every 6 hours", "reconcile": "0 3 * * sun"}
+        more = FILE + "fast = { every = '90 seconds', when = 'TRUE' }\n"
+        assert scheduled(loads(more.replace("TRUE", "owner IS NULL"), source="config.toml").schedule)["fast"] == "every 90 seconds"
+
+    def test_a_job_whose_time_went_by_while_the_service_was_down_comes_first(self, app: App) -> None:
+        due, here = trigger("every 6 hours", BERLIN), NOW.astimezone(BERLIN)
+
+        def ran(at: datetime, **ended: Any) -> None:
+            run = runs.start_run(app.store, "deletes", "live", now=at)
+            if ended:
+                runs.finish_run(app.store, run, "done", now=at, summary=ended)
+
+        never = first_time(app.store, "deletes", due, here)
+        assert never is not None
+        assert never > here
+        ran(NOW - timedelta(hours=2), interrupted=False)
+        assert first_time(app.store, "deletes", due, here) == NOW + timedelta(hours=4)
+        ran(NOW - timedelta(hours=7), interrupted=False)
+        assert first_time(app.store, "deletes", due, here) == NOW
+        ran(NOW - timedelta(hours=1), interrupted=True)
+        assert first_time(app.store, "deletes", due, here) == NOW
+        ran(NOW - timedelta(hours=1))  # killed
+        assert first_time(app.store, "deletes", due, here) == NOW
+
     def serve(self, app: App, work: Callable[[Rooms], PassResult]) -> tuple[Service, threading.Event, threading.Thread]:
         stop = threading.Event()
         service = Service(app, stop=stop, work=work)
@@ -244,7 +391,7 @@ class TestService:
         thread.join(60)
         assert not thread.is_alive()
         assert seen == [True]
-        assert service.served.document() == {"passes": 1, "failed": 0, "skipped": 0}
+        assert service.served.document() == {"passes": 1, "failed": 0, "skipped": 0, "jobs": {}}
         assert runs.get_meta(app.store, HEARTBEAT) == NOW.isoformat()
 
     def test_a_failed_pass_does_not_end_it(self, app: App, caplog: pytest.LogCaptureFixture) -> None:

@@ -51,7 +51,7 @@ def test_a_failed_run_does_not_make_the_mirror_younger(small: World) -> None:
     small.hubspot.fail("pull", PassStopped("no access", crm="hubspot"))
     small.run(timedelta(hours=1), errors=("no access",))
     found = status(small.store, small.config, now=NOW + timedelta(hours=1))
-    assert (found["runs"][0]["state"], found["runs"][0]["problem"]) == ("failed", "no access")
+    assert (found["runs"][0]["state"], found["runs"][0]["problem"]) == ("failed", "no access.")
     assert found["lag_seconds"] == 3600
 
 

@@ -117,7 +117,7 @@ class MemoryHolding:
         with self._lock:
             number, thing = self._stored[object_name][record_id]
             self._removed[object_name].pop(record_id)
-            self._stored[object_name][record_id] = (number, replace(thing, archived=False))  # type: ignore[type-var]  # owners are not archived
+            self._stored[object_name][record_id] = (number, replace(thing, archived=False))  # type: ignore[arg-type]  # owners are not archived
             if self.name == "salesforce":
                 self._store(object_name, self._stored[object_name][record_id][1])
 
@@ -142,7 +142,7 @@ class MemoryHolding:
         """These are the people that an activity or deal is about now; no modified date tells."""
         with self._lock:
             number, thing = self._stored[object_name][thing_id]
-            self._stored[object_name][thing_id] = (number, replace(thing, contacts=records))  # type: ignore[type-var]
+            self._stored[object_name][thing_id] = (number, replace(thing, contacts=records))  # type: ignore[arg-type]
 
     def drop_property(self, object_name: str, name: str) -> None:
         """An admin deletes a property, or takes away the right to see it."""
@@ -212,10 +212,10 @@ class MemoryHolding:
         with self._lock:
             number, thing = self._stored[object_name][thing_id]
             if self.name == "hubspot":
-                self._stored[object_name][thing_id] = (number, replace(thing, archived=True))  # type: ignore[type-var]
+                self._stored[object_name][thing_id] = (number, replace(thing, archived=True))  # type: ignore[arg-type]
             else:
                 changes: dict[str, Any] = {"archived": True, **({} if into is None else {"merged_into": into})}
-                self._store(object_name, replace(thing, **changes))
+                self._store(object_name, _changed(thing, **changes))
             self._note(object_name, thing_id, fate, into)
 
     def _remove(self, object_name: str, thing_id: str, fate: Fate) -> None:
@@ -241,3 +241,9 @@ class MemoryHolding:
         """A record as a reader sees it: of these properties (None: all) those that there are."""
         shown = record.properties if names is None else {name: record.properties.get(name) for name in names}
         return replace(record, properties={name: value for name, value in shown.items() if (record.object, name) not in self._dropped})
+
+
+def _changed(thing: Any, **changes: Any) -> Thing:
+    """The same with these values; of what kind it is, who calls knows."""
+    changed: Thing = replace(thing, **changes)
+    return changed

@@ -13,8 +13,8 @@ import typer
 from connector import demo as demonstration
 from connector.app import open_store
 from connector.commands.output import Output, moment, values
-from connector.commands.passes import show_errors, show_pulled
 from connector.commands.progress import pass_progress
+from connector.commands.pulled import show_errors, show_pulled
 from connector.commands.shared import AsJson, ExitCode, command, logging_to_stderr, orderly
 from connector.config.tables import Config
 from connector.demo import Demo, Size, run_demo

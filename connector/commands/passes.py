@@ -15,6 +15,8 @@ from connector.app import App, open_app
 from connector.commands.output import Output, moment, values
 from connector.commands.people import Person, people
 from connector.commands.progress import NAMES, pass_progress
+from connector.commands.pulled import show_errors, show_pulled
+from connector.commands.reconciling import show_removed
 from connector.commands.shared import (
     DEFAULT_CONFIG,
     AsJson,
@@ -30,9 +32,9 @@ from connector.commands.shared import (
     read_config,
 )
 from connector.config.tables import Config
-from connector.engine import PassResult, StreamPull
-from connector.errors import ConnectorError
-from connector.jobs import Mirrored, pull_once, run_pass_once
+from connector.engine import PassResult
+from connector.jobs import pull_once, run_pass_once
+from connector.mirroring import Mirrored
 from connector.model import Kind, State
 from connector.plan import Plan, PlannedAction, actions_json
 from connector.preview import preview
@@ -63,7 +65,7 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     """One pass: pull, evaluate, plan, write back (in shadow: up to the plan)."""
     settings, output = read_config(config), Output(as_json=as_json)
     make_tables(settings)
-    with logging_to_stderr(), orderly() as asked, open_app(settings) as app:
+    with logging_to_stderr(), orderly() as asked, open_app(settings, stop=asked.event) as app:
         began = app.now()
         with pass_progress(output.console, watched=output.watched) as progress:
             result = run_pass_once(app, progress=progress, stopped=asked)
@@ -86,18 +88,20 @@ def pull(
     config: ConfigPath = DEFAULT_CONFIG,
     as_json: AsJson = False,
     full: Annotated[bool, typer.Option("--full", help="Read everything again from the beginning.")] = False,
-    deletes: Annotated[bool, typer.Option("--deletes", help="Not built yet.")] = False,
+    deletes: Annotated[
+        bool, typer.Option("--deletes", help="And what no modified date tells: what was deleted, merged, restored, linked anew.")
+    ] = False,
 ) -> int:
     """The mirror only: what changed in the CRMs since the last pull."""
-    if deletes:
-        raise _not_built("--deletes", "looking for records that were deleted")
     settings, output = read_config(config), Output(as_json=as_json)
     make_tables(settings)
-    with logging_to_stderr(), orderly() as asked, open_app(settings) as app:
+    with logging_to_stderr(), orderly() as asked, open_app(settings, stop=asked.event) as app:
         with pass_progress(output.console, watched=output.watched) as progress:
-            result = pull_once(app, full=full, progress=progress, stopped=asked)
+            result = pull_once(app, full=full, deletes=deletes, progress=progress, stopped=asked)
         output.document(result.document())
         show_pulled(output, result.pulled)
+        if result.removed is not None:
+            show_removed(output, result.removed)
         show_errors(output, result.errors)
         _say_after_pull(output, result, settings, asked)
         return asked.exit_code if asked() else ExitCode.FAILED if result.errors else ExitCode.DONE
@@ -155,6 +159,10 @@ def _show_run(output: Output, app: App, result: PassResult, refused: list[tuple[
     if result.outcomes:
         output.table(("Outcome", "Actions"), sorted(result.outcomes.items()), right=["Actions"], title="What became of them")
     output.table(("Outcome", "Rule", "What", "Reason", "Next step", "Actions"), refused, right=["Actions"], title="Not done")
+    suspended = [(one["field"], one["state"], ", ".join(one["rules"])) for one in result.suspended]
+    output.table(("Field", "State", "Rules that wait for it"), suspended, title="Suspended")
+    if result.halted is not None:
+        output.line(f"Nobody was judged: {result.halted}.", style="yellow")
     show_errors(output, result.errors)
     output.heading(_next_step(app.config, result, held))
 
@@ -177,32 +185,11 @@ def _next_step(config: Config, result: PassResult, held: int) -> str:
     return f"Next: `{command('status', config)}`, or `{command('explain WHO', config)}` for one contact."
 
 
-def show_pulled(output: Output, pulled: Mapping[str, Mapping[str, StreamPull]]) -> None:
-    """What was read, per CRM and object."""
-    rows = [
-        (NAMES[crm], stream, result.seen, result.stored, result.set_aside, result.calls, "" if result.error is None else "stopped")
-        for crm, streams in pulled.items()
-        for stream, result in streams.items()
-    ]
-    numbers = ("Seen", "New or changed", "Set aside", "Calls")
-    output.table(("CRM", "Object", *numbers, ""), rows, right=numbers, title="Pulled")
-
-
 def show_planned(output: Output, plan: Plan) -> None:
     """What is wanted, per rule, kind and state."""
     counted = Counter((action.rule, action.kind, action.crm, action.state) for action in plan.actions)
     rows = [(rule, WHAT[kind], NAMES[crm], state, count) for (rule, kind, crm, state), count in sorted(counted.items())]
     output.table(("Rule", "What", "In", "State", "Actions"), rows, right=["Actions"], title="Planned")
-
-
-def show_errors(output: Output, errors: list[ConnectorError]) -> None:
-    """What went wrong, and the way out."""
-    if errors:
-        output.heading("Errors")
-    for error in errors:
-        output.line("✗ ", error.message, style="red")
-        if error.advice:
-            output.line("  ", error.advice)
 
 
 def _show_plan(output: Output, app: App, plan: Plan, at: datetime, limit: int) -> None:

@@ -4,42 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from threading import Lock
-from typing import Literal
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
-from connector.engine import Unwatched
 from connector.model import CrmName
+from connector.rooms import Step, Unwatched
 
 NAMES = {"hubspot": "HubSpot", "salesforce": "Salesforce"}
 
 
+#: How far back the speed is taken from that the time left is reckoned with, in seconds: pages come in bursts.
+_SPEED_SECONDS = 120.0
+
+
+class TimeLeft(ProgressColumn):
+    """How long a bar still takes at the speed of the last two minutes; nothing where nobody knows how much there is, or it is over."""
+
+    max_refresh = 1.0
+
+    def render(self, task: Task) -> Text:
+        """Rich asks for it."""
+        if task.total is None or task.finished or task.time_remaining is None:
+            return Text("")
+        return Text(f"{timedelta(seconds=round(task.time_remaining))} left", style="progress.remaining")
+
+
 class PassWatch(Unwatched):
-    """Implements `connector.engine.Progress` on a terminal. Streams of several CRMs go on at once, from several threads."""
+    """Implements `connector.rooms.Progress` on a terminal. Streams of all CRMs go on at once, from several threads."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
-        self._stream: dict[str, str] = {}
+        self._streams: set[str] = set()
         self._lock = Lock()
 
     def pulled(self, crm: CrmName, stream: str, seen: int, total: int | None) -> None:
-        """Another page. When a CRM's next stream begins, the one before is whole."""
+        """Another page; the stream is whole where that was all."""
+        name = f"{NAMES[crm]} {stream}"
         with self._lock:
-            before = self._stream.get(crm)
-            if before is not None and before != stream:
-                self._finish(f"{NAMES[crm]} {before}")
-            self._stream[crm] = stream
-            self._show(f"{NAMES[crm]} {stream}", seen, total)
+            self._show(name, seen, total)
+            if seen == total:
+                self._finish(name)
+            else:
+                self._streams.add(name)
 
-    def step(self, name: Literal["unify", "evaluate", "write back"], done: int, total: int | None) -> None:
-        """A step went on; with it all streams are whole."""
+    def step(self, name: Step, done: int, total: int | None) -> None:
+        """A step went on; with it no stream does any more."""
         with self._lock:
-            for crm, stream in self._stream.items():
-                self._finish(f"{NAMES[crm]} {stream}")
-            self._stream.clear()
+            for stream in list(self._streams):
+                self._finish(stream)
             self._show(name, done, total)
 
     def _show(self, name: str, done: int, total: int | None) -> None:
@@ -49,6 +66,8 @@ class PassWatch(Unwatched):
         self._bars.update(self._tasks[name], completed=done, total=total, seen=seen)
 
     def _finish(self, name: str) -> None:
+        """A full bar; a stream that was broken off has read what it has read."""
+        self._streams.discard(name)
         task = self._tasks[name]
         done = self._bars.tasks[task].completed
         self._bars.update(task, total=max(done, 1), completed=max(done, 1), seen=f"{done:,.0f}")
@@ -66,6 +85,7 @@ def pass_progress(console: Console, *, watched: bool) -> Iterator[Unwatched]:
         BarColumn(bar_width=30),
         TextColumn("{task.fields[seen]}"),
         TimeElapsedColumn(),
+        TimeLeft(),
     )
-    with Progress(*columns, console=console, transient=True, refresh_per_second=8) as bars:
+    with Progress(*columns, console=console, transient=True, refresh_per_second=8, speed_estimate_period=_SPEED_SECONDS) as bars:
         yield PassWatch(bars)

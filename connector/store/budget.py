@@ -65,8 +65,8 @@ class Limit:
 
     @property
     def slot(self) -> float:
-        """Seconds of a slot: 5% of the window, but 10% of a short one (an answer of the database must fit in), at most 15 minutes."""
-        return min(self.seconds * (0.1 if self.seconds < 5 else 0.05), 900.0)
+        """Seconds of a slot: 5% of the window (of a second: an answer of the database must fit in), at most 15 minutes."""
+        return min(self.seconds * 0.05, 900.0)
 
     def at(self, now: float) -> int:
         """The slot of a moment."""

@@ -10,6 +10,7 @@ from connector.store import tables as t
 
 attempt = t.metadata.tables["attempt"]
 touch = t.metadata.tables["touch"]
+lost = t.metadata.tables["contact"].alias("lost")
 
 
 def refresh(connection: Connection, table: Table, ids: Sequence[int]) -> None:
@@ -30,7 +31,9 @@ def refresh(connection: Connection, table: Table, ids: Sequence[int]) -> None:
         .group_by(table.c.id)
         .subquery()
     )
-    rejected = exists().where(attempt.c.contact_id == table.c.id, attempt.c.outcome.in_(("rejected", "disqualified")))
+    given = attempt.c.outcome.in_(("rejected", "disqualified"))
+    theirs = select(lost.c.id).where(lost.c.merged_into == table.c.id).correlate(table)  # contacts that turned out to be this one
+    rejected = exists().where(or_(attempt.c.contact_id == table.c.id, attempt.c.contact_id.in_(theirs)), given)
     connection.execute(
         update(table)
         .where(table.c.id == sums.c.contact_id)

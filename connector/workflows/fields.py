@@ -6,7 +6,7 @@ Nothing here does I/O: `connector.unify` hands in the records of one contact and
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from connector.conditions import Condition
 from connector.config.tables import Config, FieldRule
-from connector.model import CrmName, FieldType
+from connector.model import CRMS, CrmName, FieldType
 from connector.store.fields import FieldColumn
 from connector.store.tables import to_micros
 
@@ -29,6 +29,12 @@ _BIGGEST_INTEGER = 2**63 - 1
 STAGE_PROPERTY: Mapping[tuple[CrmName, str], str] = {("hubspot", "contacts"): "lifecyclestage", ("salesforce", "Lead"): "Status"}
 #: The property that holds the owner's id.
 OWNER_PROPERTY: Mapping[CrmName, str] = {"hubspot": "hubspot_owner_id", "salesforce": "OwnerId"}
+
+#: Without these nobody knows who a person is, whose, and in which stage; by CRM and object.
+ESSENTIAL: Mapping[CrmName, Mapping[str, tuple[str, ...]]] = {
+    "hubspot": {"contacts": ("email", "lifecyclestage", "hubspot_owner_id")},
+    "salesforce": {"Lead": ("Email", "Status", "OwnerId"), "Contact": ("Email", "OwnerId")},
+}
 
 
 def date_entered(stage_value: str) -> str:
@@ -46,24 +52,26 @@ def properties_wanted(config: Config, crm: CrmName) -> dict[str, tuple[str, ...]
     for rule in config.fields:
         for object_name, property_name in places(rule, crm):
             wanted[object_name].add(property_name)
+    if crm == "salesforce" and config.crm.salesforce is not None and config.crm.salesforce.hubspot_id_field is not None:
+        for object_name in ("Lead", "Contact"):
+            wanted[object_name].add(config.crm.salesforce.hubspot_id_field)
     if crm == "hubspot":
         wanted["contacts"].update(date_entered(value) for stage in config.stages for value in stage.hubspot)
     return {object_name: tuple(sorted(names)) for object_name, names in wanted.items()}
 
 
-def expected_values(config: Config, crm: CrmName) -> dict[str, tuple[str, ...]]:
-    """The values that the file expects a CRM's own fields to offer, for `connector check`."""
-    if crm == "hubspot":
-        expected = {"lifecyclestage": [value for stage in config.stages for value in stage.hubspot]}
-    else:
-        expected = {"Status": [value for stage in config.stages for value in stage.salesforce.lead_status]}
+def options_used(config: Config, crm: CrmName) -> dict[tuple[str, str], tuple[str, ...]]:
+    """The values of a CRM's own fields that the file names, by object and property: those of stages and of value maps."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for (one, object_name), name in STAGE_PROPERTY.items():
+        if one == crm:
+            values = (stage.hubspot if crm == "hubspot" else stage.salesforce.lead_status for stage in config.stages)
+            found[object_name, name] = [value for each in values for value in each]
     for rule in config.fields:
         mapped = [sides[crm] for sides in rule.values.values() if crm in sides]
-        main = "contacts" if crm == "hubspot" else "Lead"
-        for object_name, property_name in places(rule, crm):
-            if mapped and object_name == main:
-                expected[property_name] = mapped
-    return {name: tuple(dict.fromkeys(values)) for name, values in expected.items()}
+        for place in places(rule, crm) if mapped else ():
+            found.setdefault(place, []).extend(mapped)
+    return {place: tuple(dict.fromkeys(values)) for place, values in found.items()}
 
 
 def places(rule: FieldRule, crm: CrmName) -> list[tuple[str, str]]:
@@ -109,7 +117,8 @@ def columns_needed(config: Config) -> list[FieldColumn]:
     columns = {f"f_{rule.name}": FieldColumn(f"f_{rule.name}", rule.type) for rule in merged}
     types = config.condition_names()
     looked_at = {name for rule in config.transitions for name in rule.again_if_changed}
-    for name in sorted(set().union(*(condition.names for condition in conditions_of(config))) | looked_at | set(_LEAD_STATUS)):
+    asked = [*conditions_of(config), *([] if config.schedule.fast is None else [config.schedule.fast.when])]
+    for name in sorted(set().union(*(condition.names for condition in asked)) | looked_at | set(_LEAD_STATUS)):
         crm, dot, bare = name.partition(".")
         if dot and name in types:
             column = side_column(crm, bare)
@@ -123,6 +132,21 @@ _LEAD_STATUS = ("hubspot.lead_status", "salesforce.lead_status")
 def one_sided(rule: FieldRule) -> bool:
     """Whether the field is read by side only: the two lead statuses are two vocabularies."""
     return rule.name == "lead_status"
+
+
+def column_places(config: Config) -> dict[str, list[tuple[CrmName, str, str]]]:
+    """Where the value of each typed column comes from, as (CRM, object, property): a field of both CRMs has its places in both."""
+    rules, found = {rule.name: rule for rule in config.fields}, {}
+    for column in columns_needed(config):
+        rule = rules[column.name[2:]]
+        crms = [crm for crm in config.crms if column.name[0] in ("f", crm[0])]
+        found[column.name] = [(crm, object_name, name) for crm in crms for object_name, name in places(rule, crm)]
+    return found
+
+
+def from_campaigns(rule: FieldRule) -> bool:
+    """Whether Salesforce's side of the field is the latest campaign joined, and no property."""
+    return rule.builtin and rule.name == "campaign"
 
 
 def side_column(crm: str, name: str) -> str:
@@ -139,6 +163,7 @@ class Sides:
     lead: Mapping[str, Any] | None = None
     contact: Mapping[str, Any] | None = None
     account: Mapping[str, Any] = field(default_factory=dict)
+    campaign: str | None = None  # the latest one that the person joined in Salesforce
 
     def raw(self, rule: FieldRule, crm: CrmName) -> Any:
         """The field's value as the CRM has it, None where it is empty or does not live there."""
@@ -148,13 +173,40 @@ class Sides:
             object_name, name = _hubspot_place(rule.hubspot)
             return (self.hubspot if object_name == "contacts" else self.hubspot_company).get(name)
         if rule.salesforce is None:
-            return None
+            return self.campaign if from_campaigns(rule) else None
         if self.contact is not None and rule.salesforce.contact is not None:
             object_name, name = _contact_place(rule.salesforce.contact)
             return (self.contact if object_name == "Contact" else self.account).get(name)
         if self.lead is not None and rule.salesforce.lead is not None:
             return self.lead.get(rule.salesforce.lead)
         return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """How one field is read, found out once. hubspot: the contact's own property, where it is one. *_column: None where there is none."""
+
+    rule: FieldRule
+    no_hubspot: bool
+    hubspot: str | None
+    column: str | None
+    hubspot_column: str | None
+    salesforce_column: str | None
+    hubspot_first: bool
+
+    @classmethod
+    def of(cls, rule: FieldRule, sides: Collection[str]) -> _Reading:
+        own = [name for object_name, name in places(rule, "hubspot") if object_name == "contacts"]
+        columns = [column if (column := side_column(crm, rule.name)) in sides else None for crm in CRMS]
+        return cls(
+            rule=rule,
+            no_hubspot=rule.hubspot is None,
+            hubspot=own[0] if own else None,
+            column=None if one_sided(rule) else f"f_{rule.name}",
+            hubspot_column=columns[0],
+            salesforce_column=columns[1],
+            hubspot_first=believed(rule) == "hubspot",
+        )
 
 
 class FieldReader:
@@ -168,20 +220,27 @@ class FieldReader:
             for name, sides in rule.values.items():
                 for crm, value in sides.items():
                     self._names.setdefault((rule.name, crm), {})[value] = name
-        self._sides = {column.name for column in columns_needed(config) if not column.name.startswith("f_")}
+        single = {column.name for column in columns_needed(config) if not column.name.startswith("f_")}
+        self._plan = [_Reading.of(rule, single) for rule in self._rules]
 
     def read(self, sides: Sides) -> dict[str, Any]:
         """Column → value, ready to be stored (moments as microseconds); the folded twins are the store's own doing."""
         values: dict[str, Any] = {}
-        for rule in self._rules:
-            hubspot = self.value(rule, "hubspot", sides.raw(rule, "hubspot"))
-            salesforce = self.value(rule, "salesforce", sides.raw(rule, "salesforce"))
-            for crm, value in (("hubspot", hubspot), ("salesforce", salesforce)):
-                if (column := side_column(crm, rule.name)) in self._sides:
-                    values[column] = value
-            if not one_sided(rule):
-                first, second = (hubspot, salesforce) if believed(rule) == "hubspot" else (salesforce, hubspot)
-                values[f"f_{rule.name}"] = second if first is None else first
+        alone = sides.lead is None and sides.contact is None
+        for one in self._plan:
+            hubspot = None if one.no_hubspot else sides.raw(one.rule, "hubspot") if one.hubspot is None else sides.hubspot.get(one.hubspot)
+            if hubspot is not None:
+                hubspot = self.value(one.rule, "hubspot", hubspot)
+            salesforce = None if alone else sides.raw(one.rule, "salesforce")
+            if salesforce is not None:
+                salesforce = self.value(one.rule, "salesforce", salesforce)
+            if one.hubspot_column is not None:
+                values[one.hubspot_column] = hubspot
+            if one.salesforce_column is not None:
+                values[one.salesforce_column] = salesforce
+            if one.column is not None:
+                first, second = (hubspot, salesforce) if one.hubspot_first else (salesforce, hubspot)
+                values[one.column] = second if first is None else first
         return values
 
     def value(self, rule: FieldRule, crm: CrmName, raw: Any) -> Any:

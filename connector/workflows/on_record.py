@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -41,9 +41,18 @@ def basis_of(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+_ATTEMPT = tuple(AttemptState.__dataclass_fields__)
+_EVIDENCE = tuple(EvidenceState.__dataclass_fields__)
+
+
+def evidence_row(contact_id: int, state: EvidenceState) -> dict[str, Any]:
+    """Evidence as its table has it."""
+    return {"contact_id": contact_id, **{name: getattr(state, name) for name in _EVIDENCE}}
+
+
 def attempt_row(contact_id: int, state: AttemptState) -> dict[str, Any]:
     """An attempt as its table has it."""
-    return {"contact_id": contact_id, **asdict(state)}
+    return {"contact_id": contact_id, **{name: getattr(state, name) for name in _ATTEMPT}}
 
 
 def attempts_of(connection: Connection, ids: Sequence[int]) -> dict[int, dict[int, AttemptState]]:

@@ -162,8 +162,4 @@ def writes_for(stage: str, said: Mapping[CrmName, str | None], stages: StageMap)
 
     A CRM that shows any value of the stage, has none for it or is not to be written agrees already.
     """
-    return {
-        crm: value
-        for crm, present in said.items()
-        if present != stage and (value := stages.value_for(crm, stage)) is not None
-    }
+    return {crm: value for crm, present in said.items() if present != stage and (value := stages.value_for(crm, stage)) is not None}

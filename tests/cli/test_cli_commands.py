@@ -18,7 +18,7 @@ from connector.cli import app
 from connector.commands import looking, passes
 from connector.config.tables import Config
 
-COMMANDS = ("demo", "sandbox", "check", "run", "pull", "plan", "explain", "status", "pause", "resume", "serve")
+COMMANDS = ("demo", "sandbox", "init", "check", "run", "pull", "plan", "explain", "status", "pause", "resume", "serve")
 
 
 @pytest.fixture
@@ -58,6 +58,7 @@ class TestCommandLine:
             (["explain"], "Missing argument 'WHO'"),
             (["plan", "--limit", "many"], "--limit"),
             (["sandbox", "--hubspot-port", "99999"], "--hubspot-port"),
+            (["sandbox", "--fault", "late-indx"], "did you mean late-index?"),
         ],
     )
     def test_a_wrong_command_line(self, words: list[str], said: str) -> None:

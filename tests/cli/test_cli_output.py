@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress
 
 from connector.commands import shared
 from connector.commands.output import Output, cell, clean, moment, number, values
-from connector.commands.progress import pass_progress
+from connector.commands.progress import PassWatch, TimeLeft, pass_progress
 from connector.commands.shared import ExitCode, orderly
 
 AT = datetime(2026, 7, 1, 22, 30, tzinfo=UTC)
@@ -69,10 +70,26 @@ class TestProgress:
             progress.pulled("hubspot", "contacts", 100, 300)
             progress.pulled("salesforce", "Lead", 5, None)
             progress.pulled("hubspot", "calls", 10, None)
+            progress.pulled("hubspot", "calls", 12, 12)
+            progress.pulled("hubspot", "meetings", 0, 0)
             progress.step("evaluate", 2, 4)
         shown = console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO above
-        for words in ("HubSpot contacts", "✓ HubSpot calls", "✓ Salesforce Lead", "evaluate", "2 / 4"):
+        for words in ("HubSpot contacts", "✓ HubSpot calls", "✓ HubSpot meetings", "✓ Salesforce Lead", "evaluate", "2 / 4"):
             assert words in shown
+
+    def test_the_time_left_where_the_end_is_known(self) -> None:
+        moments = iter(range(0, 1000, 10))
+        with Progress(get_time=lambda: float(next(moments)), disable=True) as bars:
+            watch = PassWatch(bars)
+            watch.pulled("hubspot", "contacts", 100, 1000)
+            watch.pulled("hubspot", "contacts", 200, 1000)
+            watch.pulled("hubspot", "contacts", 300, 1000)
+            watch.pulled("salesforce", "Lead", 5, None)
+            watch.pulled("hubspot", "calls", 5, 5)
+            left = {str(task.description): TimeLeft().render(task).plain for task in bars.tasks}
+        assert left["HubSpot contacts"].endswith(" left")
+        assert left["HubSpot contacts"] != "0:00:00 left"
+        assert (left["Salesforce Lead"], left["HubSpot calls"]) == ("", "")
 
     def test_nothing_in_a_pipe(self) -> None:
         console = Console(file=io.StringIO())

@@ -47,19 +47,45 @@ class TestLooking:
 
     def test_run_document(self, shadow: Desk) -> None:
         document = shadow.json("run")
-        assert set(document) == {"run", "mode", "pulled", "evaluated", "plan", "planned", "held", "outcomes", "errors"}
+        keys = {"run", "mode", "pulled", "evaluated", "plan", "planned", "held", "outcomes", "suspended", "halted", "errors"}
+        assert set(document) == keys
         assert set(document["pulled"]) == {"hubspot", "salesforce"}
         assert set(document["pulled"]["hubspot"]["contacts"]) == {"seen", "stored", "set_aside", "calls"}
 
     def test_pull_only_mirrors(self, shadow: Desk) -> None:
         part, whole = shadow.json("pull"), shadow.json("pull", "--full")
-        assert set(part) == {"run", "pulled", "errors"}
+        assert set(part) == {"run", "pulled", "interrupted", "errors"}
         assert whole["pulled"]["hubspot"]["contacts"]["seen"] == 500
         assert whole["pulled"]["hubspot"]["contacts"]["stored"] == 0
         assert part["pulled"]["hubspot"]["contacts"]["seen"] < 500
         shown = shadow.type("pull")
         assert shown.exit_code == 0
         assert "plan" in shown.stdout.splitlines()[-1]
+
+    def test_pull_with_deletes_tells_what_was_removed(self, shadow: Desk) -> None:
+        document = shadow.json("pull", "--deletes")
+        assert document["errors"] == []
+        counts = {"archived", "merged", "deleted", "purged", "restored", "found", "relinked", "compared"}
+        assert set(document["removed"]) == {"hubspot", "salesforce"}
+        assert set(document["removed"]["hubspot"]["contacts"]) == counts
+        again = shadow.type("pull", "--deletes")
+        assert again.exit_code == 0
+        assert "Nothing was removed, restored or linked anew." in again.stdout
+
+    def test_reconcile_adds_up(self, shadow: Desk) -> None:
+        document = shadow.json("reconcile")
+        assert document["errors"] == []
+        for objects in document["objects"].values():
+            for one in objects.values():
+                assert one["seen"] == one["same"] + one["repaired"] + one["set_aside"]
+        assert document["objects"]["hubspot"]["contacts"]["seen"] == document["objects"]["hubspot"]["contacts"]["same"] == 500
+        for crm, total in document["totals"].items():
+            assert sum(bucket[crm] for bucket in document["buckets"]) == total > 0
+        shown = shadow.type("reconcile")
+        assert shown.exit_code == 0
+        for words in ("The mirror against the CRMs", "HubSpot     contacts", "Who is where", "In both CRMs", "Duplicates: never written"):
+            assert words in shown.stdout
+        assert "@" not in shown.stdout
 
     def test_plan_lists_its_actions(self, shadow: Desk) -> None:
         document = shadow.json("plan")
@@ -104,10 +130,12 @@ class TestLooking:
         wrong = [finding for finding in document["findings"] if not finding["ok"] and not finding["warning"]]
         assert wrong == []
         assert document["ok"] is True
-        assert {"account", "salesforce: login", "team.inbound", "database"} <= {finding["topic"] for finding in document["findings"]}
+        topics = {finding["topic"] for finding in document["findings"]}
+        assert {"hubspot: credentials", "salesforce: credentials", "team.inbound", "database"} <= topics
+        assert {one["has"] for one in document["requires"]["hubspot"]} == {True}
         shown = shadow.type("check")
         assert shown.exit_code == 0
-        assert "✓ salesforce: login: logged in" in shown.stdout
+        assert "✓ salesforce: credentials: logged in" in shown.stdout
 
     def test_who_runs_is_said_when_a_pass_runs_elsewhere(self, shadow: Desk) -> None:
         with open_store(load(shadow.config)) as store:

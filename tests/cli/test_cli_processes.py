@@ -59,7 +59,7 @@ class TestServe:
         finally:
             process.kill()
         assert process.returncode == 0
-        assert json.loads(output) == {"passes": 1, "failed": 0, "skipped": 0}
+        assert json.loads(output) == {"passes": 1, "failed": 0, "skipped": 0, "jobs": {}}
         assert "The service stopped. passes=1" in log
         assert ".example" not in log.replace(str(desk.config), "")
 

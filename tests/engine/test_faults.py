@@ -133,7 +133,7 @@ def test_retry_after_is_obeyed(box: Sandbox, tmp_path: Path) -> None:
     with running(config_for(box, f"sqlite:///{tmp_path}/c.db"), waiting=waited.waiting) as app:
         add(box, hubspot(429, _BURST, times=1, **{"retry-after": "7"}))
         engine.run_pass(app.rooms())
-        assert any(6.5 <= seconds <= 7.5 for seconds in waited.slept)
+        assert 7.0 <= sum(waited.slept) < 30.0  # in one go, or in steps that let more urgent requests pass
 
 
 def test_an_unknown_property_is_named(box: Sandbox, tmp_path: Path) -> None:

@@ -19,8 +19,10 @@ from connector.config.load import loads
 from connector.config.tables import Config
 from connector.engine import PassResult, Rooms, run_pass
 from connector.model import Activity, ActivityKind, CrmName, Direction, Owner, RecordRef, Surroundings
+from connector.removals import Looked, look
 from connector.store.database import Store
 from connector.store.tables import from_micros, metadata, to_micros
+from connector.workflows.fields import properties_wanted
 
 #: A Wednesday, 10:00 in the business's zone (UTC).
 NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
@@ -174,9 +176,19 @@ class World:
 
     def run(self) -> PassResult:
         """One pass; fails the test where it had an error."""
-        result = run_pass(Rooms(config=self.config, store=self.store, crms=self.crms, now=lambda: self.now, holder="test"))
+        for name, crm in self.crms.items():
+            crm.furnish(properties_wanted(self.config, name))
+        result = run_pass(self.rooms())
         assert result.errors == []
         return result
+
+    def rooms(self) -> Rooms:
+        """What a pass works with, at the world's own time."""
+        return Rooms(config=self.config, store=self.store, crms=self.crms, now=lambda: self.now, holder="test")
+
+    def look(self) -> dict[str, dict[str, Looked]]:
+        """Looks for what no modified date tells."""
+        return look(self.rooms(), self.now)
 
     def settle(self, most: int = 8) -> None:
         """Passes a minute apart until one plans nothing and leaves nobody due."""

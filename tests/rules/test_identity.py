@@ -15,7 +15,7 @@ NOW = datetime(2026, 11, 18, 10, tzinfo=UTC)
 
 
 def candidate(number: int, **values: Any) -> Candidate:
-    basis: dict[str, Any] = {"crm": "salesforce", "object": "Lead", "id": str(number), "modified_at": NOW}
+    basis: dict[str, Any] = {"crm": "salesforce", "object": "Lead", "id": str(number), "active_at": NOW}
     return Candidate(**{**basis, "owner": None, "converted": False, **values})
 
 
@@ -25,24 +25,24 @@ def candidate(number: int, **values: Any) -> Candidate:
         {"stored": True, "object": "Lead", "converted": True},
         {"object": "Contact", "converted": True},
         {"owner": "a@acme.example"},
-        {"modified_at": NOW + timedelta(hours=1)},
+        {"active_at": NOW + timedelta(hours=1)},
         {"id": "5"},
     ],
 )
 def test_the_order_of_candidates(better: dict[str, Any]) -> None:
     other = candidate(10, converted="converted" in better and "stored" not in better and "object" not in better)
-    chosen = choose([other, candidate(11, **better)], [])
+    chosen = choose([other, candidate(11, **better)])
     assert chosen.main["salesforce"].id == better.get("id", "11")
 
 
 @given(st.permutations([candidate(9), candidate(10), candidate(11, owner="a@acme.example"), candidate(3, converted=True)]))
 def test_the_order_of_reading_does_not_matter(candidates: list[Candidate]) -> None:
-    assert choose(candidates, []).main["salesforce"].id == "11"
+    assert choose(candidates).main["salesforce"].id == "11"
 
 
 @pytest.mark.parametrize(("email", "shared"), [("info@kunde.example", True), ("sales@kunde.example", True), ("ida@kunde.example", False)])
 def test_a_shared_mailbox_is_ambiguous(email: str, shared: bool) -> None:
-    assert (choose([candidate(1)], ["ida@kunde.example", email]).ambiguous is not None) is shared
+    assert (choose([candidate(1, emails=("ida@kunde.example", email))]).ambiguous is not None) is shared
 
 
 @pytest.mark.parametrize(
@@ -56,5 +56,5 @@ def test_a_shared_mailbox_is_ambiguous(email: str, shared: bool) -> None:
     ],
 )
 def test_two_open_records_with_different_owners_are(second: dict[str, Any], ambiguous: bool) -> None:
-    chosen = choose([candidate(1, owner="a@acme.example"), candidate(2, **second)], [])
+    chosen = choose([candidate(1, owner="a@acme.example"), candidate(2, **second)])
     assert (chosen.ambiguous is not None) is ambiguous

@@ -1,0 +1,84 @@
+"""Both CRMs and the mirror against each other: how many people are where, and who is there more than once.
+
+Every person that the mirror knows is in one bucket, every record of a person too: a duplicate is counted as a record alone, its person
+where the person's own record is. Numbers and ids; no value of anybody.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select
+
+from connector.model import CRMS
+from connector.store.database import Store
+from connector.store.tables import metadata
+
+record = metadata.tables["record"]
+contact = metadata.tables["contact"]
+
+BUCKETS = ("in_both", "only_hubspot", "only_salesforce", "ambiguous", "duplicates", "excluded", "gone")
+#: Contacts that a list names at most.
+SHOWN = 50
+_PEOPLE = ("contacts", "Lead", "Contact")
+#: A Lead that became a Contact of the same person is no duplicate.
+_DUPLICATE = and_(record.c.role == "duplicate", record.c.converted_to.is_(None), ~record.c.archived)
+
+
+def buckets(store: Store) -> dict[str, Any]:
+    """{"buckets": [{"name", "n" (people), crm: n (records)}], "totals": {crm: n}, "duplicates", "ambiguous"}; buckets add up to totals."""
+    here = select(record.c.crm).join(contact, contact.c.id == record.c.contact_id).where(record.c.object.in_(_PEOPLE))
+    person = _person()
+    bucket = case((record.c.archived, "gone"), (_DUPLICATE, "duplicates"), else_=person)
+    with store.read() as connection:
+        records = {
+            (row.bucket, row.crm): row.n
+            for row in connection.execute(here.add_columns(bucket.label("bucket"), func.count().label("n")).group_by(record.c.crm, bucket))
+        }
+        known = select(record.c.contact_id).where(record.c.object.in_(_PEOPLE), record.c.contact_id == contact.c.id)
+        people_of = select(person.label("bucket"), func.count().label("n")).where(known.correlate(contact).exists()).group_by(person)
+        people: dict[str, int] = {row.bucket: row.n for row in connection.execute(people_of)}
+        return {
+            "buckets": [
+                {"name": name, "n": people.get(name, 0), **{crm: records.get((name, crm), 0) for crm in CRMS}} for name in BUCKETS
+            ],
+            "totals": {crm: sum(n for (_, one), n in records.items() if one == crm) for crm in CRMS},
+            "duplicates": _duplicates(connection),
+            "ambiguous": _ambiguous(connection),
+        }
+
+
+def _person() -> ColumnElement[str]:
+    """Where a contact is."""
+    return case(
+        (contact.c.gone, "gone"),
+        (contact.c.ambiguous.is_not(None), "ambiguous"),
+        (contact.c.excluded, "excluded"),
+        (and_(contact.c.in_hubspot, contact.c.in_salesforce), "in_both"),
+        (contact.c.in_hubspot, "only_hubspot"),
+        else_="only_salesforce",
+    )
+
+
+def _duplicates(connection: Connection) -> list[dict[str, Any]]:
+    having = select(record.c.contact_id).where(_DUPLICATE, record.c.contact_id.is_not(None)).distinct()
+    ids = list(connection.scalars(having.order_by(record.c.contact_id).limit(SHOWN)))
+    reason = "another record of the same CRM stands for this person; duplicates are read, and never written to"
+    return [{"contact": one, "records": rows, "reason": reason} for one, rows in _records(connection, ids).items()]
+
+
+def _ambiguous(connection: Connection) -> list[dict[str, Any]]:
+    doubtful = and_(~contact.c.gone, contact.c.ambiguous.is_not(None))
+    found = connection.execute(select(contact.c.id, contact.c.ambiguous).where(doubtful).order_by(contact.c.id).limit(SHOWN))
+    reasons = {row.id: row.ambiguous for row in found}
+    return [{"contact": one, "records": rows, "reason": reasons[one]} for one, rows in _records(connection, list(reasons)).items()]
+
+
+def _records(connection: Connection, contacts: list[int]) -> dict[int, list[dict[str, Any]]]:
+    """The live records of these contacts."""
+    names = ("crm", "object", "id", "role")
+    live = select(record.c.contact_id, *(record.c[name] for name in names)).where(record.c.contact_id.in_(contacts), ~record.c.archived)
+    found: dict[int, list[dict[str, Any]]] = {one: [] for one in contacts}
+    for row in connection.execute(live.order_by(record.c.contact_id, record.c.crm, record.c.object, record.c.id)):
+        found[row.contact_id].append({name: getattr(row, name) for name in names})
+    return found

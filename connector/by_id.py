@@ -1,0 +1,82 @@
+"""Records by their ids: what became of them, and those that live read and stored. For what no modified date and no list tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from connector import drift
+from connector.adapters.port import Crm
+from connector.model import CrmName, Page, RemovalPage
+from connector.rooms import Rooms
+from connector.store import known, mirror
+from connector.store.bulk import find
+from connector.store.removals import Removed, apply_removals
+
+#: Ids asked after, or read, in one go.
+BATCH = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadAgain:
+    """What became of records that were read by id: seen = changed + set_aside + those that were here as they are.
+
+    changed: of these restored were archived here, and found were not here at all.
+    """
+
+    seen: int = 0
+    changed: int = 0
+    restored: int = 0
+    found: int = 0
+    set_aside: int = 0
+
+
+def ask_after(rooms: Rooms, crm: Crm, object_name: str, ids: Sequence[str], now: datetime) -> tuple[Removed, list[str]]:
+    """What became of these: what is gone is applied, and the ids of what lives come back. Raises `SafetyStop` by [guard] shrink."""
+    gone = crm.fates(object_name, ids)
+    removed = Removed()
+    if gone:
+        cursor = mirror.get_cursor(rooms.store, crm.name, f"removals:{object_name}") or {}
+        page = RemovalPage(crm=crm.name, object=object_name, cursor=cursor, calls=0, removals=list(gone.values()))
+        removed = apply_removals(rooms.store, page, now=now, shrink=rooms.config.guard.shrink)
+    return removed, [one for one in ids if one not in gone]
+
+
+def end_look(rooms: Rooms, crm: Crm, object_name: str, now: datetime) -> None:
+    """A look for what is gone is over: what it took away no longer counts towards [guard] shrink."""
+    cursor = mirror.get_cursor(rooms.store, crm.name, f"removals:{object_name}") or {}
+    page = RemovalPage(crm=crm.name, object=object_name, cursor=cursor, calls=0, removals=(), last=True)
+    apply_removals(rooms.store, page, now=now, shrink=None)
+
+
+def read_again(rooms: Rooms, crm: Crm, object_name: str, ids: Sequence[str], now: datetime) -> ReadAgain:
+    """Reads people and companies by id and stores what differs, also what was not here; of other objects nothing is read so."""
+    wanted = drift.wanted(rooms.store, rooms.config, crm.name)
+    if not ids or object_name not in wanted:
+        return ReadAgain()
+    read = crm.read(object_name, ids, wanted[object_name])
+    with rooms.store.read() as connection:
+        rows = find(connection, "record", ("id", "archived"), list(read), crm=crm.name, object=object_name)
+    here = {row_id: bool(archived) for row_id, archived in rows}
+    changed = rooms.store.write(partial(mirror.apply_records, read=[one for one in read.values() if one.id in here], now=now))
+    fresh = [one for one in read.values() if one.id not in here]
+    page = Page(crm=crm.name, object=object_name, cursor={}, seen=len(fresh), calls=0, records=fresh)
+    stored = mirror.commit_page(rooms.store, page, now=now, under=f"found:{object_name}")
+    return ReadAgain(
+        seen=len(read),
+        changed=changed + stored.stored,
+        restored=sum(here.get(one.id, False) and not one.archived for one in read.values()),
+        found=stored.stored,
+        set_aside=stored.set_aside,
+    )
+
+
+def live_ids(rooms: Rooms, crm: CrmName, object_name: str) -> Iterator[list[str]]:
+    """The ids that live here, in pieces."""
+    after = ""
+    while ids := known.known_ids(rooms.store, crm, object_name, after=after, limit=10 * BATCH):
+        after = ids[-1]
+        yield ids
+

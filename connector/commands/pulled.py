@@ -1,0 +1,31 @@
+"""What several commands say of a pull: what was read, and what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from connector.commands.output import Output
+from connector.commands.progress import NAMES
+from connector.errors import ConnectorError
+from connector.pull import StreamPull
+
+
+def show_pulled(output: Output, pulled: Mapping[str, Mapping[str, StreamPull]]) -> None:
+    """What was read, per CRM and object."""
+    rows = [
+        (NAMES[crm], stream, result.seen, result.stored, result.set_aside, result.calls, "" if result.whole else "stopped")
+        for crm, streams in pulled.items()
+        for stream, result in streams.items()
+    ]
+    numbers = ("Seen", "New or changed", "Set aside", "Calls")
+    output.table(("CRM", "Object", *numbers, ""), rows, right=numbers, title="Pulled")
+
+
+def show_errors(output: Output, errors: Sequence[ConnectorError]) -> None:
+    """What went wrong, and the way out."""
+    if errors:
+        output.heading("Errors")
+    for error in errors:
+        output.line("✗ ", error.message, style="red")
+        if error.advice:
+            output.line("  ", error.advice)

@@ -1,0 +1,60 @@
+"""What holds for a whole pass, what is known of the contacts of a slice, and the rows that come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from connector.identity import Key
+from connector.model import CrmName
+from connector.workflows.attempts import AttemptState, EvidenceState
+from connector.workflows.on_record import Written
+from connector.workflows.touches import Touched
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What holds for a whole pass.
+
+    adopting: what is there now was there before the connector came. clocks_from: attempts begun before are found.
+    defaults: the value that a CRM puts on every new record, by the property that carries the stage. own_users: the connector's users.
+    unread: columns whose fields cannot be read now, or not of every record: they stay as they are.
+    """
+
+    adopting: bool
+    clocks_from: datetime
+    defaults: Mapping[CrmName, str] = field(default_factory=dict)
+    own_users: frozenset[tuple[str, str]] = frozenset()
+    unread: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True, kw_only=True)
+class Slice:
+    """All that is known of the contacts of a slice."""
+
+    contacts: dict[int, Mapping[str, Any]]
+    records: dict[int, list[Any]]
+    companies: dict[tuple[str, str], Mapping[str, Any]]
+    history: dict[str, list[Any]]
+    attempts: dict[int, AttemptState]
+    evidence: dict[int, list[EvidenceState]]
+    touches: Mapping[int, Sequence[Touched]]
+    written: dict[tuple[int, str], Written]  # (contact, crm) → the stage that the connector wrote last
+    emails: Mapping[Key, Sequence[str]]  # further addresses of records
+    active: Mapping[Key, datetime]  # the latest activity of records among which one is to be chosen
+    campaigns: Mapping[int, str]  # the latest campaign joined, by contact
+    rejected: set[int]  # contacts whose last attempt sales rejected with an accepted reason
+
+
+@dataclass(slots=True)
+class Out:
+    """The rows that a slice stores."""
+
+    contacts: list[dict[str, Any]] = field(default_factory=list)
+    roles: list[dict[str, Any]] = field(default_factory=list)
+    spells: list[dict[str, Any]] = field(default_factory=list)
+    left: list[dict[str, Any]] = field(default_factory=list)
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    evidence: list[dict[str, Any]] = field(default_factory=list)

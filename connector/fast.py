@@ -1,0 +1,138 @@
+"""The fast lane: the few contacts for whom minutes count, read, judged and acted on alone, beside whatever else runs.
+
+Their records and what happened with them are read by id and through their links, not by a search that lags, and no cursor moves. What is
+due is always among them; of the others that [schedule] fast names, so many as there is room for, the rest the next time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import Literal
+
+import orjson
+from sqlalchemy import BigInteger, Table, and_, func, literal, select, tuple_, type_coerce
+
+from connector import conditions, drift
+from connector.adapters.port import Crm
+from connector.config.settings import FastLane
+from connector.engine import PassResult, judge_and_act
+from connector.errors import ConnectorError, Interrupted
+from connector.evaluation import Evaluation
+from connector.installation import applied, prepare
+from connector.model import Activity, CrmName, Page
+from connector.pull import StreamPull, problem_of
+from connector.rooms import Rooms
+from connector.store import mirror, runs
+from connector.store.database import Store
+from connector.store.tables import metadata, to_micros
+
+record = metadata.tables["record"]
+
+#: Contacts at a time.
+MOST = 500
+#: Where the last one stopped among those that are not due: (due_at in microseconds, contact).
+_PLACE = "fast"
+_NEVER = 2**62
+
+
+def run_fast(rooms: Rooms) -> PassResult:
+    """One fast pass; nothing to do before the first whole one, nor while what it goes by is suspended.
+
+    Errors of a CRM are in the result; those of the store and bugs come out.
+    One that came to nothing leaves no trace among the runs.
+    """
+    config, store, now = rooms.config, rooms.store, rooms.now()
+    run = runs.start_run(store, "fast", config.mode, now=now, config_version=config.version)
+    result = PassResult(run=run, mode=config.mode)
+    try:
+        if config.schedule.fast is not None and applied(store, config):
+            _run(rooms, config.schedule.fast, result, now)
+    except Interrupted:
+        result.interrupted = True
+    except ConnectorError as error:
+        result.errors.append(error)
+    finally:
+        result.interrupted = result.interrupted or rooms.stopped()
+        if result.errors or result.evaluated or result.outcomes:
+            problem = problem_of(result.errors)
+            state: Literal["failed", "done"] = "failed" if problem else "done"
+            runs.finish_run(store, run, state, now=rooms.now(), summary=result.document(), problem=problem)
+        else:
+            runs.drop_run(store, run)
+    return result
+
+
+def _run(rooms: Rooms, lane: FastLane, result: PassResult, now: datetime) -> None:
+    installation = prepare(rooms.store, rooms.config, rooms.crms, now=now)
+    if installation.suspended.halted or installation.suspended.reading(lane.when.names):
+        return
+    chosen = _choose(rooms, lane, installation.table, now)
+    for name, crm in rooms.crms.items():
+        if rooms.stopped():
+            return
+        result.pulled[name] = _read_again(rooms, crm, chosen, now)
+    if chosen:
+        judge_and_act(rooms, installation, result, now, only=chosen)
+
+
+# ── Who ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _choose(rooms: Rooms, lane: FastLane, table: Table, now: datetime) -> list[int]:
+    """The contacts for this time: those that are due, the longest due first; then the others in turn, the soonest due first."""
+    env = Evaluation(rooms.config, table, now).env(table, later=True)
+    meant = and_(conditions.compile(lane.when, env), ~table.c.gone, ~table.c.excluded)
+    soon = func.coalesce(type_coerce(table.c.due_at, BigInteger), _NEVER)
+    waiting = select(soon, table.c.id).where(meant).order_by(soon, table.c.id)
+    key, place = tuple_(soon, table.c.id), tuple_(*map(literal, _place(rooms.store, now)))
+    with rooms.store.read() as connection:
+        due = connection.execute(waiting.where(soon <= to_micros(now)).limit(MOST)).all()
+        rest = connection.execute(waiting.where(key > place).limit(MOST - len(due))).all()
+        room = MOST - len(due) - len(rest)
+        again = connection.execute(waiting.where(soon > to_micros(now), key <= place).limit(room)).all()
+    others = [*rest, *again]
+    stopped = others[-1] if others and len(due) + len(others) == MOST else None
+    runs.set_meta(rooms.store, _PLACE, None if stopped is None else orjson.dumps(list(stopped)).decode())
+    return [number for _, number in (*due, *others)]
+
+
+def _place(store: Store, now: datetime) -> tuple[int, int]:
+    """Behind whom the turn goes on."""
+    kept = runs.get_meta(store, _PLACE)
+    beginning = (to_micros(now), 2**62)
+    return beginning if kept is None else max(beginning, tuple(orjson.loads(kept)))
+
+
+# ── What is new of them ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _read_again(rooms: Rooms, crm: Crm, contacts: Sequence[int], now: datetime) -> dict[str, StreamPull]:
+    """Their records of one CRM, and what happened with them, into the mirror."""
+    wanted = drift.wanted(rooms.store, rooms.config, crm.name)
+    results: dict[str, StreamPull] = {}
+    for object_name, ids in _records(rooms.store, crm.name, contacts).items():
+        result = results[object_name] = StreamPull(whole=True)
+        before = crm.calls()
+        found = list(crm.read(object_name, ids, wanted.get(object_name, ())).values())
+        happened: dict[str, list[Activity]] = {}
+        for activity in crm.activities_of(object_name, ids):
+            happened.setdefault(activity.object, []).append(activity)
+        result.calls = crm.calls() - before
+        result.seen = len(found)
+        result.stored = rooms.store.write(partial(mirror.apply_records, read=found, now=now))
+        for kind, activities in happened.items():
+            page = Page(crm=crm.name, object=kind, cursor={}, seen=len(activities), calls=0, activities=activities)
+            result.add(page, mirror.commit_page(rooms.store, page, now=now, under=f"fast:{kind}"))
+    return results
+
+
+def _records(store: Store, crm: CrmName, contacts: Sequence[int]) -> dict[str, list[str]]:
+    """The ids of these contacts' live records in a CRM, by object."""
+    found: dict[str, list[str]] = {}
+    columns = select(record.c.object, record.c.id).where(record.c.crm == crm, record.c.contact_id.in_(contacts), ~record.c.archived)
+    with store.read() as connection:
+        for object_name, record_id in connection.execute(columns.order_by(record.c.object, record.c.id)):
+            found.setdefault(object_name, []).append(record_id)
+    return found

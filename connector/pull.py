@@ -1,0 +1,144 @@
+"""The pull: every stream of every CRM into the mirror, each in a thread of its own, within the CRM's shared budget.
+
+A page and its cursor are stored together, as they come; a stream has one page in hand, so that memory does not grow with the CRM. What is
+referred to may come after what refers to it: links get their contact when the record is unified. Whatever ends a stream, the next pull
+goes on from its last stored page.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from connector import drift
+from connector.adapters.port import Crm
+from connector.errors import ConnectorError, Interrupted, ObjectStopped
+from connector.model import Page
+from connector.rooms import Rooms
+from connector.store import mirror
+from connector.store.mirror import PageResult
+
+
+@dataclass(slots=True, kw_only=True)
+class StreamPull:
+    """What became of one stream. error: what stopped it; whole: it was read to its end; absent: wanted properties that were not there."""
+
+    seen: int = 0
+    stored: int = 0
+    set_aside: int = 0
+    calls: int = 0
+    whole: bool = False
+    absent: frozenset[str] = frozenset()
+    error: ConnectorError | None = None
+
+    def add(self, page: Page, stored: PageResult) -> None:
+        """Another page."""
+        self.absent |= page.absent
+        self.seen += stored.seen
+        self.stored += stored.stored
+        self.set_aside += stored.set_aside
+        self.calls += page.calls
+        self.whole = page.last
+
+
+class Result(Protocol):
+    """What became of one stream, whatever was done with it."""
+
+    error: ConnectorError | None
+
+
+R = TypeVar("R", bound=Result)
+Pulled = dict[str, dict[str, StreamPull]]
+
+
+def pull(rooms: Rooms, now: datetime) -> Pulled:
+    """Reads every stream of every CRM into the mirror. What stopped a stream is in its result; bugs come out."""
+    before = {(row.crm, row.object): row.seen for row in mirror.cursors(rooms.store)}
+
+    def one(crm: Crm, stream: str, result: StreamPull, stopped: Callable[[], bool]) -> None:
+        seen = before.get((crm.name, stream), 0)
+        cursor = mirror.get_cursor(rooms.store, crm.name, stream)
+        for page in crm.pull(stream, cursor, now=now):
+            if page.absent and not result.absent:
+                drift.demand(rooms.store)  # before the page is stored: what it lacks is not to be taken for empty, whatever happens
+            result.add(page, mirror.commit_page(rooms.store, page, now=now, shrink=rooms.config.guard.shrink))
+            shown = seen + result.seen
+            rooms.progress.pulled(crm.name, stream, shown, shown if page.last else page.total)
+            if stopped():
+                return
+
+    return each_stream(rooms, StreamPull, one)
+
+
+def each_stream(rooms: Rooms, make: Callable[[], R], work: Callable[[Crm, str, R, Callable[[], bool]], None]) -> dict[str, dict[str, R]]:
+    """Does something with every stream of every CRM, all beside each other; results in the order in which the CRMs name their streams.
+
+    work gets the CRM, the stream, its result to fill, and whether to end after the page in hand. `ObjectStopped` ends its stream; any other
+    error ends all streams of its CRM; a bug ends all, and comes out.
+    """
+    results = {name: {stream: make() for stream in crm.streams()} for name, crm in rooms.crms.items()}
+    halts = {name: threading.Event() for name in results}
+
+    def one(crm: Crm, stream: str, result: R) -> None:
+        halt = halts[crm.name]
+        try:
+            if not halt.is_set() and not rooms.stopped():
+                work(crm, stream, result, lambda: halt.is_set() or rooms.stopped())
+        except Interrupted:
+            halt.set()
+        except ObjectStopped as error:
+            result.error = error
+        except ConnectorError as error:
+            result.error = error
+            halt.set()
+        except BaseException:
+            for each in halts.values():
+                each.set()
+            raise
+
+    many = sum(map(len, results.values()))
+    with ThreadPoolExecutor(max_workers=max(1, many), thread_name_prefix="stream") as threads:
+        futures = [
+            threads.submit(one, rooms.crms[name], stream, result) for name, streams in results.items() for stream, result in streams.items()
+        ]
+        for future in futures:
+            future.result()
+    return {str(name): streams for name, streams in results.items()}
+
+
+def streams_of(results: Mapping[str, Mapping[str, R]]) -> list[tuple[str, str, R]]:
+    """Each stream with its CRM, its name and what became of it."""
+    return [(crm, name, result) for crm, streams in results.items() for name, result in streams.items()]
+
+
+def errors_of(results: Mapping[str, Mapping[str, Result]]) -> list[ConnectorError]:
+    """What stopped streams, each error once: a spent budget stops all streams of a CRM with the same words."""
+    return once(result.error for streams in results.values() for result in streams.values() if result.error is not None)
+
+
+def once(errors: Iterable[ConnectorError]) -> list[ConnectorError]:
+    """Errors that say the same are one."""
+    return list({(type(error), error.message): error for error in errors}.values())
+
+
+def pulled_document(pulled: Mapping[str, Mapping[str, StreamPull]]) -> dict[str, Any]:
+    """What was pulled, as JSON prints it."""
+    names = ("seen", "stored", "set_aside", "calls")
+    return {
+        crm: {stream: {name: getattr(result, name) for name in names} for stream, result in streams.items()}
+        for crm, streams in pulled.items()
+    }
+
+
+def errors_document(errors: Iterable[ConnectorError]) -> list[dict[str, str]]:
+    """What went wrong, and the way out, as JSON prints it."""
+    return [{"message": error.message, "advice": error.advice} for error in errors]
+
+
+def problem_of(errors: Iterable[ConnectorError]) -> str | None:
+    """The same as one text for the record of runs; None where all went well."""
+    return " ".join(f"{error.message}{'' if error.message.endswith('.') else '.'} {error.advice}".strip() for error in errors) or None

@@ -1,0 +1,167 @@
+"""The comparison: every record of the CRMs against the mirror, object by object, and what differed put right.
+
+An object is read whole under a cursor of its own ("reconcile:<object>"), while its ids are noted. What the mirror holds and the CRM did not
+show is asked after one by one: gone for good, archived, merged, or still there. The cursor keeps the counts too, so that a comparison that
+was broken off goes on, and what it says adds up: seen = same + repaired + set aside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from connector.adapters.port import Crm
+from connector.by_id import BATCH, ask_after, end_look, live_ids, read_again
+from connector.errors import ConnectorError, SafetyStop
+from connector.model import Cursor, Page
+from connector.pull import each_stream
+from connector.rooms import Rooms
+from connector.store import cursors, known, mirror
+from connector.store.mirror import PageResult
+from connector.store.removals import ALWAYS, Removed
+
+#: A comparison that was broken off longer ago begins anew: what it had met may be gone since.
+_GOES_ON = timedelta(days=2)
+
+
+@dataclass(slots=True, kw_only=True)
+class Compared:
+    """What became of one object. seen = same + repaired (it differed, or was missing here) + set_aside; gone: here, and not there.
+
+    calls: of reading it.
+    """
+
+    seen: int = 0
+    same: int = 0
+    repaired: int = 0
+    set_aside: int = 0
+    calls: int = 0
+    gone: list[Removed] = field(default_factory=list)
+    whole: bool = False
+    error: ConnectorError | None = None
+
+    @property
+    def removed(self) -> int:
+        """How many live ones left the living here."""
+        return sum(each.archived + each.merged + each.deleted + each.purged for each in self.gone)
+
+    def add(self, page: Page, stored: PageResult) -> None:
+        """Another page."""
+        self.seen += stored.seen
+        self.repaired += stored.stored
+        self.set_aside += stored.set_aside
+        self.same = self.seen - self.repaired - self.set_aside
+        self.calls += page.calls
+
+    def document(self) -> dict[str, int]:
+        """As JSON prints it."""
+        return {name: getattr(self, name) for name in ("seen", "same", "repaired", "removed", "set_aside", "calls")}
+
+
+def compare(rooms: Rooms, now: datetime, *, leave_out: Collection[tuple[str, str]] = ()) -> dict[str, dict[str, Compared]]:
+    """Compares every object of every CRM but those left out (CRM, object), all beside each other. What stopped one is in its result."""
+
+    def one(crm: Crm, stream: str, result: Compared, stopped: Callable[[], bool]) -> None:
+        if (crm.name, stream) not in leave_out:
+            Comparison(rooms=rooms, crm=crm, stream=stream, result=result, now=now).run(stopped)
+
+    return each_stream(rooms, Compared, one)
+
+
+@dataclass(slots=True, kw_only=True)
+class Comparison:
+    """One object of one CRM against the mirror; `result` is filled as it goes."""
+
+    rooms: Rooms
+    crm: Crm
+    stream: str
+    result: Compared
+    now: datetime
+
+    @property
+    def _name(self) -> str:
+        return f"reconcile:{self.stream}"
+
+    def run(self, stopped: Callable[[], bool]) -> None:
+        """Reads, asks after the rest, and is over. Raises `SafetyStop` where more is missing than may be at once."""
+        if not self._read(stopped):
+            return
+        self._check_missing()
+        self._ask_after_missing(stopped)
+        if not stopped():
+            self._begin_anew()
+            end_look(self.rooms, self.crm, self.stream, self.now)
+            self.result.whole = True
+
+    def _begin_anew(self) -> None:
+        """Nothing is noted of a comparison; the size of the last whole read stays."""
+        store, crm, now = self.rooms.store, self.crm.name, self.now
+        known.clear_seen(store, crm, self.stream)
+        store.write(lambda connection: cursors.move(connection, crm, self._name, {}, seen=0, last=True, now=now))
+
+    # ── What the CRM shows ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _read(self, stopped: Callable[[], bool]) -> bool:
+        """Reads on where an earlier comparison stopped; True once it is whole. The counts of the last page before a crash are lost."""
+        store, result = self.rooms.store, self.result
+        state = self._state()
+        if state["whole"]:
+            return True
+        for page in self.crm.pull(self.stream, state["at"], now=self.now):
+            kept = {"at": dict(page.cursor), "began": state["began"], "whole": page.last, "counts": self._counts(page)}
+            kept_page, shrink = replace(page, cursor=kept), self.rooms.config.guard.shrink
+            result.add(page, mirror.commit_page(store, kept_page, now=self.now, shrink=shrink, under=self._name, mark=True))
+            self.rooms.progress.pulled(self.crm.name, self.stream, result.seen, result.seen if page.last else page.total)
+            if page.last:
+                return True
+            if stopped():
+                return False
+        return False
+
+    def _state(self) -> Cursor:
+        """Where an earlier comparison stopped, its counts taken over; or the beginning of a new one."""
+        kept = mirror.get_cursor(self.rooms.store, self.crm.name, self._name)
+        if kept is not None and self.now - datetime.fromisoformat(kept["began"]) <= _GOES_ON:
+            for name, count in kept["counts"].items():
+                setattr(self.result, name, count)
+            return kept
+        self._begin_anew()
+        return {"at": None, "began": self.now.isoformat(), "whole": False}
+
+    def _counts(self, page: Page) -> dict[str, int]:
+        """The counts as they are to be kept with a page: with what it brought, as if nothing of it differed."""
+        result = self.result
+        counts = {"seen": result.seen + page.seen, "calls": result.calls + page.calls, "repaired": result.repaired}
+        return counts | {"set_aside": result.set_aside, "same": counts["seen"] - result.repaired - result.set_aside}
+
+    # ── What it does not show ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _missing(self) -> Iterator[list[str]]:
+        after = ""
+        while ids := known.unseen(self.rooms.store, self.crm.name, self.stream, after=after, limit=BATCH):
+            after = ids[-1]
+            yield ids
+
+    def _check_missing(self) -> None:
+        missing = sum(map(len, self._missing()))
+        live = sum(map(len, live_ids(self.rooms, self.crm.name, self.stream))) if missing > ALWAYS else 0
+        if missing > max(ALWAYS, live * self.rooms.config.guard.shrink):
+            raise SafetyStop(
+                f"{self.crm.name} does not show {missing:,} of the {live:,} {self.stream} that are here: more than "
+                f"{self.rooms.config.guard.shrink:.0%}; nothing was removed",
+                advice="Check the credentials' permissions first. If so many were really deleted, raise `shrink` in [guard], once.",
+            )
+
+    def _ask_after_missing(self, stopped: Callable[[], bool]) -> None:
+        """What became of the records that the CRM did not show; those that are there all the same are read again."""
+        for ids in self._missing():
+            if stopped():
+                return
+            gone, there = ask_after(self.rooms, self.crm, self.stream, ids, self.now)
+            self.result.gone.append(gone)
+            read = read_again(self.rooms, self.crm, self.stream, there, self.now)
+            self.result.seen += read.seen
+            self.result.repaired += read.changed
+            self.result.set_aside += read.set_aside
+            self.result.same = self.result.seen - self.result.repaired - self.result.set_aside

@@ -1,0 +1,226 @@
+"""The look for what no modified date tells: what was archived, deleted, purged or merged away, what is missing here, and changed links.
+
+Object by object: what the CRM itself tells as removed; where it can count by number, stretches of ids that differ, halved until they are
+small enough to be asked after; of objects that tell nothing, everything recent by id; and whom recent activities and deals are about now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import count
+
+from sqlalchemy import func, select
+
+from connector.adapters.port import Crm
+from connector.by_id import BATCH, ask_after, end_look, read_again
+from connector.errors import ConnectorError, ObjectStopped, SafetyStop
+from connector.model import Cursor
+from connector.pull import each_stream
+from connector.reconcile import Compared, Comparison
+from connector.rooms import Rooms
+from connector.store import activities, known, mirror
+from connector.store.removals import ALWAYS, Removed, apply_removals
+from connector.store.tables import metadata
+
+#: What tells nothing of removals is asked after as far back; whom something is about is read again as far back.
+_ASKED_BACK = timedelta(days=90)
+_LINKED_BACK = timedelta(days=30)
+#: How long a new record may be missing in what the CRM counts.
+_COUNTED_AFTER = timedelta(minutes=15)
+#: Ids of one stretch that are asked after rather than counted further, and stretches counted at most; beyond, the object is compared whole.
+_SMALL = 100
+_MOST_COUNTS = 1_000
+_TOO_LONG_AGO = "TOO_LONG_AGO"
+
+record = metadata.tables["record"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Looked:
+    """What a look at one object came to, in rows that were alive here before.
+
+    restored: archived here, and alive there; found: alive there, and not here; relinked: about other people than here. compared: the
+    object had to be compared whole. error: what stopped it.
+    """
+
+    archived: int = 0
+    merged: int = 0
+    deleted: int = 0
+    purged: int = 0
+    restored: int = 0
+    found: int = 0
+    relinked: int = 0
+    compared: bool = False
+    error: ConnectorError | None = None
+
+    def add(self, removed: Removed) -> None:
+        """What another page of removals came to."""
+        for each in ("archived", "merged", "deleted", "purged"):
+            setattr(self, each, getattr(self, each) + getattr(removed, each))
+
+    def document(self) -> dict[str, int | bool]:
+        """As JSON prints it."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "error"}
+
+
+def look(rooms: Rooms, now: datetime, *, leave_out: Collection[tuple[str, str]] = ()) -> dict[str, dict[str, Looked]]:
+    """Looks at every object of every CRM but those left out (CRM, object). What stopped one is in its result."""
+
+    many, done = sum(len(crm.streams()) for crm in rooms.crms.values()), count(1)
+
+    def one(crm: Crm, stream: str, result: Looked, stopped: Callable[[], bool]) -> None:
+        if (crm.name, stream) not in leave_out:
+            _Look(rooms=rooms, crm=crm, object=stream, result=result, stopped=stopped, now=now).run()
+        rooms.progress.step("removals", next(done), many)
+
+    return each_stream(rooms, Looked, one)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Look:
+    """One object of one CRM."""
+
+    rooms: Rooms
+    crm: Crm
+    object: str
+    result: Looked
+    stopped: Callable[[], bool]
+    now: datetime
+
+    def run(self) -> None:
+        for step in (self._told, self._counted, self._asked, self._linked):
+            if self.stopped():
+                return
+            step()
+        end_look(self.rooms, self.crm, self.object, self.now)
+
+    # ── What the CRM tells ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _told(self) -> None:
+        name = f"removals:{self.object}"
+        cursor = mirror.get_cursor(self.rooms.store, self.crm.name, name)
+        try:
+            self._apply(cursor)
+        except ObjectStopped as error:
+            if error.code != _TOO_LONG_AGO:
+                raise
+            if self._compare():
+                self._apply(None)
+
+    def _apply(self, cursor: Cursor | None) -> None:
+        for page in self.crm.removals(self.object, cursor, now=self.now):
+            going_on = replace(page, last=False)  # a look is over when all its steps are: what they take away counts together
+            self.result.add(apply_removals(self.rooms.store, going_on, now=self.now, shrink=self.rooms.config.guard.shrink))
+            if self.stopped():
+                return
+
+    def _compare(self) -> bool:
+        """Compares the object whole, since its removals cannot be told any more; whether it came to its end."""
+        compared = Compared()
+        Comparison(rooms=self.rooms, crm=self.crm, stream=self.object, result=compared, now=self.now).run(self.stopped)
+        self.result.compared = True
+        for gone in compared.gone:
+            self.result.add(gone)
+        return compared.whole
+
+    # ── What it can count ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _counted(self) -> None:
+        """Purged and hard-deleted records, and records that are missing here: where the numbers of ids differ."""
+        last = self._largest()
+        theirs = None if last is None else self.crm.count(self.object, 1, last)
+        if last is None or theirs is None:
+            return
+        ours = known.count_known(self.rooms.store, self.crm.name, self.object, 1, last)
+        self._check_size(theirs, ours)
+        work, counted = [_Stretch(1, last, theirs, ours)], 1
+        while work and not self.stopped():
+            stretch = work.pop()
+            if stretch.theirs == stretch.ours or self._settled(stretch):
+                continue
+            if counted >= _MOST_COUNTS:
+                self._compare()
+                return
+            work += self._halves(stretch)
+            counted += 1
+
+    def _largest(self) -> int | None:
+        """The largest id here, of those that are numbers, that is old enough to be counted there."""
+        old = record.c.created_at <= self.now - _COUNTED_AFTER
+        query = select(record.c.id).where(record.c.crm == self.crm.name, record.c.object == self.object, ~record.c.archived, old)
+        with self.rooms.store.read() as connection:
+            found = connection.scalar(query.order_by(func.length(record.c.id).desc(), record.c.id.desc()).limit(1))
+        return int(found) if found is not None and found.isdigit() else None
+
+    def _check_size(self, theirs: int, ours: int) -> None:
+        if ours - theirs > max(ALWAYS, ours * self.rooms.config.guard.shrink):
+            raise SafetyStop(
+                f"{self.crm.name} counts {theirs:,} {self.object}, {ours:,} are here: more than {self.rooms.config.guard.shrink:.0%} are "
+                "missing; nothing was removed",
+                advice="Check the credentials' permissions first. If so many were really deleted, raise `shrink` in [guard], once.",
+            )
+
+    def _settled(self, stretch: _Stretch) -> bool:
+        """Asks after the ids of a stretch that is small enough, or reads it id by id; whether nothing of it is left to look at."""
+        if stretch.ours > stretch.theirs and stretch.ours <= _SMALL:
+            removed, _ = ask_after(self.rooms, self.crm, self.object, self._ids(stretch), self.now)
+            self.result.add(removed)
+            return True
+        if stretch.last - stretch.first >= _SMALL:
+            return False
+        here = set(self._ids(stretch))
+        missing = [str(number) for number in range(stretch.first, stretch.last + 1) if str(number) not in here]
+        read = read_again(self.rooms, self.crm, self.object, missing, self.now)
+        self.result.restored += read.restored
+        self.result.found += read.found
+        return True
+
+    def _ids(self, stretch: _Stretch) -> list[str]:
+        return known.known_between(self.rooms.store, self.crm.name, self.object, stretch.first, stretch.last)
+
+    def _halves(self, stretch: _Stretch) -> Iterator[_Stretch]:
+        middle = (stretch.first + stretch.last) // 2
+        theirs = self.crm.count(self.object, stretch.first, middle) or 0
+        ours = known.count_known(self.rooms.store, self.crm.name, self.object, stretch.first, middle)
+        yield _Stretch(stretch.first, middle, theirs, ours)
+        yield _Stretch(middle + 1, stretch.last, stretch.theirs - theirs, stretch.ours - ours)
+
+    # ── What has to be asked ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _asked(self) -> None:
+        """Of an object that tells nothing, what is recent or still to come, by id."""
+        if self.crm.tells_removals(self.object):
+            return
+        for ids in self._recent(_ASKED_BACK):
+            if self.stopped():
+                return
+            removed, _ = ask_after(self.rooms, self.crm, self.object, ids, self.now)
+            self.result.add(removed)
+
+    def _linked(self) -> None:
+        """Whom recent activities and deals are about now."""
+        for ids in self._recent(_LINKED_BACK):
+            links = {} if self.stopped() else self.crm.relink(self.object, ids)
+            if not links:  # the pull brings every such change
+                return
+            self.result.relinked += activities.relink(self.rooms.store, self.crm.name, self.object, links, now=self.now)
+
+    def _recent(self, back: timedelta) -> Iterator[list[str]]:
+        after, since = "", self.now - back
+        recent = partial(known.recent_activity_ids, self.rooms.store, self.crm.name, self.object, since=since, limit=BATCH)
+        while ids := recent(after=after):
+            after = ids[-1]
+            yield ids
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Ids from first to last, both included, and how many of them live there and here."""
+
+    first: int
+    last: int
+    theirs: int
+    ours: int

@@ -1,0 +1,59 @@
+"""What a pass, and every job like it, works with; and who watches it on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+
+from connector.adapters.port import Crm
+from connector.config.tables import Config
+from connector.model import CrmName
+from connector.store.database import Store
+
+Step = Literal["backfill", "removals", "compare", "unify", "evaluate", "write back"]
+
+
+class Progress(Protocol):
+    """Who watches a pass. Called from several threads at once; `total` is None where nobody knows."""
+
+    def pulled(self, crm: CrmName, stream: str, seen: int, total: int | None) -> None:
+        """Another page of a stream is stored. seen counts from the stream's beginning, earlier passes that were broken off included.
+
+        With a stream's last page, total is what was seen.
+        """
+        ...
+
+    def step(self, name: Step, done: int, total: int | None) -> None:
+        """A step went on."""
+        ...
+
+
+class Unwatched:
+    """Nobody watches."""
+
+    def pulled(self, crm: CrmName, stream: str, seen: int, total: int | None) -> None:
+        """Nothing."""
+
+    def step(self, name: Step, done: int, total: int | None) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rooms:
+    """What a pass works with. now: the clock (aware). stopped: asked between pages, slices and batches; True ends the pass in good order.
+
+    holder: who this process is, for leases. judging: entered for unifying, judging and writing back, which one at a time does; pulling
+    needs no such turn. May raise `LeaseLost`.
+    """
+
+    config: Config
+    store: Store
+    crms: Mapping[CrmName, Crm]
+    now: Callable[[], datetime]
+    holder: str
+    stopped: Callable[[], bool] = lambda: False
+    progress: Progress = field(default_factory=Unwatched)
+    judging: Callable[[], AbstractContextManager[None]] = nullcontext
