@@ -140,7 +140,7 @@ class Account:
         if len(parts) == 2:
             return self._list(parts[1], request)
         if len(parts) == 3 and parts[2].isdecimal():
-            return self._single(parts[1], parts[2])
+            return self._single(parts[1], parts[2], archived=request.query.get("archived") == "true")
         route = {"search": self._search, "read": self._read, "update": self._update, "create": self._create}
         if request.query.get("archived") == "true":
             return self._read(parts[1], body, archived=True)
@@ -158,8 +158,8 @@ class Account:
             **({"archivedAt": stamp(row["archived"])} if "archived" in row else {}),
         }
 
-    def _single(self, name: str, record_id: str) -> Answer:
-        found = self.records[name].get(self.merged[name].get(record_id, record_id))
+    def _single(self, name: str, record_id: str, *, archived: bool) -> Answer:
+        found = (self.archived if archived else self.records)[name].get(self.merged[name].get(record_id, record_id))
         if found is None:
             return Answer(status=404, headers={"content-type": "text/html;charset=iso-8859-1"}, body=b"<html>Resource not found</html>")
         return reply(self._shown(name, found, []))

@@ -164,6 +164,21 @@ class TestFates:
             "6": (Fate.PURGED, None, None),
         }
 
+    @pytest.mark.parametrize("name", ["contacts", "companies"])
+    def test_merged_and_then_deleted_is_in_the_bin(self, name: str) -> None:
+        """Nobody was deleted for privacy: the record that stands for both can be restored."""
+        account = Account()
+        for number in ("3", "4"):
+            account.put(name, number)
+        account.merge(name, "3", "4", "30")
+        account.archive(name, "30", millis(NOW) - 2 * DAY)
+        found = crm_of(account).fates(name, ["3", "4", "6"])
+        assert {key: (each.fate, each.into, each.at) for key, each in found.items()} == {
+            "3": (Fate.ARCHIVED, None, NOW - timedelta(days=2)),
+            "4": (Fate.ARCHIVED, None, NOW - timedelta(days=2)),
+            "6": (Fate.PURGED if name == "contacts" else Fate.DELETED, None, None),
+        }
+
     def test_live_records_cost_a_request_a_hundred(self) -> None:
         account = Account()
         everyone = [str(number) for number in range(1, 251)]
@@ -286,4 +301,4 @@ def test_looks_and_fates_let_others_pass() -> None:
     look(crm, "contacts")
     crm.fates("contacts", ["1"])
     assert set(budget.lanes) == {"backfill"}
-    assert len(budget.lanes) == crm.calls() == 4
+    assert len(budget.lanes) == crm.calls() == 5

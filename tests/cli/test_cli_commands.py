@@ -76,7 +76,7 @@ class TestCommandLine:
             "problems": [],
         }
 
-    @pytest.mark.parametrize(("words", "name"), [(["pull", "--deletes"], "--deletes"), (["plan", "--follow"], "--follow")])
+    @pytest.mark.parametrize(("words", "name"), [(["plan", "--follow"], "--follow")])
     def test_what_is_not_built_is_refused_by_name(self, desk: Desk, words: list[str], name: str) -> None:
         result = desk.type(*words)
         assert result.exit_code == 2

@@ -170,14 +170,29 @@ def _ids_of(error: Any) -> list[str]:
 
 
 def _alone(api: Api, caller: Caller, object_name: str, one: str) -> Removal | None:
-    """What one record's own address answers: itself, its survivor, or that there is none."""
+    """What one record's own address answers: itself, its survivor, or that there is none.
+
+    A survivor may lie in the bin: that is no deletion for good.
+    """
     try:
         answered = record_id(caller.ask(api.single(object_name, one), decode))
     except Rejected:
-        return _removed(object_name, one, Fate.PURGED if object_name == "contacts" else Fate.DELETED)
+        return _survivor_in_the_bin(api, caller, object_name, one)
     if not answered or answered == one:
         return None
     return _removed(object_name, one, Fate.MERGED, into=answered)
+
+
+def _survivor_in_the_bin(api: Api, caller: Caller, object_name: str, one: str) -> Removal:
+    """Archived, where the record that it was merged into is; else gone for good."""
+    gone = _removed(object_name, one, Fate.PURGED if object_name == "contacts" else Fate.DELETED)
+    if object_name not in MERGEABLE:
+        return gone
+    try:
+        raw = caller.ask(api.single(object_name, one, archived=True), decode)
+    except Rejected:
+        return gone
+    return _removed(object_name, one, Fate.ARCHIVED, at=_archived_at(raw)) if record_id(raw) else gone
 
 
 def _removed(object_name: str, one: str, fate: Fate, *, into: str | None = None, at: datetime | None = None) -> Removal:

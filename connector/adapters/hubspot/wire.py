@@ -244,13 +244,14 @@ class Api:
         request = _post(f"{self.paths.objects}/{object_name}/batch/read", body, about=f"reading {object_name} by id")
         return replace(request, query={"archived": "true"}) if archived else request
 
-    def single(self, object_name: str, record_id: str) -> Request:
-        """One live record; the id of one that was merged away is answered with the survivor, under the survivor's id.
+    def single(self, object_name: str, record_id: str, *, archived: bool = False) -> Request:
+        """One live record, or one in the recycle bin; the id of one merged away is answered by its survivor, under that one's id.
 
         https://developers.hubspot.com/changelog/updated-merge-functionality-for-contacts-and-companies
         """
         path = f"{self.paths.objects}/{object_name}/{record_id}"
-        return Request(method="GET", path=path, query={"properties": "hs_object_id"}, about=f"looking for one of {object_name}")
+        query = {"properties": "hs_object_id", **({"archived": "true"} if archived else {})}
+        return Request(method="GET", path=path, query=query, about=f"looking for one of {object_name}")
 
     def batch_update(self, object_name: str, inputs: Sequence[Mapping[str, Any]]) -> Request:
         """Sets properties of records; the same request twice does no harm."""

@@ -1,0 +1,96 @@
+"""What the tables are made of: their base, their columns' types, the moments of the store.
+
+Moments are whole microseconds since 1970 (UTC) in a BIGINT, so that SQLite and PostgreSQL compute with them alike; `Moment` turns
+them into aware datetimes for code that reads small rows.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import BigInteger, Column, Dialect, Integer, MetaData, String, Text, TypeDecorator
+from sqlalchemy.types import TypeEngine
+from sqlmodel import Field, SQLModel
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_micros(moment: datetime) -> int:
+    """Whole microseconds since 1970 of an aware moment."""
+    if moment.tzinfo is None:
+        raise ValueError("a moment without a time zone")
+    return (moment - EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    """The aware moment (UTC) of whole microseconds since 1970."""
+    return EPOCH + timedelta(microseconds=micros)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime, stored as microseconds since 1970."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - the signature is SQLAlchemy's
+        return None if value is None else to_micros(value)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the signature is SQLAlchemy's
+        return None if value is None else from_micros(value)
+
+
+class Json(TypeDecorator[Any]):
+    """JSON as text, by orjson, in both databases alike."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002 - the signature is SQLAlchemy's
+        return None if value is None else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002 - the signature is SQLAlchemy's
+        return None if value is None else orjson.loads(value)
+
+
+def serial() -> TypeEngine[int]:
+    """A number given by the database; SQLite counts up only an INTEGER."""
+    return BigInteger().with_variant(Integer(), "sqlite")
+
+
+def exact() -> String:
+    """Text compared byte by byte in both databases: ids, keys, folded twins."""
+    return String().with_variant(String(collation="C"), "postgresql").with_variant(String(collation="BINARY"), "sqlite")
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Table(SQLModel):
+    """The base of every table."""
+
+    metadata = metadata
+
+
+def id_column(*, primary_key: bool = True, nullable: bool = False, index: bool = False) -> Any:
+    """An id or another text compared byte by byte; a key unless said otherwise."""
+    return Field(sa_column=Column(exact(), primary_key=primary_key, nullable=nullable and not primary_key, index=index or None))
+
+
+def moment_column(*, nullable: bool = True, index: bool = False) -> Any:
+    """A moment; NULL unless said otherwise."""
+    return Field(default=None, sa_column=Column(Moment, nullable=nullable, index=index or None))
+
+
+def json_column(*, nullable: bool = True) -> Any:
+    """JSON; NULL unless said otherwise."""
+    return Field(default=None, sa_column=Column(Json, nullable=nullable))
