@@ -11,6 +11,8 @@ DEVELOPMENT := $(VENV)/.installed-development
 
 # Where the tests and the bench may put their parameters: make test-long PYTEST_ARGS="-k kill"
 PYTEST_ARGS ?=
+# As many processes as there are cores; WORKERS=0 keeps all tests in one.
+WORKERS     ?= logical
 BENCH_ARGS  ?=
 
 .DEFAULT_GOAL := help
@@ -25,10 +27,10 @@ demo: $(RUNTIME) ## a HubSpot and a Salesforce with made-up people, the example'
 	@$(BIN)/connector demo
 
 test: lint types ## linters, types, and all tests but the long ones
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal $(PYTEST_ARGS)
 
 test-long: lint types ## the same, with the tests that take minutes
-	$(BIN)/python -m pytest -m "long or not long" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal -m "long or not long" $(PYTEST_ARGS)
 
 lint: $(DEVELOPMENT) ## ruff
 	$(BIN)/ruff check .

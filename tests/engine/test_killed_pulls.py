@@ -9,20 +9,18 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
-import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
-from engine_rooms import NOW, config_text, credentials, running, small_sandbox
+from engine_rooms import NOW, config_text, running, small_sandbox
+from killed_processes import Ended, Processes
 from mirror_truth import Truth
 from sqlalchemy import text
 
@@ -31,7 +29,6 @@ from connector.config.load import load
 from connector.sandbox.serve import Sandbox
 from connector.store.database import Store
 
-CHILD = Path(__file__).parent / "killed_pull.py"
 SEED = int(os.environ.get("KILL_SEED", "20261118"))
 
 
@@ -66,91 +63,6 @@ _TABLES = {
     "campaign_member": (),
     "set_aside": ("at",),
 }
-
-
-# ── Processes ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a process ended. told: its last line: what it met and did, or the statement that it was killed at. calls: requests it sent."""
-
-    killed: bool
-    told: str
-    calls: int
-
-    @property
-    def result(self) -> dict[str, Any]:
-        result: dict[str, Any] = json.loads(self.told)
-        return result
-
-
-class Processes:
-    """Starts processes that pull, and kills those that do not kill themselves."""
-
-    def __init__(self, box: Sandbox, told: IO[str]) -> None:
-        self._box, self._errors = box, told
-        credentials()
-        self._parent = subprocess.Popen([sys.executable, str(CHILD)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=told, text=True)
-        self._kill_at: int | None = None
-        self._pid = -1
-        for frame in (box.hubspot_frame, box.salesforce_frame):
-            frame.before_call.append(lambda _: self._look())
-
-    def close(self) -> None:
-        assert self._parent.stdin is not None
-        assert self._parent.stdout is not None
-        self._parent.stdin.close()
-        self._parent.wait(timeout=60)
-        self._parent.stdout.close()
-
-    @property
-    def calls(self) -> int:
-        return sum(self._box.calls().values())
-
-    def _look(self) -> None:
-        if self._kill_at is not None and self.calls >= self._kill_at:
-            self._kill()
-
-    def _kill(self) -> None:
-        self._kill_at = None
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pid, signal.SIGKILL)
-
-    def run(self, order: dict[str, Any], *, requests: int | None = None, seconds: float | None = None) -> Ended:
-        """One process to its end. requests, seconds: when it is killed from here."""
-        before = self.calls
-        self._send(json.dumps(order))
-        self._pid = os.pidfd_open(json.loads(self._line())["pid"])
-        timer = None if seconds is None else threading.Timer(seconds, self._kill)
-        self._kill_at = None if requests is None else before + requests
-        try:
-            self._send("go")
-            if timer is not None:
-                timer.start()
-            lines = []
-            while not (line := self._line()).startswith('{"ended"'):
-                lines.append(line)
-        finally:
-            self._kill_at = None
-            if timer is not None:
-                timer.cancel()
-                timer.join()
-            os.close(self._pid)
-        status = json.loads(line)["ended"]
-        assert status in (0, -signal.SIGKILL), f"the process ended with {status}: see {self._errors.name}"
-        return Ended(status != 0, lines[-1].strip() if lines else "", self.calls - before)
-
-    def _send(self, line: str) -> None:
-        assert self._parent.stdin is not None
-        self._parent.stdin.write(f"{line}\n")
-        self._parent.stdin.flush()
-
-    def _line(self) -> str:
-        assert self._parent.stdout is not None
-        line = self._parent.stdout.readline()
-        assert line, f"the process that starts others is gone: see {self._errors.name}"
-        return line
 
 
 # ── A mirror that is killed, and one that is not ─────────────────────────────────────────────────────────────────────────────────────
@@ -424,7 +336,7 @@ def sqlite(folder: Path) -> Callable[[], str]:
 
 def test_killed_some_times(tmp_path: Path) -> None:
     draw = random.Random(SEED)
-    with trial(tmp_path, sqlite(tmp_path), draw, contacts=80, leads=30) as one:
+    with trial(tmp_path, sqlite(tmp_path), draw, contacts=50, leads=20) as one:
         killed, whole = killed_first_pulls(one, SHORT, a_round=3)
         killed_later_pulls(one, SHORT, killed, whole, a_round=3, many=20)
         report(one, "short")
