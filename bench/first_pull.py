@@ -12,7 +12,7 @@ import floor_pull
 import profiled
 from apart import Measured
 
-from connector.app import open_app, open_store
+from connector.app import open_app, open_store, use_memory_well
 from connector.config.load import loads
 from connector.config.tables import Config
 from connector.pull import errors_of
@@ -28,6 +28,7 @@ def connect_and_pull(place: Place, path: str, streams: list[str] | None, profile
     config = config_of(place, path)
     with open_store(config) as store:
         store.upgrade()
+    use_memory_well()  # as the command does
     profiler = profiled.Profiler() if profile else None
     with profiler or nullcontext(), open_app(config, now=lambda: apart.NOW) as app:
         crms: Any = {"hubspot": Some(app.crms["hubspot"], streams)} if streams else app.crms

@@ -17,6 +17,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from connector import __version__
+from connector.app import use_memory_well
 from connector.commands import demo, init, looking, passes, reconciling, serving, switches
 from connector.commands.output import Output, error_console
 from connector.commands.shared import DEBUG_VARIABLE, ExitCode, NotBuilt, debugging
@@ -149,4 +150,5 @@ def main() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="replace")  # a name that the terminal cannot show is no reason to fail
+    use_memory_well()
     app()

@@ -93,7 +93,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "demo": {*_VALUES, "app", "config", "engine", "jobs", "sandbox"},
     "demo_story": {*_MIRRORED, "commands.people"},
     "commands": {*_LOOKING, *_COMMANDED},
-    "cli": {"", "commands", "errors"},
+    "cli": {"", "app", "commands", "errors"},
     "__main__": {"cli"},
     "": set(),
 }

@@ -31,7 +31,16 @@ from connector.adapters.hubspot.links import stuck
 from connector.adapters.hubspot.meeting import Meeting
 from connector.adapters.hubspot.pages import Gathered, Pages
 from connector.adapters.hubspot.reading import read_raw
-from connector.adapters.hubspot.wire import ASSOCIATION_LIMIT, BEYOND, LIST_LIMIT, Api, Span, fits_an_address, properties_to_ask
+from connector.adapters.hubspot.wire import (
+    ASSOCIATION_LIMIT,
+    BEYOND,
+    ENGAGEMENTS,
+    LIST_LIMIT,
+    Api,
+    Span,
+    fits_an_address,
+    properties_to_ask,
+)
 from connector.adapters.hubspot.wire_records import Listing, modified_millis, read_listing, read_total
 from connector.adapters.hubspot.wire_values import record_id
 from connector.model import Cursor, Page
@@ -41,6 +50,8 @@ TWO_CHAINS: Final = ("companies", "contacts")
 #: Fewer records than this the list alone reads as quickly.
 _WORTH_IT: Final = 2000
 _LIST_PAGES: Final = ASSOCIATION_LIMIT // LIST_LIMIT
+#: … of streams whose links come in the list: no reading of associations wants more, and four of them are in memory at once.
+_LINKED_PAGES: Final = 5
 
 
 @dataclass(slots=True)
@@ -90,7 +101,7 @@ class FirstRead:
         ended = False
         while not ended:
             gathered, counted = Gathered(), caller.count
-            for _ in range(_LIST_PAGES):
+            for _ in range(_LINKED_PAGES if self.stream in ENGAGEMENTS else _LIST_PAGES):
                 results, following = self._listed(after, caller)
                 gathered.add(results)
                 if following is not None and following == after:

@@ -26,7 +26,7 @@ CSV = "text/csv"
 
 #: Rows of one page of results. The most that Salesforce gives is bounded by time only (BULK:query_get_job_results); a page's whole body is
 #: held in memory, so this is what bounds it.
-PAGE = 20_000
+PAGE = 10_000
 #: Seconds between two looks at a job, the last for all that follow; 30 minutes are the most.
 PAUSES = (1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 15.0)
 LONGEST_WAIT = 1_800.0
