@@ -121,6 +121,8 @@ class Index:
 
     def remove(self, record_id: str) -> None:
         """The record is found no more."""
+        if self._known < 0:  # nobody has searched yet: what is there is taken in first, else it would pass for all there is
+            self._catch_up()
         self._forget_waiting(record_id)
         self._drop(record_id)
         self._known = len(self._rows)

@@ -230,3 +230,10 @@ def test_whatever_happened_search_finds_what_a_look_at_every_record_finds(
     assert {row["id"] for row in rows} == expected
     values = [int(row["id"]) if sort == "hs_object_id" else (row["properties"][sort] or "").casefold() for row in rows]
     assert values == sorted(values, reverse=down)
+
+
+def test_what_was_deleted_before_the_first_search_hides_nobody_else() -> None:
+    with running(contacts=30) as found:
+        gone, *others = found.world.hubspot["contacts"]
+        found.deeds.purge("contacts", gone)
+        assert search(found.api, filterGroups=[], limit=1)["total"] == len(others)
