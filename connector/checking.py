@@ -26,9 +26,7 @@ from connector.schedule import trigger
 from connector.store.database import Store
 from connector.store.runs import last_runs
 from connector.store.tables import metadata
-from connector.suspension import rules_reading
 from connector.uses import uses_of
-from connector.workflows.fields import places
 from connector.workflows.stages import MQL, StageMap
 
 _CONTACT = metadata.tables["contact"]
@@ -49,7 +47,6 @@ def check(config: Config, crms: Mapping[CrmName, Crm], store: Store | None, *, n
     crms = {name: crm for name, crm in crms.items() if _answers(config, name, crm, now, findings)}
     for name, crm in crms.items():
         findings += check_fields(config, name, crm, now=now)
-        findings += _formulas(config, name, crm)
     people = dict(_people(crms, now, findings))
     for team in config.teams:
         findings += _team(config, team, people)
@@ -132,25 +129,7 @@ def _answers(config: Config, name: CrmName, crm: Crm, now: datetime, findings: l
     return not any(finding.topic == topic and not finding.ok and not finding.warning for finding in found)
 
 
-# ── The CRMs' fields ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _formulas(config: Config, name: CrmName, crm: Crm) -> Iterator[Finding]:
-    """Formula and roll-up fields that the file reads: no modified date tells of their changes."""
-    where = {place: rule.name for rule in config.fields for place in places(rule, name)}
-    try:
-        schema = crm.schema(sorted({object_name for object_name, _ in where}))
-    except CrmError:
-        return  # told by `check_fields`, which reads the same
-    for (object_name, property_name), field in sorted(where.items()):
-        facts = schema.get(object_name, {}).get(property_name)
-        if facts is None or not facts.calculated:
-            continue
-        rules = rules_reading(config, field)
-        used = f"read by {', '.join(rules)}" if rules else "read by no rule"
-        message = f"{object_name}.{property_name} (field {field}, {used}) is worked out by {name}: no modified date tells of its changes"
-        advice = "It is read again by [schedule] deletes; until then rules see its old value. A plain field is seen at once."
-        yield Finding(topic=f"{name}: formulas", ok=False, warning=True, message=message, advice=advice)
+# ── Suspended ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _suspended(config: Config, store: Store) -> Iterator[Finding]:

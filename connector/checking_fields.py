@@ -16,6 +16,7 @@ from connector.conditions import fold
 from connector.config.tables import Config, FieldRule
 from connector.errors import CrmError
 from connector.model import CrmName, FieldType, Finding, PropertyFacts, Schema, Surroundings, Uses
+from connector.suspension import rules_reading
 from connector.uses import Named, stage_property, uses_of, values_named
 from connector.workflows.fields import conditions_of, places
 from connector.workflows.stages import MQL, StageMap
@@ -82,6 +83,7 @@ def check_fields(config: Config, name: CrmName, crm: Crm, *, now: datetime) -> I
     yield from _written(side)
     yield from _values(side, named)
     yield from _stages(side)
+    yield from _formulas(side)
 
 
 # ── Names, types, rights ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -105,6 +107,21 @@ def _declared(side: _Side) -> Iterator[Finding]:
             if object_name in side.schema and side.facts(object_name, side.uses.id_field) is None:
                 yield from _missing(side, object_name, side.uses.id_field, "hubspot_id_field", needed=True)
     yield Finding(topic=f"{side.name}: fields", ok=True, message=f"{sound} fields of the file are there and read well")
+
+
+def _formulas(side: _Side) -> Iterator[Finding]:
+    """Formula and roll-up fields that the file reads: no modified date tells of their changes."""
+    where = {place: rule.name for rule in side.config.fields for place in places(rule, side.name)}
+    for (object_name, property_name), field in sorted(where.items()):
+        facts = side.facts(object_name, property_name)
+        if facts is None or not facts.calculated:
+            continue
+        rules = rules_reading(side.config, field)
+        used = f"read by {', '.join(rules)}" if rules else "read by no rule"
+        what = f"{object_name}.{property_name} (field {field}, {used})"
+        message = f"{what} is worked out by {side.name}: no modified date tells of its changes"
+        advice = "It is read again by [schedule] deletes; until then rules see its old value. A plain field is seen at once."
+        yield Finding(topic=f"{side.name}: formulas", ok=False, warning=True, message=message, advice=advice)
 
 
 def _missing(side: _Side, object_name: str, property_name: str, field: str, *, needed: bool) -> list[Finding]:

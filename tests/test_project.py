@@ -84,7 +84,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "app": {*_PASS, "engine", "adapters", "uses"},
     "starter": {"model"},
     "uses": {*_RULES, "schedule", "workflows"},
-    "checking_fields": {*_RULES, "adapters.port", "uses", "workflows"},
+    "checking_fields": {"suspension", *_RULES, "adapters.port", "uses", "workflows"},
     "checking": {*_LOOKING, "schedule", "adapters.port", "checking_fields", "uses"},
     "schedule": set(),
     "alone": {*_VALUES, "app", "store", "write_back"},

@@ -10,6 +10,7 @@ from typing import Any
 import responses
 from salesforce_org import Budget, Settings
 
+from connector.adapters import calling
 from connector.adapters.salesforce import SalesforceCrm, wire
 from connector.errors import ConnectorError
 
@@ -45,7 +46,7 @@ def granted(org: responses.RequestsMock) -> responses.BaseResponse:
 def crm(
     settings: Settings | None = None,
     *,
-    budget: Budget | None = None,
+    budget: calling.Budget | None = None,
     slept: list[float] | None = None,
     wanted: dict[str, list[str]] | None = None,
 ) -> SalesforceCrm:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import orjson
 import pytest
@@ -27,6 +28,8 @@ from connector.adapters.calling import Answer, Request
 from connector.adapters.salesforce import wire, wire_errors
 from connector.errors import CrmError, ObjectStopped, PassStopped, RateLimited, Rejected, Retriable
 from connector.model import WriteState
+from connector.store.budget import SharedBudget, salesforce_limits
+from connector.store.database import Store
 
 
 @pytest.fixture
@@ -197,14 +200,22 @@ def test_too_many_at_once_is_waited_out(org: responses.RequestsMock, login: resp
     assert len(slept) == 1
 
 
-def test_what_is_kept_for_other_integrations_stays_theirs(org: responses.RequestsMock, login: responses.BaseResponse) -> None:
-    """The org counts all integrations; at 80% we stop, and the next request learns the count anew."""
+def test_what_is_kept_for_other_integrations_stays_theirs(
+    org: responses.RequestsMock, login: responses.BaseResponse, tmp_path: Path
+) -> None:
+    """The org counts all integrations; at 80% we stop, and some time later a request learns the count anew."""
     org.get(QUERY_URL, json=users(), headers={"Sforce-Limit-Info": "api-usage=80001/100000"})
-    shared = crm()
-    list(shared.pull("User", None, now=NOW))
-    with pytest.raises(PassStopped, match="80001 of its 100000"):
-        list(shared.pull("Group", None, now=NOW))
-    assert list(shared.pull("Group", None, now=NOW))[-1].last
+    at = [NOW.timestamp()]
+    with Store.open(f"sqlite:///{tmp_path / 'c.db'}") as store:
+        store.upgrade()
+        limits = salesforce_limits(daily_requests=100_000)
+        budget = SharedBudget(store, "org", limits, crm="salesforce", headroom=0.2, clock=lambda: at[0], sleep=lambda _: None)
+        shared = crm(budget=budget)
+        list(shared.pull("User", None, now=NOW))
+        with pytest.raises(PassStopped, match="80,001 of its 100,000"):
+            list(shared.pull("Group", None, now=NOW))
+        at[0] += 1000
+        assert list(shared.pull("Group", None, now=NOW))[-1].last
 
 
 @pytest.mark.parametrize(

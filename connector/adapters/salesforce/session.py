@@ -121,7 +121,6 @@ class SalesforceSession:
         self._failure: Exception | None = None
         self._count_lock = threading.Lock()
         self._sent = 0
-        self._usage: tuple[int, int] | None = None
         self._local = threading.local()
         self._open: weakref.WeakSet[_Http] = weakref.WeakSet()
         #: The user that the connector is, once it is logged in; "" where the login did not tell.
@@ -145,10 +144,8 @@ class SalesforceSession:
     def send(self, request: Request, lane: Lane = "normal") -> Answer:
         """The answer, with a fresh login and one replay where the session had ended; both wait in the request's lane.
 
-        Raises `Unreachable`; `PassStopped` where a login is refused or the org's calls are nearly used up; `Retriable` where logging in may
-        work later.
+        Raises `Unreachable`; `PassStopped` where a login is refused; `Retriable` where logging in may work later.
         """
-        self._keep_headroom()
         token = self._token or self._login(None, lane)
         answer = self._exchange(request, token)
         if answer.status != 401:
@@ -182,20 +179,7 @@ class SalesforceSession:
         """Tells the budget the org's own count of calls, by all integrations, which is on every answer."""
         usage = wire.api_usage(answer.headers)
         if usage is not None:
-            self._usage = usage
             self._budget.learn("day", *usage)
-
-    def _keep_headroom(self) -> None:
-        """Of the org's calls, what is kept free for the others stays free, as far as this process has seen."""
-        usage, self._usage = self._usage, None  # the first request after a stop goes out and learns the count anew
-        if usage is None or usage[0] <= usage[1] * (1 - self._settings.headroom):
-            return
-        raise PassStopped(
-            f"the org's integrations have used {usage[0]} of its {usage[1]} API calls of the last 24 hours; the rest is left to the others",
-            crm="salesforce",
-            code="HEADROOM",
-            advice="Nothing is lost: the next passes go on from here as calls become free. crm.salesforce.headroom sets how much is left.",
-        )
 
     def _http(self) -> _Http:
         http: _Http | None = getattr(self._local, "http", None)
