@@ -39,9 +39,7 @@ def buckets(store: Store) -> dict[str, Any]:
         people_of = select(person.label("bucket"), func.count().label("n")).where(known.correlate(contact).exists()).group_by(person)
         people: dict[str, int] = {row.bucket: row.n for row in connection.execute(people_of)}
         return {
-            "buckets": [
-                {"name": name, "n": people.get(name, 0), **{crm: records.get((name, crm), 0) for crm in CRMS}} for name in BUCKETS
-            ],
+            "buckets": [{"name": name, "n": people.get(name, 0), **{crm: records.get((name, crm), 0) for crm in CRMS}} for name in BUCKETS],
             "totals": {crm: sum(n for (_, one), n in records.items() if one == crm) for crm in CRMS},
             "duplicates": _duplicates(connection),
             "ambiguous": _ambiguous(connection),

@@ -51,12 +51,37 @@ def end_look(rooms: Rooms, crm: Crm, object_name: str, now: datetime) -> None:
     apply_removals(rooms.store, page, now=now, shrink=None)
 
 
+def bring_again(rooms: Rooms, crm: Crm, object_name: str, ids: Sequence[str], now: datetime) -> ReadAgain | None:
+    """Reads any kind of record by id and stores what differs, also what was not here. None where the CRM's pull needs no such help."""
+    page = crm.bring(object_name, ids)
+    if page is None:
+        return None
+    here = known.standing(rooms.store, crm.name, object_name, ids)
+    stored = mirror.commit_page(rooms.store, page, now=now, under=f"found:{object_name}")
+    read = [*(one.id for one in page.records), *(one.id for one in page.activities), *(one.id for one in page.deals)]
+    return ReadAgain(
+        seen=stored.seen,
+        changed=stored.stored,
+        restored=sum(here.get(one, False) for one in read),
+        found=sum(one not in here for one in read),
+        set_aside=stored.set_aside,
+    )
+
+
 def read_again(rooms: Rooms, crm: Crm, object_name: str, ids: Sequence[str], now: datetime) -> ReadAgain:
-    """Reads people and companies by id and stores what differs, also what was not here; of other objects nothing is read so."""
-    wanted = drift.wanted(rooms.store, rooms.config, crm.name)
-    if not ids or object_name not in wanted:
+    """As `bring_again`; where that is no help, people and companies by their properties alone, and of other objects nothing.
+
+    Nobody waits for these: whatever else asks the CRM goes first.
+    """
+    if not ids:
         return ReadAgain()
-    read = crm.read(object_name, ids, wanted[object_name])
+    brought = bring_again(rooms, crm, object_name, ids, now)
+    if brought is not None:
+        return brought
+    wanted = drift.wanted(rooms.store, rooms.config, crm.name)
+    if object_name not in wanted:
+        return ReadAgain()
+    read = crm.read(object_name, ids, wanted[object_name], lane="backfill")
     with rooms.store.read() as connection:
         rows = find(connection, "record", ("id", "archived"), list(read), crm=crm.name, object=object_name)
     here = {row_id: bool(archived) for row_id, archived in rows}
@@ -79,4 +104,3 @@ def live_ids(rooms: Rooms, crm: CrmName, object_name: str) -> Iterator[list[str]
     while ids := known.known_ids(rooms.store, crm, object_name, after=after, limit=10 * BATCH):
         after = ids[-1]
         yield ids
-

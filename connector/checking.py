@@ -16,7 +16,8 @@ from sqlalchemy import func, select
 
 from connector.adapters.port import Crm
 from connector.backfill import suspended
-from connector.checking_fields import check_fields
+from connector.checking_conditions import check_conditions
+from connector.checking_fields import check_fields, side_of
 from connector.conditions import fold
 from connector.config.durations import Duration
 from connector.config.tables import Config, SlaRule, Team
@@ -45,8 +46,10 @@ def check(config: Config, crms: Mapping[CrmName, Crm], store: Store | None, *, n
     """Everything that can be looked at. crms: those to ask, none for offline; store: None where there is no database yet."""
     findings = [*_ignored(config), *_schedule(config, now)]
     crms = {name: crm for name, crm in crms.items() if _answers(config, name, crm, now, findings)}
-    for name, crm in crms.items():
-        findings += check_fields(config, name, crm, now=now)
+    sides = {name: side_of(config, name, crm, now=now, findings=findings) for name, crm in crms.items()}
+    for side in sides.values():
+        findings += check_fields(side)
+    findings += check_conditions(config, sides)
     people = dict(_people(crms, now, findings))
     for team in config.teams:
         findings += _team(config, team, people)

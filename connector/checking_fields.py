@@ -22,7 +22,7 @@ from connector.workflows.fields import conditions_of, places
 from connector.workflows.stages import MQL, StageMap
 
 #: How each CRM calls itself.
-_NAMES: Mapping[CrmName, str] = {"hubspot": "HubSpot", "salesforce": "Salesforce"}
+NAMES: Mapping[CrmName, str] = {"hubspot": "HubSpot", "salesforce": "Salesforce"}
 _TEXT, _CHOICE, _CHOICES = FieldType.TEXT, FieldType.CHOICE, FieldType.CHOICES
 _NUMBER, _INTEGER, _BOOLEAN, _DATETIME = FieldType.NUMBER, FieldType.INTEGER, FieldType.BOOLEAN, FieldType.DATETIME
 _NEVER = "its values cannot be read so: the field would be empty everywhere"
@@ -47,7 +47,7 @@ _WRONG = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Side:
+class Side:
     """One CRM beside the file."""
 
     config: Config
@@ -64,24 +64,30 @@ class _Side:
         return next((facts for name, facts in known.items() if name.lower() == property_name.lower()), None)
 
     def topic(self, object_name: str, property_name: str) -> str:
+        """What findings about a property are called."""
         return f"{self.name}: {object_name}.{property_name}"
 
 
-def check_fields(config: Config, name: CrmName, crm: Crm, *, now: datetime) -> Iterator[Finding]:
-    """All that the file says of one CRM's fields and their values."""
-    uses, named = uses_of(config, name, now=now), values_named(config, name)
-    objects = [object_name for rule in config.fields for object_name, _ in places(rule, name)] + [one.object for one in named]
+def side_of(config: Config, name: CrmName, crm: Crm, *, now: datetime, findings: list[Finding]) -> Side:
+    """The CRM's fields as they are now, of the objects that the file names; what cannot be read becomes a finding."""
+    uses = uses_of(config, name, now=now)
+    objects = [object_name for rule in config.fields for object_name, _ in places(rule, name)]
+    objects += [one.object for one in values_named(config, name)]
     schema: dict[str, Mapping[str, PropertyFacts]] = {}
     for object_name in dict.fromkeys([*objects, *uses.written]):
         try:
             schema |= crm.schema([object_name])
         except CrmError as error:
             message = f"the fields of {object_name} cannot be read: {error.message}"
-            yield Finding(topic=f"{name}: {object_name}", ok=False, message=message, advice=error.advice)
-    side = _Side(config=config, name=name, crm=crm, uses=uses, schema=schema)
+            findings.append(Finding(topic=f"{name}: {object_name}", ok=False, message=message, advice=error.advice))
+    return Side(config=config, name=name, crm=crm, uses=uses, schema=schema)
+
+
+def check_fields(side: Side) -> Iterator[Finding]:
+    """All that the file says of one CRM's fields and their values."""
     yield from _declared(side)
     yield from _written(side)
-    yield from _values(side, named)
+    yield from _values(side, values_named(side.config, side.name))
     yield from _stages(side)
     yield from _formulas(side)
 
@@ -89,7 +95,7 @@ def check_fields(config: Config, name: CrmName, crm: Crm, *, now: datetime) -> I
 # ── Names, types, rights ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _declared(side: _Side) -> Iterator[Finding]:
+def _declared(side: Side) -> Iterator[Finding]:
     """Each field of the file where it lives: is it there, and does its type read."""
     read = set().union(*(condition.names for condition in conditions_of(side.config)))
     sound = 0
@@ -109,7 +115,7 @@ def _declared(side: _Side) -> Iterator[Finding]:
     yield Finding(topic=f"{side.name}: fields", ok=True, message=f"{sound} fields of the file are there and read well")
 
 
-def _formulas(side: _Side) -> Iterator[Finding]:
+def _formulas(side: Side) -> Iterator[Finding]:
     """Formula and roll-up fields that the file reads: no modified date tells of their changes."""
     where = {place: rule.name for rule in side.config.fields for place in places(rule, side.name)}
     for (object_name, property_name), field in sorted(where.items()):
@@ -124,7 +130,7 @@ def _formulas(side: _Side) -> Iterator[Finding]:
         yield Finding(topic=f"{side.name}: formulas", ok=False, warning=True, message=message, advice=advice)
 
 
-def _missing(side: _Side, object_name: str, property_name: str, field: str, *, needed: bool) -> list[Finding]:
+def _missing(side: Side, object_name: str, property_name: str, field: str, *, needed: bool) -> list[Finding]:
     near = get_close_matches(property_name.lower(), {name.lower(): name for name in side.schema[object_name]}, n=1)
     known = {name.lower(): name for name in side.schema[object_name]}
     hint = f"Did you mean {known[near[0]]}? Else create" if near else "Create"
@@ -133,31 +139,31 @@ def _missing(side: _Side, object_name: str, property_name: str, field: str, *, n
             topic=side.topic(object_name, property_name),
             ok=False,
             warning=not needed,
-            message=f"{_NAMES[side.name]} has no such property on {object_name}, or does not show it to the connector ({field})",
-            advice=f"{hint} it in {_NAMES[side.name]}, let the connector see it, or take it out of the file.",
+            message=f"{NAMES[side.name]} has no such property on {object_name}, or does not show it to the connector ({field})",
+            advice=f"{hint} it in {NAMES[side.name]}, let the connector see it, or take it out of the file.",
         )
     ]
 
 
-def _type(side: _Side, rule: FieldRule, facts: PropertyFacts) -> list[Finding]:
+def _type(side: Side, rule: FieldRule, facts: PropertyFacts) -> list[Finding]:
     if facts.means is None or rule.builtin:
         return []
     pair = (rule.type, facts.means)
     if pair not in _WRONG and pair not in _ODD:
         return []
     wrong = pair in _WRONG
-    message = f"fields.{rule.name} is declared {rule.type.value}, {_NAMES[side.name]} has {facts.type}: {_NEVER if wrong else _ODD[pair]}"
+    message = f"fields.{rule.name} is declared {rule.type.value}, {NAMES[side.name]} has {facts.type}: {_NEVER if wrong else _ODD[pair]}"
     advice = f'Set type = "{facts.means.value}" in [fields.{rule.name}], or name another property.'
     return [Finding(topic=side.topic(facts.object, facts.name), ok=False, warning=not wrong, message=message, advice=advice)]
 
 
-def _written(side: _Side) -> Iterator[Finding]:
+def _written(side: Side) -> Iterator[Finding]:
     """What rules set must be there, no formula, and open to these credentials."""
     for object_name, names in side.uses.written.items():
         for property_name in names if object_name in side.schema else ():
             facts, topic = side.facts(object_name, property_name), side.topic(object_name, property_name)
             if facts is None:
-                message = f"rules write it, and {_NAMES[side.name]} does not show it to the connector"
+                message = f"rules write it, and {NAMES[side.name]} does not show it to the connector"
                 yield Finding(topic=topic, ok=False, message=message, advice="Let the connector see and edit it.")
             elif facts.calculated or not facts.writable:
                 why = "is calculated" if facts.calculated else "may not be written with these credentials"
@@ -170,7 +176,7 @@ def _written(side: _Side) -> Iterator[Finding]:
 # ── Values ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _values(side: _Side, named: Sequence[Named]) -> Iterator[Finding]:
+def _values(side: Side, named: Sequence[Named]) -> Iterator[Finding]:
     """Every value that the file names against the options that there are."""
     sound: dict[tuple[str, str], int] = {}
     for one in named:
@@ -186,9 +192,9 @@ def _values(side: _Side, named: Sequence[Named]) -> Iterator[Finding]:
         yield Finding(topic=side.topic(object_name, property_name), ok=True, message=f"{count} values of the file are there")
 
 
-def _value(side: _Side, one: Named, facts: PropertyFacts) -> Finding | None:
+def _value(side: Side, one: Named, facts: PropertyFacts) -> Finding | None:
     options, labels = facts.options or (), facts.labels or facts.options or ()
-    topic, crm = side.topic(one.object, one.property), _NAMES[side.name]
+    topic, crm = side.topic(one.object, one.property), NAMES[side.name]
     there = one.value in options or (not one.exact and fold(one.value) in {fold(option) for option in options})
     if there and one.value in facts.hidden:
         message = f"{one.value!r} ({one.place}) is hidden in {crm}: nobody can choose it there"
@@ -208,7 +214,7 @@ def _value(side: _Side, one: Named, facts: PropertyFacts) -> Finding | None:
     return Finding(topic=topic, ok=False, message=message, advice=f"{hint} Else add it in {crm}, or correct the file.")
 
 
-def _stages(side: _Side) -> Iterator[Finding]:
+def _stages(side: Side) -> Iterator[Finding]:
     """What no stage names, what no write may set, and what a CRM says of people by itself."""
     object_name, property_name = stage_property(side.name)
     facts = side.facts(object_name, property_name) if object_name in side.schema else None
@@ -228,7 +234,7 @@ def _stages(side: _Side) -> Iterator[Finding]:
     yield from _default(side, around)
 
 
-def _locked(side: _Side, around: Surroundings, topic: str) -> Iterator[Finding]:
+def _locked(side: Side, around: Surroundings, topic: str) -> Iterator[Finding]:
     locked = around.locked.get(stage_property(side.name)[1], ())
     stages = StageMap(side.config)
     for stage in side.config.stages:
@@ -238,7 +244,7 @@ def _locked(side: _Side, around: Surroundings, topic: str) -> Iterator[Finding]:
             yield Finding(topic=topic, ok=False, message=message, advice=f"Add write = false to {side.name} of the stage {stage.name}.")
 
 
-def _default(side: _Side, around: Surroundings) -> Iterator[Finding]:
+def _default(side: Side, around: Surroundings) -> Iterator[Finding]:
     """The value that a CRM puts on every new record: where it means a qualified lead, nobody has judged that."""
     object_name, property_name = stage_property(side.name)
     topic, stages = f"{side.name}: default stage", StageMap(side.config)
@@ -257,7 +263,7 @@ def _default(side: _Side, around: Surroundings) -> Iterator[Finding]:
     yield Finding(topic=topic, ok=False, warning=True, message=message, advice=advice)
 
 
-def _carried(side: _Side, topic: str) -> Iterator[Finding]:
+def _carried(side: Side, topic: str) -> Iterator[Finding]:
     """The CRM does not tell its default: a stage that most people are in is likely to be it."""
     object_name, property_name = stage_property(side.name)
     stages = StageMap(side.config)
@@ -281,7 +287,7 @@ def _carried(side: _Side, topic: str) -> Iterator[Finding]:
 _ENOUGH = 20
 
 
-def _count(side: _Side, object_name: str, name: str | None, value: str | None) -> int | None:
+def _count(side: Side, object_name: str, name: str | None, value: str | None) -> int | None:
     try:
         return side.crm.how_many(object_name, name, value)
     except CrmError:

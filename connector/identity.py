@@ -26,26 +26,6 @@ _KINDS = {"Contact": 0, "contacts": 0, "Lead": 1}
 #: CRM, object, id.
 Key = tuple[str, str, str]
 
-# ── Ids ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-_SHORT_ID = 15
-_SUFFIXES = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
-
-
-def whole_id(value: Any) -> str | None:
-    """An id as people and integrations store it, as the CRMs have it; None where nothing is stored.
-
-    Salesforce's ids of 15 characters, told apart by case, get their three that tell it; a number field's 123.0 is HubSpot's 123.
-    """
-    if value is None or isinstance(value, bool):
-        return None
-    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
-    if len(text) != _SHORT_ID or not (text.isascii() and text.isalnum()) or text.isdigit():
-        return text or None
-    parts = (text[start : start + 5] for start in range(0, _SHORT_ID, 5))
-    return text + "".join(_SUFFIXES[sum(letter.isupper() << place for place, letter in enumerate(part))] for part in parts)
-
-
 # ── Who is one person ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

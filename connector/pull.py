@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 from connector import drift
 from connector.adapters.port import Crm
 from connector.errors import ConnectorError, Interrupted, ObjectStopped
-from connector.model import Page
+from connector.model import Cursor, Page
 from connector.rooms import Rooms
 from connector.store import mirror
 from connector.store.mirror import PageResult
@@ -60,8 +60,14 @@ def pull(rooms: Rooms, now: datetime) -> Pulled:
     before = {(row.crm, row.object): row.seen for row in mirror.cursors(rooms.store)}
 
     def one(crm: Crm, stream: str, result: StreamPull, stopped: Callable[[], bool]) -> None:
-        seen = before.get((crm.name, stream), 0)
         cursor = mirror.get_cursor(rooms.store, crm.name, stream)
+        read(crm, stream, cursor, result, stopped)
+        if result.whole and not stopped() and cursor is not None and crm.under_way(cursor):
+            # It went on from an earlier day, perhaps, and ended with that: what changed since then is still to come.
+            read(crm, stream, mirror.get_cursor(rooms.store, crm.name, stream), result, stopped)
+
+    def read(crm: Crm, stream: str, cursor: Cursor | None, result: StreamPull, stopped: Callable[[], bool]) -> None:
+        seen = before.get((crm.name, stream), 0)
         for page in crm.pull(stream, cursor, now=now):
             if page.absent and not result.absent:
                 drift.demand(rooms.store)  # before the page is stored: what it lacks is not to be taken for empty, whatever happens

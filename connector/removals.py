@@ -9,33 +9,29 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from functools import partial
 from itertools import count
 
-from sqlalchemy import func, select
-
 from connector.adapters.port import Crm
-from connector.by_id import BATCH, ask_after, end_look, read_again
+from connector.by_id import BATCH, ask_after, bring_again, end_look, read_again
 from connector.errors import ConnectorError, ObjectStopped, SafetyStop
 from connector.model import Cursor
 from connector.pull import each_stream
 from connector.reconcile import Compared, Comparison
 from connector.rooms import Rooms
-from connector.store import activities, known, mirror
+from connector.store import activities, known, mirror, runs
 from connector.store.removals import ALWAYS, Removed, apply_removals
-from connector.store.tables import metadata
 
 #: What tells nothing of removals is asked after as far back; whom something is about is read again as far back.
 _ASKED_BACK = timedelta(days=90)
 _LINKED_BACK = timedelta(days=30)
+#: What was archived can be restored for 90 days; a day more for when it was noticed here.
+_RESTORED_BACK = timedelta(days=91)
 #: How long a new record may be missing in what the CRM counts.
 _COUNTED_AFTER = timedelta(minutes=15)
 #: Ids of one stretch that are asked after rather than counted further, and stretches counted at most; beyond, the object is compared whole.
 _SMALL = 100
 _MOST_COUNTS = 1_000
 _TOO_LONG_AGO = "TOO_LONG_AGO"
-
-record = metadata.tables["record"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,7 +87,7 @@ class _Look:
     now: datetime
 
     def run(self) -> None:
-        for step in (self._told, self._counted, self._asked, self._linked):
+        for step in (self._told, self._restored, self._counted, self._asked, self._linked):
             if self.stopped():
                 return
             step()
@@ -112,6 +108,8 @@ class _Look:
 
     def _apply(self, cursor: Cursor | None) -> None:
         for page in self.crm.removals(self.object, cursor, now=self.now):
+            if page.since is not None and runs.began_before(self.rooms.store, page.since):
+                self._compare()  # what went before then, and after the first pull, nobody tells
             going_on = replace(page, last=False)  # a look is over when all its steps are: what they take away counts together
             self.result.add(apply_removals(self.rooms.store, going_on, now=self.now, shrink=self.rooms.config.guard.shrink))
             if self.stopped():
@@ -126,10 +124,22 @@ class _Look:
             self.result.add(gone)
         return compared.whole
 
+    # ── What is back ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _restored(self) -> None:
+        """What was archived here as long as it can be restored, by id. Before counting: as many may be purged as came back."""
+        for ids in self._pieces(known.gone_lately, _RESTORED_BACK):
+            read = None if self.stopped() else bring_again(self.rooms, self.crm, self.object, ids, self.now)
+            if read is None:  # the pull brings what is restored
+                return
+            self.result.restored += read.restored
+
     # ── What it can count ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _counted(self) -> None:
-        """Purged and hard-deleted records, and records that are missing here: where the numbers of ids differ."""
+        """Purged, merged and hard-deleted records, and records that are missing here: where the numbers of ids differ."""
+        if known.let_go(self.rooms.store, self.crm.name, self.object):  # fewer are here on purpose
+            return
         last = self._largest()
         theirs = None if last is None else self.crm.count(self.object, 1, last)
         if last is None or theirs is None:
@@ -149,11 +159,8 @@ class _Look:
 
     def _largest(self) -> int | None:
         """The largest id here, of those that are numbers, that is old enough to be counted there."""
-        old = record.c.created_at <= self.now - _COUNTED_AFTER
-        query = select(record.c.id).where(record.c.crm == self.crm.name, record.c.object == self.object, ~record.c.archived, old)
-        with self.rooms.store.read() as connection:
-            found = connection.scalar(query.order_by(func.length(record.c.id).desc(), record.c.id.desc()).limit(1))
-        return int(found) if found is not None and found.isdigit() else None
+        found = known.largest(self.rooms.store, self.crm.name, self.object, created_before=self.now - _COUNTED_AFTER)
+        return int(found) if found.isdigit() else None
 
     def _check_size(self, theirs: int, ours: int) -> None:
         if ours - theirs > max(ALWAYS, ours * self.rooms.config.guard.shrink):
@@ -194,7 +201,7 @@ class _Look:
         """Of an object that tells nothing, what is recent or still to come, by id."""
         if self.crm.tells_removals(self.object):
             return
-        for ids in self._recent(_ASKED_BACK):
+        for ids in self._pieces(known.recent_activity_ids, _ASKED_BACK):
             if self.stopped():
                 return
             removed, _ = ask_after(self.rooms, self.crm, self.object, ids, self.now)
@@ -202,16 +209,16 @@ class _Look:
 
     def _linked(self) -> None:
         """Whom recent activities and deals are about now."""
-        for ids in self._recent(_LINKED_BACK):
+        for ids in self._pieces(known.recent_activity_ids, _LINKED_BACK):
             links = {} if self.stopped() else self.crm.relink(self.object, ids)
             if not links:  # the pull brings every such change
                 return
             self.result.relinked += activities.relink(self.rooms.store, self.crm.name, self.object, links, now=self.now)
 
-    def _recent(self, back: timedelta) -> Iterator[list[str]]:
+    def _pieces(self, which: Callable[..., list[str]], back: timedelta) -> Iterator[list[str]]:
+        """Ids that this function of `known` tells since so long ago."""
         after, since = "", self.now - back
-        recent = partial(known.recent_activity_ids, self.rooms.store, self.crm.name, self.object, since=since, limit=BATCH)
-        while ids := recent(after=after):
+        while ids := which(self.rooms.store, self.crm.name, self.object, since=since, after=after, limit=BATCH):
             after = ids[-1]
             yield ids
 

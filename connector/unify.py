@@ -17,9 +17,9 @@ import orjson
 from sqlalchemy import Connection, and_, false, insert, or_, select, update
 
 from connector.contacts import ContactWriter
-from connector.identity import PEOPLE, Key, Trace, one_person, whole_id
+from connector.identity import PEOPLE, Key, Trace, one_person
 from connector.merging import merge_contacts
-from connector.model import CRMS, CrmName
+from connector.model import CRMS, CrmName, whole_id
 from connector.store import tables as t
 from connector.store.bulk import add_missing, change, chunks, find, plain
 from connector.store.database import Store

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, func, or_, select, tuple_
 
 from connector.errors import ConnectorError
 from connector.model import CRMS
@@ -15,6 +15,7 @@ from connector.store.intake import normalised_email
 from connector.store.tables import metadata
 
 _RECORD = metadata.tables["record"]
+_FURTHER = metadata.tables["record_email"]
 
 #: Named in the query, so that the primary key serves as its index.
 _OBJECTS = ("contacts", "companies", "Lead", "Contact", "Account")
@@ -35,7 +36,8 @@ def find(connection: Connection, who: str) -> int:
     """The contact that is meant: of several the one seen first, live ones before those that are gone. Raises `Unknown`."""
     text = who.strip()
     if "@" in text and "/" not in text:
-        rows = _rows(connection, _RECORD.c.email == normalised_email(text))
+        email = normalised_email(text)
+        rows = _rows(connection, _RECORD.c.email == email) or _rows(connection, _has_further(email))
         return _chosen(connection, rows, "no record in the mirror has this e-mail address")
     if "/" not in text:
         return _chosen(connection, _by_id(connection, text), "no record in the mirror has this id")
@@ -58,6 +60,12 @@ def ids_in(address: str) -> Iterator[str]:
     if pieces[:1] == ["contacts"]:
         pieces = pieces[2:]  # HubSpot's account number is no record
     yield from reversed(pieces)
+
+
+def _has_further(email: str | None) -> ColumnElement[bool]:
+    """Records that have it as a further address."""
+    keys = select(_FURTHER.c.crm, _FURTHER.c.object, _FURTHER.c.id).where(_FURTHER.c.email == email)
+    return tuple_(_RECORD.c.crm, _RECORD.c.object, _RECORD.c.id).in_(keys)
 
 
 def _by_id(connection: Connection, text: str) -> Sequence[Mapping[str, Any]]:

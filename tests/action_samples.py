@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from sqlalchemy import Connection, insert, select
+from kept_stores import empty_store
+from sqlalchemy import insert, select
 
 from connector.config.tables import Guard, TaskLimits
 from connector.model import Action, CrmName, Kind, Proposal, RecordRef, State, TaskSpec
@@ -27,24 +27,9 @@ LEDGER = metadata.tables["ledger"]
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Store]:
-    """A store with its tables, and nothing in them."""
-    with Store.open(url) as store:
-        store.write(_empty)
-        yield store
-
-
-def _empty(connection: Connection) -> None:
-    metadata.create_all(connection)
-    for table in metadata.sorted_tables:
-        connection.execute(table.delete())
-
-
-@contextmanager
-def opened_for(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """For a fixture with the parameters "sqlite" and "postgresql": the second is one database a module, emptied each time."""
-    url = f"sqlite:///{tmp_path / 'database.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    with opened(url) as store:
+def opened_for(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """For a fixture with the parameters "sqlite" and "postgresql": a kept store, empty."""
+    with empty_store(request.getfixturevalue("url" if request.param == "sqlite" else "kept_postgres")) as store:
         yield store
 
 

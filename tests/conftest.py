@@ -2,6 +2,9 @@
 
 `database_url` runs a test on both databases, each time on an empty one; `postgres_url` is one PostgreSQL database a module;
 `fresh_postgres()` makes another. The server comes from a wheel, is reached by a socket alone, and starts when a test first asks.
+
+For worlds of whole passes: `url` is one SQLite database, `either_url` runs a test on both; they stay open for all tests of the run and
+are emptied for each world (see kept_stores). What is pure needs `url` alone, what is read and stored through SQL both.
 """
 
 from __future__ import annotations
@@ -19,10 +22,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, settings
-from rule_fixtures import rule_databases, url
+from kept_stores import close_kept, keep
 from sqlalchemy import URL
-
-__all__ = ["rule_databases", "url"]  # fixtures of tests/rules, which may have no conftest of its own: mypy takes two for one
 
 _SLOW_MACHINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("dev", deadline=None, suppress_health_check=_SLOW_MACHINE, print_blob=True)
@@ -133,3 +134,30 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'database.db'}"
     fresh: Callable[[], str] = request.getfixturevalue("fresh_postgres")
     return fresh()
+
+
+@pytest.fixture(scope="session")
+def kept_databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """The address of a kept SQLite database by name; it is emptied whenever a world begins on it."""
+    folder = tmp_path_factory.mktemp("kept")
+    yield lambda name: keep(f"sqlite:///{folder / name}.db")
+    close_kept()
+
+
+@pytest.fixture(scope="session")
+def kept_postgres(kept_databases: object, fresh_postgres: Callable[[], str]) -> str:
+    """The address of the one PostgreSQL database that is kept."""
+    return keep(fresh_postgres())
+
+
+@pytest.fixture
+def url(kept_databases: Callable[[str], str]) -> str:
+    """The address of an SQLite database for one world at a time."""
+    return kept_databases("one")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_url(request: pytest.FixtureRequest) -> str:
+    """The address for one world at a time, on SQLite and on PostgreSQL."""
+    found: str = request.getfixturevalue("url" if request.param == "sqlite" else "kept_postgres")
+    return found

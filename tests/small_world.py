@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from kept_stores import empty_store
+
 from connector.adapters.memory import MemoryCrm
 from connector.config.load import loads
 from connector.config.tables import Config
@@ -235,8 +237,7 @@ DIRECTOR: dict[str, str | None] = {
 @contextmanager
 def world(url: str, file: Config | None = None) -> Iterator[World]:
     """An empty store at `url`, and CRMs with their owners."""
-    with Store.open(url) as store:
-        store.upgrade()
+    with empty_store(url, fields=False) as store:
         made = World(store=store, config=file or config())
         for name, owners in (("hubspot", ("1", "2", "9")), ("salesforce", ("005A", "005B", "005Z"))):
             crm = MemoryCrm(name=name, clock=lambda: made.now, set_up=Surroundings(links=_LINKS[name]))  # type: ignore[arg-type]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,8 +22,8 @@ EMAIL = "dora@kunde.example"
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Iterator[World]:
-    with world(f"sqlite:///{tmp_path}/c.db") as made:
+def small(url: str) -> Iterator[World]:
+    with world(url) as made:
         describe(made)
         yield made
 
@@ -251,6 +250,59 @@ class TestFields:
         assert (warning, "30 marketingqualifiedlead" in message) == (True, True)
 
 
+class TestConditions:
+    """A rule that asks for a value which nobody can choose never fires, and says nothing."""
+
+    @staticmethod
+    def choice(crm: str, name: str, *options: str, **values: Any) -> PropertyFacts:
+        object_name, _, bare = name.partition(".")
+        made: dict[str, Any] = {"labels": options, "means": FieldType.CHOICE, **values}
+        return PropertyFacts(object=object_name, name=bare, label="", type=f"{crm}'s picklist", options=options, **made)
+
+    def test_what_can_be_chosen_is_counted(self, small: World) -> None:
+        small.hubspot.make_property(self.choice("hubspot", "contacts.hs_lead_status", "CONNECTED", "Unqualified"))
+        assert "conditions" not in wrong(small)
+        assert [finding.message for finding in about(checked(small), "conditions")] == ["2 values that conditions ask for can be chosen"]
+
+    @pytest.mark.parametrize(
+        ("options", "labels", "says"),
+        [
+            (("CONNECTTED", "UNQUALIFIED"), ("", ""), "Did you mean 'CONNECTTED'?"),
+            (("7", "UNQUALIFIED"), ("Connected", ""), "Write '7': that is the value behind this label."),
+            (("OPEN", "UNQUALIFIED"), ("", ""), "There are: OPEN, UNQUALIFIED."),
+        ],
+    )
+    def test_what_cannot_is_told_with_its_rules(self, small: World, options: tuple[str, ...], labels: tuple[str, ...], says: str) -> None:
+        small.hubspot.make_property(self.choice("hubspot", "contacts.hs_lead_status", *options, labels=labels))
+        warning, message, advice = wrong(small)["conditions"]
+        assert (warning, message) == (
+            True,
+            "HubSpot has no value 'CONNECTED' of hubspot.lead_status (accepted): nothing equals it",
+        )
+        assert says in advice
+
+    def test_a_stage_that_the_file_does_not_have(self) -> None:
+        made = config(edit=(("= 'CONNECTED'", "= 'CONNECTED' AND stage IN ('MQL', 'qualified lead')"),))
+        wrong, right = about(check(made, {}, None, now=NOW), "conditions")
+        assert (wrong.ok, wrong.warning) == (False, False)
+        assert wrong.message == "no stage is called 'qualified lead' (accepted): nothing equals it"
+        assert (right.ok, right.message) == (True, "1 values that conditions ask for can be chosen")
+
+    def test_several_choices_are_looked_at_one_by_one(self, small: World) -> None:
+        small.hubspot.make_property(self.choice("hubspot", "contacts.hs_buying_role", "DECISION_MAKER", means=FieldType.CHOICES))
+        assert "'CHAMPION' of roles (role)" in wrong(small)["conditions"][1]
+
+    def test_a_field_of_both_crms_takes_its_value_from_either(self, small: World) -> None:
+        small.config = config(edit=(("industry = 'software'", "industry IN ('software', 'Banking', 'Technology')"),))
+        small.hubspot.make_property(self.choice("hubspot", "companies.industry", "COMPUTER_SOFTWARE", "BANKING"))
+        small.salesforce.make_property(self.choice("salesforce", "Lead.Industry", "Technology"))
+        assert "conditions" not in wrong(small)  # Account.Industry takes any text
+        small.salesforce.make_property(self.choice("salesforce", "Account.Industry", "Technology"))
+        _, message, advice = wrong(small)["conditions"]
+        assert message == "neither HubSpot nor Salesforce has a value 'Technology' of industry (industry): nothing equals it"
+        assert advice == "Write 'software': that is the file's own name for it."
+
+
 def test_what_the_file_does_in_each_crm() -> None:
     hubspot, salesforce = (uses_of(config(), name, now=NOW) for name in ("hubspot", "salesforce"))
     assert hubspot.written == {"contacts": ("lifecyclestage", "hubspot_owner_id")}
@@ -262,8 +314,8 @@ def test_what_the_file_does_in_each_crm() -> None:
 
 class TestTheMirror:
     @pytest.fixture
-    def small(self, database_url: str) -> Iterator[World]:
-        with world(database_url) as made:
+    def small(self, either_url: str) -> Iterator[World]:
+        with world(either_url) as made:
             describe(made)
             yield made
 

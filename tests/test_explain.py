@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ EMAIL = "dora@kunde.example"
 
 
 @pytest.fixture
-def small(database_url: str) -> Iterator[World]:
-    with world(database_url) as made:
+def small(either_url: str) -> Iterator[World]:
+    with world(either_url) as made:
         yield made
 
 
@@ -78,6 +79,14 @@ class TestWhoIsMeant:
             ("salesforce", "Lead", LEAD, "main"),
         ]
         assert found["records"][0]["url"] == "https://app.hubspot.com/contacts/4711/record/0-1/151"
+
+    def test_a_further_address_leads_to_the_person_but_its_own_first(self, known: World) -> None:
+        one = known.hubspot.read("contacts", ["151"], ["email", "jobtitle"])["151"]
+        known.hubspot.put(replace(one, emails=("Alt@kunde.example", "other@kunde.example"), modified_at=known.now))
+        known.run()
+        with known.store.read() as connection:
+            assert find(connection, "alt@KUNDE.example") == find(connection, "151")
+            assert find(connection, "other@kunde.example") == find(connection, "152")
 
     def test_nobody_is_found_without_naming_him(self, known: World) -> None:
         for who in ("nobody@kunde.example", "404", "", "https://app.hubspot.com/contacts/151/record/0-1/404"):

@@ -256,9 +256,7 @@ class TestTwoLeases:
 
         monkeypatch.setattr(leases, "take", take)
 
-    def test_the_judging_of_a_pass_waits_for_the_fast_lane_to_end(
-        self, app: App, clock: Clock, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_the_judging_of_a_pass_waits_for_the_fast_lane_to_end(self, app: App, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
         self.given_back_at_the_first_look(app, clock, monkeypatch, JUDGING)
 
         def work(rooms: Rooms) -> PassResult:
@@ -306,9 +304,7 @@ class TestTwoLeases:
         assert run_pass_once(app, work=work).errors == []
 
     @pytest.mark.parametrize("deletes", [False, True])
-    def test_a_patient_job_waits_for_the_pass(
-        self, app: App, clock: Clock, monkeypatch: pytest.MonkeyPatch, deletes: bool
-    ) -> None:
+    def test_a_patient_job_waits_for_the_pass(self, app: App, clock: Clock, monkeypatch: pytest.MonkeyPatch, deletes: bool) -> None:
         self.given_back_at_the_first_look(app, clock, monkeypatch, PASS)
         assert pull_once(app, deletes=deletes, patient=True).errors == []
         assert [run.command for run in runs.last_runs(app.store)] == ["deletes" if deletes else "pull"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,8 +35,8 @@ STAGE_KEY = "qualified|1|set_stage|hubspot|lifecyclestage|spell 1"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    with opened_for(request, tmp_path) as store:
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    with opened_for(request) as store:
         add_contacts(store, *range(1, 10))
         yield store
 

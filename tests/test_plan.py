@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from action_samples import (
     assign,
     due,
     handover,
-    opened,
     opened_for,
     plan,
     proposal,
@@ -29,6 +27,7 @@ from action_samples import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kept_stores import empty_store
 from sqlalchemy import select
 
 from connector.config.tables import Guard, TaskLimits
@@ -44,8 +43,8 @@ STAGE_KEY = "qualified|1|set_stage|hubspot|lifecyclestage|spell 1"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    with opened_for(request, tmp_path) as store:
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    with opened_for(request) as store:
         add_contacts(store, *range(1, 50))
         yield store
 
@@ -367,9 +366,9 @@ class TestSaving:
     passes=st.integers(1, 3),
 )
 def test_no_rule_ever_exceeds_its_rail_and_no_key_is_held_twice(
-    tmp_path_factory: pytest.TempPathFactory, wanted: list[tuple[int, str, int]], rail: int, passes: int
+    kept_databases: Callable[[str], str], wanted: list[tuple[int, str, int]], rail: int, passes: int
 ) -> None:
-    with opened(f"sqlite:///{tmp_path_factory.mktemp('plan') / 'database.db'}") as store:
+    with empty_store(kept_databases("plan")) as store:
         add_contacts(store, *range(1, 7))
         for number in range(passes):
             now = NOW + timedelta(minutes=number)

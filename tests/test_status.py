@@ -19,8 +19,8 @@ EMAIL = "dora@kunde.example"
 
 
 @pytest.fixture
-def small(database_url: str) -> Iterator[World]:
-    with world(database_url) as made:
+def small(either_url: str) -> Iterator[World]:
+    with world(either_url) as made:
         yield made
 
 

@@ -113,6 +113,16 @@ class Caller:
     lane: Lane = "normal"
     count: int = 0
     _counting: Lock = field(default_factory=Lock, init=False, repr=False)
+    _retrying: tenacity.Retrying = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(Retriable),
+            wait=self._wait,
+            stop=tenacity.stop_after_attempt(self.attempts),
+            sleep=self.sleep,
+            reraise=True,
+        )
 
     def call(self, request: Request) -> Answer:
         """The good answer, or the error of the last attempt."""
@@ -123,14 +133,7 @@ class Caller:
 
         A `Retriable` that `read` raises (a body that was cut) is treated like one that the CRM answered.
         """
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(Retriable),
-            wait=self._wait,
-            stop=tenacity.stop_after_attempt(self.attempts),
-            sleep=self.sleep,
-            reraise=True,
-        )
-        return cast(T, retrying(self._once, request, read))
+        return cast(T, self._retrying(self._once, request, read))
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         failure = state.outcome.exception() if state.outcome is not None else None

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
+from connector.adapters.calling import Lane
 from connector.adapters.memory_holding import OWNER_OBJECT, OWNER_PROPERTY, PEOPLE, SILENT, TASK_OBJECT, Described, MemoryHolding, Thing
 from connector.errors import CrmError, ObjectStopped
 from connector.model import (
@@ -44,7 +45,7 @@ __all__ = ["OWNER_PROPERTY", "TASK_OBJECT", "Call", "Effect", "MemoryCrm"]
 #: The calls that can be told to fail.
 Call = Literal[
     "pull", "read", "update", "create_tasks", "find_tasks", "read_tasks", "removals", "fates", "count", "refill", "relink", "activities_of",
-    "schema", "how_many",
+    "schema", "how_many", "bring",
 ]  # fmt: skip
 
 
@@ -145,7 +146,11 @@ class MemoryCrm(MemoryHolding):
             yield self._page(stream, [thing for _, thing in rows], {"after": after, "full": full and not last}, last=last, full=full)
             self._end("pull")
 
-    def read(self, object_name: str, ids: Sequence[str], properties: Sequence[str]) -> Mapping[str, Record]:
+    def under_way(self, cursor: Cursor) -> bool:  # noqa: ARG002 - the port's
+        """Never: what changed comes in its order, up to now."""
+        return False
+
+    def read(self, object_name: str, ids: Sequence[str], properties: Sequence[str], *, lane: Lane = "urgent") -> Mapping[str, Record]:  # noqa: ARG002
         """Copies of the records as they are now."""
         self._begin("read")
         held = self._stored.get(object_name, {})
@@ -156,6 +161,15 @@ class MemoryCrm(MemoryHolding):
                 found[record_id] = self._seen_with(record, properties)
         self._end("read")
         return found
+
+    def bring(self, object_name: str, ids: Sequence[str]) -> Page | None:
+        """HubSpot's dates tell nothing of what is restored."""
+        if self.name == "salesforce":
+            return None
+        self._begin("bring")
+        found = [thing for thing in self._live(object_name) if thing.id in set(ids)]
+        self._end("bring")
+        return self._page(object_name, found, {}, last=False, full=False)
 
     def want(self, wanted: Mapping[str, Sequence[str]]) -> None:
         """Pulls bring these properties; of an object that nothing was said of, all that its records have."""
@@ -208,11 +222,11 @@ class MemoryCrm(MemoryHolding):
 
     def count(self, object_name: str, first: int, last: int) -> int | None:
         """HubSpot alone counts by number."""
-        if self.name != "hubspot" or object_name not in PEOPLE[self.name]:
+        if self.name != "hubspot":
             return None
         self._begin("count")
         shown = self.clock() - self.lookup_lag
-        live = [thing for thing in self._live(object_name) if isinstance(thing, Record) and (thing.created_at or shown) <= shown]
+        live = [thing for thing in self._live(object_name) if (getattr(thing, "created_at", None) or shown) <= shown]
         number = sum(1 for thing in live if first <= int(thing.id) <= last)
         self._end("count")
         return number
@@ -294,7 +308,7 @@ class MemoryCrm(MemoryHolding):
     def read_tasks(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:
         """By id; due_at in ISO format."""
         self._begin("read_tasks")
-        held = {task.id: _task_values(task) for task in self.tasks()}
+        held = {task.id: self._told_of(task) for task in self.tasks()}
         self._end("read_tasks")
         return {task_id: held[task_id] for task_id in ids if task_id in held}
 
@@ -329,12 +343,6 @@ class MemoryCrm(MemoryHolding):
         """Nothing to give back."""
 
     # Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _numbered(self, stream: str) -> list[tuple[int, Thing]]:
-        """What a list shows: HubSpot's leaves out what is archived."""
-        with self._lock:
-            rows = list(self._stored.get(stream, {}).values())
-        return [row for row in rows if self.name == "salesforce" or not getattr(row[1], "archived", False)]
 
     def _page(
         self, stream: str, things: Sequence[Thing], cursor: Cursor, *, last: bool, full: bool, wanted: Sequence[str] | None = None
@@ -437,13 +445,3 @@ class MemoryCrm(MemoryHolding):
         faults = self._faults.get(call, [])
         if faults:
             raise faults.pop(0).error
-
-
-def _task_values(task: Activity) -> Mapping[str, str | None]:
-    return {
-        "subject": task.outcome,
-        "owner_id": task.owner_id,
-        "due_at": None if task.due_at is None else task.due_at.isoformat(),
-        "key": task.key,
-        "record_id": task.contacts[0].id if task.contacts else None,
-    }

@@ -182,9 +182,26 @@ class MemoryHolding:
 
     # Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    @staticmethod
+    def _told_of(task: Activity) -> Mapping[str, str | None]:
+        """A task as `port.Crm.read_tasks` tells it."""
+        return {
+            "subject": task.outcome,
+            "owner_id": task.owner_id,
+            "due_at": None if task.due_at is None else task.due_at.isoformat(),
+            "key": task.key,
+            "record_id": task.contacts[0].id if task.contacts else None,
+        }
+
     def _live(self, object_name: str) -> list[Thing]:
         with self._lock:
             return [thing for _, thing in self._stored.get(object_name, {}).values() if not getattr(thing, "archived", False)]
+
+    def _numbered(self, stream: str) -> list[tuple[int, Thing]]:
+        """What a list shows: HubSpot's leaves out what is archived."""
+        with self._lock:
+            rows = list(self._stored.get(stream, {}).values())
+        return [row for row in rows if self.name == "salesforce" or not getattr(row[1], "archived", False)]
 
     def _number(self) -> int:
         with self._lock:

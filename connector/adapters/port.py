@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from connector.adapters.calling import Lane
 from connector.model import (
     Activity,
     CrmName,
@@ -52,8 +53,22 @@ class Crm(Protocol):
         """
         ...
 
-    def read(self, object_name: str, ids: Sequence[str], properties: Sequence[str]) -> Mapping[str, Record]:
-        """The records as they are now, by id (never by a lagging search); those that do not exist are left out. Any number of ids."""
+    def under_way(self, cursor: Cursor) -> bool:
+        """Whether this cursor of `pull` stands inside a read: that ends where it would have ended when it began, not now."""
+        ...
+
+    def read(self, object_name: str, ids: Sequence[str], properties: Sequence[str], *, lane: Lane = "urgent") -> Mapping[str, Record]:
+        """The records as they are now, by id (never by a lagging search); those that do not exist are left out.
+
+        Any number of ids. lane: "backfill" where nobody waits for them.
+        """
+        ...
+
+    def bring(self, object_name: str, ids: Sequence[str]) -> Page | None:
+        """These as `pull` brings them, read by id now, with the properties of `want`; those that do not live are left out.
+
+        For what was restored, or missed. None where the pull itself brings whatever is restored. Any number of ids; the cursor is {}.
+        """
         ...
 
     def removals(self, object_name: str, cursor: Cursor | None, *, now: datetime) -> Iterator[RemovalPage]:

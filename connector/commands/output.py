@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-#: In a pipe there is no window: tables are laid out for this many columns.
-_PIPE_WIDTH = 160
+#: In a pipe there is no window: tables are as wide as what stands in them, which no cell reaches.
+_PIPE_WIDTH = 1_000_000
 #: Characters that could steer the terminal, though they stand in somebody's name.
 _CONTROLS = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)), "�") | {9: " "}
 #: An aware moment as the ledger keeps it among the values that met a rule.
@@ -39,16 +39,17 @@ class Output:
             sys.stdout.buffer.flush()
 
     def line(self, *parts: str | Text, style: str = "") -> None:
-        """A line of text. Texts are shown as they are: brackets in them are no markup."""
-        self.console.print(Text.assemble(*(part if isinstance(part, Text) else clean(part) for part in parts)), style=style or None)
+        """A line of text, however long: only the window breaks it, so that a command in it can be copied. Brackets are no markup."""
+        shown = Text.assemble(*(part if isinstance(part, Text) else clean(part) for part in parts))
+        self.console.print(shown, style=style or None, soft_wrap=True)
 
     def heading(self, text: str) -> None:
-        """What comes next."""
+        """What comes next; one line, like `line`."""
         self.console.print()
-        self.console.print(Text(clean(text), style="bold"))
+        self.console.print(Text(clean(text), style="bold"), soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Iterable[str] = (), title: str = "") -> None:
-        """A table; `right`: the columns of numbers. Without rows, nothing."""
+        """A table; `right`: the columns of numbers. Without rows, nothing. Only a terminal's width folds its cells."""
         shown = [[cell(value) for value in row] for row in rows]
         if not shown:
             return
@@ -60,17 +61,23 @@ class Output:
             table.add_column(column, justify="right" if column in numbers else "left", overflow="fold", no_wrap=column in numbers)
         for row in shown:
             table.add_row(*row)
-        self.console.print(table)
+        if self.console.file.isatty():
+            self.console.print(table)
+            return
+        with self.console.capture() as drawn:
+            self.console.print(table)
+        for line in drawn.get().splitlines():  # one long cell would fill every other row up with blanks
+            self.console.out(line.rstrip())
 
 
-def _console(stream: Any, *, quiet: bool = False) -> Console:
+def _console(stream: Any, *, quiet: bool = False, soft_wrap: bool = False) -> Console:
     width = None if stream.isatty() else _PIPE_WIDTH
-    return Console(file=stream, width=width, highlight=False, soft_wrap=False, quiet=quiet, emoji=False)
+    return Console(file=stream, width=width, highlight=False, soft_wrap=soft_wrap, quiet=quiet, emoji=False)
 
 
 def error_console() -> Console:
-    """Standard error, for what went wrong."""
-    return _console(sys.stderr)
+    """Standard error, for what went wrong: its lines are broken by the window alone."""
+    return _console(sys.stderr, soft_wrap=True)
 
 
 def cell(value: Any) -> Text:

@@ -120,6 +120,11 @@ class HubSpotDeeds(HubSpotDrift):
         with self._records.lock:
             self._associations.remove((from_object, from_id), (to_object, to_id))
 
+    def refuse_rows(self, object_name: str, ids: Iterable[str], *, times: int = 1) -> None:
+        """The next so many writes to each of these records, or of what is linked to them, meet a rule of the account; in a batch a 207."""
+        with self._records.lock:
+            self._records.refusals.update({(object_name, one): times for one in ids})
+
     # ── Activities ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def log_call(self, contacts: Sequence[str], *, at: datetime, owner: str | None = None, **properties: Any) -> str:

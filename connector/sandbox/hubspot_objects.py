@@ -77,7 +77,8 @@ class Objects:
         """A search; it never sees archived records, and what was just written only when its index has it."""
         name, options = type_named(request.path_params["type"]), self._records.options
         as_text = options.ids_as_text
-        searcher = Searcher(name, self._records.known(name), filter_as_text=as_text, sort_as_text=as_text or options.ids_sort_as_text)
+        id_order = {"filter_as_text": as_text, "sort_as_text": as_text or options.ids_sort_as_text}
+        searcher = Searcher(name, self._records.known(name), **id_order, most=options.search_page)
         found, total, following = searcher.search(self._records.index(name), body)
         show = self._records.showing(name, body.get("properties") or [])
         content: dict[str, Any] = {"total": total, "results": [show(row) for row in found]}
@@ -204,6 +205,8 @@ class Objects:
         wanted = self._associations.wanted(name, given.get("associations") or [])
         properties = given.get("properties") or {}
         values = check(self._records.world, self._records.known(name), name, properties, None)
+        for to_type, to_id, _ in wanted:
+            self._records.claim(to_type, to_id)
         show = self._records.showing(name, list(properties))
 
         def write() -> dict[str, Any]:
@@ -217,6 +220,7 @@ class Objects:
     def _to_update(self, name: str, row: HubSpotRow, given: Mapping[str, Any]) -> Write:
         properties = given.get("properties") or {}
         values = check(self._records.world, self._records.known(name), name, properties, row)
+        self._records.claim(name, row["id"])
         show = self._records.showing(name, list(properties))
         return lambda: show(self._records.update(name, row, values))
 

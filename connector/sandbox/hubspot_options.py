@@ -14,15 +14,17 @@ class Options:
 
     search_lag_seconds: how long a write stays unseen by search, by the sandbox's clock: till then it finds the record as it was.
     ids_as_text: search compares and sorts hs_object_id as text; ids_sort_as_text: it only sorts so, and filters by number (what HubSpot
-    does is not documented). short_pages: some list pages bring less than asked for, or nothing, and go on all the same.
-    merge_keeps_id: a merged record keeps the primary's id; else it has a new one. links_touch: a new or removed association moves the
-    modified date of both records. versions: the paths that are served; the others are unknown.
+    does is not documented). short_pages: some list pages bring less than asked for, or nothing, and go on all the same. search_page:
+    records of one page of search at most, whatever was asked for, so that a small account has many pages. merge_keeps_id: a merged record
+    keeps the primary's id; else it has a new one. links_touch: a new or removed association moves the modified date of both records.
+    versions: the paths that are served; the others are unknown.
     """
 
     search_lag_seconds: float = 0.0
     ids_as_text: bool = False
     ids_sort_as_text: bool = False
     short_pages: bool = False
+    search_page: int = 200
     merge_keeps_id: bool = False
     links_touch: bool = False
     versions: frozenset[str] = field(default=VERSIONS)

@@ -31,6 +31,7 @@ class Records:
         self.world = world
         self.options = options
         self.lock = RLock()
+        self.refusals: dict[tuple[str, str], int] = {}  # (object, id) → how many writes to it are still to be refused
         self._now = now
         self._order: dict[str, list[int]] = {}
         self._indexes: dict[str, Index] = {}
@@ -52,6 +53,13 @@ class Records:
         definitions = self.world.hubspot_properties[name]
         hidden = {each for of, each in self.world.hubspot_hidden if of == name}
         return {each: found for each, found in definitions.items() if each not in hidden} if hidden else definitions
+
+    def claim(self, name: str, record_id: str) -> None:
+        """Somebody writes to this record, or links something to it. Raises the 400 of a rule of the account that refuses it."""
+        left = self.refusals.get((name, record_id), 0)
+        if left > 0:
+            self.refusals[name, record_id] = left - 1
+            raise refused("VALIDATION_ERROR", "A validation rule of this account does not allow this change.")
 
     # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -35,15 +35,25 @@ class _Rule:
 
 
 class Searcher:
-    """Searches one object. definitions: its properties. filter_as_text, sort_as_text: take hs_object_id for a text instead of a number."""
+    """Searches one object. definitions: its properties. filter_as_text, sort_as_text: take hs_object_id for a text instead of a number.
+
+    most: records of a page at most, whatever is asked for.
+    """
 
     def __init__(
-        self, name: str, definitions: Mapping[str, Mapping[str, Any]], *, filter_as_text: bool = False, sort_as_text: bool = False
+        self,
+        name: str,
+        definitions: Mapping[str, Mapping[str, Any]],
+        *,
+        filter_as_text: bool = False,
+        sort_as_text: bool = False,
+        most: int = MAX_LIMIT,
     ) -> None:
         self._name = name
         self._definitions = definitions
         self._filter_as_text = filter_as_text
         self._sort_as_text = sort_as_text
+        self._most = most
 
     def search(self, index: Index, body: Mapping[str, Any]) -> tuple[list[HubSpotRow], int, int | None]:
         """The page's rows, how many match in all, and the offset of the next page (None: no more). Raises Refusal."""
@@ -52,6 +62,7 @@ class Searcher:
             raise invalid(f"limit must be at most {MAX_LIMIT}, got {limit}")
         if start + limit > MAX_TOTAL:
             raise invalid(f"Search results beyond {MAX_TOTAL} are not available: after {start}, limit {limit}")
+        limit = min(limit, self._most)
         found, total = index.find(self._query(body), start, limit)
         return found, total, start + limit if start + limit < total else None
 

@@ -224,6 +224,11 @@ class SalesforceDeeds:
         with self._org.lock:
             self._org.locks.update({long_id(one): times for one in ids})
 
+    def refuse_rows(self, ids: Sequence[str], *, times: int = 1) -> None:
+        """… meet a trigger of the org that refuses them (CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY)."""
+        with self._org.lock:
+            self._org.triggers.update({long_id(one): times for one in ids})
+
     def crowd(self, times: int) -> None:
         """The next so many calls are refused, since too many long ones run (ConcurrentRequests)."""
         with self._org.lock:

@@ -90,8 +90,8 @@ class Org:
     """What all handlers and deeds share; `lock` is held by whoever reads or changes it. now: aware.
 
     gone: object → id → when it was deleted, of what is in no bin any more. log_from: what was deleted earlier, the log of deletions has
-    forgotten. locks: id → how many writes to it are still to be refused (UNABLE_TO_LOCK_ROW). crowded, closed: how many requests, logins
-    are still to be refused.
+    forgotten. locks: id → how many writes to it are still to be refused (UNABLE_TO_LOCK_ROW); triggers: the same, by a trigger of
+    the org. crowded, closed: how many requests, logins are still to be refused.
     """
 
     world: World
@@ -109,6 +109,7 @@ class Org:
     gone: dict[str, dict[str, datetime]] = field(default_factory=dict)
     log_from: datetime | None = None
     locks: dict[str, int] = field(default_factory=dict)
+    triggers: dict[str, int] = field(default_factory=dict)
     late: list[Late] = field(default_factory=list)
     spent_refresh_tokens: set[str] = field(default_factory=set)
     crowded: int = 0
@@ -204,6 +205,9 @@ class Org:
         if self.locks.get(record_id, 0) > 0:
             self.locks[record_id] -= 1
             raise RowRefused("UNABLE_TO_LOCK_ROW", f"unable to obtain exclusive access to this record or 1 records: {record_id}")
+        if self.triggers.get(record_id, 0) > 0:
+            self.triggers[record_id] -= 1
+            raise RowRefused("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "HandoffTrigger: execution of BeforeUpdate: not in this quarter")
 
     def commit_first(self, object_name: str, record_id: str) -> None:
         """Who writes to a row that another transaction holds waits for that to end."""

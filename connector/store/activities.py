@@ -12,10 +12,11 @@ from sqlalchemy import Connection, delete, select, update
 
 from connector.model import CrmName, RecordRef
 from connector.store import cursors, deals
-from connector.store.bulk import find, plain, put
+from connector.store.bulk import find, plain, put, put_values
 from connector.store.database import Store
 from connector.store.grouping import by_object, contacts_of, fingerprints, make_due
 from connector.store.intake import Key, Row
+from connector.store.tables import to_micros
 
 _ACTIVITY = plain("activity")
 _LINK = plain("activity_link")
@@ -90,9 +91,9 @@ def _relink(connection: Connection, crm: str, object_name: str, wanted: Mapping[
 
 
 def archive(connection: Connection, crm: str, object_name: str, ids: Sequence[str], now: datetime) -> None:
-    """These are deleted in the CRM: they count no more."""
+    """These are deleted in the CRM: they count no more. That is their last change (`known.gone_lately`)."""
     same = (_ACTIVITY.c.crm == crm, _ACTIVITY.c.object == object_name, _ACTIVITY.c.id.in_(ids))
-    connection.execute(update(_ACTIVITY).where(*same).values(archived=True, fingerprint=b""))
+    connection.execute(update(_ACTIVITY).where(*same).values(archived=True, modified_at=to_micros(now), fingerprint=b""))
     about = (_LINK.c.crm == crm, _LINK.c.object == object_name, _LINK.c.id.in_(ids))
     contacts = connection.scalars(select(_LINK.c.contact_id).where(*about, _LINK.c.contact_id.is_not(None)))
     make_due(connection, set(contacts), now)
@@ -112,19 +113,10 @@ def _drop_links(connection: Connection, crm: str, keys: Iterable[Key]) -> set[in
 def _add_links(connection: Connection, crm: str, links: Mapping[Key, Sequence[Key]], facts: Mapping[Key, Row]) -> set[int]:
     contacts = contacts_of(connection, crm, {link for ones in links.values() for link in ones})
     rows = [
-        {
-            "crm": crm,
-            "object": key[0],
-            "id": key[1],
-            "record_object": link[0],
-            "record_id": link[1],
-            "contact_id": contacts.get(link),
-            "kind": facts[key]["kind"],
-            "at": facts[key]["at"],
-            "counts": bool(facts[key]["happened"] and not facts[key]["archived"]),
-        }
+        (crm, *key, *link, contacts.get(link), fact["kind"], fact["at"], bool(fact["happened"] and not fact["archived"]))
         for key, ones in links.items()
+        if ones and (fact := facts[key])
         for link in ones
     ]
-    put(connection, "activity_link", rows, _LINK_COLUMNS)
+    put_values(connection, "activity_link", rows, _LINK_COLUMNS)
     return set(contacts.values())

@@ -19,7 +19,7 @@ from math import floor
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from connector.errors import PassStopped
 from connector.model import CrmName
@@ -35,6 +35,13 @@ _LANES: tuple[Lane, ...] = ("urgent", "normal", "backfill")
 _RESERVED: Mapping[Lane, float] = {"urgent": 0.0, "normal": 0.03, "backfill": 0.1}
 
 _BUDGET = plain("budget")
+# Made once: they run for every few requests, and SQLAlchemy would think them over each time.
+_ROWS = select(_BUDGET).where(_BUDGET.c.account == bindparam("of_account")).order_by(_BUDGET.c.bucket).with_for_update()
+_SAVE = (
+    update(_BUDGET)
+    .where(_BUDGET.c.account == bindparam("of_account"), _BUDGET.c.bucket == bindparam("of_limit"))
+    .values({name: bindparam(f"new_{name}") for name in ("grants", "used", "window_start")})
+)
 
 #: The row that holds a cool-down of the whole account.
 _ACCOUNT = "account"
@@ -266,8 +273,7 @@ class SharedBudget:
                 outcome = _grant(ours, grants, rows[_ACCOUNT].not_before, size, now)
                 if isinstance(outcome, _Spent) and lane != _LANES[-1] and not (outcome.limit is not None and outcome.limit.stops):
                     self._leave_word(connection, wanted, lane, outcome.free_at)
-            for limit in limits:
-                self._save(connection, limit, grants[limit.name])
+            self._save(connection, {limit: grants[limit.name] for limit in limits}, rows)
             return outcome
 
         outcome = self._store.write(work)
@@ -296,25 +302,31 @@ class SharedBudget:
         connection.execute(update(_BUDGET).where(*mine).values(grants=orjson.dumps(sorted(kept.items())).decode()))
 
     def _lock_rows(self, connection: Connection, limits: Sequence[Limit]) -> dict[str, Any]:
-        """The rows, locked in the order of their names; made where they are missing."""
+        """The account's rows, locked in the order of their names; those of these limits are made where they are missing."""
         names = sorted([_ACCOUNT, *(limit.name for limit in limits)])
-        query = select(_BUDGET).where(_BUDGET.c.account == self._account, _BUDGET.c.bucket.in_(names))
-        query = query.order_by(_BUDGET.c.bucket).with_for_update()
-        rows = {row.bucket: row for row in connection.execute(query)}
-        if len(rows) < len(names):
+        mine = {"of_account": self._account}
+        rows = {row.bucket: row for row in connection.execute(_ROWS, mine)}
+        if not rows.keys() >= set(names):
             fresh = {"account": self._account, "window_start": 0.0, "used": 0, "not_before": 0.0, "grants": None}  # told_…: nothing yet
             add_missing(connection, _BUDGET, [fresh | {"bucket": name} for name in names])
-            rows = {row.bucket: row for row in connection.execute(query)}
+            rows = {row.bucket: row for row in connection.execute(_ROWS, mine)}
         return rows
 
-    def _save(self, connection: Connection, limit: Limit, grants: Mapping[int, int]) -> None:
-        values = {
-            "grants": orjson.dumps(sorted(grants.items())).decode(),
-            "used": sum(grants.values()),
-            "window_start": min(grants, default=0) * limit.slot,
-        }
-        mine = (_BUDGET.c.account == self._account, _BUDGET.c.bucket == limit.name)
-        connection.execute(update(_BUDGET).where(*mine).values(values))
+    def _save(self, connection: Connection, limits: Mapping[Limit, Mapping[int, int]], rows: Mapping[str, Any]) -> None:
+        """Writes down what is granted, where it is other than in the rows."""
+        news = [
+            {
+                "of_account": self._account,
+                "of_limit": limit.name,
+                "new_grants": text,
+                "new_used": sum(grants.values()),
+                "new_window_start": min(grants, default=0) * limit.slot,
+            }
+            for limit, grants in limits.items()
+            if (text := orjson.dumps(sorted(grants.items())).decode()) != rows[limit.name].grants
+        ]
+        if news:
+            connection.execute(_SAVE, news)
 
     def _stopped(self, spent: _Spent) -> PassStopped:
         moment, limit = datetime.fromtimestamp(spent.free_at, tz=UTC), spent.limit

@@ -89,12 +89,24 @@ def put(
     No two rows have the same keys; in a column all values are of one type, or None. guard: a column that must differ for an existing row to
     be written at all.
     """
-    if not rows:
+    put_values(connection, into, list(map(itemgetter(*columns), rows)), columns, keys=keys, guard=guard)
+
+
+def put_values(
+    connection: Connection,
+    into: str,
+    values: list[tuple[Any, ...]],
+    columns: tuple[str, ...],
+    *,
+    keys: tuple[str, ...] = (),
+    guard: str | None = None,
+) -> None:
+    """`put` of rows that are tuples already, of at least two columns."""
+    if not values:
         return
-    values = map(itemgetter(*columns), rows)
     statement = _put(connection.dialect.name, into, columns, keys, guard)
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(statement, list(values))
+        connection.exec_driver_sql(statement, values)
     else:
         connection.exec_driver_sql(statement, tuple(map(list, zip(*values, strict=True))))
 
@@ -143,6 +155,27 @@ def _change(dialect: str, into: str, columns: tuple[str, ...], keys: tuple[str, 
     changes = ", ".join(f'"{name}" = news."{name}"' for name in columns)
     same = " AND ".join(f'{into}."{name}" = news."{name}"' for name in keys)
     return f"UPDATE {into} SET {changes} FROM unnest({arrays}) AS news({named}) WHERE {same}"  # noqa: S608 - names of our own tables
+
+
+def remove(connection: Connection, name: str, values: list[tuple[Any, ...]], columns: tuple[str, ...]) -> None:
+    """Deletes the rows of a table that have these values in these columns."""
+    if not values:
+        return
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(_remove("sqlite", name, columns), values)
+    else:
+        connection.exec_driver_sql(_remove("postgresql", name, columns), tuple(map(list, zip(*values, strict=True))))
+
+
+@cache
+def _remove(dialect: str, name: str, columns: tuple[str, ...]) -> str:
+    if dialect == "sqlite":
+        here = " AND ".join(f'"{each}" = ?' for each in columns)
+        return f"DELETE FROM {name} WHERE {here}"  # noqa: S608 - names of our own tables
+    arrays = ", ".join(f"%s::{_array_type(name, each)}[]" for each in columns)
+    named = ", ".join(f'"{each}"' for each in columns)
+    same = " AND ".join(f'{name}."{each}" = gone."{each}"' for each in columns)
+    return f"DELETE FROM {name} USING unnest({arrays}) AS gone({named}) WHERE {same}"  # noqa: S608 - names of our own tables
 
 
 def _array_type(into: str, name: str, table: Table | None = None) -> str:

@@ -9,18 +9,24 @@ from __future__ import annotations
 from datetime import datetime
 
 import orjson
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 from sqlmodel import Session
 from sqlmodel import select as select_rows
 
 from connector.errors import SafetyStop
 from connector.model import CrmName, Cursor, Page
-from connector.store.bulk import plain, upsert
+from connector.store.bulk import plain, put
 from connector.store.database import Store
 from connector.store.tables import CursorRow, to_micros
 
 _CURSOR = plain("cursor")
 _STREAMS = _CURSOR.c.object.not_like("%:%")
+# Made once, since it runs for every page.
+_PLACE = select(_CURSOR.c.seen, _CURSOR.c.last_seen, _CURSOR.c.complete).where(
+    _CURSOR.c.crm == bindparam("of_crm"), _CURSOR.c.object == bindparam("of_object")
+)
+_KEYS = ("crm", "object")
+_MOVED = (*_KEYS, "state", "complete", "seen", "updated_at")
 
 
 def get_cursor(store: Store, crm: CrmName, object_name: str) -> Cursor | None:
@@ -75,7 +81,7 @@ def move(connection: Connection, crm: str, name: str, cursor: Cursor, *, seen: i
     before = counted(connection, crm, name)
     state = orjson.dumps(dict(cursor), option=orjson.OPT_SORT_KEYS).decode()
     row = {"crm": crm, "object": name, "state": state, "complete": last, "seen": 0 if last else before + seen, "updated_at": to_micros(now)}
-    upsert(connection, _CURSOR, [row], keys=("crm", "object"))
+    put(connection, "cursor", [row], _MOVED, keys=_KEYS)
 
 
 def advance(connection: Connection, page: Page, now: datetime, shrink: float | None, under: str | None = None) -> None:
@@ -84,8 +90,7 @@ def advance(connection: Connection, page: Page, now: datetime, shrink: float | N
     under: the name that the cursor stands under, where it is not the stream's. Raises `SafetyStop` where the stream shrank beyond `shrink`.
     """
     name = under or page.object
-    where = (_CURSOR.c.crm == page.crm, _CURSOR.c.object == name)
-    before = connection.execute(select(_CURSOR.c.seen, _CURSOR.c.last_seen, _CURSOR.c.complete).where(*where)).one_or_none()
+    before = connection.execute(_PLACE, {"of_crm": page.crm, "of_object": name}).one_or_none()
     seen = page.seen + (before.seen if before else 0)
     last_seen = before.last_seen if before else None
     if page.last and page.full:
@@ -100,7 +105,7 @@ def advance(connection: Connection, page: Page, now: datetime, shrink: float | N
         "last_seen": last_seen,
         "updated_at": to_micros(now),
     }
-    upsert(connection, _CURSOR, [row], keys=("crm", "object"))
+    put(connection, "cursor", [row], (*_MOVED, "last_seen"), keys=_KEYS)
 
 
 def _check_size(page: Page, seen: int, last_seen: int | None, shrink: float | None) -> None:

@@ -70,6 +70,9 @@ class Store:
         self._place = place
         self._inside = threading.local()
         self._closed = False
+        # Only the beginning is repeated on SQLite: once BEGIN IMMEDIATE went through, its lock is ours.
+        self._beginning = _retrying(_is_busy, BUSY_ATTEMPTS, 0.05)
+        self._conflicts = _retrying(_lost_a_conflict, CONFLICT_ATTEMPTS, 0.02)
         self.dialect: Dialect = "sqlite" if writer.dialect.name == "sqlite" else "postgresql"
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-writer") if self.dialect == "sqlite" else None
 
@@ -105,7 +108,7 @@ class Store:
         if self._closed:
             raise StoreError("the store is closed")
         if self._thread is None:
-            return self._with_retries(work)
+            return cast(T, self._conflicts(self._once, work))
         return self._thread.submit(self._once, work).result()
 
     @contextmanager
@@ -163,19 +166,10 @@ class Store:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _with_retries(self, work: Callable[[Connection], T]) -> T:
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_lost_a_conflict),
-            wait=tenacity.wait_random_exponential(multiplier=0.02, max=1),
-            stop=tenacity.stop_after_attempt(CONFLICT_ATTEMPTS),
-            reraise=True,
-        )
-        return cast(T, retrying(self._once, work))
-
     def _once(self, work: Callable[[Connection], T]) -> T:
         self._inside.writing = True
         try:
-            connection, transaction = self._begin()
+            connection, transaction = self._beginning(self._try_begin)
             with connection, transaction:
                 return work(connection)
         except DBAPIError as problem:
@@ -192,16 +186,6 @@ class Store:
                 return [tuple(row) for row in result] if result.returns_rows else []
         except DBAPIError as problem:
             self._explain(problem)
-
-    def _begin(self) -> tuple[Connection, RootTransaction]:
-        """Only the beginning is repeated: once BEGIN IMMEDIATE went through, SQLite's lock is ours."""
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_is_busy),
-            wait=tenacity.wait_random_exponential(multiplier=0.05, max=1),
-            stop=tenacity.stop_after_attempt(BUSY_ATTEMPTS),
-            reraise=True,
-        )
-        return retrying(self._try_begin)
 
     def _try_begin(self) -> tuple[Connection, RootTransaction]:
         connection = self._writer.connect()
@@ -225,6 +209,16 @@ class Store:
                 advice="Check the file, its folder's permissions, the free space, and which other processes use it.",
             ) from problem
         raise problem
+
+
+def _retrying(worth_it: Callable[[BaseException], bool], attempts: int, first: float) -> tenacity.Retrying:
+    """Repeats after a short random wait. first: seconds, at most; then twice as long each time."""
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(worth_it),
+        wait=tenacity.wait_random_exponential(multiplier=first, max=1),
+        stop=tenacity.stop_after_attempt(attempts),
+        reraise=True,
+    )
 
 
 def _parse(url: str, password: str | None) -> URL:

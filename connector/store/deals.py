@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
-from connector.store.bulk import find, plain, put
+from connector.store.bulk import find, plain, put, remove
 from connector.store.grouping import by_object, contacts_of, fingerprints, make_due, unify_records
 from connector.store.intake import Key, Row
+from connector.store.tables import to_micros
 
 _DEAL = plain("deal")
 _LINK = plain("deal_link")
@@ -78,8 +79,7 @@ def store_deal_contacts(connection: Connection, crm: str, rows: Mapping[Key, Row
     gone = [row for row in rows.values() if row["archived"] and row["source"] in known]
     changed = [row for row in rows.values() if not row["archived"] and known.get(row["source"]) != as_is[row["source"]]]
     people = {(known[row["source"]][3], known[row["source"]][4]) for row in (*gone, *changed) if row["source"] in known}
-    for row in (*gone, *changed):
-        connection.execute(delete(_LINK).where(_LINK.c.crm == crm, _LINK.c.deal_id == row["deal_id"], _LINK.c.source == row["source"]))
+    remove(connection, "deal_link", [(crm, row["deal_id"], row["source"]) for row in (*gone, *changed)], ("crm", "deal_id", "source"))
     put(connection, "deal_link", changed, _LINK_COLUMNS)
     _due(connection, crm, people | {(row["record_object"], row["record_id"]) for row in changed}, now)
     return len(gone) + len(changed)
@@ -124,9 +124,9 @@ def store_members(connection: Connection, crm: str, rows: Mapping[Key, Row]) -> 
 
 
 def archive_deals(connection: Connection, crm: str, object_name: str, ids: Sequence[str], now: datetime) -> None:
-    """These are deleted in the CRM; the contacts concerned become due."""
+    """These are deleted in the CRM, which is their last change (`known.gone_lately`); the contacts concerned become due."""
     same = (_DEAL.c.crm == crm, _DEAL.c.object == object_name, _DEAL.c.id.in_(ids))
-    connection.execute(update(_DEAL).where(*same).values(archived=True, fingerprint=b""))
+    connection.execute(update(_DEAL).where(*same).values(archived=True, modified_at=to_micros(now), fingerprint=b""))
     _due(connection, crm, _people(connection, crm, ids), now)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 
@@ -17,11 +18,11 @@ _CONTACT = plain("contact")
 
 def by_object(keys: Iterable[Key]) -> Iterator[tuple[str, list[str]]]:
     """Ids of each object, in pieces that one statement takes, in the order in which every process locks them."""
-    grouped: dict[str, list[str]] = {}
-    for object_name, row_id in sorted(keys):
-        grouped.setdefault(object_name, []).append(row_id)
-    for object_name, ids in grouped.items():
-        for some in chunks(ids):
+    grouped: defaultdict[str, list[str]] = defaultdict(list)
+    for object_name, row_id in keys:
+        grouped[object_name].append(row_id)
+    for object_name in sorted(grouped):
+        for some in chunks(sorted(grouped[object_name])):
             yield object_name, some
 
 

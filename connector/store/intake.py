@@ -28,7 +28,7 @@ from connector.model import (
     SetAside,
 )
 from connector.store.tables import to_micros
-from connector.store.values import STABLE, Unstorable, moment, normalised_email, text, to_json
+from connector.store.values import STABLE, Unstorable, moment, normalised_email, text, texts, to_json
 
 __all__ = ["Unstorable", "normalised_email"]
 
@@ -141,22 +141,25 @@ def _record_row(record: Record, seen_at: int) -> Row:
     row: Row = {
         "crm": record.crm,
         "object": record.object,
-        "id": text(record.id, "the id"),
         "properties": properties.decode(),
         "created_at": moment(record.created_at),
         "modified_at": moment(record.modified_at),
-        "owner_id": text(record.owner_id, "the owner's id"),
-        "company_id": text(record.company_id, "the company's id"),
-        "converted_to": text(record.converted_to, "the id it was converted to"),
-        "converted_deal": text(record.converted_deal, "the id of the deal it was converted to"),
-        "merged_into": text(record.merged_into, "the id it was merged into"),
         "email": email,
         "archived": record.archived,
         "seen_at": seen_at,
         "unify": record.object not in COMPANIES,
         "emails": _further_emails(record.emails, email) if record.emails else (),
         "merged_ids": record.merged_ids,
-    }
+    } | texts(
+        {
+            "id": record.id,
+            "owner_id": record.owner_id,
+            "company_id": record.company_id,
+            "converted_to": record.converted_to,
+            "converted_deal": record.converted_deal,
+            "merged_into": record.merged_into,
+        }
+    )
     row["fingerprint"] = _digest(properties, row)
     return row
 
@@ -237,23 +240,19 @@ def _activity_row(activity: Activity) -> Row:
     row: Row = {
         "crm": activity.crm,
         "object": activity.object,
-        "id": text(activity.id, "the id"),
         "kind": activity.kind.value,
         "at": moment(activity.at),
         "direction": None if activity.direction is None else activity.direction.value,
         "happened": activity.happened,
         "automatic": activity.automatic,
         "channel": None if activity.channel is None else str(activity.channel),
-        "owner_id": text(activity.owner_id, "the owner's id"),
-        "outcome": text(activity.outcome, "the outcome"),
         "duration_seconds": None if activity.duration_seconds is None else float(activity.duration_seconds),
         "due_at": moment(activity.due_at),
         "done": activity.done,
-        "key": text(activity.key, "the key"),
         "created_at": moment(activity.created_at),
         "modified_at": moment(activity.modified_at),
         "archived": activity.archived,
-    }
+    } | texts({"id": activity.id, "owner_id": activity.owner_id, "outcome": activity.outcome, "key": activity.key})
     links = _links(activity.contacts)
     row["fingerprint"] = _fingerprint(row, links)
     row["links"] = links
@@ -261,7 +260,8 @@ def _activity_row(activity: Activity) -> Row:
 
 
 def _links(refs: Iterable[RecordRef]) -> list[Key]:
-    return sorted({(ref.object, text(ref.id, "a record's id") or "") for ref in refs})
+    links = {(ref.object, text(ref.id, "a record's id") or "") for ref in refs}
+    return sorted(links) if len(links) > 1 else list(links)
 
 
 def _fingerprint(row: Row, links: list[Key] | None = None) -> bytes:

@@ -6,7 +6,7 @@ A comparison that reads a whole object notes what it met in table `seen` (`mirro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, CompoundSelect, Connection, and_, delete, 
 from sqlalchemy.sql.expression import TableClause
 
 from connector.model import CrmName
-from connector.store.bulk import plain, put
+from connector.store.activities import KEPT_SINCE
+from connector.store.bulk import find, plain, put
 from connector.store.database import Store
 from connector.store.intake import Key
 from connector.store.tables import to_micros
@@ -77,6 +78,50 @@ def recent_activity_ids(store: Store, crm: CrmName, object_name: str, *, since: 
         "deal": func.coalesce(deal.c.modified_at, deal.c.created_at) >= moment,
     }
     return _page(store, [_live(t, crm, object_name) & (t.c.id > after) & young[t.name] for t in (activity, deal)], limit, (activity, deal))
+
+
+def gone_lately(store: Store, crm: CrmName, object_name: str, *, since: datetime, after: str, limit: int) -> list[str]:
+    """The next ids, in text order, of what left the living here since then; not what was merged into another record."""
+    record, version, activity, deal = (plain(name) for name in ("record", "record_version", "activity", "deal"))
+    moment = to_micros(since)
+    same = (version.c.crm == record.c.crm, version.c.object == record.c.object, version.c.id == record.c.id)
+    left = {
+        "record": record.c.merged_into.is_(None) & exists().where(*same, version.c.seen_at >= moment),
+        "activity": activity.c.modified_at >= moment,
+        "deal": deal.c.modified_at >= moment,
+    }
+    tables = (record, activity, deal)
+    which = [and_(t.c.crm == crm, t.c.object == object_name, t.c.archived, t.c.id > after, left[t.name]) for t in tables]
+    return _page(store, which, limit, tables)
+
+
+def largest(store: Store, crm: CrmName, object_name: str, *, created_before: datetime) -> str:
+    """The live id with the most digits, of those the last in text order, of what was created till then; "" where there is none."""
+    moment = to_micros(created_before)
+    with store.read() as connection:
+        for table in (plain(name) for name in ("record", "activity", "deal")):
+            query = select(table.c.id).where(_live(table, crm, object_name), table.c.created_at <= moment)
+            found = connection.scalar(query.order_by(func.length(table.c.id).desc(), table.c.id.desc()).limit(1))
+            if found is not None:
+                return str(found)
+    return ""
+
+
+def let_go(store: Store, crm: CrmName, object_name: str) -> bool:
+    """Whether old ones of these are not here any more, because activities are kept for a while only (`connector.store.retention`)."""
+    activity, meta = plain("activity"), plain("meta")
+    with store.read() as connection:
+        if connection.scalar(select(meta.c.value).where(meta.c.name == KEPT_SINCE)) is None:
+            return False
+        some = select(activity.c.id).where(activity.c.crm == crm, activity.c.object == object_name).limit(1)
+        return connection.scalar(some) is not None
+
+
+def standing(store: Store, crm: CrmName, object_name: str, ids: Collection[str]) -> dict[str, bool]:
+    """Which of these ids are here, and whether they left the living."""
+    with store.read() as connection:
+        found = [row for name in TABLES for row in find(connection, name, ("id", "archived"), ids, crm=crm, object=object_name)]
+    return {str(row_id): bool(archived) for row_id, archived in found}
 
 
 def _live(table: TableClause, crm: str, object_name: str) -> ColumnElement[bool]:

@@ -83,7 +83,8 @@ def _sort(connection: Connection, page: RemovalPage) -> _Sorted:
         else:
             result.fate[removal.record.id] = removal.fate
     for table in TABLES:
-        result.live[table] = _live(connection, table, page, sorted(result.fate))
+        merged = () if table == "record" else result.pairs  # only people and companies lead to the one that stands for them
+        result.live[table] = _live(connection, table, page, sorted({*result.fate, *merged}))
     return result
 
 
@@ -123,7 +124,7 @@ def _apply(connection: Connection, page: RemovalPage, removals: _Sorted, now: da
     deals.archive_campaigns(connection, page.crm, page.object, removals.live["campaign"])
     deals.archive_members(connection, page.crm, page.object, removals.live["campaign_member"])
     merges.note(connection, page.crm, page.object, removals.pairs, now)
-    live = {one for ids in removals.live.values() for one in ids}
+    live = {one for ids in removals.live.values() for one in ids} - removals.pairs.keys()
     rest = sorted(removals.fate.keys() - live)
     roles = deals.drop_roles(connection, page.crm, rest, now) if rest and not _is_mirrored(connection, page) else set()
     deleted = sum(removals.fate[one] is Fate.DELETED for one in live | roles)

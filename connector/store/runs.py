@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, delete, insert, select, true, update
+from sqlalchemy import Connection, delete, exists, insert, select, true, update
 from sqlmodel import Session
 from sqlmodel import select as select_rows
 
@@ -60,6 +60,12 @@ def last_runs(store: Store, limit: int = 10, *, command: str | None = None) -> l
     which = true() if command is None else _RUN.c.command == command
     with store.read() as connection, Session(bind=connection) as session:
         return list(session.exec(select_rows(Run).where(which).order_by(_RUN.c.id.desc()).limit(limit)))
+
+
+def began_before(store: Store, moment: datetime) -> bool:
+    """Whether any command ran before then: the mirror may hold what was read so long ago."""
+    with store.read() as connection:
+        return connection.scalar(select(exists().where(_RUN.c.started_at < moment))) is True
 
 
 def get_meta(store: Store, name: str) -> str | None:

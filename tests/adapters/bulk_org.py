@@ -16,7 +16,7 @@ from connector.adapters.calling import Answer, Caller, NoBudget, Request
 from connector.adapters.salesforce import wire, wire_bulk
 from connector.adapters.salesforce.pull import Pull
 from connector.adapters.salesforce.streams import stream
-from connector.model import Cursor, Page
+from connector.model import Cursor, Page, long_id
 
 NOW = datetime(2026, 12, 2, 9, 0, tzinfo=UTC)
 TYPES = {"IsDeleted": "boolean", "CreatedDate": "datetime", "SystemModstamp": "datetime", "Budget__c": "currency", "Text__c": "textarea"}
@@ -28,7 +28,7 @@ def lead(number: int, stamp: datetime, **values: Any) -> dict[str, Any]:
     """A Lead, by field, as REST has it."""
     text = f"{stamp:%Y-%m-%dT%H:%M:%S}.000+0000"
     return {
-        "Id": wire.long_id(f"00QWx{number:010d}"), "IsDeleted": number % 7 == 0, "OwnerId": "005Wx000000001AAAA", "CreatedDate": text,
+        "Id": long_id(f"00QWx{number:010d}"), "IsDeleted": number % 7 == 0, "OwnerId": "005Wx000000001AAAA", "CreatedDate": text,
         "SystemModstamp": text, "ConvertedContactId": None, "ConvertedOpportunityId": None, "MasterRecordId": None,
         "Email": f"{number}@kunde.example", "Budget__c": number / 2 if number % 3 else None, "Text__c": TRICKY if number % 5 == 0 else None,
         **values,

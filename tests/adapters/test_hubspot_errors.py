@@ -253,7 +253,7 @@ _ENVELOPE = st.dictionaries(
     request_=st.sampled_from([READ, ONE, SEARCH, UPDATE, CREATE]),
 )
 def test_any_answer_is_judged(status: int, body: bytes, retry: str | None, date: str | None, request_: Request) -> None:
-    """"Treat every field as optional": no status and no body makes the judge itself fail."""
+    """ "Treat every field as optional": no status and no body makes the judge itself fail."""
     headers = {name: value for name, value in (("retry-after", retry), ("date", date)) if value is not None}
     error = judged(request_, Answer(status=status, headers=headers, body=body))
     assert len(error.message) < 600

@@ -279,6 +279,7 @@ def everything(crm: HubSpotCrm) -> Iterator[tuple[Lane, Any]]:
         yield ("normal" if stream == "owners" else "backfill"), None
         yield "normal", list(crm.pull(stream, cursor, now=NOW + timedelta(hours=1)))
     yield "urgent", crm.read("contacts", ["1", "2"], ["email"])
+    yield "backfill", crm.read("contacts", ["1", "2"], ["email"], lane="backfill")
     yield "backfill", [list(crm.removals(name, None, now=NOW)) for name in ("contacts", "deals", "meetings")]
     yield "backfill", crm.fates("contacts", ["1", "99"])
     yield "backfill", crm.count("contacts", 1, 5)

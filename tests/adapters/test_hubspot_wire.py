@@ -351,9 +351,7 @@ class TestBatches:
         (row,) = update_rows([field_write("5")], [0])
         assert row.input == {"id": "5", "properties": {"a": "1", "b": ""}, "objectWriteTraceId": "row-0"}
 
-    @pytest.mark.parametrize(
-        "context", [{"objectWriteTraceId": ["row-1"]}, {"id": ["6"]}, {"ids": ["6"]}, {"ids": [6]}, {"ids": "6"}]
-    )
+    @pytest.mark.parametrize("context", [{"objectWriteTraceId": ["row-1"]}, {"id": ["6"]}, {"ids": ["6"]}, {"ids": [6]}, {"ids": "6"}])
     def test_errors_find_their_rows(self, context: dict[str, Any]) -> None:
         rows = update_rows([field_write("5"), field_write("6"), field_write("7")], [0, 1, 2])
         error = {"status": "error", "category": "VALIDATION_ERROR", "message": "secret@kunde.example", "context": context}

@@ -19,7 +19,7 @@ from salesforce_org import START, WANTED, Clock, Org, Value, change
 from connector.adapters.port import Crm
 from connector.adapters.salesforce import wire, wire_tasks
 from connector.errors import PassStopped, Retriable
-from connector.model import Page, Uses, WriteState
+from connector.model import Finding, Page, Uses, WriteState
 from connector.sandbox.frame import Fault
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.world import World, make_world
@@ -414,12 +414,14 @@ def test_check_finds_a_sound_org_sound(org: Org) -> None:
 
 
 def test_check_finds_what_is_hidden(org: Org) -> None:
-    org.state.hidden |= {("Lead", "Status"), ("Task", "Handoff_Key__c")}
+    org.state.hidden |= {("Lead", "Status"), ("Task", "Handoff_Key__c"), ("Opportunity", "Amount"), ("Opportunity", "AccountId")}
     uses = Uses(written={"Lead": ("Status", "OwnerId")}, tasks=True, live=True)
     findings = org.crm().check(now=org.clock.now + timedelta(minutes=5), uses=uses)
     wrong = [finding for finding in findings if not finding.ok]
-    topics = {"salesforce: permissions", "salesforce: Task", "salesforce: clock", "salesforce: sharing"}
+    topics = {"salesforce: permissions", "salesforce: Task", "salesforce: clock", "salesforce: sharing", "salesforce: Opportunity"}
     assert {finding.topic for finding in wrong} == topics
+    (without,) = [finding for finding in wrong if finding.topic == "salesforce: Opportunity"]
+    assert (without.warning, "does not see AccountId, Amount:" in without.message) == (True, True)
     assert all(finding.advice for finding in wrong)
     (needed,) = [finding.permissions for finding in findings if finding.permissions]
     has = {one.name: one.has for one in needed}
@@ -457,6 +459,24 @@ def test_check_reads_permission_sets_where_it_may() -> None:
         sets[chosen]["PermissionsViewAllData"] = True
         (sharing,) = [finding for finding in org.crm().check(now=org.clock.now) if finding.topic == "salesforce: sharing"]
         assert sharing.ok
+
+
+def test_check_tells_which_histories_of_leads_are_not_kept() -> None:
+    tracked = {
+        name: {"Id": name, "EntityDefinitionId": "Lead", "QualifiedApiName": name, "IsFieldHistoryTracked": name != "OwnerId"}
+        for name in ("Email", "Status", "OwnerId")
+    }
+    with org_with(FieldDefinition=tracked) as org:
+
+        def told() -> Finding:
+            return next(one for one in org.crm().check(now=org.clock.now) if one.topic == "salesforce: LeadHistory")
+
+        assert (told().ok, told().warning) == (False, True)
+        assert "does not track OwnerId" in told().message
+        tracked["OwnerId"]["IsFieldHistoryTracked"] = True
+        assert told().ok
+        tracked.clear()
+        assert (told().ok, "cannot be seen" in told().message) == (True, True)
 
 
 def test_check_finds_hubspots_own_package() -> None:

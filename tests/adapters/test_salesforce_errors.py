@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -18,8 +17,6 @@ from salesforce_answers import (
     TOKEN_URL,
     TOO_MANY_AT_ONCE,
     crm,
-    granted,
-    mocked,
     refusal,
     users,
 )
@@ -31,17 +28,7 @@ from connector.model import WriteState
 from connector.store.budget import SharedBudget, salesforce_limits
 from connector.store.database import Store
 
-
-@pytest.fixture
-def org() -> Iterator[responses.RequestsMock]:
-    """Answers in place of the network."""
-    yield from mocked()
-
-
-@pytest.fixture
-def login(org: responses.RequestsMock) -> responses.BaseResponse:
-    """A login that works."""
-    return granted(org)
+pytest_plugins = ["salesforce_fixtures"]
 
 
 # ── Judgement ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

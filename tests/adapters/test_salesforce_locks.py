@@ -13,8 +13,7 @@ import responses
 from salesforce_answers import COLLECTIONS, DAY_USED_UP, NOW, crm, granted, mocked
 from salesforce_org import Budget
 
-from connector.adapters.salesforce import wire
-from connector.model import FieldWrite, RecordRef, TaskSpec, TaskWrite, WriteState
+from connector.model import FieldWrite, RecordRef, TaskSpec, TaskWrite, WriteState, long_id
 
 LOCK = {"statusCode": "UNABLE_TO_LOCK_ROW", "message": "unable to obtain exclusive access to this record", "fields": []}
 
@@ -59,11 +58,11 @@ def org() -> Iterator[responses.RequestsMock]:
 
 
 def a_lead(number: int) -> str:
-    return wire.long_id(f"00Qgg{number:010d}")
+    return long_id(f"00Qgg{number:010d}")
 
 
 def a_contact(number: int) -> str:
-    return wire.long_id(f"003gg{number:010d}")
+    return long_id(f"003gg{number:010d}")
 
 
 def change(record_id: str, object_name: str = "Lead") -> FieldWrite:

@@ -15,7 +15,7 @@ from salesforce_org import START, Budget, Clock, Org
 
 from connector.adapters.salesforce import wire, wire_bulk
 from connector.adapters.salesforce.streams import OPTIONAL, STREAMS
-from connector.model import Page, Record
+from connector.model import Page, Record, long_id
 from connector.sandbox.frame import Fault
 from connector.sandbox.salesforce_org import Options
 from connector.sandbox.serve import Sandbox
@@ -268,7 +268,7 @@ def a_mass_update(org: Org, copies: int) -> None:
     rows = org.rows["Lead"]
     first = next(iter(rows.values()))
     for number in range(copies):
-        found = wire.long_id(f"00QZz{number:010d}")
+        found = long_id(f"00QZz{number:010d}")
         rows[found] = {**first, "Id": found, "Email": f"{number}@kunde.example"}
     org.state.deeds.stamp_alike("Lead", list(rows), org.clock.now)
 
@@ -295,3 +295,13 @@ def test_a_mass_update_gives_one_stamp_to_all() -> None:
 def test_streams_are_those_of_the_org(org: Org) -> None:
     assert tuple(org.crm().streams()) == STREAMS
     assert set(LISTS) < set(STREAMS)
+
+
+def test_a_refill_whose_query_is_closed_goes_on_behind_its_last_record(org: Org) -> None:
+    options(org).page_size, options(org).cursor_pages = 50, 2
+    crm = org.crm()
+    pages = list(crm.refill("Lead", ["Email"], None, now=org.clock.now))
+    leads = sorted(row["Id"] for row in org.rows["Lead"].values() if not row["IsDeleted"])
+    assert [record.id for page in pages for record in page.records] == leads
+    assert [page.last for page in pages] == [False] * (len(pages) - 1) + [True]
+    assert sum(page.calls for page in pages) == crm.calls() - 1  # the login

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote
@@ -21,8 +20,6 @@ from salesforce_answers import (
     TOKEN_URL,
     TOO_MANY_AT_ONCE,
     crm,
-    granted,
-    mocked,
     users,
 )
 from salesforce_org import Settings
@@ -32,17 +29,7 @@ from connector.adapters.salesforce import SalesforceCrm, wire, wire_tasks
 from connector.errors import ObjectStopped
 from connector.model import FieldWrite, RecordRef, TaskSpec, TaskWrite, Uses, WriteState
 
-
-@pytest.fixture
-def org() -> Iterator[responses.RequestsMock]:
-    """Answers in place of the network."""
-    yield from mocked()
-
-
-@pytest.fixture
-def login(org: responses.RequestsMock) -> responses.BaseResponse:
-    """A login that works."""
-    return granted(org)
+pytest_plugins = ["salesforce_fixtures"]
 
 
 def a_task(key: str = "k1") -> TaskWrite:

@@ -20,7 +20,7 @@ from salesforce_org import START, Budget, Clock, Org
 
 from connector.adapters.salesforce import SalesforceCrm, wire
 from connector.errors import ObjectStopped
-from connector.model import Cursor, Fate, RemovalPage
+from connector.model import Cursor, Fate, RemovalPage, long_id
 from connector.sandbox.salesforce_deeds import SalesforceDeeds
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.world import make_world
@@ -305,7 +305,7 @@ def test_converted_leads_are_alive(box: Org) -> None:
 def test_many_ids_are_asked_for_in_few_calls_that_fit(box: Org) -> None:
     """The live ones 2,000 to a call; only what is not among them is looked for among the deleted."""
     leads = list(box.rows["Lead"])
-    invented = [wire.long_id(f"00Qzz{number:010d}") for number in range(1500)]
+    invented = [long_id(f"00Qzz{number:010d}") for number in range(1500)]
     binned = lead(box)
     deeds(box).delete("Lead", binned)
     deleted = {row["Id"] for row in box.rows["Lead"].values() if row["IsDeleted"]}
@@ -365,6 +365,7 @@ def test_whatever_people_did_the_removals_and_the_fates_agree(running: Org, step
         (lambda one: list(one.refill("Lead", ["Email"], None, now=NOW)), "backfill"),
         (lambda one: one.activities_of("Lead", ["00Qgg0000000001EAA"]), "urgent"),
         (lambda one: one.read("Lead", ["00Qgg0000000001EAA"], ["Email"]), "urgent"),
+        (lambda one: one.read("Lead", ["00Qgg0000000001EAA"], ["Email"], lane="backfill"), "backfill"),
         (lambda one: one.schema(["Lead"]), "normal"),
     ],
 )

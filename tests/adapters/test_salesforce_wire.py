@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from connector.adapters.salesforce import wire, wire_query, wire_records, wire_tasks
 from connector.errors import ObjectStopped
-from connector.model import ActivityKind, Direction, RecordRef, TaskSpec, TaskWrite
+from connector.model import ActivityKind, Direction, RecordRef, TaskSpec, TaskWrite, long_id
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 12, 2, 9, 0, tzinfo=UTC)
@@ -123,10 +123,10 @@ class TestIds:
     @pytest.mark.parametrize("known", ["001D000000IqhSLIAZ", "00Q3000000aBcDeEAK"[:15], "0015500000WO1ZiAAL"])
     def test_the_long_form(self, known: str) -> None:
         assert wire.is_id(known)
-        assert wire.is_id(wire.long_id(known[:15]))
+        assert wire.is_id(long_id(known[:15]))
 
     def test_a_suffix_that_is_not_the_ids_own_is_refused(self) -> None:
-        assert wire.long_id("001D000000IqhSL") == "001D000000IqhSLIAZ"
+        assert long_id("001D000000IqhSL") == "001D000000IqhSLIAZ"
         assert not wire.is_id("001D000000IqhSLAAA")
         assert not wire.is_id("no id")
 
@@ -276,6 +276,15 @@ class TestTasks:
         assert meeting.at == datetime(2026, 12, 1, 10, tzinfo=UTC)
         assert meeting.contacts[0].object == "Contact"
         assert not wire_records.event({**row, "IsDeleted": True}, zone=BERLIN).happened
+
+    @pytest.mark.parametrize("series", [{"IsRecurrence": True}, {"GroupEventType": "3"}])
+    def test_what_stands_for_a_series_is_no_meeting_of_its_own(self, series: dict[str, object]) -> None:
+        row = {"Id": "00U000000000001AAA", "StartDateTime": "2026-12-01T09:00:00.000+0000", "IsDeleted": False, "GroupEventType": "0"}
+        assert wire_records.event(row, zone=BERLIN).happened
+        assert not wire_records.event({**row, **series}, zone=BERLIN).happened
+
+    def test_what_stands_for_a_series_of_tasks_is_none_that_was_done(self) -> None:
+        assert not wire_records.task(task_row(IsRecurrence=True), key="", zone=BERLIN).happened
 
 
 class TestCreating:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from cli_world import RUNNER, Desk, make_desk
+from kept_stores import lay_tables
 
 from connector import __version__
 from connector.app import Waiting, open_app
@@ -29,7 +30,7 @@ def desk(tmp_path: Path) -> Desk:
 @pytest.fixture
 def filled(desk: Desk) -> Desk:
     """With the tables made."""
-    assert desk.type("db", "upgrade").exit_code == 0
+    lay_tables(f"sqlite:///{desk.config.parent / 'store.db'}")
     return desk
 
 

@@ -1,9 +1,10 @@
-"""How results are shown: values as they are, progress on a terminal alone, signals that ask first."""
+"""How results are shown: values as they are and whole, progress on a terminal alone, signals that ask first."""
 
 from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import signal
 import sys
@@ -13,9 +14,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from rich.progress import Progress
+from rich.text import Text
 
 from connector.commands import shared
-from connector.commands.output import Output, cell, clean, moment, number, values
+from connector.commands.output import Output, cell, clean, error_console, moment, number, values
 from connector.commands.progress import PassWatch, TimeLeft, pass_progress
 from connector.commands.shared import ExitCode, orderly
 
@@ -36,6 +38,52 @@ def test_brackets_in_a_name_are_no_markup(capsys: pytest.CaptureFixture[str]) ->
 def test_a_name_cannot_steer_the_terminal() -> None:
     assert clean("a\x1b[31mb\x07\x9b2Jc\td") == "a\N{REPLACEMENT CHARACTER}[31mb\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}2Jc d"
     assert str(cell("two\nlines")) == "two lines"
+
+
+class Window(io.StringIO):
+    """A terminal of 60 columns."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_command_is_never_broken_over_lines(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    out, err = (Window(), Window()) if terminal else (io.StringIO(), io.StringIO())
+    for name, value in (("stdout", out), ("stderr", err)):
+        monkeypatch.setattr(sys, name, value)
+    monkeypatch.setenv("COLUMNS", "60")
+    command = f"connector plan --config {'/a folder' * 40}/config.toml"
+    output = Output(as_json=False)
+    output.line(f"Next: `{command}` now.")
+    output.heading(f"Next: `{command}`.")
+    error_console().print(Text(f"Run `{command}` first."))
+    assert f"Next: `{command}` now.\n" in out.getvalue()
+    assert f"Next: `{command}`." in out.getvalue()
+    assert err.getvalue() == f"Run `{command}` first.\n"
+
+
+def test_a_pipe_folds_and_cuts_no_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    reason, number = "the reason is long, " * 30 + "but whole", "00Q" + "5" * 200
+    rows = [(number, 123456789, reason, ["one", "two"]), ("00Q1", 1, "short", None)]
+    Output(as_json=False).table(("Id", "Actions", "Reason", "Records"), rows, right=["Actions"])
+    shown = capsys.readouterr().out.splitlines()
+    assert len(shown) == 4
+    assert re.split(" {2,}", shown[1]) == [number, "123,456,789", reason, "one"]
+    assert shown[2].strip() == "two"
+    assert all(line == line.rstrip() for line in shown)
+
+
+def test_a_terminal_folds_what_is_long_and_shows_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    window = Window()
+    monkeypatch.setattr(sys, "stdout", window)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    reason = "".join(f"{place:03}" for place in range(60))
+    Output(as_json=False).table(("Actions", "Reason"), [(123456789, reason)], right=["Actions"])
+    _, first, *more = (re.sub(r"\x1b\[[0-9;]*m", "", line) for line in window.getvalue().splitlines())
+    assert first.split()[0] == "123,456,789"
+    assert "".join([first.split()[1], *(line.strip() for line in more)]) == reason
 
 
 def test_a_table_without_rows_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_world import Desk, make_desk, small_sandbox
+from cli_world import CONTACTS, Desk, make_desk, small_sandbox
 
 from connector.app import open_store
 from connector.config.load import load
@@ -55,9 +55,9 @@ class TestLooking:
     def test_pull_only_mirrors(self, shadow: Desk) -> None:
         part, whole = shadow.json("pull"), shadow.json("pull", "--full")
         assert set(part) == {"run", "pulled", "interrupted", "errors"}
-        assert whole["pulled"]["hubspot"]["contacts"]["seen"] == 500
+        assert whole["pulled"]["hubspot"]["contacts"]["seen"] == CONTACTS
         assert whole["pulled"]["hubspot"]["contacts"]["stored"] == 0
-        assert part["pulled"]["hubspot"]["contacts"]["seen"] < 500
+        assert part["pulled"]["hubspot"]["contacts"]["seen"] < CONTACTS
         shown = shadow.type("pull")
         assert shown.exit_code == 0
         assert "plan" in shown.stdout.splitlines()[-1]
@@ -78,7 +78,7 @@ class TestLooking:
         for objects in document["objects"].values():
             for one in objects.values():
                 assert one["seen"] == one["same"] + one["repaired"] + one["set_aside"]
-        assert document["objects"]["hubspot"]["contacts"]["seen"] == document["objects"]["hubspot"]["contacts"]["same"] == 500
+        assert document["objects"]["hubspot"]["contacts"]["seen"] == document["objects"]["hubspot"]["contacts"]["same"] == CONTACTS
         for crm, total in document["totals"].items():
             assert sum(bucket[crm] for bucket in document["buckets"]) == total > 0
         shown = shadow.type("reconcile")
@@ -119,7 +119,7 @@ class TestLooking:
     def test_status_tells_runs_and_limits(self, shadow: Desk) -> None:
         document = shadow.json("status")
         assert {"runs", "lag_seconds", "budget", "set_aside", "held", "parked", "suspended", "open_tasks"} <= set(document)
-        assert document["contacts"] > 500
+        assert document["contacts"] > CONTACTS
         result = shadow.type("status")
         assert result.exit_code == 0
         for words in ("Mode shadow. The mirror is as of", "Last runs", "10 seconds in 10 s", "tasks of the connector are open"):

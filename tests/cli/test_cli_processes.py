@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_world import Desk, make_desk, small_sandbox, start
+from cli_world import CONTACTS, Desk, make_desk, small_sandbox, start
 
 from connector.config.load import load
 from connector.sandbox.serve import Sandbox
@@ -80,7 +80,7 @@ class TestServe:
             assert desk.json("run")["errors"] == []
         status = desk.json("status")
         assert [run["state"] for run in status["runs"]] == ["done", "done"]
-        assert status["contacts"] > 500
+        assert status["contacts"] > CONTACTS
 
 
 class TestRun:

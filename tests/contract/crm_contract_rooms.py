@@ -1,4 +1,4 @@
-"""Three CRMs behind one face, for the contract that all of them keep: HubSpot and Salesforce over real HTTP beside a sandbox, and memory.
+"""CRMs behind one face, for the contract that all of them keep: HubSpot and Salesforce over real HTTP beside a sandbox.
 
 A room does by hand what people do in its CRM, tells the truth past the adapter, and has its own way of going wrong.
 """
@@ -6,26 +6,29 @@ A room does by hand what people do in its CRM, tells the truth past the adapter,
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+from crm_contract_troubles import JSON, Trouble, limit
+
 from connector.adapters.calling import NoBudget
 from connector.adapters.hubspot import HubSpotCrm
-from connector.adapters.memory import MemoryCrm
 from connector.adapters.port import Crm
 from connector.adapters.salesforce import SalesforceCrm
-from connector.errors import CrmError, RateLimited, Retriable
-from connector.model import Activity, ActivityKind, Owner, PropertyFacts, RecordRef
+from connector.model import RecordRef
 from connector.sandbox.frame import Fault, Frame
+from connector.sandbox.scenarios import arm
 from connector.sandbox.serve import Sandbox
 
 NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
 #: Behind every lag of the sandbox, and within the adapters' overlap.
 LATER = timedelta(minutes=5)
 PEOPLE = 1_105
+#: Limits that hold nobody up, and pages of which there are several.
+OPTIONS: dict[str, Any] = {"requests_per_10_seconds": 10**6, "searches_per_second": 10**6, "page_size": 200}
 
 
 @dataclass(slots=True)
@@ -37,52 +40,25 @@ class Clock:
     def __call__(self) -> datetime:
         return self.at
 
+    def seconds(self) -> float:
+        """As a wall clock tells it."""
+        return self.at.timestamp()
+
     def forward(self, by: timedelta = LATER) -> datetime:
         self.at += by
         return self.at
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
-    """A fault by name: what the next answers are, and what error stands for it in memory."""
+@dataclass(frozen=True, slots=True)
+class Drifted:
+    """The properties of people that the script "schema-drift" concerns; `poorer` loses `option`."""
 
-    name: str
-    answer: Mapping[str, Any]
-    memory: Callable[[str], CrmError]
-
-
-_JSON = {"content-type": "application/json"}
-_HTML = {"content-type": "text/html"}
-
-
-def _limit(policy: str, retry_after: str | None) -> dict[str, Any]:
-    body = f'{{"status":"error","message":"limit","errorType":"RATE_LIMIT","policyName":"{policy}"}}'
-    return {"status": 429, "headers": _JSON | ({} if retry_after is None else {"retry-after": retry_after}), "body": body.encode()}
-
-
-def _later(crm: str) -> CrmError:
-    return Retriable("later", crm=crm)
-
-
-def _limited(crm: str) -> CrmError:
-    return RateLimited("too many", crm=crm, retry_after=1.0)
-
-
-TROUBLES = (
-    Trouble(name="500", answer={"status": 500}, memory=_later),
-    Trouble(name="502 HTML", answer={"status": 502, "headers": _HTML, "body": b"<html>Bad Gateway</html>"}, memory=_later),
-    Trouble(name="503 empty", answer={"status": 503, "headers": {"retry-after": "2"}}, memory=_later),
-    Trouble(name="504", answer={"status": 504, "headers": _HTML, "body": b"<html></html>"}, memory=_later),
-    Trouble(name="200 HTML", answer={"status": 200, "headers": _HTML, "body": b"<html>maintenance</html>"}, memory=_later),
-    Trouble(name="200 empty", answer={"status": 200, "headers": _JSON, "body": b""}, memory=_later),
-    Trouble(name="truncated", answer={"kind": "truncate"}, memory=_later),
-    Trouble(name="slow", answer={"kind": "slow", "seconds": 0.6}, memory=_later),
-    Trouble(name="lost", answer={"kind": "lost"}, memory=_later),
-    Trouble(name="429 ten seconds", answer=_limit("TEN_SECONDLY_ROLLING", "1"), memory=_limited),
-    Trouble(name="429 search", answer=_limit("SECONDLY", None), memory=_limited),
-    Trouble(name="423", answer={"status": 423, "headers": _JSON, "body": b'{"category":"LOCKED","message":"locked"}'}, memory=_later),
-    Trouble(name="477", answer={"status": 477, "headers": {"retry-after": "2"}}, memory=_later),
-)  # fmt: skip
+    vanished: str
+    hidden: str
+    retyped: str
+    poorer: str
+    option: str
+    new: str
 
 
 class Room(ABC):
@@ -92,6 +68,7 @@ class Room(ABC):
     people: str
     words: str
     calls: str
+    drifted: Drifted
     hasty: bool = False  # it waits 0.4 s for an answer
 
     def __init__(self) -> None:
@@ -149,6 +126,10 @@ class Room(ABC):
         """The next write goes wrong: "before" (nothing took effect), "after" (it did; the answer is lost), "limit", "locked"."""
 
     @abstractmethod
+    def play(self, scenario: str, *, times: int = 5) -> None:
+        """A script of the sandbox begins, thick and fast."""
+
+    @abstractmethod
     def hide(self, name: str) -> None:
         """The connector may not see a field of people any more."""
 
@@ -172,6 +153,11 @@ def rest(seconds: float) -> None:
     """Nobody waits."""
 
 
+def secret(value: str) -> Any:
+    """A reference to a secret, as the configuration has them."""
+    return SimpleNamespace(read=lambda: value)
+
+
 class SandboxRoom(Room):
     """Common to both over HTTP."""
 
@@ -191,13 +177,35 @@ class SandboxRoom(Room):
     def sent(self) -> int:
         return self.frame.calls
 
+    def play(self, scenario: str, *, times: int = 5) -> None:
+        every = 10 if scenario == "expiring-tokens" else 1  # a token that ends before the replay of a call helps nobody on
+        arm(self.box, scenario, every=every, times=times)
+
     def clean(self) -> None:
-        self.frame.clear()
-        self.frame.before_call.clear()
+        for frame in (self.box.hubspot_frame, self.box.salesforce_frame):
+            frame.clear()
+            frame.before_call.clear()
+        contacts, org = self.box.hubspot, self.box.salesforce
+        contacts.options.search_lag_seconds = 0.0
+        contacts.refuse_rows("contacts", self.box.world.hubspot["contacts"], times=0)
+        org.options.late_commits, org.options.session_calls = 0.0, None
+        org.settle()
+        people = [*org.live("Lead"), *org.live("Contact")]
+        org.lock_rows(people, times=0)
+        org.refuse_rows(people, times=0)
+        org.crowd(0)
+        org.refuse_logins(0)
 
 
 class HubSpotRoom(SandboxRoom):
+    """oauth: with an app's tokens, which end; else with a token that does not."""
+
     name, people, words, calls = "hubspot", "contacts", "jobtitle", "calls"
+    drifted = Drifted("competitor_in_use", "budget_amount", "pain_point", "hs_lead_status", "UNQUALIFIED", "second_pain_point")
+
+    def __init__(self, box: Sandbox, clock: Clock, *, oauth: bool = False) -> None:
+        self._oauth = oauth
+        super().__init__(box, clock)
 
     @property
     def frame(self) -> Frame:
@@ -205,16 +213,18 @@ class HubSpotRoom(SandboxRoom):
 
     def fresh(self) -> Crm:
         settings = SimpleNamespace(
-            access_token=SimpleNamespace(read=lambda: "sandbox-token"),
-            client_id=None,
-            client_secret=None,
-            refresh_token=None,
+            access_token=None if self._oauth else secret("sandbox-token"),
+            client_id=secret("sandbox-client") if self._oauth else None,
+            client_secret=secret("sandbox-secret") if self._oauth else None,
+            refresh_token=secret("sandbox-refresh-token") if self._oauth else None,
             base_url=self.box.hubspot_url,
             ca_bundle=None,
             api_version="v3",
         )
         wanted = {"contacts": ["email", "jobtitle"], "companies": ["industry"]}
-        return HubSpotCrm(settings, wanted=wanted, budget=NoBudget(), sleep=rest, timeout=0.4 if self.hasty else 5.0)
+        return HubSpotCrm(
+            settings, wanted=wanted, budget=NoBudget(), sleep=rest, clock=self.clock.seconds, timeout=0.4 if self.hasty else 5.0
+        )
 
     def live(self, stream: str) -> set[str]:
         if stream == "owners":
@@ -262,8 +272,8 @@ class HubSpotRoom(SandboxRoom):
         answers: dict[str, dict[str, Any]] = {
             "before": {"status": 500},
             "after": {"kind": "lost"},
-            "limit": _limit("TEN_SECONDLY_ROLLING", "1"),
-            "locked": {"status": 423, "headers": _JSON | {"retry-after": "2"}, "body": b'{"status":"error","category":"LOCKED"}'},
+            "limit": limit("TEN_SECONDLY_ROLLING", "1"),
+            "locked": {"status": 423, "headers": JSON | {"retry-after": "2"}, "body": b'{"status":"error","category":"LOCKED"}'},
         }
         for match in ("PATCH ", "/batch/update", "/batch/create", "POST /crm/v3/objects/tasks"):
             self.frame.add(Fault("hubspot", match, 1, **answers[kind]))
@@ -271,15 +281,13 @@ class HubSpotRoom(SandboxRoom):
 
 class SalesforceRoom(SandboxRoom):
     name, people, words, calls = "salesforce", "Lead", "Title", "Task"
+    drifted = Drifted("Budget__c", "NumberOfEmployees", "NAICS__c", "Rejection_Reason__c", "Bad timing", "Second_Reason__c")
 
     @property
     def frame(self) -> Frame:
         return self.box.salesforce_frame
 
     def fresh(self) -> Crm:
-        def secret(value: str) -> Any:
-            return SimpleNamespace(read=lambda: value)
-
         settings = SimpleNamespace(
             auth="client-credentials",
             instance_url=self.box.salesforce_url,
@@ -345,101 +353,10 @@ class SalesforceRoom(SandboxRoom):
         answers: dict[str, dict[str, Any]] = {
             "before": {"status": 500},
             "after": {"kind": "lost"},
-            "limit": {"status": 403, "headers": _JSON, "body": busy},
+            "limit": {"status": 403, "headers": JSON, "body": busy},
         }
         if kind == "locked":
             self.box.salesforce.lock_rows(sorted(self.live("Lead")), times=1)
         else:
             for match in ("PATCH /services/data", "POST /services/data"):
                 self.frame.add(Fault("salesforce", match, 1, **answers[kind]))
-
-    def clean(self) -> None:
-        super().clean()
-        self.box.salesforce.lock_rows(sorted(self.live("Lead")), times=0)
-
-
-class MemoryRoom(Room):
-    """Memory, as one of the two."""
-
-    def __init__(self, name: Any) -> None:
-        super().__init__()
-        hubspot = name == "hubspot"
-        self.name = f"memory as {name}"
-        self.people, self.words = ("contacts", "jobtitle") if hubspot else ("Lead", "Title")
-        self.calls = "calls" if hubspot else "Task"
-        self.memory = MemoryCrm(name=name, clock=self.clock, page_size=200)
-        self.crm = self.memory
-        self._ids = iter(range(10_000, 100_000))
-        self.memory.put(Owner(crm=name, id="1", email="anna@acme.example", name="Anna", active=True))
-        for _ in range(450):
-            self.create("")
-        self.memory.furnish({self.people: [self.words]})
-
-    def fresh(self) -> Crm:
-        return self.memory
-
-    def live(self, stream: str) -> set[str]:
-        return set(self.memory.ids(stream))
-
-    def value(self, record_id: str) -> str | None:
-        value: str | None = self.memory.value(self.people, record_id, self.words)
-        return value
-
-    def create(self, words: str) -> str:
-        record_id = str(next(self._ids))
-        self.memory.person(self.people, record_id, **{self.words: words, "email": f"{record_id}@kunde.example"})
-        return record_id
-
-    def edit(self, record_id: str, words: str) -> None:
-        self.memory.edit(self.people, record_id, **{self.words: words})
-
-    def delete(self, stream: str, record_id: str) -> None:
-        self.memory.archive(stream, record_id)
-
-    def restore(self, record_id: str) -> None:
-        self.memory.restore(self.people, record_id)
-
-    def delete_for_good(self, record_id: str) -> None:
-        self.memory.purge(self.people, record_id)
-
-    def merge(self, keep: str, lose: str) -> str:
-        self.memory.merge(self.people, lose, keep)
-        return keep
-
-    def stamp_alike(self, ids: Sequence[str]) -> None:
-        for one in ids:
-            self.memory.edit(self.people, one)
-
-    def log_call(self, who: str) -> str:
-        one = str(next(self._ids))
-        call = Activity(crm=self.crm.name, object=self.calls, id=one, kind=ActivityKind.CALL, at=self.now, contacts=(self.ref(who),))
-        self.memory.put(replace(call, created_at=self.now, modified_at=self.now))
-        return one
-
-    def hide(self, name: str) -> None:
-        self.memory.drop_property(self.people, name)
-
-    def show(self, name: str) -> None:
-        self.memory.make_property(PropertyFacts(object=self.people, name=name, label=name, type="string"))
-
-    def tasks_with(self, subject: str) -> int:
-        return sum(task.outcome == subject for task in self.memory.tasks())
-
-    def trouble(self, trouble: Trouble, *, times: int, after: int = 0, call: str = "pull") -> None:
-        self.memory.fail(call, trouble.memory(self.crm.name), times=times)  # type: ignore[arg-type]  # a name of the port
-
-    def trouble_writing(self, kind: str) -> None:
-        if kind == "after":
-            self.memory.lose_answers(1)
-        elif kind == "locked":
-            for one in self.live(self.people):
-                self.memory.busy(one, 1)
-
-    def sent(self) -> int:
-        return self.memory.calls()
-
-    def clean(self) -> None:
-        """Every room of this kind is a new one."""
-
-    def close(self) -> None:
-        """Nothing to give back."""

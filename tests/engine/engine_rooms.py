@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from kept_stores import lay_tables
 from sqlalchemy import text
 
 from connector.app import App, Waiting, open_app, open_store
@@ -115,6 +116,7 @@ def records_stored(app: App) -> dict[str, int]:
 @contextmanager
 def running(config: Config, now: Callable[[], datetime] = lambda: NOW, waiting: Waiting | None = None) -> Iterator[App]:
     """The program for this configuration, with its tables made."""
+    lay_tables(config.database.url)
     with open_store(config) as store:
         store.upgrade()
     with open_app(config, now=now, waiting=waiting) as app:

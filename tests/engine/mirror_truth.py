@@ -5,19 +5,18 @@ The books are read past the API (`live`), so that nothing the adapters get wrong
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from functools import partial
 from typing import Any
 
 import orjson
+from mirror_deeds import Known
 from sqlalchemy import text
 
 from connector.app import App
 from connector.model import CRMS, CrmName
 from connector.sandbox.serve import Sandbox
-from connector.store import intake, privacy
 from connector.store.tables import to_micros
 from connector.workflows.fields import properties_wanted
 
@@ -29,16 +28,22 @@ _PEOPLE = ("contacts", "Lead", "Contact")
 
 @dataclass(slots=True)
 class Truth:
-    """A mirror and the sandbox it is of. held_back: who is kept away, since the person was deleted for privacy in one of the CRMs."""
+    """A mirror, the sandbox it is of, and what was done that the sandbox's books do not show.
+
+    held_back: who is kept away, since the person was deleted for privacy in one of the CRMs. but: (object, id) not to be compared.
+    """
 
     app: App
     box: Sandbox
+    done: Known = field(default_factory=Known)
     held_back: set[tuple[str, str]] = field(default_factory=set)
+    but: Set[tuple[str, str]] = frozenset()
 
-    def differences(self) -> list[str]:
-        """Everything in which the mirror differs from the CRMs; [] where they are equal."""
-        self.held_back = {key for crm in CRMS for key in self._forgotten(crm)}
+    def differences(self, but: Set[tuple[str, str]] = frozenset()) -> list[str]:
+        """Everything in which the mirror differs from the CRMs; [] where they are equal. but: not these activities and deals of HubSpot."""
+        self.held_back, self.but = {key for crm in CRMS for key in self._forgotten(crm)}, set(but)
         return [
+            *self._aside(),
             *self._hubspot_records(),
             *self._salesforce_records(),
             *self._hubspot_activities(),
@@ -52,18 +57,35 @@ class Truth:
         ]
 
     def _forgotten(self, crm: CrmName) -> Iterator[tuple[str, str]]:
-        wanted = properties_wanted(self.app.config, crm)
-        for name in {"hubspot": ("contacts",), "salesforce": ("Lead", "Contact")}[crm]:
-            missing = self._there(crm, name).keys() - self._table("record", crm, name).keys()
-            read = self.app.crms[crm].read(name, sorted(missing), wanted[name]) if missing else {}
-            taken = intake.record_rows(read.values(), now=self.app.now()).rows
-            held = self.app.store.write(partial(privacy.hold_back, brought=intake.Brought(records=taken))).set_aside
-            yield from ((name, one.record.id) for one in held)
+        """Who lives, is missing here, and has an address of somebody who was deleted for privacy."""
+        away = self.done.addresses()
+        for name, emails in {"hubspot": {"contacts": _hubspot_emails}, "salesforce": dict.fromkeys(("Lead", "Contact"), _email)}[
+            crm
+        ].items():
+            here = self._table("record", crm, name)
+            for one, row in self._live_rows(crm, name).items():
+                if one not in here and away & set(emails(row)):
+                    yield name, one
+
+    def _aside(self) -> Iterator[str]:
+        """Nobody is set aside for any other reason."""
+        for row in self.rows("SELECT crm, object, id, reason FROM set_aside"):
+            if (row.object, row.id) not in self.held_back:
+                yield f"{row.crm} {row.object} {row.id} is set aside: {row.reason}"
+
+    def _live_rows(self, crm: str, name: str) -> dict[str, dict[str, Any]]:
+        return self.box.hubspot.live(name) if crm == "hubspot" else self.box.salesforce.live(name)
 
     def _there(self, crm: str, name: str) -> dict[str, dict[str, Any]]:
         """What lives in a CRM and may be here."""
-        live = self.box.hubspot.live(name) if crm == "hubspot" else self.box.salesforce.live(name)
-        return {one: row for one, row in live.items() if (name, one) not in self.held_back}
+        return {one: row for one, row in self._live_rows(crm, name).items() if (name, one) not in self.held_back}
+
+    def _wanted(self, crm: CrmName, name: str) -> list[str]:
+        """The properties of an object that the file reads and the connector may see."""
+        return [each for each in properties_wanted(self.app.config, crm).get(name, ()) if (name, each) not in self.done.hidden]
+
+    def _compared(self, name: str, rows: Mapping[str, Any]) -> dict[str, Any]:
+        return {one: row for one, row in rows.items() if (name, one) not in self.but}
 
     # ── Reading both ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -93,24 +115,23 @@ class Truth:
     # ── Records ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _hubspot_records(self) -> Iterator[str]:
-        wanted = properties_wanted(self.app.config, "hubspot")
         companies = set(self.box.hubspot.ids("companies"))  # a deleted one stays beside its people: nothing is read from it
         for name in ("companies", "contacts"):
-            here, there = self._table("record", "hubspot", name), self._there("hubspot", name)
+            here, there, wanted = self._table("record", "hubspot", name), self._there("hubspot", name), self._wanted("hubspot", name)
             yield from same_ids(f"hubspot {name}", there, here)
             for one in here.keys() & there.keys():
                 row, true = here[one], there[one]
                 yield from same(
                     f"hubspot {name} {one}",
                     {
-                        "properties": {each: true["properties"].get(each) for each in wanted[name]},
+                        "properties": {each: true["properties"].get(each) for each in wanted},
                         "owner": true["properties"].get("hubspot_owner_id") or None,
                         "company": primary(true, "companies", _PRIMARY["contacts"]) if name == "contacts" else None,
                         "modified": to_micros(true["modified"]),
                         "merged_into": None,
                     },
                     {
-                        "properties": orjson.loads(row.properties),
+                        "properties": {each: orjson.loads(row.properties).get(each) for each in wanted},
                         "owner": row.owner_id,
                         "company": row.company_id if row.company_id in companies else None,
                         "modified": row.modified_at,
@@ -119,13 +140,12 @@ class Truth:
                 )
 
     def _salesforce_records(self) -> Iterator[str]:
-        wanted = properties_wanted(self.app.config, "salesforce")
         for name in ("Account", "Lead", "Contact"):
             here, there = self._table("record", "salesforce", name), self._there("salesforce", name)
             yield from same_ids(f"salesforce {name}", there, here)
             for one in here.keys() & there.keys():
                 row, true = here[one], there[one]
-                own = [each for each in wanted.get(name, ()) if "." not in each]
+                own = [each for each in self._wanted("salesforce", name) if "." not in each]
                 yield from same(
                     f"salesforce {name} {one}",
                     {
@@ -149,18 +169,30 @@ class Truth:
     def _hubspot_activities(self) -> Iterator[str]:
         people = self._live("hubspot")
         for name in _ACTIVITIES["hubspot"]:
-            here, there, links = self._table("activity", "hubspot", name), self._there("hubspot", name), self._links("hubspot", name)
+            here, there = (self._compared(name, each) for each in (self._table("activity", "hubspot", name), self._there("hubspot", name)))
+            links = self._links("hubspot", name)
             yield from same_ids(f"hubspot {name}", there, here)
             for one in here.keys() & there.keys():
-                true = there[one]
+                true, row = there[one], here[one]
+                values = true["properties"]
                 yield from same(
                     f"hubspot {name} {one}",
                     {
-                        "owner": true["properties"].get("hubspot_owner_id") or None,
+                        "owner": values.get("hubspot_owner_id") or None,
+                        "at": plain(values["hs_timestamp"]),
+                        "duration": float(values["hs_call_duration"]) / 1000 if values.get("hs_call_duration") else None,
+                        "done": name == "tasks" and values.get("hs_task_status") == "COMPLETED",
                         "modified": to_micros(true["modified"]),
                         "links": {("contacts", to) for to, _ in true["links"].get("contacts", [])} & people,
                     },
-                    {"owner": here[one].owner_id, "modified": here[one].modified_at, "links": links.get(one, set()) & people},
+                    {
+                        "owner": row.owner_id,
+                        "at": row.due_at if name == "tasks" else row.at,
+                        "duration": row.duration_seconds if name == "calls" else None,
+                        "done": name == "tasks" and bool(row.done),
+                        "modified": row.modified_at,
+                        "links": links.get(one, set()) & people,
+                    },
                 )
 
     def _salesforce_activities(self) -> Iterator[str]:
@@ -196,7 +228,8 @@ class Truth:
         return links
 
     def _hubspot_deals(self) -> Iterator[str]:
-        here, there, links = self._table("deal", "hubspot", "deals"), self.box.hubspot.live("deals"), self._deal_links("hubspot", "")
+        here, there = (self._compared("deals", each) for each in (self._table("deal", "hubspot", "deals"), self.box.hubspot.live("deals")))
+        links = self._deal_links("hubspot", "")
         people = self._live("hubspot")
         yield from same_ids("hubspot deals", there, here)
         for one in here.keys() & there.keys():
@@ -207,12 +240,16 @@ class Truth:
                     "stage": values.get("dealstage"),
                     "amount": None if values.get("amount") in (None, "") else float(values["amount"]),
                     "owner": values.get("hubspot_owner_id") or None,
+                    "currency": values.get("deal_currency_code"),
+                    "closed": (values.get("hs_is_closed") == "true", values.get("hs_is_closed_won") == "true"),
                     "links": {("contacts", to) for to, _ in true["links"].get("contacts", [])} & people,
                 },
                 {
                     "stage": here[one].stage,
                     "amount": here[one].amount,
                     "owner": here[one].owner_id,
+                    "currency": here[one].currency,
+                    "closed": (bool(here[one].closed), bool(here[one].won)),
                     "links": links.get(one, set()) & people,
                 },
             )
@@ -229,8 +266,15 @@ class Truth:
                     "amount": true.get("Amount"),
                     "owner": true.get("OwnerId"),
                     "company": true.get("AccountId"),
+                    "closed": (true["IsClosed"], true["IsWon"]),
                 },
-                {"stage": row.stage, "amount": row.amount, "owner": row.owner_id, "company": row.company_id},
+                {
+                    "stage": row.stage,
+                    "amount": row.amount,
+                    "owner": row.owner_id,
+                    "company": row.company_id,
+                    "closed": (bool(row.closed), bool(row.won)),
+                },
             )
         people = self._live("salesforce")
         roles = {
@@ -250,6 +294,15 @@ class Truth:
             )
 
     def _members(self) -> Iterator[str]:
+        campaigns, known = self._table("campaign", "salesforce", "Campaign"), self.box.salesforce.live("Campaign")
+        yield from same_ids("salesforce Campaign", known, campaigns)
+        for one in campaigns.keys() & known.keys():
+            true, row = known[one], campaigns[one]
+            yield from same(
+                f"salesforce Campaign {one}",
+                {"name": true["Name"], "status": true["Status"], "modified": to_micros(true["SystemModstamp"])},
+                {"name": row.name, "status": row.status, "modified": row.modified_at},
+            )
         here, there = self._table("campaign_member", "salesforce", "CampaignMember"), self.box.salesforce.live("CampaignMember")
         away = {one for _, one in self.held_back}
         there = {one: row for one, row in there.items() if not away & {row.get("LeadId"), row.get("ContactId")}}
@@ -320,6 +373,15 @@ def same(what: str, true: Mapping[str, Any], held: Mapping[str, Any]) -> Iterato
     for name, value in true.items():
         if value != held[name]:
             yield f"{what}: {name} is {value!r}, here {held[name]!r}"
+
+
+def _hubspot_emails(row: Mapping[str, Any]) -> list[str]:
+    values = row["properties"]
+    return [each.lower() for each in (values.get("email") or "", *(values.get("hs_additional_emails") or "").split(";")) if each]
+
+
+def _email(row: Mapping[str, Any]) -> list[str]:
+    return [row["Email"].lower()] if row.get("Email") else []
 
 
 def primary(row: Mapping[str, Any], name: str, kind: int) -> str | None:

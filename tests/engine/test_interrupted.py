@@ -59,9 +59,7 @@ def test_a_pass_that_waits_for_an_hour_ends_at_once(here: World, monkeypatch: py
 
     asking = threading.Thread(target=ask)
     asking.start()
-    result = run_pass(
-        Rooms(config=here.config, store=here.store, crms=here.crms, now=lambda: here.now, holder="test", stopped=stop.is_set)
-    )
+    result = run_pass(Rooms(config=here.config, store=here.store, crms=here.crms, now=lambda: here.now, holder="test", stopped=stop.is_set))
     asking.join(60)
     assert result.interrupted
     assert (result.errors, result.evaluated) == ([], 0)

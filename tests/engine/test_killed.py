@@ -19,22 +19,25 @@ from connector.sandbox.serve import Sandbox
 
 KILLED = Path(__file__).parent / "killed_pass.py"
 #: Phase, how many go by, where. Each of them is reached by a first pass over the small sandbox.
-MOMENTS = [
-    ("pull", 0, "before"),
+EVERY_TIME = [
     ("pull", 7, "inside"),
+    ("judge", 0, "after"),
+    ("plan", 0, "inside"),
+    ("write_back", 2, "after"),
+    ("write_back", 0, "acted"),
+]
+AT_LENGTH = [
+    ("pull", 0, "before"),
     ("pull", 12, "after"),
     ("unify", 0, "inside"),
     ("unify", 1, "after"),
     ("judge", 0, "inside"),
-    ("judge", 0, "after"),
-    ("plan", 0, "inside"),
     ("plan", 0, "after"),
     ("write_back", 1, "inside"),
-    ("write_back", 2, "after"),
-    ("write_back", 0, "acted"),
     ("write_back", 2, "acted"),
     ("write_back", 4, "acted"),
 ]
+MOMENTS = [*EVERY_TIME, *(pytest.param(*moment, marks=pytest.mark.long) for moment in AT_LENGTH)]
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ def box() -> Iterator[Sandbox]:
         yield box
 
 
-@pytest.mark.parametrize(("phase", "count", "where"), MOMENTS, ids=[f"{phase}-{count}-{where}" for phase, count, where in MOMENTS])
+@pytest.mark.parametrize(("phase", "count", "where"), MOMENTS)
 def test_killed_and_run_again(box: Sandbox, tmp_path: Path, phase: str, count: int, where: str) -> None:
     path = tmp_path / "config.toml"
     path.write_text(config_text(box, f"sqlite:///{tmp_path}/c.db"))

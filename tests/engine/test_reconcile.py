@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from small_world import NOW, World, world
 
+from connector.adapters.calling import Lane
+from connector.adapters.memory import MemoryCrm
 from connector.errors import ConnectorError, PassStopped, SafetyStop
 from connector.mirroring import Reconciled, reconcile
-from connector.model import ActivityKind, Page, RecordRef
+from connector.model import ActivityKind, Page, Record, RecordRef
 from connector.reconcile import Compared
 from connector.rooms import Rooms
 from connector.store import mirror
@@ -69,6 +71,12 @@ def rows(here: World, statement: str) -> list[Any]:
         return [tuple(row) for row in connection.exec_driver_sql(statement).all()]
 
 
+def hide(crm: MemoryCrm, one: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lists do not show this record."""
+    real = crm._numbered
+    monkeypatch.setattr(crm, "_numbered", lambda stream: [row for row in real(stream) if row[1].id != one])
+
+
 def silently(here: World, number: str, **properties: str) -> None:
     """A change of which no modified date tells."""
     here.hubspot.change_silently("contacts", number, **properties)
@@ -119,11 +127,24 @@ class TestComparing:
     def test_what_the_list_did_not_show_and_is_there_is_read_by_id(self, here: World, monkeypatch: pytest.MonkeyPatch) -> None:
         """A record that was created while the list went by."""
         silently(here, "5", jobtitle="Director")
-        real = here.hubspot._numbered
-        hidden = lambda stream: [row for row in real(stream) if row[1].id != "5"]  # noqa: E731
-        monkeypatch.setattr(here.hubspot, "_numbered", hidden)
+        hide(here.hubspot, "5", monkeypatch)
         assert of(compared(here)) == {"seen": 35, "same": 34, "repaired": 1}
         assert rows(here, "SELECT archived FROM record WHERE id = '5'") == [(0,)]
+
+    def test_what_a_list_of_salesforce_did_not_show_is_read_by_id(self, here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        here.salesforce.change_silently("Lead", "00Q5", Title="Director")
+        hide(here.salesforce, "00Q5", monkeypatch)
+        lanes: list[Lane] = []
+        crm: MemoryCrm = here.salesforce
+        read = crm.read
+
+        def noted(*asked: Any, lane: Lane = "urgent") -> Mapping[str, Record]:
+            lanes.append(lane)
+            return read(*asked, lane=lane)
+
+        monkeypatch.setattr(here.salesforce, "read", noted)
+        assert of(compared(here), "salesforce", "Lead") == {"seen": 9, "same": 8, "repaired": 1}
+        assert lanes == ["backfill"]  # nobody waits for it, and there may be very many
 
     def test_a_side_that_suddenly_shrinks_is_an_error_and_nothing_is_removed(self, here: World) -> None:
         for number in range(1, 26):

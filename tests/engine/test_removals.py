@@ -17,7 +17,7 @@ from connector.mirroring import Mirrored, look_for_removals
 from connector.model import Activity, ActivityKind, Deal, RecordRef
 from connector.removals import Looked
 from connector.rooms import Rooms
-from connector.store import cursors, mirror
+from connector.store import cursors, mirror, retention
 
 #: Much later than what a CRM does not count yet.
 HOUR = timedelta(hours=1)
@@ -164,6 +164,17 @@ class TestGone:
         assert told(look(here), name="calls") == {"archived": 1}
         here.run()
         assert rows(here, "SELECT c.touch_count FROM contact c JOIN record r ON r.contact_id = c.id WHERE r.id = '2'") == [(0,)]
+
+    def test_activities_of_which_old_ones_were_let_go_are_not_counted(self, here: World) -> None:
+        """Fewer are here on purpose, and none of those is brought back."""
+        here.activity(ref("7"), "602", ActivityKind.CALL, NOW - timedelta(days=1))
+        here.run()
+        here.now += HOUR
+        here.store.write(lambda connection: connection.exec_driver_sql("DELETE FROM activity WHERE id = '601'"))
+        retention.keep_since(here.store, here.now)
+        assert told(look(here), name="calls") == {}
+        retention.keep_since(here.store, None)
+        assert told(look(here), name="calls") == {"found": 1}
 
 
 class TestMissing:

@@ -132,3 +132,68 @@ def a_call_is_seen_through_its_link(app: App, box: Sandbox, clock: Clock) -> Non
     (touched,) = rows(app, "SELECT c.touch_count FROM contact c JOIN record r ON r.contact_id = c.id WHERE r.id = :id", id=called)
     assert touched.touch_count == 1
     assert sum(path.endswith("/search") for _, path in box.hubspot_frame.log) == searches
+
+
+def alive(app: App, name: str) -> set[str]:
+    """The activities or deals of one object that live here."""
+    table = "deal" if name == "deals" else "activity"
+    return {row.id for row in rows(app, f"SELECT id FROM {table} WHERE object = :name AND NOT archived", name=name)}
+
+
+def test_deals_and_activities_that_went_without_a_word_and_those_that_came_back(app: App, box: Sandbox, clock: Clock) -> None:
+    hubspot = box.hubspot
+    (first, second, third), (deal, other, last, swallowed) = hubspot.ids("calls")[:3], hubspot.ids("deals")[:4]
+    meeting = hubspot.ids("meetings")[0]
+    for name, one in (("calls", first), ("calls", second), ("deals", deal), ("meetings", meeting)):
+        hubspot.delete(name, one)
+    looked(app)
+    hubspot.restore("calls", first)  # the modified dates do not tell
+    hubspot.restore("deals", deal)
+    hubspot.restore("meetings", meeting)
+    hubspot.purge("calls", third)  # as many as came back: no total tells
+    hubspot.purge("deals", last)
+    hubspot.merge("deals", other, swallowed)
+    clock.at += timedelta(minutes=30)
+    result = looked(app)
+    assert told(result, "hubspot", "calls") == {"restored": 1, "deleted": 1}
+    assert told(result, "hubspot", "deals") == {"restored": 1, "deleted": 1, "merged": 2}
+    assert told(result, "hubspot", "meetings") == {"restored": 1}
+    assert rows(app, "SELECT DISTINCT counts FROM activity_link WHERE object = 'calls' AND id = :id", id=first) == [(True,)]
+    for name in ("calls", "deals", "emails", "meetings", "tasks"):
+        assert alive(app, name) == set(hubspot.ids(name)), name
+    quiet = looked(app)
+    assert all(told(quiet, "hubspot", name) == {} for name in ("calls", "deals", "meetings"))
+
+
+def test_a_privacy_deletion_is_found_beside_a_restored_contact(app: App, box: Sandbox, clock: Clock) -> None:
+    """As many came back as went: the number of all of them stays what it was."""
+    back, gone = box.hubspot.ids("contacts")[:2]
+    box.hubspot.delete("contacts", back)
+    looked(app)
+    box.hubspot.restore("contacts", back)
+    box.hubspot.forget(gone)
+    clock.at += timedelta(minutes=30)
+    assert told(looked(app), "hubspot", "contacts") == {"restored": 1, "purged": 1}
+    assert rows(app, "SELECT id FROM record WHERE id = :id", id=gone) == []
+
+
+def test_merged_deals_are_gone_after_a_comparison_too(app: App, box: Sandbox, clock: Clock) -> None:
+    one, other = box.hubspot.ids("deals")[:2]
+    box.hubspot.merge("deals", one, other)
+    clock.at += timedelta(minutes=30)
+    assert reconcile(app.rooms()).objects["hubspot"]["deals"].removed == 2
+    assert alive(app, "deals") == set(box.hubspot.ids("deals"))
+    assert reconcile(app.rooms()).objects["hubspot"]["deals"].removed == 0
+
+
+def test_a_first_look_finds_what_went_before_the_log_begins(app: App, box: Sandbox, clock: Clock) -> None:
+    """The mirror may be older than what Salesforce still tells of deletions: 15 days, or less where the log was cut."""
+    lead, other = sorted(box.salesforce.live("Lead"))[:2]
+    box.salesforce.hard_delete("Lead", lead)
+    clock.at += timedelta(days=16)
+    box.salesforce.hard_delete("Lead", other)
+    clock.at += timedelta(hours=1)
+    found = told(looked(app), "salesforce", "Lead")
+    assert (found["deleted"], found["compared"]) == (2, True)
+    assert live(app, "salesforce", "Lead") == set(box.salesforce.live("Lead"))
+    assert "compared" not in told(looked(app), "salesforce", "Lead")

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, text
+from kept_stores import empty_store
+from sqlalchemy import text
 
 from connector.adapters.memory import MemoryCrm
 from connector.config.load import loads
@@ -21,7 +22,7 @@ from connector.engine import PassResult, Rooms, run_pass
 from connector.model import Activity, ActivityKind, CrmName, Direction, Owner, RecordRef, Surroundings
 from connector.removals import Looked, look
 from connector.store.database import Store
-from connector.store.tables import from_micros, metadata, to_micros
+from connector.store.tables import from_micros, to_micros
 from connector.workflows.fields import properties_wanted
 
 #: A Wednesday, 10:00 in the business's zone (UTC).
@@ -317,44 +318,6 @@ def config_of(url: str, rules: str = "", *, head: str = HEAD, crms: str = CRMS) 
     return loads(f'{head}\n{crms}\n[database]\nurl = "{url}"\n{rules}', source="rules.toml")
 
 
-_KEPT: dict[str, Store | None] = {}
-
-
-def keep(url: str) -> str:
-    """The store at this address stays open from one world to the next."""
-    _KEPT.setdefault(url, None)
-    return url
-
-
-def close_kept() -> None:
-    for store in _KEPT.values():
-        if store is not None:
-            store.close()
-    _KEPT.clear()
-
-
-@contextmanager
-def _store(url: str) -> Iterator[Store]:
-    if url not in _KEPT:
-        with Store.open(url) as store:
-            store.upgrade()
-            yield store
-        return
-    kept = _KEPT[url]
-    if kept is None:
-        kept = _KEPT[url] = Store.open(url)
-        kept.upgrade()
-    kept.write(_empty)
-    yield kept
-
-
-def _empty(connection: Connection) -> None:
-    """No row anywhere, but for the catalogue of the columns that stay."""
-    for table in metadata.sorted_tables:
-        if table.name != "field":
-            connection.execute(table.delete())
-
-
 @contextmanager
 def world(
     url: str, rules: str = "", *, head: str = HEAD, start: datetime = NOW, set_up: Mapping[CrmName, Surroundings] | None = None
@@ -368,7 +331,7 @@ def world(
         crm.put(Owner(crm=name, id="queue", email=None, name="Inbound queue", active=True, queue=True))
     for number in range(BYSTANDERS):  # a guard rail is a share of the contacts in scope
         crms["hubspot"].person("contacts", f"by{number}", email=f"by{number}@stander.example")
-    with _store(url) as store:
+    with empty_store(url) as store:
         yield World(store, config_of(url, rules, head=head), crms, clock)
 
 

@@ -28,8 +28,8 @@ def company(w: World, number: int | str, company_id: str) -> None:
     w.hubspot.put(replace(row, company_id=company_id))
 
 
-def test_in_turn_within_a_pass_and_over_passes(database_url: str) -> None:
-    with running_world(database_url, RULES) as w:
+def test_in_turn_within_a_pass_and_over_passes(either_url: str) -> None:
+    with running_world(either_url, RULES) as w:
         for number in range(1, 5):
             add(w, number)
         w.settle()

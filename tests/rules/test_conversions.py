@@ -26,8 +26,8 @@ def roles(w: World) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("first", ["contact", "lead", "together"])
-def test_clocks_go_on_whichever_comes_first(database_url: str, first: str) -> None:
-    with running_world(database_url, SLA) as w:
+def test_clocks_go_on_whichever_comes_first(either_url: str, first: str) -> None:
+    with running_world(either_url, SLA) as w:
         w.lead(stage="Open", owner="anna")
         w.run()
         before = w.contact("00Q1").id
@@ -50,8 +50,8 @@ def test_clocks_go_on_whichever_comes_first(database_url: str, first: str) -> No
         assert w.stage("003A") == "mql"  # the Lead goes on telling the stage
 
 
-def test_a_conversion_into_somebody_elses_contact_makes_them_one(database_url: str) -> None:
-    with running_world(database_url, EVERYTHING) as w:
+def test_a_conversion_into_somebody_elses_contact_makes_them_one(either_url: str) -> None:
+    with running_world(either_url, EVERYTHING) as w:
         contact_record(w, Email="known@kunde.example")
         w.person("1", stage="lead", email="known@kunde.example")
         w.lead("00Q2", stage="Open", Email="second@kunde.example", owner="anna")
@@ -65,9 +65,9 @@ def test_a_conversion_into_somebody_elses_contact_makes_them_one(database_url: s
         assert w.outcomes("003A") == ["open"]
 
 
-def test_a_lead_converted_twice_goes_with_both(database_url: str) -> None:
+def test_a_lead_converted_twice_goes_with_both(either_url: str) -> None:
     """The conversion is undone and made anew, into another Contact: what was one person stays one."""
-    with running_world(database_url) as w:
+    with running_world(either_url) as w:
         w.lead(stage="Open")
         contact_record(w)
         convert(w)
@@ -80,8 +80,8 @@ def test_a_lead_converted_twice_goes_with_both(database_url: str) -> None:
         assert {w.contact(one).id for one in ("00Q1", "003A", "003B")} == {before}
 
 
-def test_a_stored_lead_id_leads_to_what_the_lead_became(database_url: str) -> None:
-    with running_world(database_url) as w:
+def test_a_stored_lead_id_leads_to_what_the_lead_became(either_url: str) -> None:
+    with running_world(either_url) as w:
         w.person("1", stage="lead", email="one@kunde.example", salesforceleadid="00Q1")
         w.lead(stage="Open", Email="two@kunde.example")
         convert(w)

@@ -50,8 +50,8 @@ def field(w: World) -> Any:
     return explain(w.store, w.config, "00Q1", now=w.now)["fields"]["campaign"]
 
 
-def test_the_campaign_is_the_latest_one_joined(database_url: str) -> None:
-    with running_world(database_url) as w:
+def test_the_campaign_is_the_latest_one_joined(either_url: str) -> None:
+    with running_world(either_url) as w:
         w.lead(stage="Nurturing")
         campaign(w, "701A", "Webinar")
         campaign(w, "701B", "Fair")
@@ -67,8 +67,8 @@ def test_the_campaign_is_the_latest_one_joined(database_url: str) -> None:
         assert field(w)["value"] == "Webinar"
 
 
-def test_hubspots_campaign_goes_before_salesforces(database_url: str) -> None:
-    with running_world(database_url) as w:
+def test_hubspots_campaign_goes_before_salesforces(either_url: str) -> None:
+    with running_world(either_url) as w:
         w.person(hs_analytics_first_touch_converting_campaign="spring")
         w.lead()
         campaign(w, "701A", "Fair")
@@ -77,8 +77,8 @@ def test_hubspots_campaign_goes_before_salesforces(database_url: str) -> None:
         assert field(w) == {"value": "spring", "hubspot": "spring", "salesforce": "Fair"}
 
 
-def test_joining_a_campaign_and_its_new_name_are_changes(database_url: str) -> None:
-    with running_world(database_url, BY_CAMPAIGN) as w:
+def test_joining_a_campaign_and_its_new_name_are_changes(either_url: str) -> None:
+    with running_world(either_url, BY_CAMPAIGN) as w:
         w.lead(stage="Nurturing")
         campaign(w, "701A", "Webinar")
         w.settle()
@@ -90,8 +90,8 @@ def test_joining_a_campaign_and_its_new_name_are_changes(database_url: str) -> N
         assert w.stage("00Q1") == "mql"
 
 
-def test_a_duplicates_campaign_is_the_persons(database_url: str) -> None:
-    with running_world(database_url) as w:
+def test_a_duplicates_campaign_is_the_persons(either_url: str) -> None:
+    with running_world(either_url) as w:
         w.lead("00Q1", Email="p@kunde.example", owner="anna")
         w.lead("00Q2", Email="p@kunde.example")
         campaign(w, "701A", "Fair")
@@ -100,8 +100,8 @@ def test_a_duplicates_campaign_is_the_persons(database_url: str) -> None:
         assert field(w)["value"] == "Fair"
 
 
-def test_deals_through_every_record_each_once(database_url: str) -> None:
-    with running_world(database_url) as w:
+def test_deals_through_every_record_each_once(either_url: str) -> None:
+    with running_world(either_url) as w:
         person, lead = w.person(), w.lead()
         w.hubspot.put(
             Deal(crm="hubspot", object="deals", id="5", stage="won", won=True, closed=True, amount=10.0, contacts=(person,),
@@ -123,8 +123,8 @@ def test_deals_through_every_record_each_once(database_url: str) -> None:
         assert [one["id"] for one in explain(w.store, w.config, "1", now=w.now)["deals"]] == ["5", "006A"]
 
 
-def test_a_changed_deal_makes_the_contact_due(database_url: str) -> None:
-    with running_world(database_url) as w:
+def test_a_changed_deal_makes_the_contact_due(either_url: str) -> None:
+    with running_world(either_url) as w:
         person = w.person()
         deal = Deal(crm="hubspot", object="deals", id="5", stage="open", contacts=(person,), created_at=w.now, modified_at=w.now)
         w.hubspot.put(deal)

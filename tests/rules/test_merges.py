@@ -34,8 +34,8 @@ def salesforce_merge(w: World, loser: str, survivor: str) -> None:
     w.salesforce.merge("Lead", loser, survivor)
 
 
-def test_a_merge_makes_one_contact_of_two(database_url: str) -> None:
-    with running_world(database_url, EVERYTHING) as w:
+def test_a_merge_makes_one_contact_of_two(either_url: str) -> None:
+    with running_world(either_url, EVERYTHING) as w:
         w.person("1", stage="lead")
         w.person("2", stage="lead", email="other@kunde.example")
         w.run()
@@ -50,8 +50,8 @@ def test_a_merge_makes_one_contact_of_two(database_url: str) -> None:
         assert not w.contact("2").gone
 
 
-def test_a_merge_while_a_task_is_in_flight_makes_no_second_one(database_url: str) -> None:
-    with running_world(database_url, QUALIFY + THEN + EVERYTHING.split(THEN)[1]) as w:
+def test_a_merge_while_a_task_is_in_flight_makes_no_second_one(either_url: str) -> None:
+    with running_world(either_url, QUALIFY + THEN + EVERYTHING.split(THEN)[1]) as w:
         w.person("1", stage="lead", interest="50")
         w.lead("00Q2", stage="Nurturing", owner="anna")
         w.run()  # the step of the person in HubSpot is written, and not yet seen
@@ -63,8 +63,8 @@ def test_a_merge_while_a_task_is_in_flight_makes_no_second_one(database_url: str
         assert w.stage() == "mql"
 
 
-def test_merged_while_both_steps_are_in_flight(database_url: str) -> None:
-    with running_world(database_url, QUALIFY + THEN + EVERYTHING.split(THEN)[1]) as w:
+def test_merged_while_both_steps_are_in_flight(either_url: str) -> None:
+    with running_world(either_url, QUALIFY + THEN + EVERYTHING.split(THEN)[1]) as w:
         w.person("1", stage="lead", interest="50")
         w.person("2", stage="lead", interest="50", email="other@kunde.example")
         w.run()
@@ -77,8 +77,8 @@ def test_merged_while_both_steps_are_in_flight(database_url: str) -> None:
         assert sorted(row.outcome for row in w.rows("SELECT outcome FROM attempt")) in (["open"], ["open", "withdrawn"])
 
 
-def test_both_have_open_attempts(database_url: str) -> None:
-    with running_world(database_url, SLA) as w:
+def test_both_have_open_attempts(either_url: str) -> None:
+    with running_world(either_url, SLA) as w:
         w.person("1", stage="mql", owner="anna")
         w.person("2", stage="mql", owner="anna", email="other@kunde.example")
         w.run()
@@ -94,8 +94,8 @@ def test_both_have_open_attempts(database_url: str) -> None:
         assert len([entry for entry in told["history"] if entry["what"] == "attempt 1 begins"]) == 2
 
 
-def test_a_rejection_of_the_lost_contact_is_remembered(database_url: str) -> None:
-    with running_world(database_url, EVERYTHING) as w:
+def test_a_rejection_of_the_lost_contact_is_remembered(either_url: str) -> None:
+    with running_world(either_url, EVERYTHING) as w:
         w.person("1", stage="mql", owner="anna")
         w.person("2", stage="lead", email="other@kunde.example")
         w.run()
@@ -118,10 +118,10 @@ def test_a_rejection_of_the_lost_contact_is_remembered(database_url: str) -> Non
 
 
 @pytest.mark.parametrize("order", [("1", "2", "3"), ("3", "2", "1"), ("2", "3", "1")])
-def test_a_chain_of_merges_in_any_order(database_url: str, order: tuple[str, ...]) -> None:
+def test_a_chain_of_merges_in_any_order(either_url: str, order: tuple[str, ...]) -> None:
     """1 into 2, 2 into 3: what comes first, and in how many passes, makes no difference."""
     losers = {"1": (), "2": ("1",), "3": ("1", "2")}
-    with running_world(database_url) as w:
+    with running_world(either_url) as w:
         for one in order:
             w.person(one, stage="lead", email=f"{one}@kunde.example")
             row = w.hubspot.read("contacts", [one], ["email", "lifecyclestage"])[one]
@@ -134,10 +134,10 @@ def test_a_chain_of_merges_in_any_order(database_url: str, order: tuple[str, ...
         assert not w.contact("3").gone
 
 
-def test_a_merge_of_a_record_that_was_never_here(database_url: str) -> None:
+def test_a_merge_of_a_record_that_was_never_here(either_url: str) -> None:
     """A Lead stores the id of a contact that was merged away before anybody looked; a call was logged on it."""
-    with world(database_url) as w:
-        sees_with_id_field(w, database_url)
+    with world(either_url) as w:
+        sees_with_id_field(w, either_url)
         w.lead("00Q1", stage="Nurturing", Email="lead@kunde.example", HubSpot_Id__c="7")
         w.touch(on="7")
         w.run()
@@ -150,9 +150,9 @@ def test_a_merge_of_a_record_that_was_never_here(database_url: str) -> None:
         assert w.contact("8").touch_count == 1
 
 
-def test_a_survivor_with_a_new_id(database_url: str) -> None:
+def test_a_survivor_with_a_new_id(either_url: str) -> None:
     """HubSpot's merges may make a third record of two."""
-    with running_world(database_url, EVERYTHING) as w:
+    with running_world(either_url, EVERYTHING) as w:
         w.person("1", stage="mql", owner="anna")
         w.person("2", stage="lead", email="other@kunde.example")
         w.run()
@@ -166,8 +166,8 @@ def test_a_survivor_with_a_new_id(database_url: str) -> None:
         assert w.outcomes("9") == ["open"]
 
 
-def test_salesforces_merge_goes_by_the_master_record(database_url: str) -> None:
-    with running_world(database_url) as w:
+def test_salesforces_merge_goes_by_the_master_record(either_url: str) -> None:
+    with running_world(either_url) as w:
         w.person("1", stage="lead")
         w.lead("00Q1", stage="Nurturing")
         w.lead("00Q5", stage="Nurturing", Email="other@kunde.example")
@@ -180,10 +180,10 @@ def test_salesforces_merge_goes_by_the_master_record(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["hubspot", "salesforce"])
-def test_a_merge_joins_the_contacts_of_both_crms(database_url: str, field: str) -> None:
+def test_a_merge_joins_the_contacts_of_both_crms(either_url: str, field: str) -> None:
     """The id that is stored on the other side is the loser's: it leads to the survivor."""
-    with world(database_url) as w:
-        sees_with_id_field(w, database_url)
+    with world(either_url) as w:
+        sees_with_id_field(w, either_url)
         if field == "hubspot":
             w.person("1", email="a@kunde.example", salesforceleadid="00Q1")
             w.lead("00Q1", Email="b@kunde.example")
@@ -203,8 +203,8 @@ def test_a_merge_joins_the_contacts_of_both_crms(database_url: str, field: str) 
 # ── Whom an id names, whom an address ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_stored_id_beats_the_address(database_url: str) -> None:
-    with world(database_url) as w:
+def test_a_stored_id_beats_the_address(either_url: str) -> None:
+    with world(either_url) as w:
         w.person("1", email="same@kunde.example", salesforceleadid="00Q1")
         w.lead("00Q1", Email="new@kunde.example")
         w.lead("00Q2", Email="same@kunde.example")
@@ -212,8 +212,8 @@ def test_a_stored_id_beats_the_address(database_url: str) -> None:
         assert contact_of(w, "1") == contact_of(w, "00Q1") != contact_of(w, "00Q2")
 
 
-def test_where_an_id_says_otherwise_later_nothing_is_written(database_url: str) -> None:
-    with world(database_url) as w:
+def test_where_an_id_says_otherwise_later_nothing_is_written(either_url: str) -> None:
+    with world(either_url) as w:
         w.person("1", email="same@kunde.example")
         w.lead("00Q2", Email="same@kunde.example")
         w.lead("00Q1", Email="new@kunde.example")
@@ -225,16 +225,16 @@ def test_where_an_id_says_otherwise_later_nothing_is_written(database_url: str) 
         assert "names another record" in w.contact("1").ambiguous
 
 
-def test_an_id_of_nobody_says_nothing(database_url: str) -> None:
-    with world(database_url) as w:
+def test_an_id_of_nobody_says_nothing(either_url: str) -> None:
+    with world(either_url) as w:
         w.person("1", salesforceleadid="00QGone")
         w.lead("00Q1")
         w.run()
         assert contact_of(w, "1") == contact_of(w, "00Q1")
 
 
-def test_when_the_record_is_deleted_the_address_speaks_again(database_url: str) -> None:
-    with world(database_url) as w:
+def test_when_the_record_is_deleted_the_address_speaks_again(either_url: str) -> None:
+    with world(either_url) as w:
         w.person("1", email="same@kunde.example", salesforceleadid="00Q1")
         w.lead("00Q1", Email="new@kunde.example")
         w.lead("00Q2", Email="same@kunde.example")
@@ -247,8 +247,8 @@ def test_when_the_record_is_deleted_the_address_speaks_again(database_url: str) 
 
 
 @pytest.mark.parametrize("first", ["person", "lead"])
-def test_a_further_address_of_hubspot(database_url: str, first: str) -> None:
-    with world(database_url) as w:
+def test_a_further_address_of_hubspot(either_url: str, first: str) -> None:
+    with world(either_url) as w:
         if first == "lead":
             w.lead("00Q1", Email="second@kunde.example")
             w.run()
@@ -262,16 +262,16 @@ def test_a_further_address_of_hubspot(database_url: str, first: str) -> None:
         assert contact_of(w, "1") == contact_of(w, "00Q1")
 
 
-def test_ids_of_15_and_18_characters_are_the_same(database_url: str) -> None:
-    with world(database_url) as w:
+def test_ids_of_15_and_18_characters_are_the_same(either_url: str) -> None:
+    with world(either_url) as w:
         w.person("1", email="a@kunde.example", salesforceleadid="00Q5e00000AbCdE")
         w.lead("00Q5e00000AbCdEEAV", Email="b@kunde.example")
         w.run()
         assert contact_of(w, "1") == contact_of(w, "00Q5e00000AbCdEEAV")
 
 
-def test_the_latest_activity_chooses_among_equals(database_url: str) -> None:
-    with running_world(database_url) as w:
+def test_the_latest_activity_chooses_among_equals(either_url: str) -> None:
+    with running_world(either_url) as w:
         w.lead("00Q1", Email="p@kunde.example")
         w.lead("00Q2", Email="p@kunde.example")
         w.touch(on="00Q2")

@@ -74,8 +74,8 @@ def sold_for_months(w: World) -> None:
     w.settle()
 
 
-def test_no_figure_changes(database_url: str) -> None:
-    with running_world(database_url, EVERYTHING + KEEP + ASKING, start=START - timedelta(minutes=5)) as w:
+def test_no_figure_changes(either_url: str) -> None:
+    with running_world(either_url, EVERYTHING + KEEP + ASKING, start=START - timedelta(minutes=5)) as w:
         sold_for_months(w)
         before, had = judged_anew(w), activities(w)
         assert w.contact().touch_count == 7
@@ -91,7 +91,7 @@ def test_no_figure_changes(database_url: str) -> None:
         assert len(activities(w)) == len(had) - 14
         assert judged_anew(w) == before
 
-        w.config = config_of(database_url, EVERYTHING + ASKING)  # kept for ever from now on: they come back, and count once
+        w.config = config_of(either_url, EVERYTHING + ASKING)  # kept for ever from now on: they come back, and count once
         let_go(w.store, w.config, now=w.now)
         mirror.reset_cursors(w.store)
         w.settle()

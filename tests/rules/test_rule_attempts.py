@@ -81,9 +81,9 @@ def test_ignored_after_so_much_business_time_without_a_touch(url: str) -> None:
 
 
 @pytest.mark.parametrize("looked", [True, False])
-def test_a_late_touch_opens_the_next_attempt_in_the_same_spell(database_url: str, looked: bool) -> None:
+def test_a_late_touch_opens_the_next_attempt_in_the_same_spell(either_url: str, looked: bool) -> None:
     """Whether or not a pass looked between the end of the patience and the touch."""
-    with running_world(database_url, IGNORED + SLA) as w:
+    with running_world(either_url, IGNORED + SLA) as w:
         w.person(stage="mql", owner="anna")
         w.run()
         if looked:
@@ -116,8 +116,8 @@ def test_a_late_acceptance_is_an_attempt_of_its_own(url: str, looked: bool) -> N
         ]
 
 
-def test_counts_begin_with_the_attempt(database_url: str) -> None:
-    with running_world(database_url) as w:
+def test_counts_begin_with_the_attempt(either_url: str) -> None:
+    with running_world(either_url) as w:
         w.person(stage="lead")
         w.touch("10 12:00")
         w.touch("11 12:00", kind=ActivityKind.EMAIL)
@@ -134,8 +134,8 @@ def test_counts_begin_with_the_attempt(database_url: str) -> None:
         assert (w.contact().touch_count, moment(w.contact().last_touch_at)) == (1, w.now)
 
 
-def test_a_meeting_to_come_is_a_touch_from_its_start_on(database_url: str) -> None:
-    with running_world(database_url) as w:
+def test_a_meeting_to_come_is_a_touch_from_its_start_on(either_url: str) -> None:
+    with running_world(either_url) as w:
         w.person(stage="mql")
         w.touch("19 14:00", kind=ActivityKind.MEETING)
         w.run()
@@ -148,11 +148,11 @@ def test_a_meeting_to_come_is_a_touch_from_its_start_on(database_url: str) -> No
         assert w.contact().touch_count == 1
 
 
-def test_what_is_no_touch(database_url: str) -> None:
+def test_what_is_no_touch(either_url: str) -> None:
     """Incoming, not done, automatic, by nobody of sales, and the same call logged twice."""
     from connector.model import Direction
 
-    with running_world(database_url) as w:
+    with running_world(either_url) as w:
         w.person(stage="mql")
         w.lead(stage="Open")
         w.run()
@@ -194,8 +194,8 @@ def test_a_completed_call_task_of_ours_is_a_touch(url: str) -> None:
 FOUND_RULES = SLA + REJECTION + '[[transition]]\nname = "cold"\nfrom = ["mql"]\nto = "lead"\nwhen = "touch_count = 0"\n'
 
 
-def test_a_found_attempt_causes_nothing_until_somebody_else_moves_it(database_url: str) -> None:
-    with world(database_url, FOUND_RULES, head=LATER) as w:
+def test_a_found_attempt_causes_nothing_until_somebody_else_moves_it(either_url: str) -> None:
+    with world(either_url, FOUND_RULES, head=LATER) as w:
         w.person(stage="mql", owner="anna")
         w.person("2", stage="mql", owner="anna")
         w.later(hours=2)
@@ -229,8 +229,8 @@ def test_a_found_stay_does_not_run_a_transitions_then(url: str) -> None:
 # ── Withdrawn ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_withdrawn_when_the_record_is_gone(database_url: str) -> None:
-    with running_world(database_url, SLA) as w:
+def test_withdrawn_when_the_record_is_gone(either_url: str) -> None:
+    with running_world(either_url, SLA) as w:
         w.person(stage="mql", owner="anna")
         w.run()
         assert [row.state for row in w.clocks()] == ["running"]
@@ -245,8 +245,8 @@ def test_withdrawn_when_the_record_is_gone(database_url: str) -> None:
         assert w.run().planned == 0
 
 
-def test_withdrawn_when_it_is_excluded(database_url: str) -> None:
-    with running_world(database_url, SLA + '[scope]\nexclude = "job_title LIKE \'%Student%\'"\n') as w:
+def test_withdrawn_when_it_is_excluded(either_url: str) -> None:
+    with running_world(either_url, SLA + "[scope]\nexclude = \"job_title LIKE '%Student%'\"\n") as w:
         w.person(stage="mql", owner="anna")
         w.run()
         w.later(hours=1)

@@ -25,8 +25,8 @@ def begun(w: World, **more: str) -> None:
     w.later(hours=1)
 
 
-def test_before_any_touch_it_is_rejected_and_goes_back_in_the_next_pass(database_url: str) -> None:
-    with running_world(database_url, RULES) as w:
+def test_before_any_touch_it_is_rejected_and_goes_back_in_the_next_pass(either_url: str) -> None:
+    with running_world(either_url, RULES) as w:
         begun(w)
         w.edit(status="UNQUALIFIED", rejection_reason="No need")
         assert w.run().planned == 0
@@ -134,8 +134,8 @@ def test_rejected_before_the_first_look_after_the_beginning(url: str) -> None:
         assert w.stage() == "lead"
 
 
-def test_by_salesforce(database_url: str) -> None:
-    with running_world(database_url, RULES) as w:
+def test_by_salesforce(either_url: str) -> None:
+    with running_world(either_url, RULES) as w:
         w.lead(stage="Nurturing", owner="anna")
         w.person(stage="lead")
         w.run()
@@ -151,9 +151,9 @@ def test_by_salesforce(database_url: str) -> None:
         assert (w.shows(), w.shows("00Q1")) == ("lead", "Nurturing")
 
 
-def test_with_an_accepted_reason_only_a_person_moves_it_again(database_url: str) -> None:
+def test_with_an_accepted_reason_only_a_person_moves_it_again(either_url: str) -> None:
     rules = RULES.replace('when = "interest >= 10"', 'when = "interest >= 10"\nagain_after = "30 days"\nagain_if_changed = ["interest"]')
-    with running_world(database_url, rules) as w:
+    with running_world(either_url, rules) as w:
         begun(w, interest="50")
         w.edit(status="UNQUALIFIED", rejection_reason="No need")
         w.settle()

@@ -18,8 +18,8 @@ def due(w: World) -> Any:
     return moment(w.contact().due_at)
 
 
-def test_it_warns_breaches_and_tells_each_once(database_url: str) -> None:
-    with running_world(database_url, SLA) as w:
+def test_it_warns_breaches_and_tells_each_once(either_url: str) -> None:
+    with running_world(either_url, SLA) as w:
         w.person(stage="mql", owner="anna", lastname="Ito")
         w.run()
         (clock,) = w.clocks()
@@ -117,8 +117,8 @@ def test_from_mql_on_it_does_not_wait_for_an_owner(url: str) -> None:
         assert moment(clock.started_at) == when("18 10:05")
 
 
-def test_a_new_owner_starts_it_anew_at_most_twice(database_url: str) -> None:
-    with running_world(database_url, SLA) as w:
+def test_a_new_owner_starts_it_anew_at_most_twice(either_url: str) -> None:
+    with running_world(either_url, SLA) as w:
         w.person(stage="mql", owner="anna")
         w.run()
         for who in ("ben", "chiara", "anna"):
@@ -161,8 +161,8 @@ def test_met_by_the_old_owner_a_new_one_starts_none(url: str, looked: bool) -> N
         assert states(w) == ["met"]
 
 
-def test_it_ends_with_the_attempt(database_url: str) -> None:
-    with running_world(database_url, SLA) as w:
+def test_it_ends_with_the_attempt(either_url: str) -> None:
+    with running_world(either_url, SLA) as w:
         w.person(stage="mql", owner="anna")
         w.run()
         w.later(hours=1)

@@ -58,8 +58,8 @@ def test_a_contact_in_one_crm_does_not_differ(url: str) -> None:
         assert not w.contact().stage_differs
 
 
-def test_linked_later_the_stage_further_along_holds_and_is_told(database_url: str) -> None:
-    with running_world(database_url) as w:
+def test_linked_later_the_stage_further_along_holds_and_is_told(either_url: str) -> None:
+    with running_world(either_url) as w:
         w.person(stage="lead")
         w.person("2", stage="sql")
         w.run()
@@ -105,8 +105,8 @@ def test_a_second_lead_with_the_default_does_not_pull_the_contact_up(url: str) -
         assert (w.stage(), w.shows(), w.shows("00Q0")) == ("lead", "lead", "Nurturing")
 
 
-def test_the_side_that_changed_wins_and_the_other_is_told_once(database_url: str) -> None:
-    with running_world(database_url) as w:
+def test_the_side_that_changed_wins_and_the_other_is_told_once(either_url: str) -> None:
+    with running_world(either_url) as w:
         w.person(stage="sql")
         w.lead(stage="Qualified")
         w.run()
@@ -199,9 +199,9 @@ def test_a_person_who_moves_it_back_right_after_a_rule_wins(url: str) -> None:
 
 
 @pytest.mark.parametrize("both", [True, False])
-def test_a_person_who_takes_a_rules_step_back_at_once_wins(database_url: str, both: bool) -> None:
+def test_a_person_who_takes_a_rules_step_back_at_once_wins(either_url: str, both: bool) -> None:
     """Back to the very value that stood there before the rule; and the rule waits for new evidence."""
-    with running_world(database_url, QUALIFY) as w:
+    with running_world(either_url, QUALIFY) as w:
         w.person(stage="lead", interest="50")
         if both:
             w.lead(stage="Nurturing")
@@ -262,9 +262,7 @@ def test_a_converted_lead_tells_its_stage_and_is_not_written(url: str) -> None:
         w.later(minutes=5)
         lead = w.salesforce.read("Lead", ["00Q1"], ["Email", "Status"])["00Q1"]
         assert isinstance(lead, Record)
-        w.salesforce.put(
-            replace(lead, properties={**lead.properties, "Status": "Converted"}, converted_to="003A", modified_at=w.now)
-        )
+        w.salesforce.put(replace(lead, properties={**lead.properties, "Status": "Converted"}, converted_to="003A", modified_at=w.now))
         w.salesforce.person("Contact", "003A", Email="p1@kunde.example")
         w.settle()
         assert (w.stage(), w.shows()) == ("customer", "customer")
@@ -275,9 +273,9 @@ def test_a_converted_lead_tells_its_stage_and_is_not_written(url: str) -> None:
         assert (w.stage(), w.shows("00Q1")) == ("mql", "Converted")
 
 
-def test_going_live_agrees_anew_what_was_agreed_in_shadow(database_url: str) -> None:
+def test_going_live_agrees_anew_what_was_agreed_in_shadow(either_url: str) -> None:
     shadow = HEAD.replace('mode = "live"', 'mode = "shadow"')
-    with world(database_url, head=shadow) as w:
+    with world(either_url, head=shadow) as w:
         w.person(stage="lead")
         w.lead(stage="Open")
         w.run()
@@ -286,7 +284,7 @@ def test_going_live_agrees_anew_what_was_agreed_in_shadow(database_url: str) -> 
         result = w.run()
         assert result.planned == 1
         assert w.stage() == "sql"
-        w.config = config_of(database_url)
+        w.config = config_of(either_url)
         w.later(minutes=5)
         assert w.run().planned == 0
         assert (w.stage(), w.writes()) == ("lead", 0)

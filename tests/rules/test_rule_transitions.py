@@ -8,8 +8,8 @@ from rule_world import ASSIGN, EVERYTHING, HEAD, QUALIFY, THEN, config_of, runni
 DOWN = '[[transition]]\nname = "cold"\nfrom = ["mql"]\nto = "lead"\nwhen = "interest < 5"\n'
 
 
-def test_stage_owner_and_task_as_one_bundle_once(database_url: str) -> None:
-    with running_world(database_url, EVERYTHING) as w:
+def test_stage_owner_and_task_as_one_bundle_once(either_url: str) -> None:
+    with running_world(either_url, EVERYTHING) as w:
         w.person(stage="lead", interest="50", firstname="Ida", lastname="Ito")
         w.lead(stage="Nurturing")
         result = w.run()
@@ -85,9 +85,9 @@ def test_moved_back_by_a_person_it_needs_new_evidence(url: str, again: str, days
         assert w.stage() == ("mql" if fires else "lead")
 
 
-def test_one_sides_value_may_be_the_new_evidence(database_url: str) -> None:
+def test_one_sides_value_may_be_the_new_evidence(either_url: str) -> None:
     """Also where no condition reads it."""
-    with running_world(database_url, QUALIFY + 'again_if_changed = ["hubspot.job_title"]') as w:
+    with running_world(either_url, QUALIFY + 'again_if_changed = ["hubspot.job_title"]') as w:
         w.person(stage="lead", interest="50", jobtitle="Clerk")
         w.settle()
         w.edit(stage="lead")
@@ -169,14 +169,14 @@ when = "stage_since < ago('5 days')"
         assert w.stage() == "lead"
 
 
-def test_a_changed_rule_makes_all_due_and_fires_nothing_twice(database_url: str) -> None:
-    with running_world(database_url, EVERYTHING) as w:
+def test_a_changed_rule_makes_all_due_and_fires_nothing_twice(either_url: str) -> None:
+    with running_world(either_url, EVERYTHING) as w:
         w.person(stage="lead", interest="50")
         w.person("2", stage="lead", interest="7")
         w.settle()
         w.edit(stage="lead")
         w.settle()
-        w.config = config_of(database_url, EVERYTHING.replace("interest >= 10", "interest >= 5"))
+        w.config = config_of(either_url, EVERYTHING.replace("interest >= 10", "interest >= 5"))
         w.settle()
         assert (w.stage(), w.stage("2")) == ("lead", "mql")
         assert len(w.tasks("alert")) == 2
@@ -185,8 +185,8 @@ def test_a_changed_rule_makes_all_due_and_fires_nothing_twice(database_url: str)
 # ── Steps that somebody else took ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_step_that_a_crm_took_runs_the_then_once(database_url: str) -> None:
-    with running_world(database_url, EVERYTHING) as w:
+def test_a_step_that_a_crm_took_runs_the_then_once(either_url: str) -> None:
+    with running_world(either_url, EVERYTHING) as w:
         w.person(stage="lead", interest="0")
         w.lead(stage="Nurturing")
         w.run()
@@ -249,9 +249,7 @@ def test_two_more_steps_back_and_forth_each_run_it(url: str) -> None:
 # ── Who is left alone ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(
-    "scope", ["exclude = \"domain(email) IN ('kunde.example')\"", "only = \"owner IN ('ben@acme.example')\""]
-)
+@pytest.mark.parametrize("scope", ["exclude = \"domain(email) IN ('kunde.example')\"", "only = \"owner IN ('ben@acme.example')\""])
 def test_the_excluded_are_never_written_to(url: str, scope: str) -> None:
     with running_world(url, f"{EVERYTHING}\n[scope]\n{scope}\n") as w:
         w.person(stage="lead", interest="50")
@@ -261,8 +259,8 @@ def test_the_excluded_are_never_written_to(url: str, scope: str) -> None:
         assert w.writes() == 0
 
 
-def test_in_shadow_the_third_plan_equals_the_second(database_url: str) -> None:
-    with world(database_url, EVERYTHING, head=HEAD.replace('"live"', '"shadow"')) as w:
+def test_in_shadow_the_third_plan_equals_the_second(either_url: str) -> None:
+    with world(either_url, EVERYTHING, head=HEAD.replace('"live"', '"shadow"')) as w:
         for number in range(4):
             w.person(str(number), stage="lead", interest="50")
         plans = []

@@ -49,8 +49,8 @@ moments = st.integers(-40 * 24 * 60, 3 * 24 * 60).map(lambda minutes: when("18 1
 
 @settings(max_examples=4)
 @given(people=st.lists(st.tuples(st.none() | moments, st.integers(-3, 40), st.booleans()), min_size=20, max_size=40))
-def test_the_sum_as_the_words_say(rule_databases: Callable[[str], str], people: list[tuple[datetime | None, int, bool]]) -> None:
-    with running_world(rule_databases("one"), RULES, head=IN_BERLIN) as w:
+def test_the_sum_as_the_words_say(kept_databases: Callable[[str], str], people: list[tuple[datetime | None, int, bool]]) -> None:
+    with running_world(kept_databases("one"), RULES, head=IN_BERLIN) as w:
         for number, (seen, interest, student) in enumerate(people):
             seen_at = None if seen is None else seen.isoformat()
             w.person(f"p{number}", seen_at=seen_at, interest=str(interest), jobtitle="Student" if student else None)
@@ -59,11 +59,11 @@ def test_the_sum_as_the_words_say(rule_databases: Callable[[str], str], people: 
             assert w.contact(f"p{number}").score == pytest.approx(expected(w.now, *person))
 
 
-def test_at_each_midnight_it_fades_and_passes_a_threshold(database_url: str) -> None:
+def test_at_each_midnight_it_fades_and_passes_a_threshold(either_url: str) -> None:
     """On both databases to the same number; the contact is due at the business's midnight, over the end of summer time too."""
     start = datetime(2026, 10, 24, 10, 0, tzinfo=ZONE)
     down = QUALIFY.replace("interest >= 10", "interest >= 10 AND score < 25")
-    with running_world(database_url, RULES + down, head=IN_BERLIN, start=start) as w:
+    with running_world(either_url, RULES + down, head=IN_BERLIN, start=start) as w:
         w.person(seen_at=start.isoformat(), interest="1")
         w.run()
         assert w.contact().score == 42

@@ -103,7 +103,7 @@ def test_whom_nobody_owns_goes_to_a_manager(url: str) -> None:
 
 @pytest.mark.parametrize(("wish", "crm"), [("", "salesforce"), ('in = "hubspot"\n', "hubspot")])
 def test_where_it_is_created(url: str, wish: str, crm: str) -> None:
-    head = HEAD.replace('[task.alert]\n', f"[task.alert]\n{wish}")
+    head = HEAD.replace("[task.alert]\n", f"[task.alert]\n{wish}")
     with running_world(url, QUALIFY + 'then = [{ task = "alert" }]\n', head=head) as w:
         w.person(stage="lead", interest="50", owner="anna")
         w.lead(stage="Nurturing")

@@ -39,8 +39,8 @@ def test_by_email_whatever_its_case(url: str, together: bool) -> None:
 
 
 @pytest.mark.parametrize("first", ["hubspot", "salesforce", "both"])
-def test_by_a_stored_id(database_url: str, first: str) -> None:
-    with world(database_url) as w:
+def test_by_a_stored_id(either_url: str, first: str) -> None:
+    with world(either_url) as w:
         if first != "salesforce":
             w.person(email="one@kunde.example", salesforceleadid="00Q7")
         if first != "hubspot":
@@ -53,8 +53,8 @@ def test_by_a_stored_id(database_url: str, first: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["stored id", "email"])
-def test_two_contacts_that_turn_out_to_be_one(database_url: str, how: str) -> None:
-    with running_world(database_url, EVERYTHING) as w:
+def test_two_contacts_that_turn_out_to_be_one(either_url: str, how: str) -> None:
+    with running_world(either_url, EVERYTHING) as w:
         w.person(stage="lead", email="one@kunde.example")
         w.run()
         w.lead(stage="Nurturing", Email="two@kunde.example")
@@ -82,8 +82,8 @@ def test_two_contacts_that_turn_out_to_be_one(database_url: str, how: str) -> No
         assert len(gone) == 1
 
 
-def test_merged_with_open_attempts_on_both_sides_one_is_withdrawn(database_url: str) -> None:
-    with running_world(database_url, SLA) as w:
+def test_merged_with_open_attempts_on_both_sides_one_is_withdrawn(either_url: str) -> None:
+    with running_world(either_url, SLA) as w:
         w.person(stage="mql", email="one@kunde.example", owner="anna")
         w.lead(stage="Open", Email="two@kunde.example", owner="anna")
         w.run()
@@ -97,8 +97,8 @@ def test_merged_with_open_attempts_on_both_sides_one_is_withdrawn(database_url: 
         assert len(w.tasks("escalate")) == 1
 
 
-def test_what_a_merged_contact_was_moved_on_is_not_used_again(database_url: str) -> None:
-    with running_world(database_url, QUALIFY) as w:
+def test_what_a_merged_contact_was_moved_on_is_not_used_again(either_url: str) -> None:
+    with running_world(either_url, QUALIFY) as w:
         w.person("2", stage="lead", email="one@kunde.example")
         w.run()
         w.person(stage="lead", interest="50")
@@ -114,8 +114,8 @@ def test_what_a_merged_contact_was_moved_on_is_not_used_again(database_url: str)
         assert w.stage("2") == "lead"
 
 
-def test_a_conversion_without_an_address_keeps_the_contact(database_url: str) -> None:
-    with running_world(database_url) as w:
+def test_a_conversion_without_an_address_keeps_the_contact(either_url: str) -> None:
+    with running_world(either_url) as w:
         w.lead(stage="Open")
         w.run()
         contact = w.contact("00Q1").id
@@ -128,9 +128,9 @@ def test_a_conversion_without_an_address_keeps_the_contact(database_url: str) ->
         assert roles(w) == {"003A": "main", "00Q1": "duplicate"}
 
 
-def test_three_records_in_a_chain_in_one_page(database_url: str) -> None:
+def test_three_records_in_a_chain_in_one_page(either_url: str) -> None:
     """The contact knows the Lead by e-mail alone, and the Lead what it became by id alone."""
-    with world(database_url) as w:
+    with world(either_url) as w:
         w.person(email="ida@kunde.example")
         w.lead(Email="ida@kunde.example", stage="Open")
         w.salesforce.person("Contact", "003A", Email="other@kunde.example")

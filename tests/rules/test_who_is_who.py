@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from connector import unify
-from connector.identity import Key, Trace, one_person, whole_id
-from connector.model import Page, Record
+from connector.identity import Key, Trace, one_person
+from connector.model import Page, Record, whole_id
 from connector.store import mirror
 from connector.store.database import Store
 from connector.store.tables import metadata
@@ -195,6 +195,7 @@ def test_an_address_joins_no_two_records_whose_ids_differ() -> None:
         (" 123 ", "123"),
         (123.0, "123"),
         ("123456789012345", "123456789012345"),
+        ("003000000000123", "003000000000123AAA"),
         ("", None),
         (None, None),
     ],

@@ -175,6 +175,19 @@ def test_ids_sort_and_compare_as_numbers_or_as_text() -> None:
         assert len(found) < len(live)
 
 
+def test_pages_may_be_smaller_than_asked_for() -> None:
+    with running(contacts=25) as stage:
+        stage.deeds.options.search_page = 10
+        sizes, after = [], None
+        while True:
+            page = search(stage.api, limit=100, **({} if after is None else {"after": after}))
+            sizes.append(len(page["results"]))
+            if "paging" not in page:
+                break
+            after = page["paging"]["next"]["after"]
+        assert sizes == [10, 10, 5]
+
+
 NAMES = {"lastmodifieddate": "modified", "createdate": "created"}
 MOMENTS = st.integers(0, 12).map(lambda step: NOW - timedelta(hours=step))
 CHANGES = st.lists(

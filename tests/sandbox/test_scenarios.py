@@ -17,6 +17,7 @@ from connector.sandbox.serve import Sandbox
 from connector.sandbox.world import World, make_world
 
 NOW = datetime(2026, 12, 2, 9, 30, tzinfo=UTC)
+V60 = "/services/data/v60.0"
 SECRET = {"grant_type": "client_credentials", "client_id": "sandbox-client", "client_secret": "sandbox-secret"}
 
 
@@ -48,7 +49,7 @@ class Desk:
 
     def salesforce(self, path: str, method: str = "GET", **more: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.token}", "Sforce-Auto-Assign": "FALSE"}
-        url = f"{self.box.salesforce_url}/services/data/v60.0{path}"
+        url = f"{self.box.salesforce_url}{V60}{path}"
         return self.session.request(method, url, headers=headers, timeout=10, verify=self.box.ca_bundle, **more)
 
     def found(self, soql: str) -> list[Any]:
@@ -198,3 +199,43 @@ def test_schema_drift(desk: Desk) -> None:
     desk.ask_both(3)
     assert desk.salesforce(f"/query?q={quote('SELECT Budget__c FROM Lead')}").json()[0]["errorCode"] == "INVALID_FIELD"
     assert desk.hubspot("/crm/v3/properties/contacts/competitor_in_use").status_code == 404
+
+
+def test_what_is_revoked_stays_so(desk: Desk) -> None:
+    scenarios.arm(desk.box, "revoked", every=2)
+    assert desk.ask_both(4)[4:] == [401, 401, 401, 401]
+    with pytest.raises(KeyError):  # no token in the answer
+        desk.sign_in()
+
+
+def test_no_account_and_one_that_moves(desk: Desk) -> None:
+    scenarios.arm(desk.box, "no-account", every=1, times=2)
+    assert [desk.hubspot("/crm/v3/objects/contacts").status_code for _ in range(4)] == [200, 530, 530, 200]
+    scenarios.arm(desk.box, "account-moves", every=1, times=2)
+    waits = [desk.hubspot("/crm/v3/objects/contacts").headers.get("retry-after") for _ in range(5)]
+    assert waits == [None, "2", "2", None, "7200"]
+
+
+def test_queries_that_are_given_up_and_cursors_that_are_closed(desk: Desk) -> None:
+    path = f"/queryAll?q={quote('SELECT Id FROM Task')}"
+    scenarios.arm(desk.box, "slow-queries", every=1, times=1)
+    said = [desk.salesforce(path) for _ in range(3)]
+    assert [one.status_code for one in said] == [200, 400, 200]
+    assert said[1].json()[0]["errorCode"] == "QUERY_TIMEOUT"
+    desk.box.salesforce.options.page_size = 10
+    following = desk.salesforce("/queryAll?q=" + quote("SELECT Id FROM Lead")).json()["nextRecordsUrl"].removeprefix(V60)
+    scenarios.arm(desk.box, "lost-cursors", every=1, times=1)
+    assert desk.salesforce(following).json()[0]["errorCode"] == "INVALID_QUERY_LOCATOR"
+
+
+def test_refused_rows_are_told_apart(desk: Desk) -> None:
+    scenarios.arm(desk.box, "refused-rows")
+    contact = next(iter(desk.box.hubspot.live("contacts")))
+    lead = next(one for one, row in desk.box.salesforce.live("Lead").items() if not row["IsConverted"])
+    inputs = {"inputs": [{"id": contact, "objectWriteTraceId": "1", "properties": {"jobtitle": "x"}}]}
+    records = {"records": [{"attributes": {"type": "Lead"}, "id": lead, "Title": "x"}]}
+    for refused in (True, True, False):
+        batch = desk.hubspot("/crm/v3/objects/contacts/batch/update", "POST", json=inputs)
+        assert (batch.status_code, len(batch.json().get("errors", []))) == ((207, 1) if refused else (200, 0))
+        rows = desk.salesforce("/composite/sobjects", "PATCH", json=records)
+        assert (rows.status_code, rows.json()[0]["success"]) == (200, not refused)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kept_stores import empty_store
 from sqlalchemy import Connection
 
 from connector.adapters.calling import Budget, Lane
@@ -45,9 +44,8 @@ class Time:
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
-    with Store.open(database_url) as store:
-        store.upgrade()
+def store(either_url: str) -> Iterator[Store]:
+    with empty_store(either_url) as store:
         yield store
 
 
@@ -210,12 +208,13 @@ def test_many_threads_and_two_stores_stay_within_the_limits(database_url: str) -
     searches=st.integers(1, 5),
     steps=st.lists(st.tuples(st.integers(0, 1), st.sampled_from(["call", "search"]), st.floats(0, 6)), max_size=60),
 )
-def test_no_rolling_window_holds_more_than_the_limit(count: int, searches: int, steps: list[tuple[int, Bucket, float]]) -> None:
+def test_no_rolling_window_holds_more_than_the_limit(
+    kept_databases: Callable[[str], str], count: int, searches: int, steps: list[tuple[int, Bucket, float]]
+) -> None:
     limits = hubspot_limits(requests_per_10_seconds=count, searches_per_second=searches, daily_requests=1000)
     time = Time()
     taken: list[tuple[Bucket, float]] = []
-    with TemporaryDirectory() as folder, Store.open(f"sqlite:///{Path(folder) / 'b.db'}") as store:
-        store.upgrade()
+    with empty_store(kept_databases("budget")) as store:
         budgets = [budget(store, time, limits) for _ in range(2)]
         for who, bucket, pause in steps:
             budgets[who].take(bucket)

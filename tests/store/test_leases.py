@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from kept_stores import empty_store
 
 from connector.errors import LeaseLost
 from connector.store import leases, pauses, runs
@@ -26,9 +27,8 @@ class Clock:
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
-    with Store.open(database_url) as store:
-        store.upgrade()
+def store(either_url: str) -> Iterator[Store]:
+    with empty_store(either_url) as store:
         yield store
 
 
@@ -83,7 +83,7 @@ class TestLease:
         with pytest.raises(LeaseLost):
             renew(store, first, 60, clock)
 
-    def test_of_many_that_race_one_wins(self, database_url: str, store: Store) -> None:
+    def test_of_many_that_race_one_wins(self, either_url: str, store: Store) -> None:
         clock = Clock()
 
         def attempt(each: Store, name: str) -> bool:
@@ -93,7 +93,7 @@ class TestLease:
                 return False
             return True
 
-        with Store.open(database_url) as other, ThreadPoolExecutor(8) as pool:
+        with Store.open(either_url) as other, ThreadPoolExecutor(8) as pool:
             jobs = [pool.submit(attempt, (store, other)[n % 2], f"process {n}") for n in range(8)]
             assert sum(job.result(timeout=60) for job in jobs) == 1
         held = leases.held_by(store, "pass", clock)

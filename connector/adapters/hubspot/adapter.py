@@ -11,12 +11,13 @@ from connector.adapters.calling import Answer, Budget, Caller, Lane, Request
 from connector.adapters.hubspot import describing, reading, removing, touching, wire_checks, writing
 from connector.adapters.hubspot.checking import Check
 from connector.adapters.hubspot.order import Order
-from connector.adapters.hubspot.pulling import Pull
+from connector.adapters.hubspot.pages import Gathered, Pages
+from connector.adapters.hubspot.pulling import Pull, under_way
 from connector.adapters.hubspot.refilling import Refill
 from connector.adapters.hubspot.removing import Bins, Look
 from connector.adapters.hubspot.tokens import OAuthToken, Renewing
 from connector.adapters.hubspot.transport import Meter, Settings, Transport
-from connector.adapters.hubspot.wire import BATCH_LIMIT, OBJECT_TYPE_IDS, STREAMS, Api
+from connector.adapters.hubspot.wire import BATCH_LIMIT, OBJECT_TYPE_IDS, STREAMS, Api, properties_to_ask
 from connector.adapters.hubspot.wire_account import Account, read_account
 from connector.adapters.hubspot.wire_errors import judge
 from connector.adapters.hubspot.wire_records import read_total
@@ -113,9 +114,23 @@ class HubSpotCrm:
         )
         return pull.pages(cursor)
 
-    def read(self, object_name: str, ids: Sequence[str], properties: Sequence[str]) -> Mapping[str, Record]:
+    def under_way(self, cursor: Cursor) -> bool:
+        """See the port."""
+        return under_way(cursor)
+
+    def read(self, object_name: str, ids: Sequence[str], properties: Sequence[str], *, lane: Lane = "urgent") -> Mapping[str, Record]:
         """See the port. `company_id` is not read: it is an association, and stays as the last pull brought it."""
-        return reading.read_records(self._api, self._caller, object_name, ids, properties)
+        return reading.read_records(self._api, self._new_caller(lane), object_name, ids, properties)
+
+    def bring(self, object_name: str, ids: Sequence[str]) -> Page | None:
+        """See the port. A request for 100 ids, and one for 1,000 links."""
+        caller = self._new_caller("backfill")
+        wanted = self._wanted.get(object_name, ())
+        raws = reading.read_raw(self._api, caller, object_name, ids, properties_to_ask(object_name, wanted))
+        gathered = Gathered()
+        gathered.add(list(raws.values()))
+        pages = Pages(api=self._api, caller=caller, stream=object_name, wanted=wanted)
+        return pages.page(gathered, {}, calls=caller.count, last=False, full=False)
 
     def removals(self, object_name: str, cursor: Cursor | None, *, now: datetime) -> Iterator[RemovalPage]:
         """See the port. The whole recycle bin each time, which holds 90 days; what the last look told is left out."""

@@ -23,6 +23,11 @@ from connector.errors import ObjectStopped
 from connector.model import Cursor, Owner, Page, SetAside
 
 
+def under_way(cursor: Cursor) -> bool:
+    """Whether this cursor stands inside the first read, or inside a window of what changed."""
+    return cursor.get("phase") == "list" or "until" in cursor
+
+
 @dataclass(slots=True, kw_only=True)
 class Pull:
     """One pull of one stream. caller, backfill: for what changed, and for reading everything; both this pull's own."""

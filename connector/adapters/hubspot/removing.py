@@ -56,6 +56,7 @@ class Look:
             raise self._too_long_ago()
         began = to_millis(self.now) if cursor is None else int(cursor.get("began", to_millis(self.now)))
         after = None if cursor is None else cursor.get("after")
+        first = cursor is None
         while True:
             counted = self.caller.count
             removals: list[Removal] = []
@@ -76,7 +77,9 @@ class Look:
                 calls=self.caller.count - counted,
                 removals=removals,
                 last=after is None,
+                since=self.now - _REMEMBERED if first else None,
             )
+            first = False
             if after is None:
                 return
 

@@ -156,7 +156,8 @@ def inline_contacts(raw: Any) -> tuple[list[str], bool]:
     if not isinstance(found, dict):
         return [], False
     ids = [end_id for end in dicts(found.get("results")) if (end_id := record_id(end))]
-    return list(dict.fromkeys(ids)), _after(found) is not None
+    more = "paging" in found and _after(found) is not None
+    return (list(dict.fromkeys(ids)) if len(ids) > 1 else ids), more
 
 
 def modified_millis(object_name: str, raw: Any) -> int | None:

@@ -27,8 +27,6 @@ def record_id(raw: Any) -> str:
 
 def parse_moment(text: str) -> datetime:
     """A date or moment of HubSpot: ISO 8601, a day (midnight UTC) or milliseconds since 1970. Aware, UTC. Raises ValueError."""
-    if text.endswith("Z") and text[:1].isdecimal():  # nearly always
-        return datetime.fromisoformat(text)
     plain = text.strip()
     if plain.removeprefix("-").isdecimal() and plain.isascii():
         try:
@@ -79,7 +77,7 @@ def text_of(properties: Mapping[str, Any], name: str) -> str | None:
     if value is None:
         return None
     if isinstance(value, str):
-        if "\x00" in value or not (value.isascii() or _storable(value)):
+        if "\x00" in value or not _storable(value):
             raise Unreadable(f"{name} holds a character that is none")
         return value
     if isinstance(value, bool):
@@ -118,6 +116,14 @@ def number_of(properties: Mapping[str, Any], name: str) -> float | None:
 
 def moment_of(properties: Mapping[str, Any], name: str) -> datetime | None:
     """A property as an aware moment in UTC. Raises `Unreadable` where it is none."""
+    told = properties.get(name)
+    if told is None:
+        return None
+    if type(told) is str and told.endswith("Z") and told[:1].isdecimal():  # nearly always, and up to five times a record
+        try:
+            return datetime.fromisoformat(told)
+        except ValueError:
+            raise Unreadable(f"{name} is no moment") from None
     text = text_of(properties, name)
     if not text:
         return None

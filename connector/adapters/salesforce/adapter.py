@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from connector.adapters.calling import Budget
+from connector.adapters.calling import Budget, Lane
 from connector.adapters.salesforce import check as org_check
 from connector.adapters.salesforce import describing, refilling, removing, touching, wire, wire_bulk, wire_query, wire_records, wire_tasks
 from connector.adapters.salesforce.asking import Asking, retrieved_by_id, rows_of, without_lacking
@@ -99,23 +99,31 @@ class SalesforceCrm:
                 raise
             yield nothing(stream, cursor, caller.count)
 
-    def read(self, object_name: str, ids: Sequence[str], properties: Sequence[str]) -> Mapping[str, Record]:
+    def under_way(self, cursor: Cursor) -> bool:
+        """See the port."""
+        return "until" in cursor
+
+    def read(self, object_name: str, ids: Sequence[str], properties: Sequence[str], *, lane: Lane = "urgent") -> Mapping[str, Record]:
         """The records as they are now, by the ids asked for; deleted and unknown ones are left out."""
         lacking = self._lacking.setdefault(object_name, set())
 
         def ask() -> dict[str, Row]:
             own = (*wire_records.RECORD_FIELDS, *wire_records.OWN_FIELDS.get(object_name, ()))
-            return self._by_id(object_name, ids, list(dict.fromkeys((*(name for name in own if name not in lacking), *properties))))
+            return self._by_id(object_name, ids, list(dict.fromkeys((*(name for name in own if name not in lacking), *properties))), lane)
 
         rows = without_lacking(ask, wire_records.RECORD_OPTIONAL, lacking)
         return {asked: wire_records.record(object_name, row, properties) for asked, row in rows.items()}
+
+    def bring(self, object_name: str, ids: Sequence[str]) -> Page | None:  # noqa: ARG002 - nothing is read
+        """None: SystemModstamp moves when a record is undeleted, so that the pull brings it."""
+        return None
 
     def removals(self, object_name: str, cursor: Cursor | None, *, now: datetime) -> Iterator[RemovalPage]:
         """What was deleted, also for good, in the last 15 days: the pull sees a row only while it is in the recycle bin."""
         return removing.removals(self._asking, object_name, cursor, now=now)
 
     def tells_removals(self, object_name: str) -> bool:
-        """True for what goes through the recycle bin; users and queues cannot be deleted, and histories go with their records."""
+        """True for what goes through the recycle bin; users stay, a deleted queue owns nothing, histories go with their records."""
         return object_name in wire.DELETABLE
 
     def fates(self, object_name: str, ids: Sequence[str]) -> Mapping[str, Removal]:
@@ -217,9 +225,9 @@ class SalesforceCrm:
     def _stream(self, name: str) -> Stream:
         return stream(name, wanted=self._wanted.get(name, ()), zone=self._zone, key_field=self._key_field)
 
-    def _by_id(self, object_name: str, ids: Sequence[str], fields: Sequence[str]) -> dict[str, Row]:
+    def _by_id(self, object_name: str, ids: Sequence[str], fields: Sequence[str], lane: Lane = "urgent") -> dict[str, Row]:
         """Rows that exist, by the ids asked for, of whichever length they were."""
         asked = {wire.same(record_id): record_id for record_id in ids if wire.is_id(record_id)}
-        found = retrieved_by_id(self._asking.caller("urgent"), object_name, list(asked.values()), fields)
+        found = retrieved_by_id(self._asking.caller(lane), object_name, list(asked.values()), fields)
         named = ((wire.same(str(row.get("Id"))), row) for row in found if row.get("IsDeleted") is not True)
         return {asked[name]: row for name, row in named if name in asked}

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from connector.adapters.calling import Answer, Request
-from connector.adapters.salesforce import wire, wire_access, wire_login, wire_query, wire_tasks
+from connector.adapters.salesforce import wire, wire_access, wire_login, wire_query, wire_records, wire_tasks
 from connector.adapters.salesforce.session import SalesforceSession, Settings
 from connector.adapters.salesforce.streams import STREAMS
 from connector.adapters.salesforce.wire_access import external_id
@@ -51,6 +51,7 @@ def findings(looking: Looking, *, now: datetime) -> list[Finding]:
     found.extend(_clock(limits, now))
     described = _described(looking, found)
     found.extend(_guarded("salesforce: permissions", _rights(looking, described)))
+    found.extend(_hidden(described))
     found.extend(_task(looking, described.get("Task")))
     found.extend(_history(looking))
     found.extend(_guarded("salesforce: native sync", _native(looking)))
@@ -181,6 +182,16 @@ def _rights(looking: Looking, described: Mapping[str, Any]) -> Iterator[Finding]
     message = f"{len(needed) - missing} of {len(needed)} permissions that the file needs are there, or cannot be told"
     yield Finding(topic=topic, ok=True, message=message, permissions=needed)
     yield from _sharing(view_all)
+
+
+def _hidden(described: Mapping[str, Any]) -> Iterator[Finding]:
+    """What the pulls do without, since field-level security hides it."""
+    for name, (_, tells) in wire_access.OPTIONAL.items():
+        lacking = wire_access.hidden(described, name)
+        if lacking:
+            message = f"of {name} the connector's user does not see {', '.join(lacking)}: {tells}"
+            advice = "Give it Read access to them (Setup, Permission Sets, Object Settings, Field Permissions)."
+            yield Finding(topic=f"salesforce: {name}", ok=False, warning=True, message=message, advice=advice)
 
 
 def _sharing(view_all: Mapping[str, bool | None]) -> Iterator[Finding]:
@@ -316,20 +327,30 @@ def _task(looking: Looking, described: Any) -> Iterator[Finding]:
         yield Finding(topic=topic, ok=True, message=f"{name} makes each task exactly once")
 
 
-def _history(looking: Looking) -> list[Finding]:
+_TRACK = "Track Status and Owner (Setup, Object Manager, Lead, Fields, Set History Tracking)"
+_PULLS_ALONE = "known only from the pulls"
+
+
+def _history(looking: Looking) -> Iterator[Finding]:
+    """Whether the org keeps what the pull reads of it: when a Lead's status and owner changed."""
     topic = "salesforce: LeadHistory"
     try:
         looking.call(wire.query("SELECT Id FROM LeadHistory LIMIT 1", all_rows=False, about="reading LeadHistory"))
     except CrmError as error:
-        return [
-            Finding(
-                topic=topic,
-                ok=False,
-                warning=True,
-                message=f"the history of Leads cannot be read ({error.code or error.status or 'no answer'}): "
-                "when a status or owner changed is known only from the pulls",
-                advice="Track Status and Owner (Setup, Object Manager, Lead, Fields, Set History Tracking), and give the user access to "
-                "Leads.",
-            )
-        ]
-    return [Finding(topic=topic, ok=True, message="the history of Leads can be read")]
+        code = error.code or error.status or "no answer"
+        message = f"the history of Leads cannot be read ({code}): when a status or owner changed is {_PULLS_ALONE}"
+        yield Finding(topic=topic, ok=False, warning=True, message=message, advice=f"{_TRACK}, and give the user access to Leads.")
+        return
+    try:
+        rows = _rows(looking, wire_access.LEADS_TRACKED, "reading which fields are tracked")
+    except CrmError:
+        rows = []  # nothing is known then, and said to be
+    tracked = {str(row.get("QualifiedApiName")): row.get("IsFieldHistoryTracked") is True for row in rows}
+    lacking = [name for field, name in wire_records.HISTORY_PROPERTIES.items() if not (tracked.get(field) or tracked.get(name))]
+    if not tracked:
+        yield Finding(topic=topic, ok=True, message="the history of Leads can be read; whether it tracks Status and Owner cannot be seen")
+    elif lacking:
+        message = f"the history of Leads does not track {', '.join(lacking)}: when it changed is {_PULLS_ALONE}"
+        yield Finding(topic=topic, ok=False, warning=True, message=message, advice=f"{_TRACK}: it tells from then on.")
+    else:
+        yield Finding(topic=topic, ok=True, message="the history of Leads tracks Status and Owner")

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from connector.adapters.calling import Caller
-from connector.adapters.salesforce import wire, wire_query, wire_records
+from connector.adapters.calling import Caller, Request
+from connector.adapters.salesforce import wire, wire_errors, wire_query, wire_records
 from connector.adapters.salesforce.asking import Asking, retrieved_by_id
 from connector.adapters.salesforce.wire import Row
+from connector.errors import ObjectStopped
 from connector.model import Cursor, Page, Record, RecordRef, SetAside
 
 #: Rows a query; a page may bring fewer, where rows are wide.
@@ -30,18 +31,21 @@ def refill(asking: Asking, object_name: str, properties: Sequence[str], cursor: 
     counted, whole = 0, False
     while not whole:
         in_query = 0
-        request = wire.query(_after(object_name, here, last_id), all_rows=False, about=about)
-        while True:
-            answer = wire.query_page(caller.call(request), request.about)
+        request: Request | None = wire.query(_after(object_name, here, last_id), all_rows=False, about=about)
+        while request is not None:
+            try:
+                answer = wire.query_page(caller.call(request), about)
+            except ObjectStopped as error:
+                if error.code != wire_errors.LOST_CURSOR or not in_query:
+                    raise
+                break  # the next query begins behind the last row read
             in_query += len(answer.rows)
             rows = _completed(caller, object_name, [row for row in answer.rows if isinstance(row, dict)], later)
             last_id = str(rows[-1].get("Id") or last_id) if rows else last_id
             whole = answer.locator is None and in_query < _A_QUERY  # the query's own end, not a page's, tells how many there were
             calls, counted = caller.count - counted, caller.count
             yield _page(object_name, rows, properties, last_id, calls=calls, strange=len(answer.rows) - len(rows), last=whole)
-            if answer.locator is None:
-                break
-            request = wire.more(answer.locator, about=request.about)
+            request = None if answer.locator is None else wire.more(answer.locator, about=about)
 
 
 def _after(object_name: str, fields: Sequence[str], last_id: str) -> str:

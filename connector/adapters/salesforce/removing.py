@@ -15,7 +15,7 @@ from connector.adapters.salesforce import wire, wire_query
 from connector.adapters.salesforce.asking import Asking, batches, retrieved_by_id, rows_of
 from connector.adapters.salesforce.wire import Deletions, Row
 from connector.errors import ObjectStopped
-from connector.model import Cursor, Fate, RecordRef, Removal, RemovalPage
+from connector.model import Cursor, Fate, RecordRef, Removal, RemovalPage, long_id
 
 #: The code of the error where the log does not reach back to the cursor.
 TOO_LONG_AGO = "TOO_LONG_AGO"
@@ -54,7 +54,7 @@ class _Look:
         start = oldest if cursor is None else wire.moment_of(cursor["covered"])
         if start < oldest:
             raise self._too_long_ago(start)
-        known = cursor is not None
+        known, first = cursor is not None, cursor is None
         while end - _minute(start) > wire.SHORTEST_DELETIONS:
             try:
                 log, until = self._window(_minute(start), end)
@@ -72,7 +72,11 @@ class _Look:
             known, cursor = True, None  # from here on the log is known to reach back
             covered = log.covered or until
             last = until >= end or covered <= start  # a transaction that began before `start` is still open: later
-            yield from self._pages_of(log, start, covered, last=last)
+            pages = self._pages_of(log, start, covered, last=last)
+            if first:
+                yield replace(next(pages), since=start)
+                first = False
+            yield from pages
             if last:
                 return
             start = covered
@@ -186,7 +190,7 @@ def _survivors(caller: Caller, object_name: str, rows: dict[str, Row]) -> dict[s
             seen.add(wire.same(master))
             master = further
         if master is not None:
-            survivors[name] = wire.long_id(master)
+            survivors[name] = long_id(master)
     return survivors
 
 

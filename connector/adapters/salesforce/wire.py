@@ -18,6 +18,7 @@ import orjson
 
 from connector.adapters.calling import Answer, Request
 from connector.errors import ObjectStopped
+from connector.model import long_id
 
 #: SOAP login() exists only in versions 31.0 to 64.0 and ends with Summer '27 (https://help.salesforce.com/s/articleView?id=005132110&type=1);
 #: REST versions live for at least three years (REST:api_rest_eol). 64.0 is good for every login flow and every call here.
@@ -36,8 +37,8 @@ LONGEST_TARGET = 12_000
 #: What logs of the org show as the client of each call (REST:headers-calloptions).
 CLIENT = "crm-handoff-connector"
 
-#: Objects whose rows have IsDeleted and go through the recycle bin; users and queues cannot be deleted
-#: (https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_user.htm).
+#: Objects whose rows have IsDeleted and go through the recycle bin. Users cannot be deleted, and queues only when they own nothing any more
+#: (https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_user.htm, …_group.htm).
 DELETABLE = frozenset(
     {"Lead", "Contact", "Account", "Task", "Event", "Opportunity", "OpportunityContactRole", "Campaign", "CampaignMember"}
 )
@@ -319,15 +320,6 @@ def is_id(text: str) -> bool:
     Salesforce refuses a whole request (MALFORMED_ID) for one that is not.
     """
     return _ID.fullmatch(text) is not None and (len(text) == 15 or text[15:].upper() == long_id(text[:15])[15:])
-
-
-def long_id(text: str) -> str:
-    """The 18-character form of an id: three letters more, each for five characters, with a bit for each capital among them
-    (https://help.salesforce.com/s/articleView?id=000385008&type=1)."""
-    if len(text) != 15:
-        return text
-    bits = (sum(1 << at for at, letter in enumerate(text[start : start + 5]) if "A" <= letter <= "Z") for start in (0, 5, 10))
-    return text + "".join("ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"[number] for number in bits)
 
 
 def same(record_id: str) -> str:

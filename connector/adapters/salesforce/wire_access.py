@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from connector.adapters.calling import Answer, Request
-from connector.adapters.salesforce import wire
+from connector.adapters.salesforce import wire, wire_records, wire_sales
 from connector.model import Permission, Uses
 
 #: Object → what it is read for.
@@ -27,6 +27,15 @@ SPARE = frozenset({"Opportunity", "Campaign"})
 #: Of these a record that sharing hides looks like one that was deleted.
 SHARED = ("Lead", "Contact", "Account")
 VIEW_ALL = "View All Records"
+#: Object → what is read of it where it can be seen, and what it tells. A pull does without, and says nothing: so the check does.
+OPTIONAL: Mapping[str, tuple[frozenset[str], str]] = {
+    "Lead": (wire_records.RECORD_OPTIONAL, "the deals of converted leads are found by it"),
+    "Task": (wire_records.TASK_OPTIONAL, "calls and e-mails, ours and theirs, are told apart by them"),
+    "Event": (wire_records.EVENT_OPTIONAL, "meetings are told apart from copies and series by them"),
+    # CurrencyIsoCode is there in orgs with several currencies only.
+    "Opportunity": (wire_sales.OPPORTUNITY_OPTIONAL - {"CurrencyIsoCode"}, "deals have them from there alone"),
+    "Campaign": (wire_sales.CAMPAIGN_OPTIONAL, "campaigns have them from there alone"),
+}
 #: The package of HubSpot's own integration, by the prefix of its objects (seen in public code of orgs that have it).
 HUBSPOT_PACKAGE = "HubSpot_Inc__"
 
@@ -83,6 +92,12 @@ def _sees(described: Mapping[str, Any], name: str, field: str, *, known: bool, r
     return found is not None and (right is None or found.get(right) is True)
 
 
+def hidden(described: Mapping[str, Any], name: str) -> list[str]:
+    """The optional fields of an object that is seen, which are not."""
+    known = described.get(name)
+    return [field for field in sorted(OPTIONAL[name][0]) if field.lower() not in fields_of(known)] if isinstance(known, dict) else []
+
+
 def fields_of(described: Any) -> Mapping[str, Mapping[str, Any]]:
     """The fields of a description by their folded names."""
     listed = described.get("fields") if isinstance(described, dict) else None
@@ -120,6 +135,11 @@ def counted(answer: Answer) -> dict[str, int]:
     rows = [row for row in listed or () if isinstance(row, dict) and isinstance(row.get("count"), int)]
     return {str(row.get("name")): row["count"] for row in rows}
 
+
+#: Which fields of Leads their history tracks, at most 20 of an object
+#: (https://developer.salesforce.com/docs/atlas.en-us.api_tooling.meta/api_tooling/tooling_api_objects_fielddefinition.htm: the object
+#: must be filtered by, and IsFieldHistoryTracked tells).
+LEADS_TRACKED = "SELECT QualifiedApiName, IsFieldHistoryTracked FROM FieldDefinition WHERE EntityDefinitionId = 'Lead'"
 
 _USER = re.compile(r"[A-Za-z0-9]{15,18}")
 

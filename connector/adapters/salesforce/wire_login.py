@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from connector.adapters.calling import Answer
 from connector.adapters.salesforce import wire, wire_errors
 from connector.errors import CrmError, PassStopped, Retriable
+from connector.model import long_id
 
 TOKEN_PATH = "/services/oauth2/token"  # noqa: S105  # a path
 SOAP_PATH = "/services/Soap/u/"
@@ -104,7 +105,7 @@ def user_of(answer: Answer, *, path: str) -> str:
     else:
         value = wire.opened(answer).value
         text = str(value.get("id") or "").rpartition("/")[2] if isinstance(value, dict) else ""
-    return wire.long_id(text) if wire.is_id(text) else ""
+    return long_id(text) if wire.is_id(text) else ""
 
 
 def _judge_token(answer: wire.JsonAnswer) -> CrmError | None:

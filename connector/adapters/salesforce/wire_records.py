@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, tzinfo
+from functools import lru_cache
 from typing import Any
 
 from connector.adapters.salesforce import wire
@@ -30,15 +31,20 @@ USER_OPTIONAL = frozenset({"UserRole.Name"})
 GROUP_FIELDS = ("Id", "Email", "Name", "SystemModstamp")
 TASK_FIELDS = (
     "Id", "IsDeleted", "OwnerId", "WhoId", "Status", "IsClosed", "TaskSubtype", "Type", "CallType", "CallDisposition",
-    "CallDurationInSeconds", "ActivityDate", "CompletedDateTime", "CreatedDate", "SystemModstamp",
+    "CallDurationInSeconds", "ActivityDate", "CompletedDateTime", "IsRecurrence", "CreatedDate", "SystemModstamp",
 )  # fmt: skip
 #: Field-level security hides these in many orgs; without them an activity is still one.
-TASK_OPTIONAL = frozenset({"TaskSubtype", "Type", "CallType", "CallDisposition", "CallDurationInSeconds", "CompletedDateTime"})
+TASK_OPTIONAL = frozenset(
+    {"TaskSubtype", "Type", "CallType", "CallDisposition", "CallDurationInSeconds", "CompletedDateTime", "IsRecurrence"}
+)
 EVENT_FIELDS = (
-    "Id", "IsDeleted", "OwnerId", "WhoId", "StartDateTime", "ActivityDate", "IsAllDayEvent", "DurationInMinutes", "IsChild", "CreatedDate",
-    "SystemModstamp",
+    "Id", "IsDeleted", "OwnerId", "WhoId", "StartDateTime", "ActivityDate", "IsAllDayEvent", "DurationInMinutes", "IsChild", "IsRecurrence",
+    "GroupEventType", "CreatedDate", "SystemModstamp",
 )  # fmt: skip
-EVENT_OPTIONAL = frozenset({"DurationInMinutes", "IsAllDayEvent", "IsChild"})
+EVENT_OPTIONAL = frozenset({"DurationInMinutes", "IsAllDayEvent", "IsChild", "IsRecurrence", "GroupEventType"})
+#: GroupEventType of the row that stands for a series of Lightning's; one of Salesforce Classic's, and of Tasks, has IsRecurrence. Each
+#: occurrence is a row of its own (https://developer.salesforce.com/docs/atlas.en-us.change_data_capture.meta/change_data_capture/cdc_standard_objects_task_event_recurring.htm).
+_SERIES = "3"
 #: LeadHistory has no SystemModstamp, and OldValue and NewValue can be read but not filtered
 #: (https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_leadhistory.htm).
 HISTORY_FIELDS = ("Id", "LeadId", "Field", "OldValue", "NewValue", "CreatedDate")
@@ -119,7 +125,7 @@ def task(row: Row, *, key: str, zone: tzinfo) -> Activity:
         at=_completed(row, zone) if closed else None,
         contacts=_who(row),
         direction=None if kind is ActivityKind.TASK else _direction(row),
-        happened=closed and not archived,
+        happened=closed and not archived and row.get("IsRecurrence") is not True,
         automatic=row.get("TaskSubtype") in ("ListEmail", "Cadence"),
         channel=channel,
         owner_id=maybe(row, "OwnerId"),
@@ -137,7 +143,7 @@ def task(row: Row, *, key: str, zone: tzinfo) -> Activity:
 def event(row: Row, *, zone: tzinfo) -> Activity:
     """An Event: a meeting, held once its start has passed. Salesforce knows no cancelled one but a deleted one.
 
-    An event for the whole day has a date and no hour: it starts with the day, in the business's zone. IsChild marks an invitee's copy.
+    An event for the whole day has a date and no hour: it starts with the day, in the business's zone.
     """
     archived = row.get("IsDeleted") is True
     all_day = row.get("IsAllDayEvent") is True
@@ -151,13 +157,18 @@ def event(row: Row, *, zone: tzinfo) -> Activity:
         at=start or day(row, "ActivityDate", zone),
         contacts=_who(row),
         direction=Direction.OUTGOING,
-        happened=not archived and row.get("IsChild") is not True,
+        happened=not archived and not _stands_for_others(row),
         owner_id=maybe(row, "OwnerId"),
         duration_seconds=None if minutes is None else minutes * 60,
         created_at=moment(row, "CreatedDate"),
         modified_at=moment(row, "SystemModstamp"),
         archived=archived,
     )
+
+
+def _stands_for_others(row: Row) -> bool:
+    """Whether this Event is an invitee's copy of another one, or the row of a whole series."""
+    return row.get("IsChild") is True or row.get("IsRecurrence") is True or row.get("GroupEventType") == _SERIES
 
 
 def change(row: Row) -> FieldChange | None:
@@ -259,6 +270,11 @@ def day(row: Row, name: str, zone: tzinfo) -> datetime | None:
     """The beginning of a day of this zone, in UTC."""
     told = maybe(row, name)
     try:
-        return None if told is None else datetime.combine(date.fromisoformat(told), time(), tzinfo=zone).astimezone(UTC)
+        return None if told is None else _beginning(told, zone)
     except (ValueError, OverflowError) as error:
         raise Unreadable(f"{name} is not a day") from error
+
+
+@lru_cache(maxsize=4096)  # activities fall on few days, and each is asked for its day up to three times
+def _beginning(text: str, zone: tzinfo) -> datetime:
+    return datetime.combine(date.fromisoformat(text), time(), tzinfo=zone).astimezone(UTC)
