@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -17,10 +18,14 @@ from typing import Any, Protocol, TypeVar
 from connector import drift
 from connector.adapters.port import Crm
 from connector.errors import ConnectorError, Interrupted, ObjectStopped
-from connector.model import Cursor, Page
+from connector.model import CrmName, Cursor, Page
 from connector.rooms import Rooms
 from connector.store import mirror
 from connector.store.mirror import PageResult
+
+#: How many streams of a CRM are read beside each other. HubSpot allows so many requests a second, which one stream alone does not
+#: use up; nothing but the day limits Salesforce's, whose pages of 2,000 rows would all lie in memory at once.
+BESIDE: Mapping[CrmName, int] = {"hubspot": 16, "salesforce": 3}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,11 +111,12 @@ def each_stream(rooms: Rooms, make: Callable[[], R], work: Callable[[Crm, str, R
                 each.set()
             raise
 
-    many = sum(map(len, results.values()))
-    with ThreadPoolExecutor(max_workers=max(1, many), thread_name_prefix="stream") as threads:
-        futures = [
-            threads.submit(one, rooms.crms[name], stream, result) for name, streams in results.items() for stream, result in streams.items()
-        ]
+    with ExitStack() as open_pools:
+        futures = []
+        for name, streams in results.items():
+            workers = max(1, min(len(streams), BESIDE[name]))
+            threads = open_pools.enter_context(ThreadPoolExecutor(max_workers=workers, thread_name_prefix=f"stream-{name}"))
+            futures += [threads.submit(one, rooms.crms[name], stream, result) for stream, result in streams.items()]
         for future in futures:
             future.result()
     return {str(name): streams for name, streams in results.items()}

@@ -151,6 +151,7 @@ class SharedBudget:
         self._sleep = sleep
         self._lock = threading.Lock()
         self._batches: dict[Bucket, _Batch] = {}
+        self._spent: dict[tuple[Bucket, Lane], _Spent] = {}
         self._sizes: dict[Bucket, int] = {}
         self._waiting: Counter[Bucket] = Counter()
         self._told: dict[str, tuple[float, int, int]] = {}
@@ -211,6 +212,7 @@ class SharedBudget:
             self._store.write(work)
             for batch in self._batches.values():
                 batch.until = 0.0
+            self._spent.clear()
 
     def usage(self) -> dict[str, dict[str, float]]:
         """For status: limit → {"used", "of" (less the headroom), "seconds"}."""
@@ -244,8 +246,12 @@ class SharedBudget:
             if batch is not None and batch.left > 0 and self._clock() < batch.until:
                 batch.left -= 1
                 return None
+            known = self._spent.get((bucket, lane))
+            if known is not None and known.now <= (now := self._clock()) < known.free_at:
+                return replace(known, now=now)  # nobody has to ask the database before then
             spent = self._refill(bucket, self._next_size(bucket, batch), lane)
             if spent is not None:
+                self._spent[bucket, lane] = spent
                 return spent
 
     def _next_size(self, bucket: Bucket, batch: _Batch | None) -> int:
