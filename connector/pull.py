@@ -25,7 +25,7 @@ from connector.store.mirror import PageResult
 
 #: How many streams of a CRM are read beside each other. HubSpot allows so many requests a second, which one stream alone does not
 #: use up; nothing but the day limits Salesforce's, whose pages of 2,000 rows would all lie in memory at once.
-BESIDE: Mapping[CrmName, int] = {"hubspot": 16, "salesforce": 3}
+BESIDE: Mapping[CrmName, int] = {"hubspot": 16, "salesforce": 2}
 
 
 @dataclass(slots=True, kw_only=True)

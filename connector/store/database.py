@@ -56,7 +56,7 @@ _SQLITE_PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA temp_store = MEMORY",
-    "PRAGMA cache_size = -32768",
+    "PRAGMA cache_size = -16384",
     "PRAGMA journal_size_limit = 67108864",
     # A page of the mirror touches a thousand pages of the file, mostly the same ones: copied back at each commit they cost most of it.
     "PRAGMA wal_autocheckpoint = 8000",

@@ -272,8 +272,10 @@ class TestRelinking:
     def test_only_what_changed_and_both_sides_become_due(self, store: Store) -> None:
         pull(store, person(1), person(2), person(3))
         settle(store)
+        add_contact(store, 2, None)
         pull(store, object_name="calls", activities=[call(10, 1), call(11, 2), call(12, 3)])
-        for number in (1, 2, 3):
+        store.write(lambda connection: connection.exec_driver_sql("UPDATE contact SET due_at = NULL"))
+        for number in (1, 3):
             add_contact(store, number, None)
         told = {"10": [ref(3)], "11": [ref(2)], "77": [ref(1)]}
         assert activities.relink(store, "hubspot", "calls", told, now=LATER) == 1
