@@ -205,7 +205,7 @@ def contents(store: Store) -> dict[str, Counter[Any]]:
         return found
 
 
-def _without(table: str, without: Collection[str], row: Mapping[str, Any]) -> Collection[str]:
+def _without(table: str, without: Collection[str], row: Mapping[Any, Any]) -> Collection[str]:
     """What was found gone bears the moment of the look that found it."""
     return (*without, "modified_at", "fingerprint") if table in ("activity", "deal") and row["archived"] else without
 
