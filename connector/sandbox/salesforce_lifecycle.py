@@ -53,7 +53,7 @@ def merge(writer: Writer, object_name: str, keep: str, lose: str) -> None:
     """The loser goes to the bin, names the winner, and leaves it its children. Raises `RowRefused` where the two cannot be merged."""
     if object_name not in _MOVED:
         raise RowRefused("INVALID_TYPE", f"{object_name} cannot be merged")
-    winner, loser = writer.existing(object_name, keep), writer.existing(object_name, lose)
+    winner, loser = writer.claimed(object_name, keep), writer.claimed(object_name, lose)  # another merge of theirs ends first
     if winner is loser or bool(winner.get("IsConverted")) != bool(loser.get("IsConverted")):
         raise RowRefused("INVALID_OPERATION", "these records cannot be merged with each other")
     for child, link in _MOVED[object_name]:

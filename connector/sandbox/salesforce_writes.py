@@ -106,7 +106,7 @@ class Writer:
     def update(self, object_name: str, record_id: str, values: Mapping[str, Any]) -> str:
         """Sets fields; returns the id's long form."""
         self._writable(object_name, "updated")
-        row = self._claimed(object_name, record_id)
+        row = self.claimed(object_name, record_id)
         if object_name == "Lead" and row.get("IsConverted"):
             raise RowRefused("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead")
         fields = self._checked(object_name, values, creating=False, own_id=row["Id"])
@@ -126,7 +126,7 @@ class Writer:
     def delete(self, object_name: str, record_id: str) -> str:
         """Into the recycle bin, with what hangs on it; returns the id's long form."""
         self._writable(object_name, "deleted")
-        row = self._claimed(object_name, record_id)
+        row = self.claimed(object_name, record_id)
         self.bin(object_name, row)
         return str(row["Id"])
 
@@ -167,7 +167,7 @@ class Writer:
             raise RowRefused("ENTITY_IS_DELETED", "entity is deleted")
         return row
 
-    def _claimed(self, object_name: str, record_id: str) -> Row:
+    def claimed(self, object_name: str, record_id: str) -> Row:
         """The record, when nobody else holds it."""
         self.claim(object_name, long_id(record_id))
         return self.existing(object_name, record_id)

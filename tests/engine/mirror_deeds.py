@@ -63,18 +63,20 @@ text = st.sampled_from(["Head of Sales", "Head of IT", "Werkleitung", "CEO", "VP
 class Known:
     """What was done that the books do not show afterwards.
 
-    forgotten: the ids of contacts that were deleted for privacy, with every address they had; merged: contacts that were part of a merge;
-    untold: (object, id) of HubSpot's older activities and deals with other links, which only a comparison finds; hidden: (object, field).
+    forgotten: the ids of contacts that were deleted for privacy, with every address they had; purged: the same of contacts that went
+    without a trace, which looks no other, so that they are held back too; merged: contacts that were part of a merge; untold: (object, id)
+    of HubSpot's older activities and deals with other links, which only a comparison finds; hidden: (object, field).
     """
 
     forgotten: dict[str, set[str]] = field(default_factory=dict)
+    purged: dict[str, set[str]] = field(default_factory=dict)
     merged: set[str] = field(default_factory=set)
     untold: set[tuple[str, str]] = field(default_factory=set)
     hidden: set[tuple[str, str]] = field(default_factory=set)
 
     def addresses(self) -> set[str]:
-        """Every address of those who were forgotten, lower case."""
-        return {each for emails in self.forgotten.values() for each in emails}
+        """Every address of those who were forgotten or purged, lower case."""
+        return {each for known in (self.forgotten, self.purged) for emails in known.values() for each in emails}
 
 
 class Deeds(RuleBasedStateMachine):
@@ -191,8 +193,11 @@ class Deeds(RuleBasedStateMachine):
 
     @rule(number=which, name=st.sampled_from([*HUBSPOT_PEOPLE, "deals", *ACTIVITIES]), trace=st.sampled_from([True, True, True, False]))
     def delete_in_hubspot(self, number: int, name: str, trace: bool) -> None:
-        if (one := self._one(self.box.hubspot.ids(name), number)) is not None:
-            (self.box.hubspot.delete if trace else self.box.hubspot.purge)(name, one)
+        if (one := self._one(self.box.hubspot.ids(name), number)) is None:
+            return
+        if name == "contacts" and not trace:
+            self.known.purged[one] = _addresses(self.box, one)
+        (self.box.hubspot.delete if trace else self.box.hubspot.purge)(name, one)
 
     @rule(number=which, name=st.sampled_from([*HUBSPOT_PEOPLE, "deals", *ACTIVITIES]))
     def restore_in_hubspot(self, number: int, name: str) -> None:

@@ -83,6 +83,13 @@ def test_accounts_and_contacts_merge_too(deeds: SalesforceDeeds) -> None:
     assert BIG not in deeds.live("Account")
 
 
+def test_a_merge_waits_for_another_one_of_the_same_record(deeds: SalesforceDeeds) -> None:
+    deeds.merge("Lead", keep=LEADS[2], lose=LEADS[1], late=60)
+    with pytest.raises(RowRefused):  # it is lost already, though nobody else sees that yet
+        deeds.merge("Lead", keep=LEADS[1], lose=LEADS[3])
+    assert deeds.live("Lead", deleted=True)[LEADS[1]]["MasterRecordId"] == LEADS[2]
+
+
 def test_what_cannot_be_merged(deeds: SalesforceDeeds) -> None:
     for keep, lose in ((LEADS[1], LEADS[1]), (LEADS[1], CONVERTED)):
         with pytest.raises(RowRefused):
