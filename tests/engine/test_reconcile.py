@@ -92,7 +92,9 @@ def test_the_same_on_both_databases(database_url: str) -> None:
         result = compared(here)
         assert of(result) == {"seen": 33, "same": 31, "repaired": 2, "removed": 2}
         assert of(result, name="meetings") == {"removed": 1}
-        assert of(result, "salesforce", "Lead") == {"seen": 9, "same": 9}
+        leads = of(result, "salesforce", "Lead")  # one has the purged contact's address: held back, unless it was compared before that
+        assert (leads["seen"], leads["same"] + leads.get("set_aside", 0)) == (9, 9)
+        assert leads["same"] >= 8
         assert {row[0] for row in rows(here, "SELECT id FROM record WHERE archived")} == {"7"}
         buckets = {one["name"]: one for one in result.buckets["buckets"]}
         assert sum(one["hubspot"] for one in buckets.values()) == result.buckets["totals"]["hubspot"] == 34
