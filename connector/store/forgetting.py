@@ -13,16 +13,14 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, and_, delete, func, or_, select, update
-from sqlalchemy import text as sql
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
 
-from connector.model import FieldType, RecordRef, State
+from connector.model import RecordRef
 from connector.store import privacy
 from connector.store.bulk import chunks, find, plain, put
 from connector.store.database import Store
-from connector.store.grouping import by_object
+from connector.store.erasing import FullKey, delete_mirrored, empty_conclusions, empty_contacts, grouped, take_away
 from connector.store.intake import EMAIL_PROPERTY, normalised_email
-from connector.store.ledger import OPEN
 from connector.store.tables import metadata
 from connector.store.traces import still_there
 
@@ -30,16 +28,12 @@ _T = metadata.tables
 _META = plain("meta")
 #: The name in `meta` that stands from a deletion until its traces were looked for.
 _DUE = "privacy_scrub"
-_ENDED = "the person was deleted for privacy"
 #: How often SQLite is asked to empty its log while others read it.
 _CHECKPOINTS = 6
 _TOUCHED = (
     "record", "record_version", "field_history", "record_email", "activity", "activity_link", "deal_link", "campaign_member", "set_aside",
     "contact", "evidence", "rejection", "action_value", "ledger", "run",
 )  # fmt: skip
-
-#: CRM, object, id.
-FullKey = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +66,18 @@ def erase(connection: Connection, refs: Sequence[RecordRef], now: datetime) -> E
     if not refs:
         return Erased()
     persons = _Persons.of(connection, refs)
-    _delete_mirrored(connection, persons)
-    _empty_conclusions(connection, persons, now)
+    delete_mirrored(connection, persons.keys)
+    beside = take_away(connection, persons.bearers, now)
+    empty_conclusions(connection, persons.contacts, now)
     empty_contacts(connection, persons.contacts)
+    _empty_reasons(connection, persons)
     _redact(connection, persons.emails)
+    _forget_values(connection, persons.emails | persons.as_came)
     privacy.remember(connection, persons.keys, persons.emails, now)
     put(connection, "meta", [{"name": _DUE, "value": "due"}], ("name", "value"))
-    return Erased(records=len(persons.records), contacts=len(persons.contacts), texts=persons.emails | persons.as_came | persons.phones)
+    return Erased(
+        records=len(persons.records) + beside, contacts=len(persons.contacts), texts=persons.emails | persons.as_came | persons.phones
+    )
 
 
 def scrub(store: Store, erased: Erased) -> bool:
@@ -117,21 +116,6 @@ def finish(store: Store) -> bool:
     return scrub(store, Erased())
 
 
-def empty_contacts(connection: Connection, contacts: Collection[int]) -> None:
-    """Empties every field of these contacts, and the values that their evidence was kept with."""
-    columns = [
-        name
-        for column, kind in connection.execute(select(_T["field"].c.name, _T["field"].c.type))
-        for name in ((column, f"{column}_folded") if FieldType(kind).textual else (column,))
-    ]
-    for some in chunks(sorted(contacts)):
-        listed = ", ".join(str(int(one)) for one in some)
-        if columns:
-            empty = ", ".join(f"{name} = NULL" for name in columns)  # names that connector.store.fields checked
-            connection.execute(sql(f"UPDATE contact SET {empty} WHERE id IN ({listed})"))  # noqa: S608
-        connection.execute(update(_T["evidence"]).where(_T["evidence"].c.contact_id.in_(some)).values(basis=None))
-
-
 # ── Who ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -139,7 +123,8 @@ def empty_contacts(connection: Connection, contacts: Collection[int]) -> None:
 class _Persons:
     """Who is to be forgotten, and what tells of them.
 
-    emails are normalised; as_came: as the CRMs spelt them; names: to look for in texts that people wrote.
+    emails are normalised; as_came: as the CRMs spelt them; names: to look for in texts that people wrote. bearers: records of others that
+    have one of the addresses: not joined with them yet, or of somebody who shares it.
     """
 
     keys: set[FullKey]
@@ -149,22 +134,24 @@ class _Persons:
     as_came: set[str] = field(default_factory=set)
     phones: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
+    bearers: set[FullKey] = field(default_factory=set)
 
     @classmethod
     def of(cls, connection: Connection, refs: Sequence[RecordRef]) -> _Persons:
         persons = cls({(ref.crm, ref.object, ref.id) for ref in refs})
-        for crm, object_name, ids in _grouped(persons.keys):
+        for crm, object_name, ids in grouped(persons.keys):
             rows = find(connection, "record", ("id", "contact_id"), ids, crm=crm, object=object_name)
             persons.contacts |= {contact for _, contact in rows if contact is not None}
         record = _T["record"]
         columns = (record.c.crm, record.c.object, record.c.id, record.c.email, record.c.properties)
         for some in chunks(sorted(persons.contacts)):
             persons._take(connection.execute(select(*columns).where(record.c.contact_id.in_(some))))
-        for crm, object_name, ids in _grouped(persons.keys - persons.records):
+        for crm, object_name, ids in grouped(persons.keys - persons.records):
             same = (record.c.crm == crm, record.c.object == object_name, record.c.id.in_(ids))
             persons._take(connection.execute(select(*columns).where(*same)))
         persons.keys |= persons.records
         persons._take_past(connection)
+        persons._take_bearers(connection)
         contact = _T["contact"]
         for some in chunks(sorted(persons.contacts)):  # contacts that turned out to be one of these
             persons.contacts |= set(connection.scalars(select(contact.c.id).where(contact.c.merged_into.in_(some))))
@@ -196,7 +183,7 @@ class _Persons:
     def _take_past(self, connection: Connection) -> None:
         """Further addresses, those of before, and the losers of merges."""
         version = _T["record_version"]
-        for crm, object_name, ids in _grouped(self.keys):
+        for crm, object_name, ids in grouped(self.keys):
             for (email,) in find(connection, "record_email", ("email",), ids, crm=crm, object=object_name):
                 self._address(email)
             same = (version.c.crm == crm, version.c.object == object_name, version.c.id.in_(ids))
@@ -204,9 +191,20 @@ class _Persons:
                 for name, pair in changed.items():
                     for value in pair:
                         self._value(crm, object_name, name, value)
-        for crm, object_name, ids in _grouped(set(self.keys)):
+        for crm, object_name, ids in grouped(set(self.keys)):
             losers = find(connection, "merged", ("id",), ids, by="into_id", crm=crm, object=object_name)
             self.keys |= {(crm, object_name, row_id) for (row_id,) in losers}
+
+    def _take_bearers(self, connection: Connection) -> None:
+        emails = sorted(self.emails)
+        columns = ("crm", "object", "id")
+        found = {*map(tuple, find(connection, "record", columns, emails, by="email"))}
+        found |= {*map(tuple, find(connection, "record_email", columns, emails, by="email"))}
+        self.bearers = found - self.keys
+        for crm, object_name, ids in grouped(self.bearers):
+            for (properties,) in find(connection, "record", ("properties",), ids, crm=crm, object=object_name):
+                spelt = str(orjson.loads(properties).get(EMAIL_PROPERTY.get((crm, object_name), "")) or "").strip()
+                self.as_came |= {spelt} if normalised_email(spelt) in self.emails else set()
 
     def mention(self, text: str) -> bool:
         """Whether a text that a person wrote names one of them."""
@@ -214,66 +212,18 @@ class _Persons:
         return any(one.casefold() in plain_text for ones in (self.emails, self.as_came, self.phones, self.names) for one in ones)
 
 
-def _grouped(keys: Iterable[FullKey]) -> list[tuple[str, str, list[str]]]:
-    by_crm: dict[str, list[tuple[str, str]]] = {}
-    for crm, object_name, row_id in keys:
-        by_crm.setdefault(crm, []).append((object_name, row_id))
-    return [(crm, object_name, ids) for crm in sorted(by_crm) for object_name, ids in by_object(by_crm[crm])]
+# ── What stands with others ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-# ── Deleting and emptying ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _delete_mirrored(connection: Connection, persons: _Persons) -> None:
-    activity, link = _T["activity"], _T["activity_link"]
-    for crm, object_name, ids in _grouped(persons.keys):
-        about = (link.c.crm == crm, link.c.record_object == object_name, link.c.record_id.in_(ids))
-        for told, some in by_object({(row.object, row.id) for row in connection.execute(select(link.c.object, link.c.id).where(*about))}):
-            same = (activity.c.crm == crm, activity.c.object == told, activity.c.id.in_(some))
-            connection.execute(update(activity).where(*same).values(outcome=None))
-        connection.execute(delete(link).where(*about))
-        for name in ("deal_link", "campaign_member"):
-            table = _T[name]
-            where = (table.c.crm == crm, table.c.record_object == object_name, table.c.record_id.in_(ids))
-            connection.execute(delete(table).where(*where))
-        history = _T["field_history"]
-        told_of = (history.c.record_id.in_(ids), history.c.crm == crm, history.c.object == object_name)
-        connection.execute(delete(history).where(*told_of))
-        for name in ("record", "record_version", "record_email", "set_aside", "merged", "seen"):
-            table = _T[name]
-            connection.execute(delete(table).where(table.c.crm == crm, table.c.object == object_name, table.c.id.in_(ids)))
-
-
-def _empty_conclusions(connection: Connection, persons: _Persons, now: datetime) -> None:
-    """What was concluded and done keeps its figures; what is open ends."""
-    ledger, value = _T["ledger"], _T["action_value"]
-    attempt, clock, contact, touch = _T["attempt"], _T["clock"], _T["contact"], _T["touch"]
-    for some in chunks(sorted(persons.contacts)):
-        connection.execute(
-            update(value).where(value.c.contact_id.in_(some)).values(before=None, after=None, found=None, why=None, task=None)
-        )
-        mine = ledger.c.contact_id.in_(some)
-        connection.execute(update(ledger).where(mine).values(message="", next_step=""))
-        ended = {"state": State.SUPERSEDED, "settled_at": now, "message": _ENDED}
-        connection.execute(update(ledger).where(mine, ledger.c.state.in_(OPEN)).values(ended))
-        selling = and_(attempt.c.contact_id.in_(some), attempt.c.outcome == "open")
-        connection.execute(update(attempt).where(selling).values(outcome="withdrawn", ended_at=now))
-        ticking = and_(clock.c.contact_id.in_(some), clock.c.state.in_(("running", "warned", "paused")))
-        connection.execute(update(clock).where(ticking).values(state="ended", ended_at=now))
-        connection.execute(update(touch).where(touch.c.contact_id.in_(some)).values(kept=True))
-        gone = {"gone": True, "due_at": None, "ambiguous": None, "in_hubspot": False, "in_salesforce": False}
-        connection.execute(update(contact).where(contact.c.id.in_(some)).values(gone))
-        _empty_reasons(connection, persons, some)
-
-
-def _empty_reasons(connection: Connection, persons: _Persons, contacts: Sequence[int]) -> None:
+def _empty_reasons(connection: Connection, persons: _Persons) -> None:
     """A rejection's reason that somebody typed may name the person; one of the file's stays, and is counted."""
     rejection = _T["rejection"]
-    given = and_(rejection.c.contact_id.in_(contacts), rejection.c.reason.is_not(None), ~rejection.c.accepted)
-    for row in connection.execute(select(rejection.c.contact_id, rejection.c.attempt, rejection.c.reason).where(given)).all():
-        if persons.mention(row.reason):
-            same = (rejection.c.contact_id == row.contact_id, rejection.c.attempt == row.attempt)
-            connection.execute(update(rejection).where(*same).values(reason=None))
+    for some in chunks(sorted(persons.contacts)):
+        given = and_(rejection.c.contact_id.in_(some), rejection.c.reason.is_not(None), ~rejection.c.accepted)
+        for row in connection.execute(select(rejection.c.contact_id, rejection.c.attempt, rejection.c.reason).where(given)).all():
+            if persons.mention(row.reason):
+                same = (rejection.c.contact_id == row.contact_id, rejection.c.attempt == row.attempt)
+                connection.execute(update(rejection).where(*same).values(reason=None))
 
 
 #: Texts about others, or about a whole run, that a CRM's message may have put an address into; the empty value of each.
@@ -299,6 +249,31 @@ def _redact(connection: Connection, emails: Collection[str]) -> None:
             for row in connection.execute(select(run.c.id, run.c.summary).where(named)).all():
                 summary = orjson.dumps(_without(orjson.loads(row.summary), part)).decode()
                 connection.execute(update(run).where(run.c.id == row.id).values(summary=summary))
+
+
+def _forget_values(connection: Connection, spelt: Collection[str]) -> None:
+    """What records of others had of these addresses before, and what was written of them there."""
+    version, history, value = plain("record_version"), _T["field_history"], plain("action_value")
+    for part in _few(sorted(spelt)):
+        named = and_(func.lower(version.c.changed).contains("email"), _any_of(version.c.changed, part))  # most rows end at the first word
+        for row in connection.execute(select(version).where(named)).all():
+            same = and_(*(version.c[name] == getattr(row, name) for name in ("crm", "object", "id", "number")))
+            rest = {name: pair for name, pair in orjson.loads(row.changed).items() if not _names(pair, part)}
+            left = update(version).values(changed=orjson.dumps(rest).decode()) if rest else delete(version)
+            connection.execute(left.where(same))
+        connection.execute(delete(history).where(or_(_any_of(history.c.before, part), _any_of(history.c.after, part))))
+        for name in ("before", "after", "found", "why", "task"):
+            connection.execute(update(value).where(_any_of(value.c[name], part)).values({name: None}))
+
+
+def _any_of(column: Any, texts: Iterable[str]) -> ColumnElement[bool]:
+    """Whether one of these stands in a column, in small letters or as it is written here."""
+    return or_(*(where.contains(one, autoescape=True) for one in texts for where in (column, func.lower(column))))
+
+
+def _names(value: Any, texts: Iterable[str]) -> bool:
+    said = str(value)
+    return any(one in said or one in said.casefold() for one in texts)
 
 
 def _few(emails: Sequence[str]) -> Iterable[Sequence[str]]:

@@ -59,7 +59,7 @@ def commit_page(
     brought, aside_before = intake.page_rows(page, now=now)
 
     def work(connection: Connection) -> PageResult:
-        held = privacy.hold_back(connection, brought)
+        held = privacy.hold_back(connection, brought, now)
         stored = _store(connection, page, held.brought, now)
         set_aside = [*aside_before, *held.set_aside]
         aside.settle(connection, page.crm, brought.keys(), set_aside, now)

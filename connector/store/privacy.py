@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select
 
 from connector.model import RecordRef, SetAside
 from connector.store.bulk import add_missing, chunks, plain, put
+from connector.store.erasing import take_away
 from connector.store.intake import Brought, Key, Row
 from connector.store.tables import to_micros
 
@@ -34,12 +35,16 @@ class Held:
     set_aside: list[SetAside] = field(default_factory=list)
 
 
-def hold_back(connection: Connection, brought: Brought) -> Held:
-    """Takes out of a page what was deleted for privacy; deleted records among it are left out without a word: they are gone there too."""
+def hold_back(connection: Connection, brought: Brought, now: datetime) -> Held:
+    """Takes out of a page what was deleted for privacy; deleted records among it are left out without a word: they are gone there too.
+
+    A record that got such an address since it was last read does not stay here as it was then.
+    """
     if connection.scalar(select(_FORGOTTEN.c.hash).limit(1)) is None:
         return Held(brought)
     hashes = _Hashes(connection)
     away = hashes.hit({key: [hashes.record(row["crm"], *key), *_addresses(row, hashes)] for key, row in brought.records.items()})
+    take_away(connection, {(brought.records[key]["crm"], *key) for key in away}, now)
     crm = _crm_of(brought)
     people = {link for row in (*brought.activities.values(), *brought.deals.values()) for link in row["links"] or ()}
     about = (*brought.deal_contacts.values(), *brought.campaign_members.values())

@@ -45,7 +45,7 @@ def merge_in(connection: Connection, records: Sequence[Record], now: datetime, *
     all_anew: whatever changed is unified again; else only where a value differs, not where an empty one was read for the first time.
     """
     taken = intake.record_rows(records, now=now)
-    held = privacy.hold_back(connection, Brought(records=taken.rows))
+    held = privacy.hold_back(connection, Brought(records=taken.rows), now)
     changed = 0
     for crm in sorted({record.crm for record in records}):
         rows = {key: row for key, row in held.brought.records.items() if row["crm"] == crm}

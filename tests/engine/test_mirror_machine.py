@@ -7,17 +7,18 @@ do and what goes wrong, `mirror_truth` compares.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from traceback import format_exception
 from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
 from engine_rooms import config_text, rows
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 from mirror_deeds import OVERLAP, Deeds
@@ -40,7 +41,14 @@ from connector.store.database import Store
 from connector.unify import unify
 from connector.workflows.fields import properties_wanted
 
+SHORT = 8
+"""Steps of an example in the short suite."""
+
 _JOBS: dict[str, Callable[[Rooms], Any]] = {"pull": pull_only, "look": look_for_removals, "reconcile": reconcile}
+
+
+def _told(errors: Sequence[BaseException]) -> str:
+    return "\n".join("".join(format_exception(error)) for error in errors)
 
 
 class MirrorMachine(Deeds):
@@ -121,7 +129,7 @@ class MirrorMachine(Deeds):
         for crm, name, stream in streams_of(done.pulled):
             assert 0 <= stream.stored + stream.set_aside <= stream.seen, f"{crm} {name}: {stream}"
         for error in done.errors:
-            assert isinstance(error, CrmError), error
+            assert isinstance(error, CrmError), _told([error])
 
     # ── Quiet ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -131,7 +139,7 @@ class MirrorMachine(Deeds):
         for each in self.killable.values():
             each.seen.clear()
         done = look_for_removals(self.app.rooms())
-        assert done.errors == []
+        assert not done.errors, _told(done.errors)
         for crm, name, stream in streams_of(done.pulled):
             assert stream.whole
             again = done.removed is not None and done.removed[crm][name].compared  # the look has read it once more
@@ -141,7 +149,7 @@ class MirrorMachine(Deeds):
         self._equal(self.known.untold)
         if self.known.untold:
             compared = reconcile(self.app.rooms())
-            assert compared.errors == []
+            assert not compared.errors, _told(compared.errors)
             for crm, name, one in streams_of(compared.objects):
                 assert one.seen == one.same + one.repaired + one.set_aside, f"{crm} {name}: {one}"
             self.known.untold.clear()
@@ -188,12 +196,22 @@ def run(database: Callable[[Path], str], seed: int, *, examples: int, steps: int
     """Runs the machine on such databases. seed: of the people, and in the name, so that no two runs draw the same examples in CI."""
     machine = type(f"MirrorMachine{seed}", (MirrorMachine,), {"database": staticmethod(database), "seed": seed})
     slow = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
-    how = settings(settings.default, max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=slow)
+    # An example of many steps takes ten seconds: its steps are printed as they are, for to make them fewer would take hours.
+    phases = [phase for phase in Phase if steps <= SHORT or phase not in (Phase.shrink, Phase.explain)]
+    how = settings(
+        settings.default,
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=slow,
+        phases=phases,
+        print_blob=True,
+    )
     run_state_machine_as_test(machine, settings=how)
 
 
 def test_the_mirror_equals_the_crms(template: Path) -> None:
-    run(on_sqlite(template), 7, examples=3, steps=8)
+    run(on_sqlite(template), 7, examples=3, steps=SHORT)
 
 
 @pytest.mark.long

@@ -237,6 +237,59 @@ class TestComingBack:
         assert not found[0] & found[1]
 
 
+class TestOthersWithTheAddress:
+    """Records that are not known to be the same person, or are not: what has the address goes, and nothing else of them."""
+
+    def test_who_was_not_joined_with_them_yet(self, store: Store) -> None:
+        fill(store)
+        store.write(lambda connection: connection.execute(text("UPDATE record SET contact_id = NULL, unify = true WHERE object = 'Lead'")))
+        done = forgetting.forget(store, [ref(77)], now=LATER)
+        assert (done.records, done.contacts, done.clean) == (2, 1, True)
+        assert places(store) == set()
+
+    @pytest.mark.parametrize("theirs", [{"email": EMAIL.upper()}, {"email": "other@else.example"}], ids=["email", "further"])
+    def test_a_record_of_another_contact(self, store: Store, theirs: dict[str, str]) -> None:
+        """A contact of whose records one has the address is made anew of the others; one of which nothing is left is gone."""
+        fill(store)
+        more: Any = {} if theirs["email"] == EMAIL.upper() else {"emails": (SECOND,)}
+        mirror.commit_page(store, page(person(78, theirs, **more), person(79, theirs, **more), person(80)), now=NOW)
+        settle(store)
+        add(store, *(ContactRow(id=number, due_at=NOW, first_seen_at=NOW) for number in (78, 79)), action(9, "held", 79))
+        store.write(lambda connection: connection.execute(text("UPDATE record SET contact_id = 78 WHERE id = '80'")))
+        store.write(lambda connection: connection.execute(text(f"UPDATE contact SET f_email = '{EMAIL}' WHERE id = 78")))
+        assert forgetting.forget(store, [ref(77)], now=LATER).clean
+        assert places(store) == set()
+        assert {row.id: (row.contact_id, row.unify) for row in rows(store, RecordRow)} == {"1": (1, False), "80": (78, True)}
+        assert {row.id: row.gone for row in rows(store, ContactRow)} == {1: False, 77: True, 78: False, 79: True}
+        assert {row.id: row.state for row in rows(store, Ledger)}[9] == "superseded"
+        mirror.commit_page(store, page(person(78, {"email": "new@else.example"})), now=LATER)
+        assert "78" in {row.id for row in rows(store, RecordRow)}
+
+    def test_one_that_gets_the_address_later_does_not_stay_as_it_was(self, store: Store) -> None:
+        fill(store)
+        forgetting.forget(store, [ref(77)], now=LATER)
+        assert mirror.commit_page(store, page(person(1, {"email": EMAIL})), now=LATER).set_aside == 1
+        assert rows(store, RecordRow) == []
+        assert {row.id: row.gone for row in rows(store, ContactRow)} == {1: True, 77: True}
+        mirror.commit_page(store, page(person(2)), now=LATER)
+        settle(store)
+        assert store.write(lambda connection: mirror.apply_records(connection, [person(2, {"email": EMAIL})], now=LATER)) == 0
+        assert rows(store, RecordRow) == []
+
+    def test_an_address_that_somebody_else_had_before(self, store: Store) -> None:
+        """The versions of others do not tell it any more."""
+        fill(store)
+        mirror.commit_page(store, page(person(78, {"email": EMAIL, "jobtitle": "CEO"})), now=NOW)
+        mirror.commit_page(store, page(person(78, {"email": "other@else.example", "jobtitle": "CFO"})), now=NOW)
+        moved: dict[str, Any] = {"before": EMAIL, "after": "other@else.example", "why": {"job_title": "CEO"}}
+        add(store, action(9, "applied", 1), ActionValue(ledger=9, contact_id=1, **moved))
+        assert forgetting.forget(store, [ref(77)], now=LATER).clean
+        assert places(store) == set()
+        kept = next(row for row in rows(store, ActionValue) if row.ledger == 9)
+        assert (kept.before, kept.after, kept.why) == (None, "other@else.example", {"job_title": "CEO"})
+        assert {row.id: row.changed for row in rows(store, RecordVersion)} == {"78": {"jobtitle": ["CEO", "CFO"]}}
+
+
 def test_a_purged_record_is_forgotten_with_its_page(store: Store) -> None:
     fill(store)
     purge = Removal(record=ref(77), fate=Fate.PURGED)
