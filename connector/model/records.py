@@ -120,7 +120,7 @@ class Deal:
 
     amount: in `currency` (ISO 4217; None: the account's own). closed_at: when it was closed, or is to be. closed, won: as the CRM's own
     pipeline says. contacts: the people it belongs to where the record itself tells all of them (HubSpot's associations), else None
-    (Salesforce: `DealContact`).
+    (Salesforce: `DealContact`). merged_ids: the deals that were merged into this one, and are no more.
     """
 
     crm: CrmName
@@ -136,6 +136,7 @@ class Deal:
     owner_id: str | None = None
     company_id: str | None = None
     contacts: Sequence[RecordRef] | None = None
+    merged_ids: Sequence[str] = ()
     created_at: datetime | None = None
     modified_at: datetime | None = None
     archived: bool = False

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
+from connector.store import merges
 from connector.store.bulk import find, plain, put, remove
 from connector.store.grouping import by_object, contacts_of, fingerprints, make_due, unify_records
 from connector.store.intake import Key, Row
@@ -40,7 +41,12 @@ CONVERSION = "conversion"
 
 
 def store_deals(connection: Connection, crm: str, rows: Mapping[Key, Row], now: datetime) -> int:
-    """Stores what is new or changed; the links that a deal tells of itself are replaced. Returns how many."""
+    """Stores what is new or changed; the links that a deal tells of itself are replaced. Returns how many.
+
+    A deal that was merged into another counts no more, whichever of the two comes first.
+    """
+    rows = merges.standing_deals(connection, crm, rows)
+    _archive_losers(connection, crm, rows, now)
     known = fingerprints(connection, "deal", crm, rows)
     wanted = {key: row for key, row in rows.items() if known.get(key) != row["fingerprint"]}
     if not wanted:
@@ -51,6 +57,18 @@ def store_deals(connection: Connection, crm: str, rows: Mapping[Key, Row], now: 
     people |= _replace(connection, crm, ITSELF, told)
     _due(connection, crm, people, now)
     return len(wanted)
+
+
+def _archive_losers(connection: Connection, crm: str, rows: Mapping[Key, Row], now: datetime) -> None:
+    pairs: dict[str, dict[str, str]] = {}
+    for (object_name, survivor), row in rows.items():
+        for loser in row["merged_ids"]:
+            pairs.setdefault(object_name, {})[loser] = survivor
+    for object_name, ones in sorted(pairs.items()):
+        merges.note(connection, crm, object_name, ones, now)
+        found = find(connection, "deal", ("id", "archived"), sorted(ones), crm=crm, object=object_name)
+        if live := sorted(row_id for row_id, archived in found if not archived):
+            archive_deals(connection, crm, object_name, live, now)
 
 
 def relink(connection: Connection, crm: str, object_name: str, wanted: Mapping[str, list[Key]], now: datetime) -> int:

@@ -316,7 +316,7 @@ def _deal_row(deal: Deal) -> Row:
     }
     links = None if deal.contacts is None else _links(deal.contacts)
     row["fingerprint"] = _fingerprint(row, links)
-    row["links"] = links
+    row["links"], row["merged_ids"] = links, deal.merged_ids
     return row
 
 

@@ -28,18 +28,39 @@ def standing(connection: Connection, crm: str, rows: Mapping[Key, Row]) -> Mappi
 
     One that was changed after its merge was seen lives again: the merge was undone.
     """
-    if connection.scalar(select(_MERGED.c.id).where(_MERGED.c.crm == crm).limit(1)) is None:
+    if not _any(connection, crm):
         return rows
-    result, undone = dict(rows), []
+    result = dict(rows)
+    for key, into in _losers(connection, crm, rows).items():
+        result[key] = intake.gone_row(rows[key], into)
+    return _with_companies(connection, crm, result)
+
+
+def _any(connection: Connection, crm: str) -> bool:
+    return connection.scalar(select(_MERGED.c.id).where(_MERGED.c.crm == crm).limit(1)) is not None
+
+
+def _losers(connection: Connection, crm: str, rows: Mapping[Key, Row]) -> dict[Key, str]:
+    """Which of these rows are of losers, and of whom; merges that were undone are forgotten."""
+    losers: dict[Key, str] = {}
+    undone: list[Key] = []
     for object_name, ids in by_object(key for key, row in rows.items() if not row["archived"]):
         for row_id, into, seen_at in find(connection, "merged", ("id", "into_id", "seen_at"), ids, crm=crm, object=object_name):
-            row = rows[object_name, row_id]
-            if row["modified_at"] is not None and row["modified_at"] > seen_at:
+            modified_at = rows[object_name, row_id]["modified_at"]
+            if modified_at is not None and modified_at > seen_at:
                 undone.append((object_name, row_id))
             else:
-                result[object_name, row_id] = intake.gone_row(row, into)
+                losers[object_name, row_id] = into
     _forget(connection, crm, undone)
-    return _with_companies(connection, crm, result)
+    return losers
+
+
+def standing_deals(connection: Connection, crm: str, deals: Mapping[Key, Row]) -> Mapping[Key, Row]:
+    """The same of deals: a loser is stored as archived."""
+    if not _any(connection, crm):
+        return deals
+    away = _losers(connection, crm, deals)
+    return {**deals, **{key: {**deals[key], "archived": True, "fingerprint": b""} for key in away}}
 
 
 def _with_companies(connection: Connection, crm: str, rows: dict[Key, Row]) -> dict[Key, Row]:

@@ -238,12 +238,12 @@ class Deeds(RuleBasedStateMachine):
 
     # ── Who becomes whom ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @rule(number=which, other=which, name=st.sampled_from(HUBSPOT_PEOPLE), chain=st.booleans())
+    @rule(number=which, other=which, name=st.sampled_from((*HUBSPOT_PEOPLE, "deals")), chain=st.booleans())
     def merge_in_hubspot(self, number: int, other: int, name: str, chain: bool) -> None:
         keep, lose = self._two(self.box.hubspot.ids(name), number, other, name, chain)
         if keep is not None and lose is not None and keep != lose:
             self.survivors[name] = self.box.hubspot.merge(name, keep, lose)
-            self.known.merged |= {keep, lose, self.survivors[name]}
+            self.known.merged |= {keep, lose, self.survivors[name]} if name == "contacts" else set()
 
     @rule(number=which, other=which, name=st.sampled_from(SALESFORCE_PEOPLE), chain=st.booleans())
     def merge_in_salesforce(self, number: int, other: int, name: str, chain: bool) -> None:

@@ -38,6 +38,10 @@ def links(store: Store) -> set[tuple[str, str, str]]:
     return {(row.deal_id, row.source, row.record_id) for row in rows(store, DealLink)}
 
 
+def living(store: Store) -> set[str]:
+    return {row.id for row in rows(store, DealRow) if not row.archived}
+
+
 def peopled(store: Store, *numbers: int) -> None:
     """People who are unified, and whose contacts nothing waits for."""
     mirror.commit_page(store, page(*(person(number) for number in numbers)), now=NOW)
@@ -71,6 +75,26 @@ class TestDeals:
         assert result.stored == 1
         assert links(store) == {("7", "", "2")}
         assert due(store) == {1: NOW - timedelta(days=1), 2: NOW, 3: None}
+
+    def test_what_was_merged_into_it_counts_no_more(self, store: Store) -> None:
+        """In any order: a page read before the merge may come after it; a chain ends where it ends."""
+        peopled(store, 1, 2)
+        mirror.commit_page(store, page(object_name="deals", deals=[deal(7, 1), deal(8, 2)]), now=NOW - timedelta(days=1))
+        result = mirror.commit_page(store, page(object_name="deals", deals=[deal(9, 1, 2, merged_ids=("7", "8"))]), now=NOW)
+        assert (result.seen, result.stored) == (1, 1)
+        assert living(store) == {"9"}
+        assert due(store) == {1: NOW - timedelta(days=1), 2: NOW - timedelta(days=1)}
+        mirror.commit_page(store, page(object_name="deals", deals=[deal(8, 2, amount=1.0)]), now=LATER)
+        assert living(store) == {"9"}
+        mirror.commit_page(store, page(object_name="deals", deals=[deal(11, 1, merged_ids=("9", "10"))]), now=LATER)
+        mirror.commit_page(store, page(object_name="deals", deals=[deal(10, 1)]), now=LATER)
+        assert living(store) == {"11"}
+        assert mirror.commit_page(store, page(object_name="deals", deals=[deal(11, 1, merged_ids=("9", "10"))]), now=LATER).stored == 0
+
+    def test_one_that_changed_after_its_merge_lives_again(self, store: Store) -> None:
+        mirror.commit_page(store, page(object_name="deals", deals=[deal(9, 1, merged_ids=("7",))]), now=NOW)
+        mirror.commit_page(store, page(object_name="deals", deals=[deal(7, 1, modified_at=LATER)]), now=LATER)
+        assert living(store) == {"7", "9"}
 
     def test_one_that_tells_nobody_keeps_what_roles_told(self, store: Store) -> None:
         peopled(store, 1)

@@ -45,14 +45,18 @@ OBJECT_TYPE_IDS = {
 _MODIFIED = {"contacts": "lastmodifieddate"}
 _OWNER = "hubspot_owner_id"
 
-# hs_merged_object_ids: what was merged into this record, "id;id" (HubSpot's own property of contacts and companies);
+# hs_merged_object_ids: what was merged into this record, "id;id" (HubSpot's own property of contacts, companies and deals:
+# https://knowledge.hubspot.com/properties/hubspots-default-deal-properties, "Merged Deal IDs");
 # hs_additional_emails: a contact's further addresses, "a;b". Deals: https://developers.hubspot.com/docs/guides/api/crm/objects/deals;
 # hs_is_closed and hs_is_closed_won are calculated from the stage.
 _RECORD_PROPERTIES: Mapping[str, tuple[str, ...]] = {
     "contacts": ("hs_merged_object_ids", "hs_additional_emails"),
     "companies": ("hs_merged_object_ids",),
-    "deals": ("dealstage", "pipeline", "amount", "deal_currency_code", "createdate", "closedate", "hs_is_closed", "hs_is_closed_won"),
-}
+    "deals": (
+        "dealstage", "pipeline", "amount", "deal_currency_code", "createdate", "closedate", "hs_is_closed", "hs_is_closed_won",
+        "hs_merged_object_ids",
+    ),
+}  # fmt: skip
 # https://developers.hubspot.com/docs/guides/api/crm/engagements/engagement-details and the guides of calls, email, meetings and tasks
 # beside it. Names that an account does not have are ignored when reading.
 _ENGAGEMENT_PROPERTIES: Mapping[str, tuple[str, ...]] = {

@@ -11,7 +11,7 @@ from typing import Any
 
 from connector.adapters.calling import Answer
 from connector.adapters.hubspot.wire_errors import dicts
-from connector.adapters.hubspot.wire_records import read_listing
+from connector.adapters.hubspot.wire_records import merged_ids, read_listing
 from connector.adapters.hubspot.wire_values import Unreadable, id_of, moment_of, number_of, properties_of, set_aside, text_of
 from connector.errors import CrmError
 from connector.model import Deal, RecordRef, SetAside
@@ -69,6 +69,7 @@ def read_deal(raw: Any, contacts: Sequence[str], company_id: str | None, stages:
             won=won,
             owner_id=text_of(properties, "hubspot_owner_id") or None,
             company_id=company_id,
+            merged_ids=merged_ids(raw) if properties.get("hs_merged_object_ids") else (),
             contacts=tuple(RecordRef(crm="hubspot", object="contacts", id=contact) for contact in contacts),
             created_at=moment_of(properties, "createdate") or moment_of(raw, "createdAt"),
             modified_at=moment_of(raw, "updatedAt"),
