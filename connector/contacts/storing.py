@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, update
+from sqlalchemy import Connection, Table, and_, bindparam, or_, update
 from sqlalchemy.engine.default import DefaultDialect
 
 from connector.contacts.values import Out
@@ -32,7 +32,8 @@ def store(connection: Connection, table: Table, before: Mapping[int, Mapping[str
     change(connection, "spell", _plain(spell, out.left), ("left_at",), keys=("contact_id", "number"))
     withdraw = [row for row in out.attempts if row["outcome"] == "withdrawn"]
     if withdraw:  # nobody judges such a contact any more: its clocks end here
-        here = and_(clock.c.contact_id == bindparam("b_contact"), clock.c.attempt == bindparam("b_attempt"), clock.c.state.in_(TICKING))
+        ticking = or_(*(clock.c.state == state for state in TICKING))  # no IN: it takes one row alone
+        here = and_(clock.c.contact_id == bindparam("b_contact"), clock.c.attempt == bindparam("b_attempt"), ticking)
         statement = update(clock).where(here).values(state="ended", ended_at=bindparam("b_ended"))
         connection.execute(
             statement, [{"b_contact": row["contact_id"], "b_attempt": row["number"], "b_ended": row["ended_at"]} for row in withdraw]

@@ -245,6 +245,20 @@ def test_withdrawn_when_the_record_is_gone(either_url: str) -> None:
         assert w.run().planned == 0
 
 
+def test_withdrawn_several_at_once(either_url: str) -> None:
+    with running_world(either_url, SLA) as w:
+        for one in "12":
+            w.person(one, stage="mql", owner="anna")
+        w.run()
+        w.later(hours=1)
+        for one in "12":
+            w.hubspot.archive("contacts", one)
+        w.look()
+        w.run()
+        assert [w.outcomes(one) for one in "12"] == [["withdrawn"]] * 2
+        assert [row.state for one in "12" for row in w.clocks(one)] == ["ended"] * 2
+
+
 def test_withdrawn_when_it_is_excluded(either_url: str) -> None:
     with running_world(either_url, SLA + "[scope]\nexclude = \"job_title LIKE '%Student%'\"\n") as w:
         w.person(stage="mql", owner="anna")
