@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Collection
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
 import orjson
@@ -111,8 +112,10 @@ class _Gate:
                     headers = {} if open_to_all else self._enter(request, search=search)
                     response = handler(request, _body(raw, request))
             except Refusal as refusal:
-                return refusal.response()
-            response.headers.update({"X-HubSpot-Correlation-Id": str(uuid.uuid4()), **headers})
+                response, headers = refusal.response(), {}
+            else:
+                response.headers["X-HubSpot-Correlation-Id"] = str(uuid.uuid4())
+            response.headers.update({"Date": format_datetime(self._records.now().astimezone(UTC), usegmt=True), **headers})
             return response
 
         return Route(path, endpoint, methods=list(methods))

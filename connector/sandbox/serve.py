@@ -179,7 +179,7 @@ class _Server:
                 log_level="critical",
                 access_log=False,
                 server_header=False,
-                date_header=False,  # the Salesforce application sets it, by the sandbox's clock
+                date_header=False,  # the applications set it, by the sandbox's clock
                 timeout_keep_alive=60,
                 timeout_graceful_shutdown=1,
                 **options,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
+from email.utils import format_datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +15,7 @@ from hubspot_account import START, Account, Told, millis, reply, stamp
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from connector.adapters.calling import NoBudget, Request
+from connector.adapters.calling import Answer, NoBudget, Request
 from connector.adapters.hubspot import HubSpotCrm
 from connector.model import Cursor, Page
 from connector.sandbox.serve import Sandbox
@@ -148,3 +150,46 @@ def test_a_late_index_is_waited_out_by_the_overlap() -> None:
         found |= {each.id: each.properties["name"] for page in last for each in page.records if each.id in named}
         crm.close()
     assert found == named
+
+
+class Dated:
+    """An account whose answers bear the moment of its own clock."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.now = NOW
+
+    def send(self, request: Request) -> Answer:
+        answer = self.account.send(request)
+        return replace(answer, headers={**answer.headers, "date": format_datetime(self.now, usegmt=True)})
+
+    def pull(self, cursor: Cursor | None, ahead: timedelta) -> list[Page]:
+        token = SimpleNamespace(read=lambda: "pat-eu1-test")
+        settings = SimpleNamespace(access_token=token, base_url="http://127.0.0.1:9", ca_bundle=None, api_version="v3")
+        crm = HubSpotCrm(settings, wanted={}, budget=NoBudget(), sleep=lambda seconds: None, send=self.send)
+        return list(crm.pull("companies", cursor, now=self.now + ahead))
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=2), timedelta(0), timedelta(hours=-2)])
+@pytest.mark.parametrize("many", [3, 450])
+def test_a_clock_of_ours_that_is_not_hubspots_loses_nothing(ahead: timedelta, many: int) -> None:
+    account = Account()
+    for number in range(1, many + 1):
+        account.put("companies", str(number), millis(NOW - timedelta(minutes=30)))
+    dated = Dated(account)
+    seen = ids(pages := dated.pull(None, ahead))
+    for number in range(1, 5):
+        dated.now += timedelta(minutes=15)
+        account.put("companies", str(900 + number), millis(dated.now - timedelta(minutes=8)))
+        pages = dated.pull(pages[-1].cursor, ahead)
+        seen |= ids(pages)
+    dated.now -= min(ahead, timedelta(0))  # a clock that is behind brings it later
+    seen |= ids(dated.pull(pages[-1].cursor, ahead))
+    assert seen == set(account.records["companies"])
+
+
+def test_a_window_that_ended_ahead_of_hubspots_clock_comes_back_to_it() -> None:
+    dated = Dated(Account())
+    pages = dated.pull({"phase": "changes", "since": millis(NOW + timedelta(days=1))}, timedelta(0))
+    assert [page.last for page in pages] == [True]
+    assert millis(NOW) <= pages[0].cursor["since"] < millis(NOW) + 1000

@@ -7,6 +7,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC
@@ -136,7 +137,8 @@ def test_for_good(request_: Request, given_answer: Answer, kind: type[CrmError],
         (READ, answer(429, LIMITED), RateLimited, 10.0),
         (READ, answer(429, LIMITED, retry_after="3"), RateLimited, 3.0),
         (READ, answer(429, b""), RateLimited, 10.0),
-        (READ, answer(429, HTML, retry_after="0"), RateLimited, 0.0),
+        (READ, answer(429, HTML, retry_after="0"), RateLimited, 10.0),
+        (READ, answer(503, HTML, retry_after="0"), Retriable, None),
         (SEARCH, answer(429, {**LIMITED, "policyName": "SECONDLY", "message": "You have reached your secondly limit."}), RateLimited, 1.0),
         (SEARCH, answer(429, {"category": "RATE_LIMITS", "message": "You have reached your secondly limit."}), RateLimited, 1.0),
         (SEARCH, answer(429, b""), RateLimited, 1.0),
@@ -231,7 +233,8 @@ def test_a_date_in_retry_after_is_counted_from_the_answers_own_date() -> None:
     assert retry_after(answer(503, b"", retry_after="Fri, 20 Nov 2026 09:00:30 GMT")) is None
     assert retry_after(answer(503, b"", retry_after="soon")) is None
     assert retry_after(answer(503, b"", retry_after="nan")) is None
-    assert retry_after(answer(503, b"", retry_after="-3")) == 0.0
+    assert retry_after(answer(503, b"", retry_after="-3")) is None
+    assert retry_after(answer(503, b"", retry_after=headers["date"], date=headers["date"])) is None
 
 
 _JSON = st.recursive(
@@ -434,6 +437,22 @@ class TestTransport:
             with pytest.raises(Unreachable, match="in time") as told:
                 send(READ)
             hang.set()
+        assert told.value.sent
+
+    def test_an_answer_that_trickles_for_ever_is_none(self) -> None:
+        """Each piece comes in time; whoever sent it holds a lease that runs out."""
+
+        def trickle(connection: socket.socket) -> None:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n")
+            for _ in range(40):
+                connection.sendall(b" ")
+                time.sleep(0.05)
+
+        with server(trickle) as (url, _), transport(url, timeout=0.2) as send:
+            began = time.monotonic()
+            with pytest.raises(Unreachable, match="in time") as told:
+                send(READ)
+            assert time.monotonic() - began < 1.0
         assert told.value.sent
 
     def test_a_refused_connection_was_not_sent(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,12 +12,14 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from hubspot_calls import task
 
-from connector.adapters.calling import NoBudget
+from connector.adapters.calling import Budget, NoBudget
 from connector.adapters.hubspot import HubSpotCrm
 from connector.config.secrets import Secret
 from connector.config.settings import HubSpotSettings
 from connector.errors import PassStopped
+from connector.model import WriteState
 from connector.sandbox.frame import Fault
 from connector.sandbox.serve import Sandbox
 
@@ -47,7 +50,14 @@ def account(**options: Any) -> Iterator[tuple[Sandbox, Clock]]:
 
 
 def app(
-    box: Sandbox, clock: Clock, folder: Path, *, by_file: bool = True, version: Any = "v3", secret: str = "sandbox-secret"
+    box: Sandbox,
+    clock: Clock,
+    folder: Path,
+    *,
+    by_file: bool = True,
+    version: Any = "v3",
+    secret: str = "sandbox-secret",
+    budget: Budget | None = None,
 ) -> HubSpotCrm:
     texts = {"id": "sandbox-client", "secret": secret, "refresh": "sandbox-refresh-token"}
     for name, text in texts.items():
@@ -62,7 +72,7 @@ def app(
         refresh_token=Secret.parse(f"file:{folder / 'refresh'}") if by_file else Secret.parse("env:CONNECTOR_TEST_REFRESH"),
         ca_bundle=None,
     )
-    return HubSpotCrm(settings, wanted={"contacts": ("email",)}, budget=NoBudget(), sleep=clock.go, clock=clock.seconds)
+    return HubSpotCrm(settings, wanted={"contacts": ("email",)}, budget=budget or NoBudget(), sleep=clock.go, clock=clock.seconds)
 
 
 def renewals(box: Sandbox) -> int:
@@ -182,4 +192,75 @@ def test_check_reads_the_scopes_of_the_app(tmp_path: Path) -> None:
         findings = crm.check(now=clock.now())
         assert not [one for one in findings if one.topic == "hubspot: scopes" and not one.permissions and one.warning]
         assert "OAuth" in next(one.message for one in findings if one.topic == "hubspot: credentials")
+        crm.close()
+
+
+def test_threads_that_ask_while_a_renewal_goes_on_take_its_refusal(tmp_path: Path) -> None:
+    with account() as (box, clock):
+        crm = app(box, clock, tmp_path)
+        box.hubspot.tokens.revoke()
+        box.hubspot_frame.latency = 0.2
+
+        def one(_: int) -> str:
+            with pytest.raises(PassStopped) as caught:
+                read(crm)
+            return caught.value.code
+
+        with ThreadPoolExecutor(8) as threads:
+            first = threads.submit(one, 0)
+            while not box.hubspot_frame.calls:
+                time.sleep(0.01)
+            assert set(threads.map(one, range(7))) | {first.result()} == {"BAD_REFRESH_TOKEN"}
+        assert renewals(box) == 1
+        crm.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "asked"), [(503, b"", 5), (429, b"", 5), (200, b"<html>", 5), (200, b"{}", 5), (404, b"<html>", 1), (410, b"", 1)]
+)
+def test_a_renewal_that_fails_stops_the_pass_and_is_not_tried_again_by_each_request(
+    tmp_path: Path, status: int, body: bytes, asked: int
+) -> None:
+    with account() as (box, clock):
+        crm = app(box, clock, tmp_path)
+        record = next(iter(box.world.hubspot["contacts"]))
+        read(crm)
+        box.hubspot.tokens.expire()
+        box.hubspot_frame.add(Fault(crm="hubspot", match="/oauth/", times=99, status=status, body=body))
+        with pytest.raises(PassStopped) as caught:
+            crm.create_tasks([task("k", record, owner_id=None)])
+        assert (caught.value.status, bool(caught.value.advice)) == (status, True)
+        assert renewals(box) == 1 + asked
+        box.hubspot_frame.clear()
+        before = len(box.world.hubspot["tasks"])
+        box.hubspot.tokens.expire()
+        assert [one.state for one in crm.create_tasks([task("k", record, owner_id=None)])] == [WriteState.WRITTEN]
+        assert len(box.world.hubspot["tasks"]) == before + 1, "replayed once, made once"
+        crm.close()
+
+
+class Lanes(NoBudget):
+    """Remembers who asked for what."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, str]] = []
+
+    def take(self, bucket: Any, lane: Any = "normal") -> None:
+        self.taken.append((bucket, lane))
+
+
+def test_the_replay_waits_in_the_lane_of_its_request(tmp_path: Path) -> None:
+    with account() as (box, clock):
+        budget = Lanes()
+        crm = app(box, clock, tmp_path, budget=budget)
+        for ask, lane in (
+            (lambda: crm.fates("contacts", ["1"]), "backfill"),
+            (lambda: crm.read("contacts", [next(iter(box.world.hubspot["contacts"]))], ["email"]), "urgent"),
+            (lambda: crm.schema(["contacts"]), "normal"),
+        ):
+            box.hubspot.tokens.expire()
+            budget.taken.clear()
+            ask()
+            assert {taken for taken in budget.taken if taken[0] == "call"} == {("call", lane)}
+            assert [taken for taken in budget.taken if taken[0] == "login"] == [("login", "urgent")]
         crm.close()

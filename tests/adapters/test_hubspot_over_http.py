@@ -142,7 +142,7 @@ class TestOverHttp:
         assert len(page.records) == len(sandbox.world.hubspot["companies"])
 
     def test_check_finds_nothing_wrong(self, crm: HubSpotCrm) -> None:
-        findings = crm.check(now=datetime.now(UTC))
+        findings = crm.check(now=WORLD_NOW)
         assert [finding for finding in findings if not finding.ok] == []
 
     def test_many_threads_share_one_adapter(self, sandbox: Sandbox, crm: HubSpotCrm) -> None:

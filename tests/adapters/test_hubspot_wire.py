@@ -327,6 +327,10 @@ class TestAnswers:
         assert (links.primary("8"), links.ids("8")) == (None, [])
         assert links.unfinished == [("7", "500")]
 
+    def test_links_of_one_record_that_come_in_two_parts_are_all_there(self) -> None:
+        parts = [{"from": {"id": "7"}, "to": [{"toObjectId": number, "associationTypes": []}]} for number in (90, 91)]
+        assert read_links(ok({"results": parts})).ids("7") == ["90", "91"]
+
     @given(raw=_RAW | _WILD, results=st.lists(_RAW | _WILD, max_size=3))
     def test_links_of_any_shape_are_read(self, raw: Any, results: list[Any]) -> None:
         ends = [raw, {"toObjectId": 1, "associationTypes": results}]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from threading import Lock
 
 from connector.adapters.calling import Answer, Budget, Caller, Lane, Request
@@ -68,10 +69,10 @@ class HubSpotCrm:
         self._transport = Transport(base_url=settings.base_url, token=self._token, ca_bundle=settings.ca_bundle, timeout=timeout)
         self._meter = Meter(send or self._transport, budget)
         self._oauth: OAuthToken | None = None
-        self._send: Callable[[Request], Answer] = self._meter
+        self._renewing: Renewing | None = None
         if self._token is None:
             self._oauth = OAuthToken(settings, send=self._meter, budget=budget, sleep=sleep, clock=clock)
-            self._send = Renewing(self._meter, self._oauth, budget)
+            self._renewing = Renewing(self._meter, self._oauth, budget)
         self._wanted = {name: tuple(dict.fromkeys(properties)) for name, properties in wanted.items()}
         self._budget = budget
         self._sleep = sleep
@@ -85,7 +86,8 @@ class HubSpotCrm:
         self._account_lock = Lock()
 
     def _new_caller(self, lane: Lane = "normal") -> Caller:
-        return Caller(crm="hubspot", send=self._send, judge=self._judge, budget=self._budget, sleep=self._sleep, lane=lane)
+        send: Callable[[Request], Answer] = self._meter if self._renewing is None else partial(self._renewing, lane=lane)
+        return Caller(crm="hubspot", send=send, judge=self._judge, budget=self._budget, sleep=self._sleep, lane=lane)
 
     def _judge(self, request: Request, answer: Answer) -> CrmError | None:
         return judge(request, answer, self._account.zone if self._account is not None else None)

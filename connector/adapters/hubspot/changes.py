@@ -1,8 +1,9 @@
 """What changed in a stream since a moment: by search, in the order of the changes, without offsets, however many share one moment.
 
 A cursor is {"phase": "changes", "since": …} between windows and, inside one, its bounds and where it stands beside them (see
-`Window`); all moments in milliseconds since 1970. A window ends at the moment when it was begun, and begins `overlap` before the last
-one's end: the search index lags, so that a change shows only some time later, and whatever shows within `overlap` is found.
+`Window`); all moments in milliseconds since 1970. A window ends at the moment when it was begun (where our clock is ahead of HubSpot's,
+at the moment that HubSpot's first answer bears), and begins `overlap` before the last one's end: the search index lags, so that a change
+shows only some time later, and whatever shows within `overlap` is found.
 
 Why nothing is lost inside a window, although nobody documents how HubSpot orders ids and how exactly it keeps to the order asked for:
 
@@ -92,11 +93,13 @@ class Changes:
         """Pages from the cursor on; the last has `last`."""
         self._asked = properties_to_ask(self.pages.stream, self.pages.wanted)
         window = window_of(cursor, self.overlap, self.now)
+        fresh = "until" not in cursor
         total: int | None = None
         while True:
             gathered, counted = Gathered(), self.caller.count
             for _ in range(_SEARCHES):
-                window, found = self._step(window, gathered)
+                window, found = self._step(window, gathered, fresh=fresh)
+                fresh = False
                 total = found if total is None else total
                 if window.empty:
                     break
@@ -106,12 +109,19 @@ class Changes:
             if window.empty:
                 return
 
-    def _step(self, window: Window, gathered: Gathered) -> tuple[Window, int | None]:
-        """One search; where the window goes on after it, and how many records the search found in all."""
+    def _step(self, window: Window, gathered: Gathered, *, fresh: bool) -> tuple[Window, int | None]:
+        """One search; where the window goes on after it, and how many records the search found in all.
+
+        fresh: it is the window's first, which ends at HubSpot's time where ours is ahead.
+        """
         if window.width is not None:
             return self._piece(window, window.width, gathered), None
         if window.after_id is None:
             listing = self._ask(Span(since=window.low, until=window.high), by_moment=True)
+            window = replace(window, high=listing.closed(window.high)) if fresh else window
+            if window.empty:  # the last one ended at a moment of ours that HubSpot has not reached yet
+                gathered.add(listing.results)
+                return window, listing.total
         else:
             listing = self._ask(Span(since=window.low, until=window.low, above=window.after_id), by_moment=False)
         if self._skipped(window, listing.total):

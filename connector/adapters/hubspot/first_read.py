@@ -75,11 +75,13 @@ class FirstRead:
     overlap: timedelta
     _asked: list[str] = field(default_factory=list, init=False)
     _quiet_until: int = field(default=0, init=False)
+    _since: int = field(default=0, init=False)
 
     def read(self, cursor: Cursor) -> Generator[Page, None, None]:
         """Pages from the cursor on; the last has `last`. When it ends, is closed or raises, its threads have ended."""
         self._asked = properties_to_ask(self.stream, self.wanted)
-        self._quiet_until = int(cursor["since"]) - self.overlap // timedelta(milliseconds=1) - 1
+        self._since = int(cursor["since"])
+        self._quiet_until = self._since - self.overlap // timedelta(milliseconds=1) - 1
         meeting, crew = Meeting(cursor), Crew(f"first-read-{self.stream}")
         chains = [self.upwards(cursor.get("after"), meeting, crew.caller(self.caller))]
         if not meeting.single:
@@ -120,6 +122,7 @@ class FirstRead:
         """A page of the list and where the next begins. More names than an address holds go into a body, for the ids of the page."""
         short = fits_an_address(self._asked)
         listing = caller.ask(self.api.list_page(self.stream, self._asked if short else ["hs_object_id"], after), read_listing)
+        self._since = listing.closed(self._since)  # the changes afterwards begin no later than HubSpot's own clock stood here
         if short:
             return listing.results, listing.after
         whole = read_raw(self.api, caller, self.stream, [found for raw in listing.results if (found := record_id(raw))], self._asked)
@@ -233,14 +236,14 @@ class FirstRead:
                 final = group
             if final is not None:
                 continue  # what the other chain had on its way is in the list as well
-            state |= group.after
+            state |= {"since": self._since, **group.after}
             if state.get("top", {}) is None:
                 state = {name: value for name, value in state.items() if name not in ("top", "high")}
             if group.gathered:
                 yield pages.page(group.gathered, dict(state), calls=calls, last=False, full=True, total=meeting.total)
                 calls = 0
         if final is not None:
-            following = {"phase": "changes", "since": cursor["since"]}
+            following = {"phase": "changes", "since": self._since}
             yield pages.page(final.gathered, following, calls=calls, last=True, full=True, total=meeting.total)
 
 

@@ -57,8 +57,11 @@ class Pull:
         return {"phase": "list", "since": to_millis(self.now), **({"top": {}} if self.stream in TWO_CHAINS else {})}
 
     def _deals(self, cursor: Cursor | None) -> Generator[Page, None, None]:
-        """Not everybody uses deals: where the token lacks the scope for them, there are none, and the cursor stays."""
-        begun = False
+        """Not everybody uses deals: where the token lacks the scope for them, there are none.
+
+        Where some were read before, the scope was taken away since: what is here grows old, and that is said.
+        """
+        begun = cursor is not None and cursor.get("phase") != "none"
         try:
             for page in self._records(cursor):
                 begun = True
@@ -66,8 +69,7 @@ class Pull:
         except ObjectStopped as error:
             if begun or not lacks_scope(error):
                 raise
-            stays = {"phase": "none"} if cursor is None else cursor
-            yield Page(crm="hubspot", object=self.stream, cursor=stays, seen=0, calls=1, last=True)
+            yield Page(crm="hubspot", object=self.stream, cursor={"phase": "none"}, seen=0, calls=1, last=True)
 
     def _owners(self) -> Iterator[Page]:
         owners: list[Owner] = []

@@ -7,10 +7,10 @@ from dataclasses import replace
 from threading import Lock
 from typing import Protocol
 
-from connector.adapters.calling import Answer, Budget, Caller, Request
+from connector.adapters.calling import Answer, Budget, Caller, Lane, Request
 from connector.adapters.hubspot import wire_tokens
 from connector.adapters.kept_token import KeptToken, Reference
-from connector.errors import ConnectorError
+from connector.errors import ConnectorError, ObjectStopped, PassStopped, Retriable
 
 
 class OAuthSettings(Protocol):
@@ -62,7 +62,7 @@ class OAuthToken:
         return self._kept.unkept
 
     def current(self) -> str:
-        """A token that is young enough. Raises `PassStopped` where HubSpot gives none, `Retriable` where it may later."""
+        """A token that is young enough. Raises `PassStopped` where HubSpot gives none."""
         token = self._token
         if token is not None and self._clock() < self._renew_at:
             return token
@@ -76,13 +76,14 @@ class OAuthToken:
                 return self._token
             if self._renewals != seen and self._failure is not None:
                 raise self._failure
-            self._renewals += 1
             self._failure = None
             try:
                 return self._renew()
             except ConnectorError as error:
                 self._failure = error
                 raise
+            finally:
+                self._renewals += 1  # now, so that whoever asked while it went on takes what came of it
 
     def introspection(self) -> Request:
         """Asks what the token may do."""
@@ -99,29 +100,48 @@ class OAuthToken:
                 self._version, client_id=client_id.read(), client_secret=client_secret.read(), refresh_token=before
             )
             asked_at = self._clock()
-            grant = self._caller.ask(request, wire_tokens.read_grant)
+            grant = self._granted(request)
             if grant.refresh_token is not None and grant.refresh_token != before:
                 self._kept.keep(grant.refresh_token)
-        self._token, self._renew_at = grant.access_token, asked_at + grant.seconds * wire_tokens.RENEW_AFTER
+        # In this order: whoever looks between the two takes the old token, and not the new one for an old one.
+        self._renew_at = asked_at + grant.seconds * wire_tokens.RENEW_AFTER
+        self._token = grant.access_token
         return grant.access_token
+
+    def _granted(self, request: Request) -> wire_tokens.Grant:
+        """What HubSpot grants. Whatever fails stops the pass: it was tried often enough here, and no object can do without a token."""
+        try:
+            return self._caller.ask(request, wire_tokens.read_grant)
+        except (Retriable, ObjectStopped) as error:
+            raise PassStopped(
+                error.message,
+                crm="hubspot",
+                advice=error.advice,
+                status=error.status,
+                code=error.code,
+                correlation_id=error.correlation_id,
+            ) from error
 
 
 class Renewing:
-    """Sends with the app's token; a 401 leads to one renewal and one replay (nothing was done, so that a create may be replayed too)."""
+    """Sends with the app's token; a 401 leads to one renewal and one replay (nothing was done, so that a create may be replayed too).
+
+    The replay waits for its turn in the lane of the request.
+    """
 
     def __init__(self, send: Callable[[Request], Answer], token: OAuthToken, budget: Budget) -> None:
         self._send = send
         self._token = token
         self._budget = budget
 
-    def __call__(self, request: Request) -> Answer:
+    def __call__(self, request: Request, lane: Lane = "normal") -> Answer:
         """The answer, whatever its status; the second 401 too. Raises as `OAuthToken.current` does."""
         token = self._token.current()
         answer = self._send(_signed(request, token))
         if answer.status != 401:
             return answer
         token = self._token.renewed(token)
-        self._budget.take(request.bucket)
+        self._budget.take(request.bucket, lane)
         return self._send(_signed(request, token))
 
 

@@ -6,6 +6,7 @@ its typed layer takes twenty times as long a page, and its retries know nothing 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Any, Protocol
@@ -32,6 +33,8 @@ from connector.errors import PassStopped
 
 #: Seconds until a connection must stand, whatever the whole timeout.
 CONNECT_TIMEOUT = 10.0
+#: Bytes of a body that are taken at once.
+_PIECE = 1 << 16
 
 
 class Token(Protocol):
@@ -86,7 +89,8 @@ class Meter:
 class Transport:
     """Sends requests. May be used by several threads at once; each takes a connection of the pool.
 
-    token: the access token; None where requests bring credentials of their own (an OAuth app's).
+    token: the access token; None where requests bring credentials of their own (an OAuth app's). timeout: seconds until an answer begins,
+    and again until it has ended.
     """
 
     def __init__(self, *, base_url: str, token: str | None, ca_bundle: str | None, timeout: float) -> None:
@@ -111,7 +115,8 @@ class Transport:
                 _preload_content=False,
                 _request_timeout=self._timeout,
             )
-            return Answer(status=response.status, headers=_lower(response.headers), body=response.data)
+            body = _whole(response, time.monotonic() + self._timeout[1])
+            return Answer(status=response.status, headers=_lower(response.headers), body=body)
         except ApiException as problem:
             if not problem.status:  # the client's way to tell of urllib3's SSLError
                 raise self._untrusted() from problem
@@ -152,6 +157,20 @@ class Transport:
 
     def _no_address(self) -> PassStopped:
         return PassStopped("crm.hubspot.base_url is no address", crm="hubspot", advice="HubSpot's own is https://api.hubapi.com.")
+
+
+def _whole(response: urllib3.HTTPResponse, deadline: float) -> bytes:
+    """The body. The timeout is for each piece of it; an answer that trickles for ever is none. Raises `Unreachable`.
+
+    A request, its wait for the first byte included, must end within half the lease of whoever writes.
+    """
+    pieces: list[bytes] = []
+    while piece := response.read1(_PIECE):
+        pieces.append(piece)
+        if time.monotonic() > deadline:
+            response.close()
+            raise Unreachable("the answer did not end in time", sent=True)
+    return b"".join(pieces)
 
 
 def _unreachable(problem: HTTPError) -> Unreachable:

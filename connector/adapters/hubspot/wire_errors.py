@@ -27,8 +27,8 @@ LONGEST_WAIT: Final = 60.0
 NO_BIN: Final = "ARCHIVED_NOT_LISTED"
 
 _CREDENTIALS_ADVICE = (
-    "Put a valid access token (a service key, or an existing private app's token) where crm.hubspot.access_token points, "
-    "then run `connector check`."
+    "Put a valid access token (a service key, or an existing private app's token) where crm.hubspot.access_token points; "
+    "of an OAuth app, install it again and put its refresh token where crm.hubspot.refresh_token points. Then run `connector check`."
 )
 _WAIT_ADVICE = "Nothing to do: the next pass goes on where this one stopped."
 _STATUS_ADVICE = "If it lasts, see https://status.hubspot.com; the next pass goes on where this one stopped."
@@ -77,6 +77,9 @@ def _retriable(answer: Answer, what: str, facts: dict[str, Any]) -> CrmError:
         return PassStopped(f"{what}: {why}, {_until(answer, asked)}", advice=_WAIT_ADVICE, **facts)
     if answer.status == 423:
         return Retriable(f"{what}: the record is locked", retry_after=max(2.0, asked or 0.0), advice=_WAIT_ADVICE, **facts)
+    if answer.status == 477:
+        why = "the account is being moved to another data centre, which takes up to 24 hours"
+        return Retriable(f"{what}: {why}", retry_after=asked, advice=_WAIT_ADVICE, **facts)
     advice = f"If it lasts: {_SUPPORT_ADVICE}" if answer.status == 522 else _STATUS_ADVICE
     return Retriable(f"{what}: HubSpot is not well", retry_after=asked, advice=advice, **facts)
 
@@ -112,12 +115,12 @@ def _midnight(answer: Answer, zone: ZoneInfo | None) -> str:
     """Which zone that is, and when it is midnight there, as far as is known: the answer's own date is the clock."""
     if zone is None:
         return ""
-    sent = _http_date(answer.headers.get("date", ""))
+    sent = http_date(answer.headers.get("date", ""))
     return f" ({zone.key})" if sent is None else f" ({zone.key}): {_moment(next_midnight(sent, zone))}"
 
 
 def _until(answer: Answer, seconds: float) -> str:
-    sent = _http_date(answer.headers.get("date", ""))
+    sent = http_date(answer.headers.get("date", ""))
     # More than a year is no time that anybody means, and may lie outside the calendar.
     until = "" if sent is None or seconds > 366 * 86_400 else f", until {_moment(sent + timedelta(seconds=seconds))}"
     return f"for {_duration(seconds)} more{until}"
@@ -282,19 +285,23 @@ def _correlation_id(answer: Answer, body: Mapping[str, Any]) -> str:
 
 
 def retry_after(answer: Answer) -> float | None:
-    """Seconds to wait as the header says, in seconds or as a date; None where it does not or says nothing sensible."""
+    """Seconds to wait as the header says, in seconds or as a date; None where it does not or says nothing sensible.
+
+    Nought is not sensible either: who repeats at once meets the same answer, and soon has no attempt left.
+    """
     value = answer.headers.get("retry-after", "").strip()
     if not value:
         return None
     try:
         seconds = float(value)
     except ValueError:
-        until, sent = _http_date(value), _http_date(answer.headers.get("date", ""))
-        return max(0.0, (until - sent).total_seconds()) if until and sent else None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+        until, sent = http_date(value), http_date(answer.headers.get("date", ""))
+        seconds = (until - sent).total_seconds() if until and sent else 0.0
+    return seconds if math.isfinite(seconds) and seconds > 0 else None
 
 
-def _http_date(value: str) -> datetime | None:
+def http_date(value: str) -> datetime | None:
+    """A moment in the form of HTTP's headers, aware; None where it is none."""
     try:
         moment = parsedate_to_datetime(value)
     except ValueError:

@@ -15,7 +15,7 @@ import orjson
 
 from connector.adapters.calling import Answer
 from connector.adapters.hubspot.wire import modified_property, to_millis
-from connector.adapters.hubspot.wire_errors import code_of, dicts
+from connector.adapters.hubspot.wire_errors import code_of, dicts, http_date
 from connector.adapters.hubspot.wire_values import Unreadable, id_of, moment_of, properties_of, record_id, set_aside, text_of, texts_of
 from connector.errors import ObjectStopped, Retriable
 from connector.model import FieldType, Owner, PropertyFacts, Record, SetAside
@@ -23,12 +23,22 @@ from connector.model import FieldType, Owner, PropertyFacts, Record, SetAside
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """A page as it came. after: where the next one begins, None on the last; total: of the whole search, where told."""
+    """A page as it came. after: where the next one begins, None on the last; total: of the whole search, where told; date: the header."""
 
     results: Sequence[Any]
     after: str | None
     total: int | None
     errors: Sequence[Mapping[str, Any]] = ()
+    date: str = ""
+
+    def closed(self, until: int) -> int:
+        """`until`, or when HubSpot answered where that is before it: what HubSpot stamps from then on was not looked for here.
+
+        Milliseconds since 1970. A clock of ours that is ahead would else have a pull begin behind what it has not seen. The header has
+        whole seconds, of which the last millisecond counts.
+        """
+        sent = http_date(self.date)
+        return until if sent is None else min(until, to_millis(sent) + 999)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,7 +99,13 @@ def read_listing(answer: Answer) -> Listing:
             advice="If it lasts, check crm.hubspot.base_url.",
         )
     total = body.get("total")
-    return Listing(results=results, after=_after(body), total=total if isinstance(total, int) else None, errors=dicts(body.get("errors")))
+    return Listing(
+        results=results,
+        after=_after(body),
+        total=total if isinstance(total, int) else None,
+        errors=dicts(body.get("errors")),
+        date=answer.headers.get("date", ""),
+    )
 
 
 def read_total(answer: Answer) -> int:
@@ -122,7 +138,7 @@ def read_links(answer: Answer) -> Links:
         from_id = record_id(result.get("from"))
         if not from_id:
             continue
-        links.to[from_id] = [_link(end) for end in dicts(result.get("to")) if end.get("toObjectId") is not None]
+        links.to.setdefault(from_id, []).extend(_link(end) for end in dicts(result.get("to")) if end.get("toObjectId") is not None)
         after = _after(result)
         if after is not None:
             links.unfinished.append((from_id, after))

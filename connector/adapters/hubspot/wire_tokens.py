@@ -81,5 +81,6 @@ def read_grant(answer: Answer) -> Grant:
     body: dict[str, Any] = decode(answer)
     token, seconds, refresh = body.get("access_token"), body.get("expires_in"), body.get("refresh_token")
     if not isinstance(token, str) or not token or isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
-        raise Retriable("HubSpot's answer holds no access token", crm="hubspot", status=answer.status, code="UNREADABLE")
+        advice = "If it lasts, look for a proxy that changes answers, and check crm.hubspot.base_url."
+        raise Retriable("HubSpot's answer holds no access token", crm="hubspot", status=answer.status, code="UNREADABLE", advice=advice)
     return Grant(access_token=token, seconds=float(seconds), refresh_token=refresh if isinstance(refresh, str) and refresh else None)
