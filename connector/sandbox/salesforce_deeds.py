@@ -133,6 +133,10 @@ class SalesforceDeeds:
         given |= {"EndDateTime": start + timedelta(minutes=30), "ActivityDateTime": start, "ActivityDate": start.date()}
         return self.create("Event", late=late, **{**given, "DurationInMinutes": 30, **fields})
 
+    def share(self, object_name: str, activity: str, people: Sequence[str]) -> None:
+        """A Task or Event is about all of these now, the first of them by its WhoId (Shared Activities)."""
+        self._do(lambda writer: lifecycle.share(writer, object_name, activity, people))
+
     def archive(self) -> int:
         """The service archives activities that are over for a year; returns how many."""
         return self._do(lifecycle.archive, late=0)

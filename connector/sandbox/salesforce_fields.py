@@ -50,7 +50,7 @@ TABLES = {
     ReminderDateTime datetime, IsReminderSet boolean, RecurrenceActivityId reference >Task ro, IsRecurrence boolean once,
     TaskSubtype picklist:40 once, CompletedDateTime datetime ro, Handoff_Key__c string:255 key""",
     "Event": _SYSTEM
-    + """, WhoId reference >Contact|Lead, WhatId reference >Account|Opportunity, Subject combobox:255, Location string:255,
+    + """, WhoId reference >Contact|Lead, WhatId reference >Account|Opportunity, WhoCount int ro, Subject combobox:255, Location string:255,
     IsAllDayEvent boolean, ActivityDateTime datetime, ActivityDate date, DurationInMinutes int, StartDateTime datetime,
     EndDateTime datetime, EndDate date ro, Description textarea:32000 deep, Type picklist:40, AccountId reference >Account ro,
     OwnerId reference >User, IsPrivate boolean, ShowAs picklist:40, IsChild boolean ro, IsGroupEvent boolean ro,
@@ -86,6 +86,8 @@ TABLES = {
     "CampaignMember": _SYSTEM
     + """, CampaignId reference >Campaign once must, LeadId reference >Lead once, ContactId reference >Contact once,
     Status picklist:255, HasResponded boolean ro, FirstRespondedDate date ro""",
+    "TaskWhoRelation": "Id id ro, TaskId reference >Task ro, RelationId reference >Contact|Lead ro, Type string:50 ro",
+    "EventWhoRelation": "Id id ro, EventId reference >Event ro, RelationId reference >Contact|Lead ro, Type string:50 ro",
     "UserRole": """Id id ro, Name string:80 must, ParentRoleId reference >UserRole, DeveloperName string:80 must,
     LastModifiedDate datetime ro, LastModifiedById reference >User ro, SystemModstamp datetime ro""",
 }
@@ -115,10 +117,12 @@ PREFIXES = {
     "Campaign": "701",
     "CampaignMember": "00v",
     "UserRole": "00E",
+    "TaskWhoRelation": "0RT",
+    "EventWhoRelation": "0RE",
 }
 
 #: Objects that nobody writes: setup data, and history that the service writes by itself.
-READ_ONLY = frozenset({"LeadHistory", "LeadStatus", "UserRole"})
+READ_ONLY = frozenset({"LeadHistory", "LeadStatus", "UserRole", "TaskWhoRelation", "EventWhoRelation"})
 
 #: What a polymorphic relationship (Owner, Who) shows: the fields of the service's Name object.
 NAME_FIELDS = ("Id", "Name", "FirstName", "LastName", "Email", "Phone", "Title", "Type", "Username", "IsActive", "Alias", "ProfileId")

@@ -5,6 +5,7 @@ Merge and conversion: https://developer.salesforce.com/docs/atlas.en-us.api.meta
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from connector.sandbox import salesforce_fields as known
@@ -118,6 +119,17 @@ def _opportunity(writer: Writer, lead: Row, owner: str, account_id: str, contact
     deal_id = _add(writer, "Opportunity", fields | {"CloseDate": writer.stamp.date() + timedelta(days=90)})
     _add(writer, "OpportunityContactRole", {"OpportunityId": deal_id, "ContactId": contact_id, "Role": None, "IsPrimary": True})
     return deal_id
+
+
+def share(writer: Writer, object_name: str, activity: str, people: Sequence[str]) -> None:
+    """These and nobody else have a part in a Task or Event; a relation stands for each, the first is its WhoId too."""
+    row, table = writer.claimed(object_name, activity), writer.rows[f"{object_name}WhoRelation"]
+    for known_id in [one["Id"] for one in table.values() if one[f"{object_name}Id"] == row["Id"]]:
+        del table[known_id]
+    for person in map(long_id, people):
+        one = {f"{object_name}Id": row["Id"], "RelationId": person, "Type": "Lead" if person.startswith("00Q") else "Contact"}
+        writer.insert(f"{object_name}WhoRelation", one)
+    writer.change(object_name, row, {"WhoId": long_id(people[0]), "WhoCount": len(people), **_stamps(writer)})
 
 
 def _stamps(writer: Writer) -> Row:

@@ -227,6 +227,6 @@ def describe_object(object_name: str, base: str) -> dict[str, Any]:
         "deletable": writable and object_name != "User",
         "queryable": True,
         "retrieveable": True,
-        "replicateable": object_name not in ("LeadStatus", "UserRole"),
+        "replicateable": object_name not in ("LeadStatus", "UserRole", "TaskWhoRelation", "EventWhoRelation"),
         "urls": {"sobject": f"{base}/sobjects/{object_name}", "describe": f"{base}/sobjects/{object_name}/describe"},
     }

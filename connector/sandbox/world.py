@@ -20,7 +20,7 @@ SalesforceRow = dict[str, Any]
 HUBSPOT_OBJECTS = ("contacts", "companies", "deals", "calls", "emails", "meetings", "tasks")
 SALESFORCE_OBJECTS = (
     "Lead", "Contact", "Account", "Task", "Event", "User", "Group", "LeadHistory", "LeadStatus", "Opportunity", "OpportunityContactRole",
-    "Campaign", "CampaignMember", "UserRole",
+    "Campaign", "CampaignMember", "UserRole", "TaskWhoRelation", "EventWhoRelation",
 )  # fmt: skip
 
 

@@ -91,7 +91,9 @@ class Org:
         self.state: Any = box._apps["salesforce"].state
         self._made: list[SalesforceCrm] = []
 
-    def crm(self, *, timeout: float = 10.0, wanted: dict[str, Sequence[str]] | None = None, **values: Any) -> SalesforceCrm:
+    def crm(
+        self, *, timeout: float = 10.0, patience: float = 10.0, wanted: dict[str, Sequence[str]] | None = None, **values: Any
+    ) -> SalesforceCrm:
         """An adapter that knows this sandbox and does not sleep."""
         crm = SalesforceCrm(
             Settings(**{"instance_url": self.box.salesforce_url, "ca_bundle": self.box.ca_bundle, **values}),
@@ -99,6 +101,7 @@ class Org:
             budget=NoBudget(),
             sleep=lambda _: None,
             timeout=timeout,
+            patience=patience,
             zone=ZoneInfo("Europe/Berlin"),
         )
         self._made.append(crm)

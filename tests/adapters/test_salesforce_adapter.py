@@ -384,7 +384,7 @@ def test_threads_share_one_login(org: Org) -> None:
 )
 def test_a_bad_answer_is_asked_for_again(org: Org, fault: Fault) -> None:
     org.box.salesforce_frame.add(fault)
-    pages = org.pages("Task", crm=org.crm(timeout=1.0))
+    pages = org.pages("Task", crm=org.crm(timeout=1.0, patience=1.0))
     assert sorted(ids(pages)) == sorted(org.rows["Task"])
 
 
@@ -451,7 +451,10 @@ def test_check_reads_permission_sets_where_it_may() -> None:
         name: {"Id": f"110000000000{number:03}AAA", "ParentId": chosen, "SobjectType": name, "PermissionsViewAllRecords": name != "Account"}
         for number, name in enumerate(("Lead", "Contact", "Account"))
     }
-    sets = {chosen: {"Id": chosen, "PermissionsViewAllData": False}}
+    sets = {
+        chosen: {"Id": chosen, "PermissionsViewAllData": False, "PermissionsTransferAnyLead": False, "PermissionsTransferAnyEntity": True,
+                 "PermissionsModifyAllData": False}
+    }  # fmt: skip
     given = {"1": {"Id": "0Pa000000000001CAA", "PermissionSetId": chosen}}
     with org_with(PermissionSetAssignment=given, PermissionSet=sets, ObjectPermissions=rights) as org:
         (sharing,) = [finding for finding in org.crm().check(now=org.clock.now) if finding.topic == "salesforce: sharing"]
@@ -459,6 +462,11 @@ def test_check_reads_permission_sets_where_it_may() -> None:
         sets[chosen]["PermissionsViewAllData"] = True
         (sharing,) = [finding for finding in org.crm().check(now=org.clock.now) if finding.topic == "salesforce: sharing"]
         assert sharing.ok
+        uses = Uses(written={"Lead": ("OwnerId",)})
+        for may, told in ((True, True), (False, None)):  # sharing may let it, too
+            sets[chosen]["PermissionsTransferAnyEntity"] = may
+            needed = next(found.permissions for found in org.crm().check(now=org.clock.now, uses=uses) if found.permissions)
+            assert [one.has for one in needed if one.name == "Transfer Leads"] == [told]
 
 
 def test_check_tells_which_histories_of_leads_are_not_kept() -> None:

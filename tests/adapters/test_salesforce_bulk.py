@@ -270,6 +270,7 @@ def test_any_text_survives(table: list[tuple[str, str]]) -> None:
         ("int", "7", 7),
         ("currency", "5.0E7", 5e7),
         ("double", "1000.0", 1000.0),
+        ("double", "1000", 1000.0),
         ("percent", "", None),
         ("double", "many", "many"),
         ("datetime", "2023-10-22T06:25:12.000Z", "2023-10-22T06:25:12.000+0000"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,38 @@ def test_many_threads_and_one_ended_session_make_one_login() -> None:
             thread.join(timeout=30)
     assert len(done) == 6
     assert tokens == ["old", "new-1", "new-2"]
+
+
+def test_threads_that_ask_while_a_login_goes_on_take_its_refusal() -> None:
+    """A user is locked out after a few wrong logins."""
+    asked, go_on, logins = threading.Event(), threading.Event(), []
+
+    def refuse(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+        logins.append(request.url)
+        asked.set()
+        go_on.wait(timeout=10)
+        return 400, {}, orjson.dumps({"error": "invalid_grant", "error_description": "authentication failure"}).decode()
+
+    with responses.RequestsMock() as org:
+        org.add_callback(responses.POST, TOKEN_URL, refuse)
+        shared = crm()
+        refused: list[PassStopped] = []
+
+        def ask() -> None:
+            with pytest.raises(PassStopped) as told:
+                list(shared.pull("User", None, now=NOW))
+            refused.append(told.value)
+
+        threads = [threading.Thread(target=ask) for _ in range(5)]
+        threads[0].start()
+        assert asked.wait(timeout=10)
+        for thread in threads[1:]:
+            thread.start()
+        time.sleep(0.2)  # all of them stand before the login
+        go_on.set()
+        for thread in threads:
+            thread.join(timeout=30)
+    assert (len(refused), len(logins)) == (5, 1)
 
 
 def test_lanes_reach_the_replay_and_its_login(org: responses.RequestsMock) -> None:

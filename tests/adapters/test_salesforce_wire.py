@@ -214,6 +214,15 @@ class TestRecords:
             wire_records.record("Lead", row, [])
         assert "yesterday" not in str(caught.value)
 
+    @pytest.mark.parametrize("field", ["Owner", "ownerAccepted", "ownerAssignment"])
+    def test_an_owner_may_come_from_a_queue_or_a_rule(self, field: str) -> None:
+        ids = {"OldValue": "00Ggg0000000001EAA", "NewValue": "005gg0000000001AAA"}
+        row = {"Id": "017gg0000000001", "LeadId": "00Qgg0000000001EAA", "Field": field, "CreatedDate": "2026-12-02T09:00:00.000+0000"}
+        change = wire_records.change({**row, **ids})
+        assert change is not None
+        assert (change.property, change.before, change.after) == ("OwnerId", ids["OldValue"], ids["NewValue"])
+        assert wire_records.change({**row, "OldValue": "InboundQueueXYZ", "NewValue": "MarketingQueueB"}) is None  # names of 15 letters
+
     def test_an_owners_name_in_history_says_nothing(self) -> None:
         row = {
             "Id": "017", "LeadId": "00Q", "Field": "Owner", "OldValue": "Ada", "NewValue": "Ben", "CreatedDate": "2026-12-01T09:00:00Z"

@@ -305,7 +305,8 @@ class SalesforceRoom(SandboxRoom):
             task_key_field="Handoff_Key__c",
         )
         wanted = {"Lead": ["Email", "Title"], "Contact": ["Email"], "Account": ["Industry"]}
-        return SalesforceCrm(settings, wanted=wanted, budget=NoBudget(), sleep=rest, timeout=0.4 if self.hasty else 5.0)
+        seconds = 0.4 if self.hasty else 5.0
+        return SalesforceCrm(settings, wanted=wanted, budget=NoBudget(), sleep=rest, timeout=seconds, patience=seconds)
 
     def live(self, stream: str) -> set[str]:
         return set(self.box.salesforce.live(stream))

@@ -43,8 +43,9 @@ class SalesforceCrm:
     """Salesforce as the engine sees it.
 
     wanted: object ("Lead", "Contact", "Account") → the fields that become a record's properties. overlap: how far an incremental pull
-    reaches back (rows are committed late). timeout: seconds for each piece of an answer. zone: the business's, in which a task's day is
-    reckoned.
+    reaches back (rows are committed late). timeout: seconds for a login, and a quarter of those that an answer may take
+    once it began; patience: seconds for each piece of it, the first of which Salesforce works on. zone: the business's, in which
+    a task's day is reckoned.
     """
 
     name: CrmName = "salesforce"
@@ -58,13 +59,14 @@ class SalesforceCrm:
         sleep: Callable[[float], None] = time.sleep,
         overlap: timedelta = timedelta(minutes=10),
         timeout: float = 30.0,
+        patience: float = wire.SLOWEST_QUERY + 30.0,
         zone: tzinfo = UTC,
     ) -> None:
         self._settings = settings
         self._wanted = {name: tuple(dict.fromkeys(fields)) for name, fields in wanted.items()}
         self._overlap = overlap
         self._zone = zone
-        self._session = SalesforceSession(settings, budget=budget, timeout=timeout)
+        self._session = SalesforceSession(settings, budget=budget, timeout=timeout, patience=patience)
         self._asking = Asking(session=self._session, budget=budget, sleep=sleep)
         self._key_field = settings.task_key_field
         #: Optional fields that the org turned out not to have, by object.
@@ -84,7 +86,8 @@ class SalesforceCrm:
     def pull(self, stream: str, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:
         """Pages of one stream; a quiet incremental pull is one query. Deleted rows come as archived ones.
 
-        Of what can be done without (Opportunities, Campaigns, LeadHistory) and is not shown to us comes one empty page; `check` tells.
+        Of what can be done without (Opportunities, Campaigns, LeadHistory) and was never shown to us comes one empty page; `check` tells.
+        Raises `ObjectStopped` for what was shown once and is hidden now: what is mirrored of it would grow old in silence.
         """
         caller = self._asking.caller(lane_of(cursor, now=now, overlap=self._overlap))
         caller.judge = wire_bulk.judge
@@ -95,7 +98,7 @@ class SalesforceCrm:
             yield from reading.pages()
         except ObjectStopped as error:
             hidden = error.code == "INVALID_TYPE" or error.code.startswith("INSUFFICIENT_ACCESS")
-            if stream not in OPTIONAL or not hidden:
+            if stream not in OPTIONAL or not hidden or cursor:
                 raise
             yield nothing(stream, cursor, caller.count)
 
@@ -139,11 +142,11 @@ class SalesforceCrm:
         return refilling.refill(self._asking, object_name, properties, cursor)
 
     def relink(self, object_name: str, ids: Sequence[str]) -> Mapping[str, Sequence[RecordRef]]:  # noqa: ARG002 - nothing is read
-        """{}: the pull brings every new WhoId; see `touching` for what shared activities add to it."""
+        """{}: the pull brings every new WhoId; see `sharing` for the others who have a part in an activity."""
         return {}
 
     def activities_of(self, object_name: str, ids: Sequence[str]) -> Sequence[Activity]:  # noqa: ARG002 - ids tell their objects
-        """Tasks and Events whose WhoId is one of these Leads or Contacts, archived ones too, deleted ones not."""
+        """Tasks and Events of these Leads or Contacts, archived ones too, deleted ones not."""
         return touching.activities_of(self._asking, [self._stream(name) for name in ("Task", "Event")], ids, self._lacking)
 
     def schema(self, objects: Sequence[str]) -> Schema:
@@ -197,7 +200,7 @@ class SalesforceCrm:
         Which statuses mean "converted" is data of the org
         (https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_leadstatus.htm).
         """
-        soql = wire_query.select("LeadStatus", ("ApiName", "MasterLabel", "IsDefault", "IsConverted"))
+        soql = wire_query.select("LeadStatus", ("Id", "ApiName", "MasterLabel", "IsDefault", "IsConverted"))
         rows = rows_of(self._asking.caller(), soql, about="reading LeadStatus", all_rows=False)
         named = [(row, status) for row in rows if isinstance(status := row.get("ApiName") or row.get("MasterLabel"), str)]
         default = [status for row, status in named if row.get("IsDefault") is True]

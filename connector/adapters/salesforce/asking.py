@@ -11,9 +11,10 @@ from functools import partial
 from typing import TypeVar
 
 from connector.adapters.calling import Answer, Budget, Caller, Lane, Request
-from connector.adapters.salesforce import wire, wire_errors
+from connector.adapters.salesforce import wire, wire_errors, wire_query
 from connector.adapters.salesforce.session import SalesforceSession
 from connector.adapters.salesforce.wire import Row
+from connector.errors import ObjectStopped
 
 T = TypeVar("T")
 
@@ -43,12 +44,22 @@ class Asking:
 
 
 def rows_of(caller: Caller, soql: str, *, about: str, all_rows: bool) -> Iterator[Row]:
-    """Every row of a query, page by page."""
-    request: Request | None = wire.query(soql, all_rows=all_rows, about=about)
+    """Every row of a query, once, page by page. soql: asks for Id, in no order of its own; where its cursor vanishes, a query goes on
+    behind the last row."""
+    last, got_on = "", True
+    request: Request | None = wire.query(wire_query.by_id(soql), all_rows=all_rows, about=about)
     while request is not None:
-        page = wire.query_page(caller.call(request), request.about)
-        yield from (row for row in page.rows if isinstance(row, dict))
-        request = wire.more(page.locator, about=request.about) if page.locator is not None else None
+        try:
+            page = wire.query_page(caller.call(request), about)
+        except ObjectStopped as error:
+            if error.code != wire_errors.LOST_CURSOR or not got_on:
+                raise
+            got_on, request = False, wire.query(wire_query.by_id(soql, behind=last), all_rows=all_rows, about=about)
+            continue
+        rows = [row for row in page.rows if isinstance(row, dict)]
+        last, got_on = (str(rows[-1].get("Id") or last), True) if rows else (last, got_on)
+        yield from rows
+        request = wire.more(page.locator, about=about) if page.locator is not None else None
 
 
 def retrieved_by_id(caller: Caller, object_name: str, ids: Sequence[str], fields: Sequence[str]) -> Iterator[Row]:

@@ -7,7 +7,7 @@ Salesforce's own count are no such case: they fail the stream.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -30,10 +30,11 @@ class GivenUp(Exception):
 
 
 class BulkJob:
-    """A job that reads one object. about: what is done by it, for errors ("reading Lead")."""
+    """A job that reads one object. related: relationships whose fields it reads too ("Account")."""
 
-    def __init__(self, object_name: str, *, caller: Caller) -> None:
+    def __init__(self, object_name: str, *, caller: Caller, related: Collection[str] = ()) -> None:
         self._object = object_name
+        self._related = sorted(set(related))
         self._caller = caller
         self._about = f"reading {object_name}"
 
@@ -52,7 +53,7 @@ class BulkJob:
             return
         with _refusals():
             processed = self._wait(place, begun=begun)
-            types = wire_bulk.types_of(self._caller.call(wire.describe(self._object)), self._about)
+            types = self._types()
             while not place.ended:
                 page = self._caller.ask(wire_bulk.results(place.job, place.locator, about=self._about), wire_bulk.results_of)
                 for rows, behind in self._pieces(page, wire_bulk.rows(page.body, types, self._about), place):
@@ -60,6 +61,19 @@ class BulkJob:
                     if place.ended and place.read != processed:
                         raise self._missing(place.read, processed, place)
                     yield rows, place
+
+    def _types(self) -> dict[str, str]:
+        """Of all fields that may be among the columns, by their names in lower case."""
+        described = wire_bulk.described(self._caller.call(wire.describe(self._object)), self._about)
+        types = dict(described.types)
+        for relationship in self._related:
+            for object_name in described.targets.get(relationship.lower(), ()):
+                try:
+                    there = wire_bulk.described(self._caller.call(wire.describe(object_name)), self._about)
+                except ObjectStopped:
+                    continue  # it is hidden from us: then none of its fields is a column
+                types.update((f"{relationship.lower()}.{name}", kind) for name, kind in there.types.items())
+        return types
 
     def end(self, place: Place) -> None:
         """Deletes the job. One that is gone already is no matter, and any goes by itself after seven days."""

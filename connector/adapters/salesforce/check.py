@@ -6,8 +6,8 @@ Fields, their types and values are looked at through `describing`, for all CRMs 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from connector.adapters.salesforce import wire, wire_access, wire_login, wire_qu
 from connector.adapters.salesforce.session import SalesforceSession, Settings
 from connector.adapters.salesforce.streams import STREAMS
 from connector.adapters.salesforce.wire_access import external_id
-from connector.errors import CrmError
+from connector.errors import DAY_SPENT, CrmError, PassStopped, Retriable
 from connector.model import Finding, Permission, Uses
 
 #: A clock further off than this is worth a word: deadlines are reckoned by ours, events stamped by Salesforce's.
@@ -37,31 +37,52 @@ class Looking:
 
 
 def findings(looking: Looking, *, now: datetime) -> list[Finding]:
-    """Everything, in the order in which one repairs it; where the login fails, that and what would be needed."""
+    """Everything, in the order in which one repairs it; where nothing can be asked any more, that and what would be needed."""
+    found: list[Finding] = []
     try:
         limits = looking.call(wire.limits())
+        found.extend(_org(looking, limits, now))
+        _look(looking, found)
+    except PassStopped as error:
+        found.append(_ended(looking, error, answered=bool(found)))
     except CrmError as error:
-        permissions = tuple(_permissions(looking, None))
-        return [Finding(topic="salesforce: credentials", ok=False, message=error.message, advice=error.advice, permissions=permissions)]
+        found.append(replace(_failed("salesforce: credentials", error), permissions=tuple(_permissions(looking, None))))
+    return found
+
+
+def _org(looking: Looking, limits: Answer, now: datetime) -> Iterator[Finding]:
+    """What the first answer tells."""
     whose = f", as user {looking.session.user_id}" if looking.session.user_id else ""
     message = f"logged in to {looking.session.instance} by {looking.settings.auth}{whose}"
-    found = [Finding(topic="salesforce: credentials", ok=True, message=message)]
-    found.extend(_flow(looking))
-    found.extend(_limits(looking, wire.value_of(limits)))
-    found.extend(_clock(limits, now))
+    yield Finding(topic="salesforce: credentials", ok=True, message=message)
+    yield from _flow(looking)
+    yield from _limits(looking, wire.value_of(limits))
+    yield from _clock(limits, now)
+
+
+def _look(looking: Looking, found: list[Finding]) -> None:
+    """Raises `PassStopped`, with what was found up to then in `found`."""
     described = _described(looking, found)
     found.extend(_guarded("salesforce: permissions", _rights(looking, described)))
     found.extend(_hidden(described))
     found.extend(_task(looking, described.get("Task")))
-    found.extend(_history(looking))
+    found.extend(_guarded("salesforce: LeadHistory", _history(looking)))
     found.extend(_guarded("salesforce: native sync", _native(looking)))
     found.extend(_guarded("salesforce: limits", _costs(looking)))
-    return found
+
+
+def _ended(looking: Looking, error: PassStopped, *, answered: bool) -> Finding:
+    """Nothing of the org can be asked any more: by whom it was refused, what else is wrong with it is not known."""
+    topic = "salesforce: stopped" if answered or error.code == DAY_SPENT else "salesforce: credentials"
+    message = f"{error.message}; nothing else of Salesforce could be looked at"
+    return Finding(topic=topic, ok=False, message=message, advice=error.advice, permissions=tuple(_permissions(looking, None)))
 
 
 def _guarded(topic: str, look: Iterator[Finding]) -> list[Finding]:
     try:
         return list(look)
+    except PassStopped:
+        raise
     except CrmError as error:
         return [_failed(topic, error)]
 
@@ -146,27 +167,35 @@ def _described(looking: Looking, found: list[Finding]) -> dict[str, Any]:
     for name in wire_access.objects(looking.uses):
         try:
             described[name] = wire.value_of(looking.call(wire.describe(name)))
+        except PassStopped:
+            raise
         except CrmError as error:
             described[name] = None
+            if isinstance(error, Retriable):
+                found.append(_failed(f"salesforce: {name}", error))
+                continue
             spare = name in wire_access.SPARE
             message = f"{name} cannot be seen ({error.code or error.status or 'no answer'})" + (
                 ": nothing of it is mirrored" if spare else ""
             )
-            advice = f"Give the connector's user Read on {name} (Setup, Permission Sets, Object Settings)."
+            right = wire_access.right_to_read(name)
+            advice = f"Give the connector's user {right} (Setup, Permission Sets)."
             found.append(Finding(topic=f"salesforce: {name}", ok=False, warning=spare, message=message, advice=advice))
     return described
 
 
 def _permissions(
-    looking: Looking, described: Mapping[str, Any] | None, view_all: Mapping[str, bool | None] | None = None
+    looking: Looking, described: Mapping[str, Any] | None, view_all: Mapping[str, bool | None] | None = None, transfers: bool | None = None
 ) -> Iterator[Permission]:
-    return wire_access.needed(looking.uses, looking.wanted, described, key_field=looking.settings.task_key_field, view_all=view_all)
+    key_field = looking.settings.task_key_field
+    return wire_access.needed(looking.uses, looking.wanted, described, key_field=key_field, view_all=view_all, transfers=transfers)
 
 
 def _rights(looking: Looking, described: Mapping[str, Any]) -> Iterator[Finding]:
     """All that is needed, against what the user has. Fields that cannot be read are told one by one elsewhere, with the nearest name."""
-    view_all = _view_all(looking)
-    needed = tuple(_permissions(looking, described, view_all))
+    sets = _sets(looking)
+    view_all = _view_all(looking, sets)
+    needed = tuple(_permissions(looking, described, view_all, _transfers(looking, sets)))
     topic = "salesforce: permissions"
     lacking = [one.name for one in needed if one.has is False and one.to_write and not one.name.startswith("Task.")]
     if lacking:
@@ -211,31 +240,41 @@ def _sharing(view_all: Mapping[str, bool | None]) -> Iterator[Finding]:
         yield Finding(topic=topic, ok=True, message=f"the connector's user sees all of {', '.join(view_all)}")
 
 
-def _view_all(looking: Looking) -> dict[str, bool | None]:
-    """Whether the user sees past sharing, by its permission sets; None where it may not read them."""
-    untold: dict[str, bool | None] = dict.fromkeys(wire_access.SHARED)
+def _sets(looking: Looking) -> list[str]:
+    """The user's permission sets, its profile's among them; none where it may not read them."""
     soql = wire_access.assignments(looking.session.user_id)
-    if soql is None:
-        return untold
-    try:
-        sets = [str(row.get("PermissionSetId")) for row in _rows(looking, soql, "reading permission sets")]
-        everything = [
-            row
-            for query in wire_query.by_values("PermissionSet", ("Id",), "Id", sets, where="PermissionsViewAllData = true")
-            for row in _rows(looking, query, "reading permission sets")
-        ]
-        if everything:
-            return dict.fromkeys(wire_access.SHARED, True)
-        asked = ("SobjectType", "PermissionsViewAllRecords")
-        rows = [
-            row
-            for query in wire_query.by_values("ObjectPermissions", asked, "ParentId", sets)
-            for row in _rows(looking, query, "reading object permissions")
-        ]
-    except CrmError:
-        return untold  # said so by the caller
+    rows = [] if soql is None else _readable(looking, [soql])
+    return [str(row.get("PermissionSetId")) for row in rows or ()]
+
+
+def _view_all(looking: Looking, sets: Sequence[str]) -> dict[str, bool | None]:
+    """Whether the user sees past sharing, by its permission sets; None where it may not read them."""
+    everything = wire_query.by_values("PermissionSet", ("Id",), "Id", sets, where="PermissionsViewAllData = true")
+    asked = ("SobjectType", "PermissionsViewAllRecords")
+    if sets and _readable(looking, everything):
+        return dict.fromkeys(wire_access.SHARED, True)
+    rows = _readable(looking, wire_query.by_values("ObjectPermissions", asked, "ParentId", sets)) if sets else None
+    if rows is None:
+        return dict.fromkeys(wire_access.SHARED)
     seen = {row.get("SobjectType") for row in rows if row.get("PermissionsViewAllRecords") is True}
     return {name: name in seen for name in wire_access.SHARED}
+
+
+def _transfers(looking: Looking, sets: Sequence[str]) -> bool | None:
+    """True where a permission set lets the user hand on Leads; else None: sharing may let it, too."""
+    if not sets or "OwnerId" not in looking.uses.written.get("Lead", ()):
+        return None
+    return bool(_readable(looking, wire_query.by_values("PermissionSet", ("Id",), "Id", sets, where=wire_access.TRANSFERS))) or None
+
+
+def _readable(looking: Looking, queries: Iterable[str]) -> list[Mapping[str, Any]] | None:
+    """What stands in permission sets; None where the user may not read it, which the caller says."""
+    try:
+        return [row for soql in queries for row in _rows(looking, soql, "reading permission sets")]
+    except PassStopped:
+        raise
+    except CrmError:
+        return None
 
 
 def _rows(looking: Looking, soql: str, about: str) -> list[Mapping[str, Any]]:
@@ -336,6 +375,8 @@ def _history(looking: Looking) -> Iterator[Finding]:
     topic = "salesforce: LeadHistory"
     try:
         looking.call(wire.query("SELECT Id FROM LeadHistory LIMIT 1", all_rows=False, about="reading LeadHistory"))
+    except PassStopped:
+        raise
     except CrmError as error:
         code = error.code or error.status or "no answer"
         message = f"the history of Leads cannot be read ({code}): when a status or owner changed is {_PULLS_ALONE}"
@@ -343,6 +384,8 @@ def _history(looking: Looking) -> Iterator[Finding]:
         return
     try:
         rows = _rows(looking, wire_access.LEADS_TRACKED, "reading which fields are tracked")
+    except PassStopped:
+        raise
     except CrmError:
         rows = []  # nothing is known then, and said to be
     tracked = {str(row.get("QualifiedApiName")): row.get("IsFieldHistoryTracked") is True for row in rows}

@@ -20,6 +20,7 @@ from typing import Any
 from connector.adapters.calling import Answer, Caller, Lane, Request
 from connector.adapters.salesforce import wire, wire_bulk, wire_errors, wire_query, wire_records
 from connector.adapters.salesforce.bulk import BulkJob, GivenUp
+from connector.adapters.salesforce.sharing import with_everyone
 from connector.adapters.salesforce.streams import Columns, Stream
 from connector.adapters.salesforce.wire import Row
 from connector.errors import ObjectStopped
@@ -65,7 +66,8 @@ class Pull:
         self._fresh = not (self.cursor and "until" in self.cursor)
         self._columns = Columns(self.stream, self.lacking, self.cursor, self.now)
         self._place = wire_bulk.Place.of(self.cursor) if self._window.full else None
-        self._job = BulkJob(self.stream.object, caller=self.caller)
+        related = {name.partition(".")[0] for name in self.stream.others if "." in name}
+        self._job = BulkJob(self.stream.object, caller=self.caller, related=related)
         self._begun = False
         self._by_job = self._window.full
         self._total: int | None = None
@@ -93,7 +95,7 @@ class Pull:
             page = wire.query_page(answer, request.about)
             self._close_window(answer)
             self._learn_total(page)
-            rows = self._completed([row for row in page.rows if isinstance(row, dict)])
+            rows = self._with_everyone(self._completed([row for row in page.rows if isinstance(row, dict)]))
             strange = len(page.rows) - len(rows)
             part = self._window.upper is not None
             if page.locator is not None:
@@ -144,6 +146,9 @@ class Pull:
                     more[str(row.get("Id"))].update(row)
         return [{**more.get(str(row.get("Id")), {}), **row} for row in rows]
 
+    def _with_everyone(self, rows: Sequence[Row]) -> Sequence[Row]:
+        return with_everyone(self.caller, self.stream.object, rows) if self.stream.object in wire_records.RELATIONS else rows
+
     # ── By a bulk job ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _begin_job(self, page: wire.QueryPage) -> bool:
@@ -176,7 +181,7 @@ class Pull:
             if rows and not self._begun:  # the job is of a pull that was stopped: what it did without is told by what it has
                 names = {name.lower() for name in rows[0]}
                 self._columns.gone.update(name for lower, name in wanted.items() if lower not in names and name in self.stream.others)
-            yield self._page(rows)
+            yield self._page(self._with_everyone(rows))
         self._job.end(place)
         self._done = True
         yield self._page(())

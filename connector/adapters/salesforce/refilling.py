@@ -5,6 +5,7 @@ Walked by Id, 2,000 at a time: each query is a short one by the primary key, and
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -24,23 +25,23 @@ _ROOM_FOR_FIELDS = wire.LONGEST_TARGET - 500
 def refill(asking: Asking, object_name: str, properties: Sequence[str], cursor: Cursor | None) -> Iterator[Page]:
     """Records with these properties alone. The cursor is {"phase": "refill", "id": the last one read}."""
     caller = asking.caller("backfill")
-    in_order = sorted(properties, key=lambda name: "." not in name)  # a related record's fields can be queried, not read by id
-    here, later = wire_query.split_fields(("Id",), in_order, room=_ROOM_FOR_FIELDS)
+    fields = _Fields(properties)
     about = f"reading {', '.join(properties[:3])} of {object_name}"
     last_id = str(cursor["id"]) if cursor else ""
     counted, whole = 0, False
     while not whole:
         in_query = 0
-        request: Request | None = wire.query(_after(object_name, here, last_id), all_rows=False, about=about)
+        request: Request | None = wire.query(_after(object_name, fields.here, last_id), all_rows=False, about=about)
         while request is not None:
             try:
                 answer = wire.query_page(caller.call(request), about)
+                rows = _completed(caller, object_name, [row for row in answer.rows if isinstance(row, dict)], fields.later)
             except ObjectStopped as error:
-                if error.code != wire_errors.LOST_CURSOR or not in_query:
+                lost = error.code == wire_errors.LOST_CURSOR and in_query > 0
+                if not lost and not (error.code in wire_errors.TOO_HEAVY and fields.lighten()):
                     raise
                 break  # the next query begins behind the last row read
             in_query += len(answer.rows)
-            rows = _completed(caller, object_name, [row for row in answer.rows if isinstance(row, dict)], later)
             last_id = str(rows[-1].get("Id") or last_id) if rows else last_id
             whole = answer.locator is None and in_query < _A_QUERY  # the query's own end, not a page's, tells how many there were
             calls, counted = caller.count - counted, caller.count
@@ -48,16 +49,41 @@ def refill(asking: Asking, object_name: str, properties: Sequence[str], cursor: 
             request = None if answer.locator is None else wire.more(answer.locator, about=about)
 
 
+class _Fields:
+    """Which fields are queried, and which are read by id, part by part: half as many at once where they are too much (formulas are)."""
+
+    def __init__(self, properties: Sequence[str]) -> None:
+        # A related record's fields can be queried, not read by id.
+        in_order = sorted(properties, key=lambda name: "." not in name)
+        self.here, left = wire_query.split_fields(("Id",), in_order, room=_ROOM_FOR_FIELDS)
+        self.later = [left] if left else []
+
+    def lighten(self) -> bool:
+        """Whether fewer at once were possible."""
+        own = [name for name in self.here[1:] if "." not in name]
+        most = max(len(own), *map(len, self.later), 0)
+        if most <= 1:
+            return False
+        share, related = most // 2, [name for name in self.here if "." in name]
+        left = own[share:] + [name for part in self.later for name in part]
+        self.here = ["Id", *related, *own[:share]]
+        self.later = [left[start : start + share] for start in range(0, len(left), share)]
+        return True
+
+
 def _after(object_name: str, fields: Sequence[str], last_id: str) -> str:
     where = f"Id > {wire_query.quoted(last_id)}" if last_id else ""
     return wire_query.select(object_name, fields, where=where, order="Id") + f" LIMIT {_A_QUERY}"
 
 
-def _completed(caller: Caller, object_name: str, rows: list[dict[str, Any]], later: Sequence[str]) -> list[dict[str, Any]]:
+def _completed(caller: Caller, object_name: str, rows: list[dict[str, Any]], later: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
     ids = [row["Id"] for row in rows if isinstance(row.get("Id"), str)]
     if not later or not ids:
         return rows
-    more: dict[str, Row] = {str(row.get("Id")): row for row in retrieved_by_id(caller, object_name, ids, ["Id", *later])}
+    more: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+    for part in later:
+        for row in retrieved_by_id(caller, object_name, ids, ["Id", *part]):
+            more[str(row.get("Id"))].update(row)
     return [{**more.get(str(row.get("Id")), {}), **row} for row in rows]
 
 

@@ -107,10 +107,11 @@ class _Http(requests.Session):
 class SalesforceSession:
     """Logs in when it must and sends. Safe for threads: each has its own connections, all share one access token."""
 
-    def __init__(self, settings: Settings, *, budget: Budget, timeout: float) -> None:
+    def __init__(self, settings: Settings, *, budget: Budget, timeout: float, patience: float) -> None:
         self._settings = settings
         self._budget = budget
         self._timeout = timeout
+        self._patience = (min(10.0, timeout), max(timeout, patience))
         self._configured = settings.instance_url.rstrip("/")
         self._scheme = urlsplit(self._configured).scheme
         self._instance = self._configured
@@ -142,15 +143,22 @@ class SalesforceSession:
         return self._refresh_token.unkept if self._refresh_token is not None else ""
 
     def send(self, request: Request, lane: Lane = "normal") -> Answer:
-        """The answer, with a fresh login and one replay where the session had ended; both wait in the request's lane.
+        """The answer, with a fresh login and one replay where the session had ended, or the org has moved from the instance that the last
+        login named; both wait in the request's lane.
 
         Raises `Unreachable`; `PassStopped` where a login is refused; `Retriable` where logging in may work later.
         """
         token = self._token or self._login(None, lane)
-        answer = self._exchange(request, token)
-        if answer.status != 401:
-            return answer
-        token = self._login(token, lane)  # 401 says that nothing was done, so a create may be replayed too
+        try:
+            answer = self._exchange(request, token)
+        except Unreachable as problem:
+            if problem.sent or self._instance == self._configured:
+                raise
+        else:
+            moved = answer.status in wire.MOVED and self._instance != self._configured
+            if answer.status != 401 and not moved:
+                return answer
+        token = self._login(token, lane)  # whichever it was, nothing was done, so a create may be replayed too
         self._budget.take(request.bucket, lane)
         return self._exchange(request, token)
 
@@ -166,10 +174,12 @@ class SalesforceSession:
         headers = dict(request.headers)
         if request.body is not None:
             headers["Content-Type"] = "application/json"
-        deadline = time.monotonic() + 4 * self._timeout  # the timeout is for each piece of an answer; this is for the whole
         self._count()
         with self._network(login=False):
-            response = self._http().request(request.method, url, data=request.body, headers=headers, auth=_Bearer(token), stream=True)
+            response = self._http().request(
+                request.method, url, data=request.body, headers=headers, auth=_Bearer(token), stream=True, timeout=self._patience
+            )
+            deadline = time.monotonic() + 4 * self._timeout  # once it began; the patience is for what Salesforce works on
             with contextlib.closing(response):
                 answer = _answer(response, _body(response, deadline))
         self._learn(answer)
@@ -230,7 +240,6 @@ class SalesforceSession:
                 return self._token
             if self._logins != seen and self._failure is not None:
                 raise self._failure
-            self._logins += 1
             self._token, self._failure = None, None
             try:
                 self._token = self._logged_in(lane)
@@ -238,6 +247,8 @@ class SalesforceSession:
             except Exception as error:
                 self._failure = error
                 raise
+            finally:
+                self._logins += 1  # now, so that whoever asked while it went on takes what came of it
             return self._token
 
     def _logged_in(self, lane: Lane) -> str:

@@ -95,7 +95,7 @@ def _events(zone: tzinfo, _key_field: str) -> Stream:
 
 
 def _history(_zone: tzinfo, _key_field: str) -> Stream:
-    asked = ", ".join(wire_query.quoted(field) for field in wire_records.HISTORY_PROPERTIES)
+    asked = ", ".join(wire_query.quoted(field) for field in wire_records.HISTORY_NAMES)
     return Stream(
         object="LeadHistory",
         fields=wire_records.HISTORY_FIELDS,
@@ -203,10 +203,10 @@ class Columns:
     def without(self, error: ObjectStopped) -> bool:
         """Leaves out what the org does not have; whether there was anything to leave out."""
         if isinstance(error, wire_errors.NoSuchColumn):
-            found = self._drop(name for name in self.everything() if name.lower() == error.column.lower())
+            found = self._drop(name for name in self.everything() if error.concerns(self._stream.object, name))
         else:
             found = False
-        # Of a related record's field the answer may name the relationship, or the field as that record calls it.
+        # Words that are new to us: what is related is the likelier to be meant.
         if not found and error.code == "INVALID_FIELD":
             found = self._drop(name for name in self.everything() if "." in name)
         return found

@@ -2,9 +2,7 @@
 
 Tasks and Events that move to another person change their SystemModstamp, so that the pull brings them
 (https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_task.htm: WhoId is a field of
-the record). With shared activities a Task or Event may have up to 50 Contacts; WhoId then names the first, and only TaskRelation and
-EventRelation, which other orgs do not have, name the others. To read those again for every recent activity in every pass costs more calls
-than many orgs have, so a shared activity is counted for its first Contact alone.
+the record). Where an org shares activities among several people, those in which one of them has another place than the first are found too.
 """
 
 from __future__ import annotations
@@ -15,7 +13,9 @@ from functools import partial
 from connector.adapters.calling import Caller
 from connector.adapters.salesforce import wire, wire_query, wire_records
 from connector.adapters.salesforce.asking import Asking, rows_of, without_lacking
+from connector.adapters.salesforce.sharing import activities_with, with_everyone
 from connector.adapters.salesforce.streams import Stream
+from connector.adapters.salesforce.wire import Row
 from connector.model import Activity
 
 
@@ -33,13 +33,23 @@ def activities_of(asking: Asking, streams: Sequence[Stream], ids: Sequence[str],
 def _read(caller: Caller, stream: Stream, people: Sequence[str], lacking: set[str]) -> list[Activity]:
     instead = (stream.instead.get(name, "") if name in lacking else name for name in stream.fields)
     fields = list(dict.fromkeys(name for name in instead if name))
+    rows = _rows(caller, stream, fields, "WhoId", people)
+    if wire_records.SHARED not in lacking:
+        known = {wire.same(str(row.get("Id"))) for row in rows}
+        others = [one for one in activities_with(caller, stream.object, people) if wire.same(one) not in known]
+        rows += _rows(caller, stream, fields, "Id", others)
     found: list[Activity] = []
-    for soql in wire_query.by_values(stream.object, fields, "WhoId", people, where="IsDeleted = false"):
-        for row in rows_of(caller, soql, about=f"reading {stream.object} of people", all_rows=True):
-            try:
-                value = stream.read(row)
-            except wire_records.Unreadable:
-                continue  # the pull sets it aside, and says so
-            if isinstance(value, Activity):
-                found.append(value)
+    for row in with_everyone(caller, stream.object, rows):
+        try:
+            value = stream.read(row)
+        except wire_records.Unreadable:
+            continue  # the pull sets it aside, and says so
+        if isinstance(value, Activity):
+            found.append(value)
     return found
+
+
+def _rows(caller: Caller, stream: Stream, fields: Sequence[str], field: str, values: Sequence[str]) -> list[Row]:
+    queries = wire_query.by_values(stream.object, fields, field, values, where="IsDeleted = false")
+    about = f"reading {stream.object} of people"
+    return [row for soql in queries for row in rows_of(caller, soql, about=about, all_rows=True)]

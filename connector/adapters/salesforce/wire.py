@@ -34,6 +34,14 @@ READ_BATCH = 2000
 #: token among them.
 LONGEST_TARGET = 12_000
 
+#: Seconds after which Salesforce gives up a query and says so, QUERY_TIMEOUT; whoever hangs up earlier never hears that it was too heavy
+#: (https://developer.salesforce.com/docs/atlas.en-us.salesforce_app_limits_cheatsheet.meta/salesforce_app_limits_cheatsheet/salesforce_app_limits_platform_soslsoql.htm).
+SLOWEST_QUERY = 120.0
+
+#: Statuses by which an address says that what it served is elsewhere (REST:errorcodes). An org moves from instance to instance; a login
+#: tells where it is.
+MOVED = frozenset({301, 302, 303, 307, 308})
+
 #: What logs of the org show as the client of each call (REST:headers-calloptions).
 CLIENT = "crm-handoff-connector"
 

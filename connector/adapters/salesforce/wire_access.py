@@ -19,7 +19,7 @@ from connector.model import Permission, Uses
 #: Object → what it is read for.
 READ: Mapping[str, str] = {
     "Lead": "leads", "Contact": "people who were converted, and their owners", "Account": "their companies",
-    "Task": "calls, e-mails and tasks", "Event": "meetings", "User": "who owns what",
+    "Task": "calls, e-mails and tasks", "Event": "meetings", "User": "who owns what; View All Users, where sharing hides them",
     "Opportunity": "deals", "Campaign": "campaigns",
 }  # fmt: skip
 #: Orgs that do not use these are served all the same.
@@ -27,17 +27,32 @@ SPARE = frozenset({"Opportunity", "Campaign"})
 #: Of these a record that sharing hides looks like one that was deleted.
 SHARED = ("Lead", "Contact", "Account")
 VIEW_ALL = "View All Records"
+#: Without it only owners, and those above them, hand a Lead on, unless sharing makes Leads public with transfer
+#: (https://help.salesforce.com/s/articleView?id=xcloud.data_about_transfer.htm).
+TRANSFER_LEADS = "Transfer Leads"
+#: What brings it along, as it stands in permission sets.
+TRANSFERS = "(PermissionsTransferAnyLead = true OR PermissionsTransferAnyEntity = true OR PermissionsModifyAllData = true)"
 #: Object → what is read of it where it can be seen, and what it tells. A pull does without, and says nothing: so the check does.
 OPTIONAL: Mapping[str, tuple[frozenset[str], str]] = {
     "Lead": (wire_records.RECORD_OPTIONAL, "the deals of converted leads are found by it"),
-    "Task": (wire_records.TASK_OPTIONAL, "calls and e-mails, ours and theirs, are told apart by them"),
-    "Event": (wire_records.EVENT_OPTIONAL, "meetings are told apart from copies and series by them"),
-    # CurrencyIsoCode is there in orgs with several currencies only.
+    "Task": (wire_records.TASK_OPTIONAL - {wire_records.SHARED}, "calls and e-mails, ours and theirs, are told apart by them"),
+    "Event": (wire_records.EVENT_OPTIONAL - {wire_records.SHARED}, "meetings are told apart from copies and series by them"),
+    # CurrencyIsoCode is there in orgs with several currencies only, WhoCount in those with Shared Activities.
     "Opportunity": (wire_sales.OPPORTUNITY_OPTIONAL - {"CurrencyIsoCode"}, "deals have them from there alone"),
     "Campaign": (wire_sales.CAMPAIGN_OPTIONAL, "campaigns have them from there alone"),
 }
 #: The package of HubSpot's own integration, by the prefix of its objects (seen in public code of orgs that have it).
 HUBSPOT_PACKAGE = "HubSpot_Inc__"
+
+
+#: Of these no permission set knows a right of their own: one of the system opens both.
+_ACTIVITIES = ("Task", "Event")
+ACCESS_ACTIVITIES = "Access Activities"
+
+
+def right_to_read(name: str) -> str:
+    """What permission sets call the right to read an object."""
+    return ACCESS_ACTIVITIES if name in _ACTIVITIES else f"{name}: Read"
 
 
 def objects(uses: Uses) -> tuple[str, ...]:
@@ -52,13 +67,20 @@ def needed(
     *,
     key_field: str,
     view_all: Mapping[str, bool | None] | None = None,
+    transfers: bool | None = None,
 ) -> Iterator[Permission]:
-    """All that this configuration needs. described: object → its description, None where it is hidden; None: nothing was asked yet."""
+    """All that this configuration needs. described: object → its description, None where it is hidden; None: nothing was asked yet.
+
+    view_all, transfers: what permission sets say; None where the user may not read them.
+    """
     known, all_seen = described is not None, view_all or {}
     described = described or {}
     yield Permission(name="API Enabled", why="every request", has=True if known else None)
+    seen = [_may(described, name, "queryable", known=known) for name in _ACTIVITIES]
+    yield Permission(name=ACCESS_ACTIVITIES, why="calls, e-mails, tasks and meetings", has=all(seen) if known else None)
     for name, why in READ.items():
-        yield Permission(name=f"{name}: Read", why=why, has=_may(described, name, "queryable", known=known))
+        if name not in _ACTIVITIES:
+            yield Permission(name=right_to_read(name), why=why, has=_may(described, name, "queryable", known=known))
     for name in SHARED:
         yield Permission(name=f"{name}: {VIEW_ALL}", why="what sharing hides looks deleted", has=all_seen.get(name))
     for name, fields in wanted.items():
@@ -70,6 +92,8 @@ def needed(
         for field in fields:
             has = _sees(described, name, field, known=known, right="updateable")
             yield Permission(name=f"{name}.{field}: Edit", why="rules write it", has=has, to_write=True)
+    if "OwnerId" in uses.written.get("Lead", ()):
+        yield Permission(name=TRANSFER_LEADS, why="to give a Lead of somebody else to its owner", has=transfers, to_write=True)
     if uses.tasks:
         has = _may(described, "Task", "createable", known=known)
         yield Permission(name="Edit Tasks", why="to create tasks", has=has, to_write=True)

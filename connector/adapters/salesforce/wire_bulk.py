@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -182,6 +182,11 @@ def _number(text: str) -> Any:
         return text  # whoever wants a number finds that it is none
 
 
+def _decimal(text: str) -> Any:
+    number = _number(text)
+    return float(number) if isinstance(number, int) and not isinstance(number, bool) else number  # REST writes 7.0 where CSV may have 7
+
+
 def _truth(text: str) -> bool:
     return text == "true"
 
@@ -191,20 +196,32 @@ _READ: Mapping[str, Callable[[str], Any]] = {
     "boolean": _truth,
     "int": _number,
     "long": _number,
-    "double": _number,
-    "currency": _number,
-    "percent": _number,
+    "double": _decimal,
+    "currency": _decimal,
+    "percent": _decimal,
     "datetime": _moment,
 }
 
 
-def types_of(answer: Answer, about: str) -> dict[str, str]:
-    """A description's fields: name in lower case → type. Raises `ObjectStopped` for what is no description."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """Of a description, by names in lower case: types of fields, and the objects that a relationship leads to."""
+
+    types: Mapping[str, str]
+    targets: Mapping[str, Sequence[str]]
+
+
+def described(answer: Answer, about: str) -> Described:
+    """Reads {fields: [{name, type, relationshipName, referenceTo}]}. Raises `ObjectStopped` for what is no description."""
     value = wire.value_of(answer)
-    fields = value.get("fields") if isinstance(value, dict) else None
-    if not isinstance(fields, list):
+    listed = value.get("fields") if isinstance(value, dict) else None
+    if not isinstance(listed, list):
         raise wire.strange(about)
-    return {str(one["name"]).lower(): str(one.get("type")) for one in fields if isinstance(one, dict) and one.get("name")}
+    fields = [one for one in listed if isinstance(one, dict) and one.get("name")]
+    return Described(
+        types={str(one["name"]).lower(): str(one.get("type")) for one in fields},
+        targets={str(one["relationshipName"]).lower(): one.get("referenceTo") or () for one in fields if one.get("relationshipName")},
+    )
 
 
 def rows(body: bytes, types: Mapping[str, str], about: str) -> Iterator[Row]:

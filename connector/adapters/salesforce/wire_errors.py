@@ -20,7 +20,7 @@ from connector.model import WriteOutcome, WriteState
 #: Somebody else holds the record, or its account.
 LOCKED = "UNABLE_TO_LOCK_ROW"
 #: Too much for one query: a shorter window may pass (QUERY_TIMEOUT after 120 s of SOQL).
-TOO_HEAVY = frozenset({"QUERY_TIMEOUT", "QUERY_TOO_COMPLICATED", "OPERATION_TOO_LARGE", "EXCEEDED_ID_LIMIT"})
+TOO_HEAVY = frozenset({"QUERY_TIMEOUT", "QUERY_TOO_COMPLICATED", "OPERATION_TOO_LARGE", "REQUEST_RUNNING_TOO_LONG", "EXCEEDED_ID_LIMIT"})
 #: The cursor of a query is gone: after two days, after 15 idle minutes, or since ten newer ones exist. Ask again from the last row.
 LOST_CURSOR = "INVALID_QUERY_LOCATOR"
 
@@ -28,9 +28,20 @@ LOST_CURSOR = "INVALID_QUERY_LOCATOR"
 class NoSuchColumn(ObjectStopped):
     """A field that is not there, or that field-level security hides: Salesforce tells them apart for nobody."""
 
-    def __init__(self, message: str, *, column: str, **facts: Any) -> None:
+    def __init__(self, message: str, *, column: str, entity: str, **facts: Any) -> None:
         super().__init__(message, **facts)
         self.column = column
+        self.entity = entity
+
+    def concerns(self, object_name: str, name: str) -> bool:
+        """Whether this is the field, by the name that a query over `object_name` has for it ("Industry", "Account.Industry").
+
+        A relationship that is not understood is column and entity both: all that is read over it is concerned.
+        """
+        path, _, last = name.lower().rpartition(".")
+        if self.column == self.entity:
+            return self.column.lower() in path.split(".")
+        return last == self.column.lower().rpartition(".")[2] and (path == "") == (self.entity.lower() == object_name.lower())
 
 
 #: Statuses that a later try may not meet. 420 and 429 are limits of the edge; 406 and empty 5xx answers come from instances that restart.
@@ -60,6 +71,8 @@ _STOPS_OBJECT = {
     "INSUFFICIENT_ACCESS": "Give the connector's user access to this object (Setup, Permission Sets, Object Settings).",
     "MALFORMED_QUERY": "Report this: the connector wrote a query that Salesforce does not read.",
     "QUERY_TIMEOUT": "Ask for fewer fields, or ask Salesforce's support for an index on SystemModstamp.",
+    "REQUEST_RUNNING_TOO_LONG": "Ask for fewer fields, or look for an automation of the org that takes minutes.",
+    "OPERATION_TOO_LARGE": "Give the connector's user View All on this object: sharing is too much to reckon for one query.",
     "QUERY_TOO_COMPLICATED": "Ask for fewer formula fields of this object.",
     "EXCEEDED_ID_LIMIT": "Look for deletions more often: more records were deleted within minutes than one answer holds.",
     "NOT_FOUND": "Check crm.salesforce.instance_url, and that the connector's user may see this object.",
@@ -134,16 +147,21 @@ def _limit(where: str, message: str, answer: Answer, facts: dict[str, Any]) -> C
 
 def _no_column(request: Request, message: str, facts: dict[str, Any]) -> CrmError:
     match = re.search(r"[Nn]o such column '([\w.]+)' on (?:entity|sobject of type) '?(\w+)", message)
+    match = match or re.search(r"[Dd]idn't understand relationship '((\w+))' in field path", message)
     if match is None:
         return ObjectStopped(
             f"salesforce refused a field while {request.about}: {scrubbed(message)}",
             advice="Check the fields of the configuration against the object, and that the connector's user may use them.",
             **facts,
         )
+    related = match[1] == match[2]
+    called = f"relationship {match[1]}" if related else f"field {match[1]} on {match[2]}"
+    seen = f"the field behind {match[1]}" if related else f"{match[2]}.{match[1]}"
     return NoSuchColumn(
-        f"salesforce has no field {match[1]} on {match[2]}, or hides it from the connector's user, while {request.about}",
+        f"salesforce has no {called}, or hides it from the connector's user, while {request.about}",
         column=match[1],
-        advice=f"Check the name in the configuration, or give the connector's user access to {match[2]}.{match[1]} "
+        entity=match[2],
+        advice=f"Check the name in the configuration, or give the connector's user access to {seen} "
         "(Setup, Permission Sets, Object Settings, Field Permissions).",
         **facts,
     )

@@ -111,6 +111,12 @@ def select(object_name: str, fields: Sequence[str], *, where: str = "", order: s
     return text + (f" WHERE {where}" if where else "") + (f" ORDER BY {order}" if order else "")
 
 
+def by_id(soql: str, *, behind: str = "") -> str:
+    """This query in the order of its rows' ids, from behind one of them on. soql: without an order, its conditions joined by AND."""
+    where = (" AND " if " WHERE " in soql else " WHERE ") + f"Id > {quoted(behind)}" if behind else ""
+    return f"{soql}{where} ORDER BY Id"
+
+
 def count(object_name: str, *, where: str = "") -> str:
     """A query that tells nothing but how many rows there are, in totalSize
     (https://developer.salesforce.com/docs/atlas.en-us.soql_sosl.meta/soql_sosl/sforce_api_calls_soql_select_count.htm)."""

@@ -6,6 +6,7 @@ What a row must have and has not makes it `Unreadable`: the pull sets it aside a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, tzinfo
 from functools import lru_cache
 from typing import Any
@@ -31,17 +32,38 @@ USER_OPTIONAL = frozenset({"UserRole.Name"})
 GROUP_FIELDS = ("Id", "Email", "Name", "SystemModstamp")
 TASK_FIELDS = (
     "Id", "IsDeleted", "OwnerId", "WhoId", "Status", "IsClosed", "TaskSubtype", "Type", "CallType", "CallDisposition",
-    "CallDurationInSeconds", "ActivityDate", "CompletedDateTime", "IsRecurrence", "CreatedDate", "SystemModstamp",
+    "CallDurationInSeconds", "ActivityDate", "CompletedDateTime", "IsRecurrence", "CreatedDate", "SystemModstamp", "WhoCount",
 )  # fmt: skip
 #: Field-level security hides these in many orgs; without them an activity is still one.
 TASK_OPTIONAL = frozenset(
-    {"TaskSubtype", "Type", "CallType", "CallDisposition", "CallDurationInSeconds", "CompletedDateTime", "IsRecurrence"}
+    {"TaskSubtype", "Type", "CallType", "CallDisposition", "CallDurationInSeconds", "CompletedDateTime", "IsRecurrence", "WhoCount"}
 )
 EVENT_FIELDS = (
     "Id", "IsDeleted", "OwnerId", "WhoId", "StartDateTime", "ActivityDate", "IsAllDayEvent", "DurationInMinutes", "IsChild", "IsRecurrence",
-    "GroupEventType", "CreatedDate", "SystemModstamp",
+    "GroupEventType", "CreatedDate", "SystemModstamp", "WhoCount",
 )  # fmt: skip
-EVENT_OPTIONAL = frozenset({"DurationInMinutes", "IsAllDayEvent", "IsChild", "IsRecurrence", "GroupEventType"})
+EVENT_OPTIONAL = frozenset({"DurationInMinutes", "IsAllDayEvent", "IsChild", "IsRecurrence", "GroupEventType", "WhoCount"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """What names everybody who has a part in an activity, by its fields."""
+
+    object: str
+    activity: str
+    person: str
+
+
+#: One Lead or up to 50 Contacts have a part in a Task or Event where the org has Shared Activities; there WhoCount tells how many
+#: (https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_taskwhorelation.htm,
+#: …_eventwhorelation.htm).
+RELATIONS = {
+    "Task": Relation(object="TaskWhoRelation", activity="TaskId", person="RelationId"),
+    "Event": Relation(object="EventWhoRelation", activity="EventId", person="RelationId"),
+}
+SHARED = "WhoCount"
+#: Where a row has all of them, put there by the pull.
+PEOPLE = "@people"
 #: GroupEventType of the row that stands for a series of Lightning's; one of Salesforce Classic's, and of Tasks, has IsRecurrence. Each
 #: occurrence is a row of its own (https://developer.salesforce.com/docs/atlas.en-us.change_data_capture.meta/change_data_capture/cdc_standard_objects_task_event_recurring.htm).
 _SERIES = "3"
@@ -50,6 +72,9 @@ _SERIES = "3"
 HISTORY_FIELDS = ("Id", "LeadId", "Field", "OldValue", "NewValue", "CreatedDate")
 #: History names a look-up by its relationship.
 HISTORY_PROPERTIES = {"Status": "Status", "Owner": "OwnerId"}
+#: And, in orgs with queues and assignment rules, an owner by the way that it came to be: accepted from a queue, given by a rule. These two
+#: the reference does not name; where an org has them not, they are found nowhere.
+HISTORY_NAMES = {**HISTORY_PROPERTIES, "ownerAccepted": "OwnerId", "ownerAssignment": "OwnerId"}
 
 
 class Unreadable(ValueError):
@@ -174,9 +199,9 @@ def _stands_for_others(row: Row) -> bool:
 def change(row: Row) -> FieldChange | None:
     """An entry of LeadHistory; None for an owner's name, since a look-up is logged twice, once by ids and once by names."""
     field, before, after = text(row, "Field"), maybe(row, "OldValue"), maybe(row, "NewValue")
-    if field not in HISTORY_PROPERTIES:
+    if field not in HISTORY_NAMES:
         raise Unreadable("Field is not one that was asked for")
-    if field == "Owner" and not all(value is None or wire.is_id(value) for value in (before, after)):
+    if HISTORY_NAMES[field] == "OwnerId" and not all(value is None or _owns(value) for value in (before, after)):
         return None
     at = moment(row, "CreatedDate")
     if at is None:
@@ -184,11 +209,16 @@ def change(row: Row) -> FieldChange | None:
     return FieldChange(
         record=RecordRef(crm="salesforce", object="Lead", id=text(row, "LeadId")),
         id=text(row, "Id"),
-        property=HISTORY_PROPERTIES[field],
+        property=HISTORY_NAMES[field],
         before=before,
         after=after,
         at=at,
     )
+
+
+def _owns(value: str) -> bool:
+    """Whether this is the id of a user or a queue; a queue's name may be 15 letters and digits too."""
+    return wire.PREFIXES.get(value[:3]) in ("User", "Group") and wire.is_id(value)
 
 
 def _channel(row: Row) -> str | None:
@@ -215,10 +245,23 @@ def _completed(row: Row, zone: tzinfo) -> datetime | None:
     return created if created is not None and created.astimezone(zone).date() == due.astimezone(zone).date() else due
 
 
+def is_shared(row: Row) -> bool:
+    """Whether an activity is about more people than WhoId names."""
+    count = row.get(SHARED)
+    return count is not None and isinstance(count, int) and count > 1 and row.get("IsDeleted") is not True
+
+
 def _who(row: Row) -> tuple[RecordRef, ...]:
-    who = maybe(row, "WhoId")
-    kind = wire.PREFIXES.get(who[:3]) if who else None
-    return (RecordRef(crm="salesforce", object=kind, id=who),) if who and kind in ("Lead", "Contact") else ()
+    who, more = maybe(row, "WhoId"), row.get(PEOPLE)
+    if more:
+        everyone = {wire.same(each): each for each in (*more, who) if each}
+        return tuple(ref for each in everyone.values() for ref in _person(each))
+    return _person(who) if who else ()
+
+
+def _person(who: str) -> tuple[RecordRef, ...]:
+    kind = wire.PREFIXES.get(who[:3])
+    return (RecordRef(crm="salesforce", object=kind, id=who),) if kind in ("Lead", "Contact") else ()
 
 
 def related(row: Row, name: str) -> Any:
