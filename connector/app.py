@@ -177,6 +177,7 @@ class Told:
     schema: Schema
     owners: tuple[Owner, ...]
     locked: tuple[str, ...]
+    own_users: tuple[str, ...]
     limits: Mapping[str, str]
     native_sync: bool
 
@@ -207,10 +208,12 @@ def _told(config: Config, name: CrmName, opened: ExitStack) -> Told:
     owners = tuple(owner for page in crm.pull(people, None, now=now) for owner in page.owners)
     beside = [one for one in crm.check(now=now) if one.topic == f"{name}: native sync"]
     lower = {_KEYS[limit]: of for limit, of in budget.limits.items() if of < getattr(settings, _KEYS[limit], 0)}
+    around = crm.surroundings()
     return Told(
         schema=schema,
         owners=owners,
-        locked=next(iter(crm.surroundings().locked.values()), ()),
+        locked=next(iter(around.locked.values()), ()),
+        own_users=tuple(around.own_users),
         limits={key: str(of) for key, of in lower.items()},
         native_sync=any(not one.ok and not one.warning for one in beside),
     )

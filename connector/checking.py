@@ -122,14 +122,14 @@ def interval(schedule: str, timezone: str, now: datetime) -> timedelta:
 
 def _answers(config: Config, name: CrmName, crm: Crm, now: datetime, findings: list[Finding]) -> bool:
     """What the CRM says of itself; whether it lets us in, so that there is something to be asked."""
-    topic = f"{name}: credentials"
+    topic, ends = f"{name}: credentials", (f"{name}: credentials", f"{name}: stopped")
     try:
         found = crm.check(now=now, uses=uses_of(config, name, now=now))
     except ConfigError as error:  # a secret that is looked for when it is needed
         told = "; ".join(f"{one.path}: {one.found}, {one.expected}" for one in error.problems)
         found = [Finding(topic=topic, ok=False, message=told, advice=f"Put the secret where [crm.{name}] looks for it.")]
     findings += found
-    return not any(finding.topic == topic and not finding.ok and not finding.warning for finding in found)
+    return not any(finding.topic in ends and not finding.ok and not finding.warning for finding in found)
 
 
 # ── Suspended ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -137,11 +137,18 @@ def _answers(config: Config, name: CrmName, crm: Crm, now: datetime, findings: l
 
 def _suspended(config: Config, store: Store) -> Iterator[Finding]:
     """The fields that the last pass could not read, and what waits for them."""
-    for one in suspended(store, config).document() if last_runs(store, 1, command="run") else ():
+    found = suspended(store, config).document() if last_runs(store, 1, command="run") else []
+    for one in (one for one in found if one["state"] != "filling"):
         waits = f"suspended: {', '.join(one['rules'])}" if one["rules"] else "no rule reads it"
         message = f"the field {one['field']} is {one['state']}; {waits}"
-        advice = "The passes fill it by themselves." if one["state"] == "filling" else "See `connector status` for what changed in the CRM."
+        advice = "See `connector status` for what changed in the CRM."
         yield Finding(topic="suspended", ok=False, warning=True, message=message, advice=advice)
+    filling = [one for one in found if one["state"] == "filling"]
+    if filling:
+        rules = dict.fromkeys(rule for one in filling for rule in one["rules"])
+        waits = f"suspended until then: {', '.join(rules)}" if rules else "no rule reads them"
+        message = f"not read of every record yet: {', '.join(one['field'] for one in filling)}; {waits}"
+        yield Finding(topic="suspended", ok=False, warning=True, message=message, advice="The passes read them by themselves.")
 
 
 # ── The people ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -252,5 +259,7 @@ def _guard(config: Config, store: Store) -> Iterator[Finding]:
     for name, row in sorted(report.items()):
         if row["used"] + row["wanted"] > row["rail"]:
             message = f"{name}: {row['used'] + row['wanted']} wanted in {guard.window}, the rail is {row['rail']}"
-            advice = "What is beyond it is held until somebody approves it. Look at the plan first (`connector plan`), then at [guard]."
+            advice = (
+                f"What is beyond it is held, and lapses after {guard.hold_for}. Look at the plan first (`connector plan`), then at [guard]."
+            )
             yield Finding(topic="guard", ok=False, warning=True, message=message, advice=advice)

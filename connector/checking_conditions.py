@@ -12,10 +12,9 @@ from difflib import get_close_matches
 
 from connector.checking_fields import NAMES, Side
 from connector.conditions import Condition, fold
-from connector.conditions.tree import Comparison, Has, In, Name, Text, walk
 from connector.config.tables import Config, FieldRule
 from connector.model import CrmName, Finding, PropertyFacts
-from connector.workflows.fields import from_campaigns, places
+from connector.workflows.fields import compared, from_campaigns, places
 
 _TOPIC = "conditions"
 #: The computed value whose options are the file's own.
@@ -75,7 +74,7 @@ def _asked(config: Config) -> dict[tuple[str, str], list[str]]:
     """(name, value) → the rules whose conditions compare one with the other."""
     found: dict[tuple[str, str], list[str]] = {}
     for rule, condition in _conditions(config):
-        for pair in _compared(condition):
+        for pair in compared(condition):
             rules = found.setdefault(pair, [])
             if rule not in rules:
                 rules.append(rule)
@@ -95,15 +94,6 @@ def _conditions(config: Config) -> Iterator[tuple[str, Condition]]:
     named.append(("rejection", None if config.rejection is None else config.rejection.when))
     named.append(("schedule.fast", None if config.schedule.fast is None else config.schedule.fast.when))
     yield from ((rule, when) for rule, when in named if when is not None)
-
-
-def _compared(condition: Condition) -> Iterator[tuple[str, str]]:
-    for node in walk(condition.tree):
-        match node:
-            case Comparison("=" | "!=", Name(name), Text(value)) | Comparison("=" | "!=", Text(value), Name(name)) | Has(Name(name), value):
-                yield name, value
-            case In(Name(name), items, _):
-                yield from ((name, item.value) for item in items if isinstance(item, Text))
 
 
 def _places(config: Config, sides: Mapping[CrmName, Side], name: str) -> list[_Place]:

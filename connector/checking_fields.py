@@ -18,7 +18,7 @@ from connector.errors import CrmError
 from connector.model import CrmName, FieldType, Finding, PropertyFacts, Schema, Surroundings, Uses
 from connector.suspension import rules_reading
 from connector.uses import Named, stage_property, uses_of, values_named
-from connector.workflows.fields import conditions_of, places
+from connector.workflows.fields import ESSENTIAL, conditions_of, places
 from connector.workflows.stages import MQL, StageMap
 
 #: How each CRM calls itself.
@@ -105,14 +105,40 @@ def _declared(side: Side) -> Iterator[Finding]:
             if object_name not in side.schema:
                 continue
             facts = side.facts(object_name, property_name)
-            found = _missing(side, object_name, property_name, rule.name, needed=needed) if facts is None else _type(side, rule, facts)
+            if facts is None and (rule.builtin or property_name in ESSENTIAL[side.name].get(object_name, ())):
+                found = [_unseen(side, object_name, property_name, rule.name, needed=needed)]
+            elif facts is None:
+                found = _missing(side, object_name, property_name, rule.name, needed=needed)
+            else:
+                found = _type(side, rule, facts)
             yield from found
             sound += not found
+    yield from _essential(side)
     if side.uses.id_field is not None:
         for object_name in ("Lead", "Contact"):
             if object_name in side.schema and side.facts(object_name, side.uses.id_field) is None:
                 yield from _missing(side, object_name, side.uses.id_field, "hubspot_id_field", needed=True)
     yield Finding(topic=f"{side.name}: fields", ok=True, message=f"{sound} fields of the file are there and read well")
+
+
+def _essential(side: Side) -> Iterator[Finding]:
+    """What everything rests on, where no field of the file has told of it."""
+    told = {place for rule in side.config.fields for place in places(rule, side.name)}
+    for object_name, names in ESSENTIAL[side.name].items():
+        for property_name in names if object_name in side.schema else ():
+            if (object_name, property_name) not in told and side.facts(object_name, property_name) is None:
+                yield _unseen(side, object_name, property_name, "who is who, whose, and in which stage", needed=True)
+
+
+def _unseen(side: Side, object_name: str, property_name: str, why: str, *, needed: bool) -> Finding:
+    """A standard property that is not shown: it is there, so that only the right to see it can be lacking."""
+    crm, essential = NAMES[side.name], property_name in ESSENTIAL[side.name].get(object_name, ())
+    so = ", and without it nobody is judged" if essential else ""
+    message = f"{crm} does not show the connector this standard property of {object_name} ({why}){so}"
+    advice = f"Let the connector's credentials in {crm} read it."
+    return Finding(
+        topic=side.topic(object_name, property_name), ok=False, warning=not (needed or essential), message=message, advice=advice
+    )
 
 
 def _formulas(side: Side) -> Iterator[Finding]:
@@ -125,7 +151,7 @@ def _formulas(side: Side) -> Iterator[Finding]:
         rules = rules_reading(side.config, field)
         used = f"read by {', '.join(rules)}" if rules else "read by no rule"
         what = f"{object_name}.{property_name} (field {field}, {used})"
-        message = f"{what} is worked out by {side.name}: no modified date tells of its changes"
+        message = f"{what} is worked out by {NAMES[side.name]}: no modified date tells of its changes"
         advice = "It is read again by [schedule] deletes; until then rules see its old value. A plain field is seen at once."
         yield Finding(topic=f"{side.name}: formulas", ok=False, warning=True, message=message, advice=advice)
 
@@ -227,7 +253,7 @@ def _stages(side: Side) -> Iterator[Finding]:
     try:
         around = side.crm.surroundings()
     except CrmError as error:
-        message = f"what {side.name} puts on new records cannot be read: {error.message}"
+        message = f"what {NAMES[side.name]} puts on new records cannot be read: {error.message}"
         yield Finding(topic=f"{side.name}: default stage", ok=False, message=message, advice=error.advice)
         return
     yield from _locked(side, around, topic)
@@ -258,8 +284,10 @@ def _default(side: Side, around: Surroundings) -> Iterator[Finding]:
         return
     count = _count(side, object_name, property_name, value)
     carried = "" if count is None else f"; {count:,} records carry it now, whether or not anybody qualified them"
-    message = f"{side.name} puts {property_name} {value!r} on every new record, which the file reads as {stage}{carried}"
-    advice = f"It says nothing as long as no stage was agreed. Choose another default in {side.name}, or map the value to a lower stage."
+    message = f"{NAMES[side.name]} puts {property_name} {value!r} on every new record, which the file reads as {stage}{carried}"
+    advice = (
+        f"It says nothing as long as no stage was agreed. Choose another default in {NAMES[side.name]}, or map the value to a lower stage."
+    )
     yield Finding(topic=topic, ok=False, warning=True, message=message, advice=advice)
 
 
@@ -274,11 +302,13 @@ def _carried(side: Side, topic: str) -> Iterator[Finding]:
     if not total or not values:
         return
     shown = ", ".join(f"{count:,} {value}" for value, count in counts.items()) or "none"
-    message = f"{side.name} does not tell which {property_name} new records get; of {total:,} records, {shown} are {MQL} or beyond"
+    message = f"{NAMES[side.name]} does not tell which {property_name} new records get; of {total:,} records, {shown} are {MQL} or beyond"
     most = max(counts.values(), default=0)
     likely = most * 2 > total >= _ENOUGH
     advice = (
-        f"More than half carry one of these: is it what {side.name} gives to everybody? Then map it to a lower stage." if likely else ""
+        f"More than half carry one of these: is it what {NAMES[side.name]} gives to everybody? Then map it to a lower stage."
+        if likely
+        else ""
     )
     yield Finding(topic=topic, ok=not likely, warning=likely, message=message, advice=advice)
 

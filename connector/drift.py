@@ -7,7 +7,7 @@ more (`wanted`), so that everything else goes on; `connector.backfill` fills it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,21 +16,22 @@ from typing import Any, Literal
 from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from connector.adapters.port import Crm
+from connector.conditions import fold
 from connector.config.tables import Config
-from connector.errors import ObjectStopped
+from connector.errors import CrmError, Interrupted, ObjectStopped
 from connector.model import CrmName, FieldType, PropertyFacts
 from connector.store import runs
 from connector.store import tables as t
 from connector.store.bulk import upsert
 from connector.store.database import Store
-from connector.workflows.fields import ESSENTIAL, STAGE_PROPERTY, options_used, places, properties_wanted
+from connector.workflows.fields import ESSENTIAL, STAGE_PROPERTY, options_asked, options_used, places, properties_wanted
 
 known = t.metadata.tables["property"]
 drift = t.metadata.tables["drift"]
 
 #: How often the CRMs are asked, unless a pull finds something missing or the file changes.
 OFTEN = timedelta(hours=1)
-#: The file's version and the moment of the last look; removed where the next pass has to look again.
+#: The file's version and the moment of the last look; without the moment where the next pass has to look again.
 _LOOKED = "drift:looked"
 _NUMBERS = (FieldType.INTEGER, FieldType.NUMBER)
 
@@ -55,24 +56,38 @@ class Change:
 def due(store: Store, config: Config, now: datetime) -> bool:
     """Whether it is time to look: never done, another file, or an hour ago."""
     version, _, moment = (runs.get_meta(store, _LOOKED) or "").partition(" ")
-    return version != config.version or now - datetime.fromisoformat(moment) >= OFTEN
+    return version != config.version or not moment or now - datetime.fromisoformat(moment) >= OFTEN
 
 
 def demand(store: Store) -> None:
     """Something turned out to be missing: the next pass looks before it concludes anything, whatever becomes of this one."""
-    runs.set_meta(store, _LOOKED, None)
+    version, _, moment = (runs.get_meta(store, _LOOKED) or "").partition(" ")
+    if moment:
+        runs.set_meta(store, _LOOKED, f"{version} ")  # the file was not changed by it: which one it was stays known
 
 
-def look(store: Store, config: Config, crms: Mapping[CrmName, Crm], *, now: datetime) -> None:
+def look(store: Store, config: Config, crms: Mapping[CrmName, Crm], *, now: datetime) -> dict[CrmName, CrmError]:
     """Compares the CRMs' fields with what they were, and keeps what changed. One call an object.
 
-    An object that the credentials may not see is a change like any other; other errors of a CRM come out, and nothing is stored then.
+    An object that the credentials may not see is a change like any other. Any other error of a CRM is in the answer: nothing is stored of
+    this CRM then, and the next pass looks again.
     """
     version, _, _ = (runs.get_meta(store, _LOOKED) or "").partition(" ")
-    described = {name: dict(_describe(crm, properties_wanted(config, name))) for name, crm in crms.items()}
-    for name, objects in described.items():
+    failed: dict[CrmName, CrmError] = {}
+    for name, crm in crms.items():
+        try:
+            objects = dict(_describe(crm, properties_wanted(config, name)))
+        except Interrupted:
+            raise
+        except CrmError as error:
+            failed[name] = error
+            continue
         store.write(partial(_compare, config=config, crm=name, described=objects, now=now, anew=version != config.version))
-    runs.set_meta(store, _LOOKED, f"{config.version} {now.isoformat()}")
+    if failed:
+        demand(store)
+    else:
+        runs.set_meta(store, _LOOKED, f"{config.version} {now.isoformat()}")
+    return failed
 
 
 def _describe(crm: Crm, wanted: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Mapping[str, PropertyFacts] | None]]:
@@ -177,11 +192,19 @@ def _row(crm: CrmName, place: Place, fact: PropertyFacts | None, before: Any, ch
     return row | {
         "label": fact.label,
         "type": before["type"] if before and before["type"] and "type" in held else fact.type,
-        "options": None if fact.options is None else list(fact.options),
+        "options": _options(fact, before, held),
         "calculated": fact.calculated,
         "writable": fact.writable or "permission" in held,
         "gone_at": gone_at,
     }
+
+
+def _options(fact: PropertyFacts, before: Any, held: Collection[str]) -> list[str] | None:
+    """The options; while one is lost that the file needs, also those of before, to tell when it is back."""
+    if fact.options is None:
+        return None
+    kept = (before["options"] or ()) if before is not None and "options" in held else ()
+    return list(dict.fromkeys([*fact.options, *kept]))
 
 
 _NEVER_SEEN: Mapping[str, Any] = {"label": "", "type": "", "options": None, "calculated": False, "writable": True}
@@ -196,6 +219,7 @@ class _Comparison:
         self._types = {place: rule.type for rule in config.fields for place in places(rule, crm)}
         stages = {(name, target) for (one, name), target in STAGE_PROPERTY.items() if one == crm}
         self._used = {place: set(values) for place, values in options_used(config, crm).items()}
+        self._asked = options_asked(config, crm)
         self._written = stages
         self._concerned = {*self._types, *stages, *((name, each) for name, all_ in ESSENTIAL[crm].items() for each in all_)}
 
@@ -209,11 +233,19 @@ class _Comparison:
             yield Change(place, "vanished", was, None)
             return
         yield from self._type(place, fact, was)
-        lost = self._used.get(place, set()) - set(fact.options) if fact.options else set()  # a picklist that lists none tells nothing
+        lost = self._lost(place, fact.options, row) if fact.options else set()  # a picklist that lists none tells nothing
         if lost:
             yield Change(place, "options", ", ".join(sorted(lost)), None)
         if place in self._written and row is not None and row["writable"] and not fact.writable:
             yield Change(place, "permission", "writable", "read only")
+
+    def _lost(self, place: Place, options: Collection[str], row: Any) -> set[str]:
+        """What the file writes and maps must be there; for what conditions ask, it is enough not to have lost it."""
+        lost = self._used.get(place, set()) - set(options)
+        there, asked = {fold(option) for option in options}, self._asked.get(place, frozenset())
+        had = () if row is None or self._anew else row["options"] or ()
+        gone = {fold(option): option for option in had if fold(option) in asked and fold(option) not in there}
+        return lost | set(gone.values())
 
     def _type(self, place: Place, fact: PropertyFacts, was: str | None) -> Iterator[Change]:
         """Another type than before, or one that cannot be read as the file means it."""

@@ -47,7 +47,7 @@ contact = metadata.tables["contact"]
 class PassResult:
     """What one pass did. suspended: fields that cannot be read, with the rules that wait for them; halted: why nobody at all was judged.
 
-    errors: what went wrong; empty where all went well.
+    paused: what somebody paused that actions wait for, (scope, name). errors: what went wrong; empty where all went well.
     """
 
     run: int
@@ -58,6 +58,7 @@ class PassResult:
     outcomes: dict[State, int] = field(default_factory=dict)
     suspended: list[dict[str, Any]] = field(default_factory=list)
     halted: str | None = None
+    paused: list[tuple[str, str]] = field(default_factory=list)
     errors: list[ConnectorError] = field(default_factory=list)
     interrupted: bool = False
 
@@ -88,6 +89,7 @@ class PassResult:
             "outcomes": {str(state): count for state, count in self.outcomes.items()},
             "suspended": self.suspended,
             "halted": self.halted,
+            "paused": [{"scope": scope, "name": name} for scope, name in self.paused],
             "errors": errors_document(self.errors),
         }
 
@@ -99,8 +101,8 @@ def run_pass(rooms: Rooms) -> PassResult:
     run = runs.start_run(store, "run", config.mode, now=now, config_version=config.version)
     result = PassResult(run=run, mode=config.mode)
     try:
-        prepare(store, config, rooms.crms, now=now)
-        result.pulled = pull(rooms, now)
+        prepared = prepare(store, config, rooms.crms, now=now)
+        result.pulled = pull(rooms, now, silent=prepared.silent)
         caught_up = catch_up(rooms, result.pulled, now=now)
         result.errors += caught_up.errors
         result.note(caught_up.installation.suspended)
@@ -151,6 +153,7 @@ def _write_back(rooms: Rooms, result: PassResult) -> None:
         progress=lambda done, total: rooms.progress.step("write back", done, total),
     )
     result.outcomes = dict(written.outcomes)
+    result.paused = sorted(written.paused)
     result.errors += [error for error in written.errors if not isinstance(error, Interrupted)]
 
 

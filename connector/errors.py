@@ -76,6 +76,10 @@ class Paused(ConnectorError):
     """Writing is paused."""
 
 
+#: The code of a `PassStopped` by the connector's own share of the day.
+DAY_SPENT = "DAILY_SHARE"
+
+
 class CrmError(ConnectorError):
     """A CRM could not be reached, or refused."""
 

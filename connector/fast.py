@@ -66,6 +66,8 @@ def run_fast(rooms: Rooms) -> PassResult:
 
 def _run(rooms: Rooms, lane: FastLane, result: PassResult, now: datetime) -> None:
     installation = prepare(rooms.store, rooms.config, rooms.crms, now=now)
+    for error in installation.silent.values():
+        raise error
     if installation.suspended.halted or installation.suspended.reading(lane.when.names):
         return
     chosen = _choose(rooms, lane, installation.table, now)

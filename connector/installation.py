@@ -8,7 +8,7 @@ pull is over: a second look where something was missing, the filling of newly na
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal, get_args
@@ -21,8 +21,8 @@ from connector.adapters.port import Crm
 from connector.backfill import Filled, blind, fill, note_wanted, states
 from connector.config.tables import Config
 from connector.contacts import ContactWriter, Setting
-from connector.errors import ConnectorError, ObjectStopped
-from connector.model import CrmName
+from connector.errors import ConnectorError, CrmError, Interrupted, ObjectStopped
+from connector.model import CrmName, Surroundings
 from connector.pull import Pulled, errors_of, once, streams_of
 from connector.rooms import Rooms
 from connector.store import fields, runs
@@ -41,12 +41,16 @@ _STAGE_NAMES: Mapping[CrmName, str] = {crm: name for (crm, _), name in STAGE_PRO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """The contact table with the file's columns, the writer of contacts, whether this pass adopts what is there, and what is suspended."""
+    """The contact table with the file's columns, the writer of contacts, whether this pass adopts what is there, and what is suspended.
+
+    silent: the CRMs of which neither fields nor set-up could be learned, so that what they lack might be taken for empty, with the error.
+    """
 
     table: Table
     writer: ContactWriter
     setting: Setting
     suspended: Suspended
+    silent: Mapping[CrmName, CrmError] = field(default_factory=dict)
 
     def adopted(self, store: Store, mode: Literal["shadow", "live"]) -> None:
         """A whole pass went by: what was there when the connector came is agreed now."""
@@ -70,30 +74,30 @@ class CaughtUp:
 def prepare(store: Store, config: Config, crms: Mapping[CrmName, Crm], *, now: datetime) -> Installation:
     """Brings the database in line with the file. crms: none where the CRMs are not to be asked."""
     made = fields.ensure_fields(store, columns_needed(config))
-    if crms and drift.due(store, config, now):
-        drift.look(store, config, crms, now=now)
+    silent = drift.look(store, config, crms, now=now) if crms and drift.due(store, config, now) else {}
     _want(store, config, crms)
-    _apply_file(store, config, crms, now, anew=bool(made))
-    return _installed(store, config, now)
+    silent = _apply_file(store, config, crms, now, anew=bool(made)) | silent
+    return replace(_installed(store, config, now), silent=silent)
 
 
 def catch_up(rooms: Rooms, pulled: Pulled, *, now: datetime) -> CaughtUp:
     """After a pull: looks again where it missed something, fills what was not read of every record, and says what is suspended now.
 
-    An object that the credentials may not see stops nothing: its fields are gone. Raises what stops a look at a CRM's fields.
+    An object that the credentials may not see stops nothing: its fields are gone.
     """
     store, config = rooms.store, rooms.config
+    silent: Mapping[CrmName, CrmError] = {}
     if not rooms.stopped() and _missed(pulled):
-        drift.look(store, config, rooms.crms, now=now)
+        silent = drift.look(store, config, rooms.crms, now=now)
         _want(store, config, rooms.crms)
-    failed = errors_of(pulled)
+    failed = once([*errors_of(pulled), *silent.values()])
     filled = {} if rooms.stopped() or failed else fill(rooms, now)
     installation = _installed(store, config, now)
     hidden = drift.hidden_objects(store)
     stopping = [stream.error for crm, name, stream in streams_of(pulled) if stream.error is not None and (crm, name) not in hidden]
     blinded = _blinded(installation.suspended, blind(store, config))
     errors = once([*failed, *errors_of(filled), *blinded])
-    return CaughtUp(installation=installation, filled=filled, errors=errors, stops=bool(stopping or blinded))
+    return CaughtUp(installation=installation, filled=filled, errors=errors, stops=bool(stopping or blinded or silent))
 
 
 def _missed(pulled: Pulled) -> bool:
@@ -166,15 +170,16 @@ def applied(store: Store, config: Config) -> bool:
     return runs.get_meta(store, "config") == config.version and runs.get_meta(store, f"adopted:{config.mode}") is not None
 
 
-def _apply_file(store: Store, config: Config, crms: Mapping[CrmName, Crm], now: datetime, *, anew: bool) -> None:
-    """A changed file makes every contact anew, and due."""
+def _apply_file(store: Store, config: Config, crms: Mapping[CrmName, Crm], now: datetime, *, anew: bool) -> dict[CrmName, CrmError]:
+    """A changed file makes every contact anew, and due. The CRMs that do not tell what they must, with the error: it is applied later."""
     if runs.get_meta(store, "config") == config.version and not anew:
-        return
-    if crms:
-        _look_around(store, crms)
-
-    store.write(partial(_everyone, now=now))
-    runs.set_meta(store, "config", config.version)
+        return {}
+    silent = _look_around(store, crms) if crms else {}
+    if anew or not silent:
+        store.write(partial(_everyone, now=now))
+    if not silent:
+        runs.set_meta(store, "config", config.version)
+    return silent
 
 
 def _everyone(connection: Connection, now: datetime) -> None:
@@ -183,9 +188,23 @@ def _everyone(connection: Connection, now: datetime) -> None:
     connection.execute(update(contact).where(~contact.c.gone).values(due_at=now))
 
 
-def _look_around(store: Store, crms: Mapping[CrmName, Crm]) -> None:
-    """Asks the CRMs what their set-up means for rules, and keeps it; without them what was kept holds on."""
-    around = {name: crm.surroundings() for name, crm in crms.items()}
+def _look_around(store: Store, crms: Mapping[CrmName, Crm]) -> dict[CrmName, CrmError]:
+    """Asks the CRMs what their set-up means for rules, and keeps it where all tell it; else what was kept holds on."""
+    around: dict[CrmName, Surroundings] = {}
+    silent: dict[CrmName, CrmError] = {}
+    for name, crm in crms.items():
+        try:
+            around[name] = crm.surroundings()
+        except Interrupted:
+            raise
+        except CrmError as error:
+            silent[name] = error
+    if not silent:
+        _keep_around(store, around)
+    return silent
+
+
+def _keep_around(store: Store, around: Mapping[CrmName, Surroundings]) -> None:
     defaults = {name: one.defaults[_STAGE_NAMES[name]] for name, one in around.items() if _STAGE_NAMES[name] in one.defaults}
     kept: dict[str, Mapping[CrmName, object]] = {
         "defaults": defaults,

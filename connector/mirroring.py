@@ -113,10 +113,10 @@ def reconcile(rooms: Rooms) -> Reconciled:
 
 def _pull(rooms: Rooms, result: Mirrored | Reconciled, *, full: bool) -> Installation:
     now = rooms.now()
-    prepare(rooms.store, rooms.config, rooms.crms, now=now)
+    prepared = prepare(rooms.store, rooms.config, rooms.crms, now=now)
     if full:
         mirror.reset_cursors(rooms.store)
-    result.pulled = pull(rooms, now)
+    result.pulled = pull(rooms, now, silent=prepared.silent)
     caught_up = catch_up(rooms, result.pulled, now=now)
     result.errors += caught_up.errors
     return caught_up.installation

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from connector import drift
 from connector.adapters.port import Crm
-from connector.errors import ConnectorError, Interrupted, ObjectStopped
+from connector.errors import ConnectorError, CrmError, Interrupted, ObjectStopped
 from connector.model import CrmName, Cursor, Page
 from connector.rooms import Rooms
 from connector.store import mirror
@@ -60,11 +60,16 @@ R = TypeVar("R", bound=Result)
 Pulled = dict[str, dict[str, StreamPull]]
 
 
-def pull(rooms: Rooms, now: datetime) -> Pulled:
-    """Reads every stream of every CRM into the mirror. What stopped a stream is in its result; bugs come out."""
+def pull(rooms: Rooms, now: datetime, *, silent: Mapping[CrmName, CrmError] | None = None) -> Pulled:
+    """Reads every stream of every CRM into the mirror. What stopped a stream is in its result; bugs come out.
+
+    silent: the CRMs of which it is not known which fields they have now: they are not read, for that reason.
+    """
     before = {(row.crm, row.object): row.seen for row in mirror.cursors(rooms.store)}
 
     def one(crm: Crm, stream: str, result: StreamPull, stopped: Callable[[], bool]) -> None:
+        if silent and crm.name in silent:
+            raise silent[crm.name]
         cursor = mirror.get_cursor(rooms.store, crm.name, stream)
         read(crm, stream, cursor, result, stopped)
         if result.whole and not stopped() and cursor is not None and crm.under_way(cursor):

@@ -19,6 +19,8 @@ from connector.store import ledger, mirror, pauses, runs
 from connector.store.budget import Limit, SharedBudget, hubspot_limits, salesforce_limits
 from connector.store.database import Store
 from connector.store.tables import Run, metadata
+from connector.suspension import rules_reading
+from connector.workflows.fields import places
 from connector.workflows.stages import StageMap, writes_for
 
 _CONTACT = metadata.tables["contact"]
@@ -56,9 +58,17 @@ def status(store: Store, config: Config, *, now: datetime) -> dict[str, Any]:
             "open": {str(state): number for state, number in sorted(ledger.counts(connection).items())},
             "suspended": waiting.document(),
             "halted": waiting.halted,
-            "drift": drift.open_rows(connection),
+            "drift": _drifted(connection, config),
             "open_tasks": ledger.open_task_count(connection),
         }
+
+
+def _drifted(connection: Connection, config: Config) -> list[dict[str, Any]]:
+    """What is not as it was in the CRMs' set-up, with the rules that read it."""
+    fields = {(crm, *place): rule.name for rule in config.fields for crm in config.crms for place in places(rule, crm)}
+    rows = drift.open_rows(connection)
+    named = [(row, fields.get((row["crm"], row["object"], row["property"]))) for row in rows]
+    return [row | {"rules": [] if name is None else list(rules_reading(config, name))} for row, name in named]
 
 
 # ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

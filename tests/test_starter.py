@@ -105,6 +105,12 @@ class TestInit:
             assert "pat-eu1-a-real-one" not in done.output
             assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.parametrize("words", [("--base-url", "http://127.0.0.1:9"), ("--client-id", "env:X"), ("--ca-bundle", "x.pem")])
+    def test_an_option_of_a_crm_that_is_not_asked(self, tmp_path: Path, words: tuple[str, str]) -> None:
+        file = tmp_path / "starter.toml"
+        result = RUNNER.invoke(app, ["init", *words, "--output", str(file)])
+        assert (result.exit_code, words[0] in result.stderr, file.exists()) == (2, True, False)
+
     def test_without_credentials_the_example(self, tmp_path: Path) -> None:
         done = init(tmp_path, "--json")
         assert done.exit_code == 0
@@ -187,6 +193,26 @@ def test_an_account_that_is_set_up_otherwise(broken: tuple[Sandbox, Config], tmp
     ):
         assert says in found[topic, warning], found
     assert box.calls()["hubspot"] < 60
+
+
+def test_a_day_that_is_spent_is_said_once_and_is_no_lack_of_rights(broken: tuple[Sandbox, Config], tmp_path: Path) -> None:
+    """The first answer tells how little is left: no object is "hidden" for that."""
+    box, config = broken
+    box.salesforce.spend_calls(leave=1000)
+    found = [one for one in findings(config, tmp_path) if one.topic.startswith("salesforce: ") and not one.ok]
+    assert [(one.topic, one.warning) for one in found] == [("salesforce: limits", True), ("salesforce: stopped", False)]
+    assert ("goes on" in found[1].advice, "nothing else of Salesforce" in found[1].message) == (True, True)
+    assert {one.has for one in found[1].permissions} == {None}
+
+
+def test_what_everything_rests_on_must_be_seen(broken: tuple[Sandbox, Config], tmp_path: Path) -> None:
+    """No field of the file names the owner; nobody can create a standard property, or take it out of the file."""
+    box, config = broken
+    box.hubspot.hide_property("contacts", "hubspot_owner_id")
+    box.salesforce.hide("Contact", "Email")
+    found = {one.topic: one for one in findings(config, tmp_path) if not one.ok and not one.warning}
+    for topic in ("hubspot: contacts.hubspot_owner_id", "salesforce: Contact.Email"):
+        assert ("nobody is judged" in found[topic].message, "Create" in found[topic].advice) == (True, False)
 
 
 def test_what_one_crm_lacks_keeps_nothing_from_the_other(

@@ -19,6 +19,9 @@ from connector.model import CrmName
 from connector.sandbox.configuration import example
 from connector.starter import Side, starter
 
+#: Where the app's credentials are looked for, if nobody says otherwise.
+_CLIENT_ID, _CLIENT_SECRET = "env:SALESFORCE_CLIENT_ID", "env:SALESFORCE_CLIENT_SECRET"
+
 
 def init(
     hubspot_token: Annotated[
@@ -27,8 +30,8 @@ def init(
     salesforce: Annotated[
         str | None, typer.Option("--salesforce", metavar="URL", help="The org's My Domain, https://….my.salesforce.com.")
     ] = None,
-    client_id: Annotated[str, typer.Option("--client-id", metavar="REF", help="Of the External Client App.")] = "env:SALESFORCE_CLIENT_ID",
-    client_secret: Annotated[str, typer.Option("--client-secret", metavar="REF", help="Of the same app.")] = "env:SALESFORCE_CLIENT_SECRET",  # noqa: S107 - a reference
+    client_id: Annotated[str, typer.Option("--client-id", metavar="REF", help="Of the External Client App.")] = _CLIENT_ID,
+    client_secret: Annotated[str, typer.Option("--client-secret", metavar="REF", help="Of the same app.")] = _CLIENT_SECRET,
     base_url: Annotated[str | None, typer.Option("--base-url", metavar="URL", help="HubSpot's address, where it is not its own.")] = None,
     ca_bundle: Annotated[
         str | None, typer.Option("--ca-bundle", metavar="PATH", help="Certificates to trust in place of the usual ones.")
@@ -40,6 +43,7 @@ def init(
     shown = Output(as_json=as_json)
     if output.exists():
         raise _there(output)
+    _refuse_idle(hubspot_token, salesforce, client_id, client_secret, base_url, ca_bundle)
     tables = _tables(hubspot_token, salesforce, client_id, client_secret, base_url, ca_bundle)
     with logging_to_stderr():
         text = _from(tables) if tables else _example()
@@ -55,6 +59,20 @@ def init(
     needed = sum(len(permissions) for permissions in permissions_needed(config, now=utc_now()).values())
     shown.heading(f"Next: `{command('check', output)}` compares it with the CRMs, and lists the {needed} permissions that it needs.")
     return ExitCode.DONE
+
+
+def _refuse_idle(
+    token: str | None, instance_url: str | None, client_id: str, client_secret: str, base_url: str | None, ca_bundle: str | None
+) -> None:
+    """An option of a CRM that is not to be asked would be lost without a word."""
+    app = client_id != _CLIENT_ID or client_secret != _CLIENT_SECRET
+    for option, given, needs, there in (
+        ("--base-url", base_url is not None, "--hubspot-token", token is not None),
+        ("--client-id and --client-secret", app, "--salesforce", instance_url is not None),
+        ("--ca-bundle", ca_bundle is not None, "--hubspot-token or --salesforce", token is not None or instance_url is not None),
+    ):
+        if given and not there:
+            raise typer.BadParameter(f"without {needs} nobody is asked, and the example is written. Add {needs}.", param_hint=option)
 
 
 def _there(output: Path) -> ConfigError:
@@ -82,7 +100,13 @@ def _from(tables: dict[CrmName, dict[str, str]]) -> str:
     with ExitStack() as opened:
         told = look_around(loads(text, source="the command line"), opened)
     sides = {
-        crm: Side(table={**tables[crm], **one.limits}, schema=one.schema, owners=one.owners, locked=one.locked) for crm, one in told.items()
+        crm: Side(
+            table={**tables[crm], **one.limits},
+            schema=one.schema,
+            owners=[owner for owner in one.owners if owner.id not in one.own_users],
+            locked=one.locked,
+        )
+        for crm, one in told.items()
     }
     return starter(sides, timezone="UTC", native_sync=any(one.native_sync for one in told.values()))
 

@@ -22,10 +22,14 @@ def show_pulled(output: Output, pulled: Mapping[str, Mapping[str, StreamPull]]) 
 
 
 def show_errors(output: Output, errors: Sequence[ConnectorError]) -> None:
-    """What went wrong, and the way out."""
+    """What went wrong, and the way out; where it is the same for several, once, after them."""
     if errors:
         output.heading("Errors")
+    by_advice: dict[str, list[ConnectorError]] = {}
     for error in errors:
-        output.line("✗ ", error.message, style="red")
-        if error.advice:
-            output.line("  ", error.advice)
+        by_advice.setdefault(error.advice, []).append(error)
+    for advice, alike in by_advice.items():
+        for error in alike:
+            output.line("✗ ", error.message, style="red")
+        if advice:
+            output.line("  ", advice)

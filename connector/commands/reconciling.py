@@ -81,7 +81,9 @@ def _record(row: Mapping[str, str]) -> str:
 def _say_after(output: Output, result: Reconciled, config: Config, asked: Interruption) -> None:
     if asked():
         output.heading("Stopped as asked: what was compared is noted, and the next comparison goes on from there.")
-    elif not result.errors:
+    elif result.errors:
+        output.heading("Nothing was lost: what was compared is noted, and the next comparison goes on from there.")
+    else:
         output.line(f"\nNext: `{command('run', config)}` judges what was repaired.")
 
 

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import orjson
 from sqlalchemy import Connection, bindparam, select, update
 
-from connector.errors import PassStopped
+from connector.errors import DAY_SPENT, PassStopped
 from connector.model import CrmName
 from connector.store.bulk import add_missing, plain
 from connector.store.database import Store
@@ -347,7 +347,7 @@ class SharedBudget:
         return PassStopped(
             what,
             crm=self._crm,
-            code="DAILY_SHARE",
+            code=DAY_SPENT,
             advice=f"Nothing is lost: it goes on from here by itself after {moment:%Y-%m-%d %H:%M} UTC. "
             f"Where the account has more to give, raise daily_requests or lower headroom in [crm.{self._crm}].",
         )

@@ -6,13 +6,14 @@ Nothing here does I/O: `connector.unify` hands in the records of one contact and
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from connector.conditions import Condition
+from connector.conditions import Condition, fold
+from connector.conditions.tree import Comparison, Has, In, Name, Text, walk
 from connector.config.tables import Config, FieldRule
 from connector.model import CRMS, CrmName, FieldType
 from connector.store.fields import FieldColumn
@@ -72,6 +73,35 @@ def options_used(config: Config, crm: CrmName) -> dict[tuple[str, str], tuple[st
         for place in places(rule, crm) if mapped else ():
             found.setdefault(place, []).extend(mapped)
     return {place: tuple(dict.fromkeys(values)) for place, values in found.items()}
+
+
+def options_asked(config: Config, crm: CrmName) -> dict[tuple[str, str], frozenset[str]]:
+    """The folded values for which conditions and reasons ask by the CRM's own word, by object and property.
+
+    Text is compared without regard to case. Whether they are options of this CRM is not known: a field may have them of the other one.
+    """
+    asked = [pair for condition in conditions_of(config) for pair in compared(condition)]
+    if config.rejection is not None:
+        asked += [(config.rejection.reason, reason.name) for reason in config.rejection.reasons]
+    found: dict[tuple[str, str], set[str]] = {}
+    for name, value in asked:
+        one, dot, bare = name.partition(".")
+        rule = next((rule for rule in config.fields if rule.name == (bare if dot else name)), None)
+        if rule is None or not rule.type.textual or (dot and one != crm) or fold(value) in map(fold, rule.values):
+            continue
+        for place in places(rule, crm):
+            found.setdefault(place, set()).add(fold(value))
+    return {place: frozenset(values) for place, values in found.items()}
+
+
+def compared(condition: Condition) -> Iterator[tuple[str, str]]:
+    """Each name that a condition compares with a text, and the text."""
+    for node in walk(condition.tree):
+        match node:
+            case Comparison("=" | "!=", Name(name), Text(value)) | Comparison("=" | "!=", Text(value), Name(name)) | Has(Name(name), value):
+                yield name, value
+            case In(Name(name), items, _):
+                yield from ((name, item.value) for item in items if isinstance(item, Text))
 
 
 def places(rule: FieldRule, crm: CrmName) -> list[tuple[str, str]]:

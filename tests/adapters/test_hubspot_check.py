@@ -72,11 +72,18 @@ class TestCheck:
     def test_a_dead_token_is_one_finding_that_still_says_what_is_needed(self) -> None:
         account = checked_account()
         account.told = [Told("", reply({"category": "INVALID_AUTHENTICATION"}, 401), times=99)]
-        first, needed = self.checked(account)
-        assert (first.ok, first.topic) == (False, "hubspot: credentials")
-        assert "access token" in first.advice
-        assert {one.has for one in needed.permissions} == {None}
+        (only,) = self.checked(account)
+        assert (only.ok, only.topic) == (False, "hubspot: credentials")
+        assert "access token" in only.advice
+        assert {one.has for one in only.permissions} == {None}
         assert len(account.log) == 1
+
+    def test_who_does_not_answer_is_asked_no_more(self) -> None:
+        account = checked_account()
+        account.told = [Told("", reply({}, 503), times=99)]
+        (only,) = self.checked(account)
+        assert (only.ok, only.topic, {one.has for one in only.permissions}) == (False, "hubspot: stopped", {None})
+        assert len(account.log) < 10
 
     def test_an_object_that_may_not_be_read_is_named_and_the_rest_goes_on(self) -> None:
         account = checked_account()

@@ -245,6 +245,16 @@ class TestOtherChanges:
         spending.run(MINUTE)
         assert (told(spending), suspended(spending)) == ([], {})
 
+    def test_a_number_that_becomes_a_text_is_not_believed_since_something_else_is_missing(self, spending: World) -> None:
+        """A page without a property calls for a look; the file is the same as before."""
+        spending.run()
+        spending.hubspot.make_property(facts("contacts", "budget", "string", FieldType.TEXT))
+        spending.run(HOUR)
+        spending.hubspot.drop_property("contacts", "jobtitle")
+        spending.hubspot.edit("contacts", "1", firstname="Dora")
+        spending.run(MINUTE)
+        assert {field: state for field, (state, _) in suspended(spending).items()} == {"budget": "gone", "job_title": "gone"}
+
     def test_another_type_that_reads_as_well_is_noted_and_stops_nothing(self, spending: World) -> None:
         spending.run()
         spending.hubspot.make_property(facts("contacts", "budget", "currency", FieldType.NUMBER))
@@ -263,6 +273,24 @@ class TestOtherChanges:
         assert told(here) == [("contacts", "lifecyclestage", "options", "salesqualifiedlead", None)]
         assert suspended(here) == {}
         here.hubspot.make_property(facts("contacts", "lifecyclestage", "enumeration", FieldType.CHOICE, options=(*offered, "other")))
+        here.run(HOUR)
+        assert told(here) == []
+
+    def test_an_option_for_which_a_condition_asks_and_that_is_lost(self, here: World) -> None:
+        """Nobody can be given it any more: the rule would fall silent. What was never an option is no drift."""
+        offered = ("NEW", "CONNECTED", "UNQUALIFIED")
+        here.hubspot.make_property(facts("contacts", "hs_lead_status", "enumeration", FieldType.CHOICE, options=offered))
+        here.run()
+        assert told(here) == []
+        here.hubspot.make_property(facts("contacts", "hs_lead_status", "enumeration", FieldType.CHOICE, options=("unqualified", "CALLED")))
+        for after in (HOUR, HOUR):
+            here.run(after)
+            assert told(here) == [("contacts", "hs_lead_status", "options", "CONNECTED", None)]
+        assert "accepted" in status(here.store, here.config, now=here.now)["drift"][0]["rules"]
+        here.hubspot.make_property(facts("contacts", "hs_lead_status", "enumeration", FieldType.CHOICE, options=("Connected", "CALLED")))
+        here.run(HOUR)
+        assert [str(row[3]).upper() for row in told(here)] == ["UNQUALIFIED"]
+        here.hubspot.make_property(facts("contacts", "hs_lead_status", "enumeration", FieldType.CHOICE, options=offered))
         here.run(HOUR)
         assert told(here) == []
 

@@ -102,3 +102,17 @@ def test_salesforce_loses_a_field_and_hides_another(box: Sandbox, app: App, time
     box.salesforce.remove_option("Lead", "Status", "Qualified")
     assert gone(ran(app, time, HOUR)) == {}
     assert drifted(app, time) == [("salesforce", "Lead", "Status", "options")]
+
+
+def test_what_keeps_one_crm_from_telling_its_fields_keeps_nothing_from_the_other(box: Sandbox, app: App, time: Time) -> None:
+    """The day's share of Salesforce is spent when it is time to look again: HubSpot is mirrored all the same, and nobody is judged."""
+    someone, lead = box.hubspot.ids("contacts")[0], next(iter(box.salesforce.live("Lead")))
+    box.hubspot.edit("contacts", someone, firstname="Dora")
+    box.salesforce.edit("Lead", lead, FirstName="Dora")
+    box.salesforce.spend_calls()
+    time.at += HOUR
+    result = engine.run_pass(app.rooms())
+    assert [getattr(error, "crm", None) for error in result.errors] == ["salesforce"]
+    assert (result.pulled["hubspot"]["contacts"].stored, result.evaluated, result.plan) == (1, 0, None)
+    assert not any(stream.whole for stream in result.pulled["salesforce"].values())
+    assert ran(app, time, timedelta(days=1)).pulled["salesforce"]["Lead"].stored == 1

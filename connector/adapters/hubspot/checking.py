@@ -19,7 +19,7 @@ from connector.adapters.hubspot.wire import STREAMS, Api
 from connector.adapters.hubspot.wire_errors import dicts, texts
 from connector.adapters.hubspot.wire_limits import Told, told_limits
 from connector.adapters.hubspot.wire_records import decode, read_listing, read_total
-from connector.errors import CrmError, PassStopped
+from connector.errors import DAY_SPENT, CrmError, PassStopped, Retriable
 from connector.model import Finding, Permission, Uses
 
 #: Seconds that this machine's clock and HubSpot's may differ.
@@ -56,13 +56,26 @@ class Check:
             try:
                 found.extend(question())
             except PassStopped as error:
-                found.append(_of_error("credentials" if not self._answered else "access", error))
+                found.append(self._ended(error, told=any(finding.permissions for finding in found)))
                 break
+            except Retriable as error:
+                if not self._answered:  # whoever does not answer now is not asked a dozen times more, each with its own patience
+                    found.append(self._ended(error, told=False))
+                    break
+                found.append(_of_error("access", error))
             except CrmError as error:
                 found.append(_of_error("access", error))
         if not any(finding.permissions for finding in found):
             found.append(self._untold())
         return found
+
+    def _ended(self, error: CrmError, *, told: bool) -> Finding:
+        """Nothing of HubSpot can be asked any more: what else is wrong is not known."""
+        refused = isinstance(error, PassStopped) and not self._answered and error.code != DAY_SPENT
+        topic = "hubspot: credentials" if refused else "hubspot: stopped"
+        message = f"{error.message}; nothing else of HubSpot could be looked at"
+        permissions = () if told else wire_checks.permissions(self.uses)
+        return Finding(topic=topic, ok=False, message=message, advice=error.advice, permissions=permissions)
 
     def _account(self) -> Iterator[Finding]:
         answer, account = self.caller.ask(self.api.account(), lambda answer: (answer, decode(answer)))
