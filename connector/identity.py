@@ -109,7 +109,8 @@ class Candidate:
     """A live record of a person, as far as the choice needs it.
 
     owner: the e-mail of the person who owns it, None for nobody or a queue. stored: its id is stored in a record of the other CRM.
-    active_at: the latest activity on it. emails: its addresses. claim: the record of the other CRM whose id it stores.
+    active_at: the latest activity on it. emails: its addresses. claim: the record of the other CRM whose id it stores. became: what it was
+    merged or converted into.
     """
 
     crm: CrmName
@@ -121,7 +122,7 @@ class Candidate:
     stored: bool = False
     emails: tuple[str, ...] = ()
     claim: str | None = None
-    converted_to: str | None = None
+    became: str | None = None
 
     def order(self) -> tuple[bool, int, bool, bool, float, int, str]:
         """Sorts the best candidate first; ids that are numbers by their value."""
@@ -137,18 +138,18 @@ class Choice:
     ambiguous: str | None
 
 
-def choose(candidates: Sequence[Candidate]) -> Choice:
-    """The contact's records among all that are this person.
+def choose(candidates: Sequence[Candidate], past: Sequence[Candidate] = ()) -> Choice:
+    """The contact's records among all that are this person. past: those that live no more, since others stand for them.
 
     The order: its id is stored in the other CRM; Contact before Lead; unconverted; owned by a person; latest activity; lowest id.
     """
     main: dict[CrmName, Candidate] = {}
     for candidate in candidates if len(candidates) == 1 else sorted(candidates, key=Candidate.order):
         main.setdefault(candidate.crm, candidate)
-    return Choice(main=main, ambiguous=_ambiguous(candidates))
+    return Choice(main=main, ambiguous=_ambiguous(candidates, past))
 
 
-def _ambiguous(candidates: Sequence[Candidate]) -> str | None:
+def _ambiguous(candidates: Sequence[Candidate], past: Sequence[Candidate]) -> str | None:
     if any(email.partition("@")[0] in SHARED_MAILBOXES for one in candidates for email in one.emails):
         return "a shared mailbox"
     if len(candidates) == 1:
@@ -157,7 +158,26 @@ def _ambiguous(candidates: Sequence[Candidate]) -> str | None:
         owners = {c.owner for c in candidates if c.crm == crm and not c.converted and c.owner is not None}
         if len(owners) > 1:
             return f"{len(owners)} open records in {crm} with different owners"
-    return next((words for crm in CRMS if (words := _contradiction(candidates, crm)) is not None), None)
+    contradiction = next((words for crm in CRMS if (words := _contradiction(candidates, crm)) is not None), None)
+    return contradiction or _parted(candidates, past)
+
+
+def _parted(candidates: Sequence[Candidate], past: Sequence[Candidate]) -> str | None:
+    """Where nothing joins two records of one CRM any more: an address went from one person to another, and took records along."""
+    several = [crm for crm in CRMS if sum(one.crm == crm for one in candidates) > 1]
+    if not several:
+        return None
+    groups = _Groups()
+    for one in (*candidates, *past):
+        other = "salesforce" if one.crm == "hubspot" else "hubspot"
+        joined = [(one.crm, one.became) if one.became else None, (other, one.claim) if one.claim else None, *one.emails]
+        for name in joined:
+            if name is not None:
+                groups.join((one.crm, one.id), name)
+    for crm in several:
+        if len({groups.first((crm, one.id)) for one in candidates if one.crm == crm and one.emails}) > 1:
+            return f"records in {crm} that share no address any more"
+    return None
 
 
 def _contradiction(candidates: Sequence[Candidate], crm: CrmName) -> str | None:
@@ -181,7 +201,7 @@ def _contradiction(candidates: Sequence[Candidate], crm: CrmName) -> str | None:
 
 def _became(one: Candidate, there: Mapping[str, Candidate]) -> Candidate:
     """The record into which it was converted, where that is here."""
-    return there.get(one.converted_to or "", one)
+    return there.get(one.became or "", one)
 
 
 def stored_ids(live: Collection[Any]) -> set[str]:

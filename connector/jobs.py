@@ -249,6 +249,8 @@ def tell(result: PassResult, *, seconds: float, job: str = PASS) -> None:
         "pass" if job == PASS else f"{job} pass",
         _how(result), result.run, result.mode, seen, result.evaluated, result.planned, result.held, seconds, outcomes,
     )  # fmt: skip
+    for scope, name in result.paused:
+        log.warning("run=%d %s is paused: actions wait for it.", result.run, f"The {scope} {name}" if name else "All writing")
     _tell_errors(result)
 
 

@@ -52,7 +52,8 @@ class PlannedAction:
 class Plan:
     """What one pass wants. id: None where there was nothing to save. held: how many of its actions wait for approval.
 
-    guard: "rule/kind" → {"wanted", "used", "rail", "held"}; "rule/backward" for stages that go down.
+    guard: "rule/kind" → {"wanted", "used", "rail", "held"}; "rule/backward" for stages that go down. Actions, or contacts where
+    `rule_share` is the nearer rail; "held" are actions.
     """
 
     id: int | None
@@ -159,7 +160,8 @@ def _plan(connection: Connection, wanted: Sequence[_Part], terms: _Terms, head: 
         part.state, part.plan, part.retry_at, part.new = State.PLANNED, None, None, True
     held = _retire_held(connection, wanted, terms) if terms.mode == "live" else []
     parts = _still_to_do(connection, wanted, terms)
-    rails = _Rails(terms, ledger.guard_used(connection, _rules(parts, held), since=terms.now - terms.guard.window.elapsed), held)
+    used = ledger.guard_used(connection, _rules(parts, held), _RAILS.keys(), since=terms.now - terms.guard.window.elapsed)
+    rails = _Rails(terms, used, held)
     rails.hold(parts)
     if terms.mode == "live":
         _share_out_the_day(connection, parts, terms)
@@ -225,7 +227,7 @@ def _save_shadow(connection: Connection, parts: Sequence[_Part], head: ledger.Pl
 class _Rails:
     """The guard rails of each rule and kind. report: how each stands; held_now: how many parts of this plan are held."""
 
-    def __init__(self, terms: _Terms, used: Mapping[tuple[str, str], int], held: Sequence[ledger.HeldEntry]) -> None:
+    def __init__(self, terms: _Terms, used: ledger.Used, held: Sequence[ledger.HeldEntry]) -> None:
         self._terms = terms
         self._used = used
         self._held = held
@@ -248,15 +250,24 @@ class _Rails:
         if kind not in _RAILS:
             return False
         waiting = [row for row in self._held if (row.rule, row.kind) == group]
-        too_many = self._rail(rule, kind, getattr(self._terms.guard, _RAILS[kind]), len(members) + len(waiting))
-        down = sum(part.action.backward for part in members) + sum(row.backward for row in waiting)
-        too_many_down = down > 0 and self._rail(rule, "backward", self._terms.guard.backward, down)
+        wanted = [*(part.proposal.contact for part in members), *(row.contact for row in waiting)]
+        too_many = self._rail(rule, kind, getattr(self._terms.guard, _RAILS[kind]), wanted)
+        down = [part.proposal.contact for part in members if part.action.backward] + [row.contact for row in waiting if row.backward]
+        too_many_down = bool(down) and self._rail(rule, "backward", self._terms.guard.backward, down)
         return too_many or too_many_down
 
-    def _rail(self, rule: str, kind: str, limit: int, wanted: int) -> bool:
-        rail, used = min(limit, self._share), self._used.get((rule, kind), 0)
-        self.report[f"{rule}/{kind}"] = {"wanted": wanted, "used": used, "rail": rail, "held": 0}
-        return used + wanted > rail
+    def _rail(self, rule: str, kind: str, limit: int, wanted: Sequence[int]) -> bool:
+        """Whether these are too many: actions by the rail's number, contacts by their share. wanted: each action's contact.
+
+        The one of both that is nearer to its end is reported: a stage that is written in two CRMs is two actions to one contact.
+        """
+        group = (rule, kind)
+        before = self._used.contacts.get(group, set())
+        actions = {"wanted": len(wanted), "used": self._used.actions[group], "rail": limit, "held": 0}
+        contacts = {"wanted": len({*wanted} - before), "used": len(before), "rail": self._share, "held": 0}
+        nearer = max(actions, contacts, key=lambda one: (one["used"] + one["wanted"]) / max(one["rail"], 0.5))
+        self.report[f"{rule}/{kind}"] = nearer
+        return nearer["used"] + nearer["wanted"] > nearer["rail"]
 
     def _hold_bundles(self, parts: Sequence[_Part], beyond: Collection[tuple[str, Kind]]) -> None:
         """Parts of one bundle stand together, in their order."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import chain
 
 from connector.adapters.port import Crm
 from connector.by_id import BATCH, ask_after, end_look, live_ids, read_again
@@ -137,9 +138,9 @@ class Comparison:
 
     # ── What it does not show ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _missing(self) -> Iterator[list[str]]:
+    def _missing(self, which: Callable[..., list[str]] = known.unseen) -> Iterator[list[str]]:
         after = ""
-        while ids := known.unseen(self.rooms.store, self.crm.name, self.stream, after=after, limit=BATCH):
+        while ids := which(self.rooms.store, self.crm.name, self.stream, after=after, limit=BATCH):
             after = ids[-1]
             yield ids
 
@@ -154,8 +155,8 @@ class Comparison:
             )
 
     def _ask_after_missing(self, stopped: Callable[[], bool]) -> None:
-        """What became of the records that the CRM did not show; those that are there all the same are read again."""
-        for ids in self._missing():
+        """What became of the records that the CRM did not show, set aside ones too; those that are there all the same are read again."""
+        for ids in chain(self._missing(), self._missing(known.unseen_aside)):
             if stopped():
                 return
             gone, there = ask_after(self.rooms, self.crm, self.stream, ids, self.now)

@@ -25,7 +25,7 @@ from action_samples import (
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import IntegrityError
 
-from connector.model import State
+from connector.model import Kind, State
 from connector.store import claims, ledger
 from connector.store.claims import Settlement
 from connector.store.database import Store
@@ -187,7 +187,7 @@ class TestIndexes:
             (ledger.counts, "ix_ledger_open"),
             (lambda connection: ledger.waiting_tasks(connection, now=NOW), "ix_ledger_open"),
             (lambda connection: ledger.standing(connection, ["a"]), "uq_ledger_key"),
-            (lambda connection: ledger.guard_used(connection, ["a"], since=NOW), "ix_ledger_guard"),
+            (lambda connection: ledger.guard_used(connection, ["a"], list(Kind), since=NOW), "ix_ledger_guard"),
             (lambda connection: ledger.open_tasks(connection, [1], now=NOW), "ix_ledger_contact_id"),
             (lambda connection: ledger.tasks_of_day(connection, start=NOW, end=NOW), "ix_ledger_plan"),
         ],

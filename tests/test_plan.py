@@ -31,7 +31,7 @@ from kept_stores import empty_store
 from sqlalchemy import select
 
 from connector.config.tables import Guard, TaskLimits
-from connector.model import Kind, State
+from connector.model import Kind, Proposal, State
 from connector.plan import actions_json
 from connector.store import ledger
 from connector.store.database import Store
@@ -204,6 +204,16 @@ class TestGuard:
     def test_a_rule_gets_its_share_of_the_contacts_or_the_rail_whichever_is_less(self, store: Store, scope: int, rail: int) -> None:
         made = plan(store, proposal(1, set_stage(1)), guard=Guard(), contacts_in_scope=scope)
         assert made.guard["qualified/set_stage"]["rail"] == rail
+
+    def test_the_share_counts_contacts_though_a_stage_is_written_in_both_crms(self, store: Store) -> None:
+        def both(number: int) -> Proposal:
+            return proposal(number, set_stage(number), set_stage(number, crm="salesforce"))
+
+        made = plan(store, *map(both, (1, 2, 3)), guard=Guard(), contacts_in_scope=60)
+        assert made.held == 0
+        assert made.guard["qualified/set_stage"] == {"wanted": 3, "used": 0, "rail": 3, "held": 0}
+        more = plan(store, both(4), guard=Guard(), contacts_in_scope=60, now=LATER)
+        assert more.guard["qualified/set_stage"] == {"wanted": 1, "used": 3, "rail": 3, "held": 2}
 
     def test_later_passes_add_to_the_same_held_plan(self, store: Store) -> None:
         guard = Guard(stage_changes=2, rule_share=1.0)

@@ -162,7 +162,7 @@ class TestStopping:
         world.plan(handover(1))
         pauses.pause(world.store, now=NOW)
         result = world.run()
-        assert (result.paused, result.outcomes, world.hubspot.calls()) == (True, {}, 0)
+        assert (list(result.paused), result.outcomes, world.hubspot.calls()) == ([("all", "")], {}, 0)
         pauses.resume(world.store)
         assert world.run().outcomes == {State.APPLIED: 3}
 

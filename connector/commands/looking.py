@@ -105,7 +105,8 @@ def _summary(run: Document) -> str:
         return str(run["problem"])
     summary = run["summary"] or {}
     told = [f"{summary[name]:,} {name}" for name in ("evaluated", "planned", "held") if summary.get(name)]
-    return ", ".join(told + [f"{count:,} {state}" for state, count in (summary.get("outcomes") or {}).items()])
+    told += [f"{count:,} {state}" for state, count in (summary.get("outcomes") or {}).items()]
+    return ", ".join(told + [f"{pause['name'] or 'all writing'} was paused" for pause in summary.get("paused") or ()])
 
 
 def _show_budget(output: Output, found: Document) -> None:
@@ -141,10 +142,21 @@ def _show_waiting(output: Output, found: Document, config: Config) -> None:
     if found["halted"] is not None:
         output.line(f"Nobody is judged: {found['halted']}.", style="yellow")
     drifted = [
-        (NAMES[row["crm"]], row["object"], row["property"] or None, row["what"], row["before"], row["after"], moment(row["at"], zone))
+        (
+            NAMES[row["crm"]],
+            row["object"],
+            row["property"] or None,
+            row["what"],
+            row["before"],
+            row["after"],
+            moment(row["at"], zone),
+            ", ".join(row["rules"]),
+        )
         for row in found["drift"]
     ]
-    output.table(("CRM", "Object", "Field", "What", "Before", "Now", "Since"), drifted, title="Changed in the CRMs' set-up")
+    output.table(
+        ("CRM", "Object", "Field", "What", "Before", "Now", "Since", "Rules that read it"), drifted, title="Changed in the CRMs' set-up"
+    )
     output.line(f"\n{found['open_tasks']:,} tasks of the connector are open.")
 
 
@@ -217,7 +229,8 @@ def _show_findings(output: Output, findings: list[Finding], failed: list[Finding
             output.line("    ", finding.advice)
     warnings = sum(1 for finding in findings if finding.warning and not finding.ok)
     if failed:
-        output.heading(f"{len(failed)} of {len(findings)} are wrong.")
+        wrong = f"{len(failed)} of {len(findings)} {'is' if len(failed) == 1 else 'are'} wrong (✗)"
+        output.heading(f"{wrong}. Mend what they name, then run `{command('check', config)}` again.")
     else:
         more = f" `{command('check', config)}` asks the CRMs too." if offline else f" Next: `{command('run', config)}`."
         noted = f", {warnings} to be noted" if warnings else ""

@@ -110,7 +110,9 @@ def pull(
 def _say_after_pull(output: Output, result: Mirrored, config: Config, asked: Interruption) -> None:
     if asked():
         output.heading("Stopped as asked: what was read is stored, and the next pull goes on from there.")
-    elif not result.errors:
+    elif result.errors:
+        output.heading("Nothing was lost: what was read is stored, and the next pull goes on from there.")
+    else:
         output.line(f"\nNext: `{command('plan', config)}` shows what a pass would do now.")
 
 
@@ -163,6 +165,11 @@ def _show_run(output: Output, app: App, result: PassResult, refused: list[tuple[
     output.table(("Field", "State", "Rules that wait for it"), suspended, title="Suspended")
     if result.halted is not None:
         output.line(f"Nobody was judged: {result.halted}.", style="yellow")
+    for scope, name in result.paused:
+        what = "All writing" if scope == "all" else f"The {scope} {name}"
+        called = f'"{name}"' if " " in name else name
+        lets_go = command(f"resume {scope} {called}" if name else "resume", app.config)
+        output.line(f"{what} is paused, and actions wait for it: `{lets_go}` lets them go.", style="yellow")
     show_errors(output, result.errors)
     output.heading(_next_step(app.config, result, held))
 

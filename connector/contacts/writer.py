@@ -87,7 +87,8 @@ class ContactWriter:
         before = loaded.contacts[contact_id]
         live = [row for row in loaded.records[contact_id] if not row.archived]
         stored = stored_ids(live)
-        choice = choose([self._candidate(row, owners, stored, loaded) for row in live])
+        past = [row for row in loaded.records[contact_id] if row.archived and (row.merged_into or row.converted_to)]
+        choice = choose(*([self._candidate(row, owners, stored, loaded) for row in some] for some in (live, past)))
         main = {crm: next(row for row in live if row.id == best.id and row.object == best.object) for crm, best in choice.main.items()}
         for row in loaded.records[contact_id]:
             role = "main" if any(row is one for one in main.values()) else "duplicate"
@@ -101,7 +102,7 @@ class ContactWriter:
             "ambiguous": choice.ambiguous,
             "in_hubspot": "hubspot" in main,
             "in_salesforce": "salesforce" in main,
-            "due_at": now,
+            "due_at": now if live else None,  # nobody judges who is gone
         }
         shown = self._book.shown(live, main)
         ours = {crm: one for crm in CRMS if (one := self._book.ours(before, crm, loaded)) is not None}
@@ -133,7 +134,7 @@ class ContactWriter:
             stored=row.id in stored,
             emails=(*(() if row.email is None else (row.email,)), *loaded.emails.get(key, ())),
             claim=row.linked_id,
-            converted_to=row.converted_to,
+            became=row.merged_into or row.converted_to,
         )
 
     def _person(self, row: Any, owners: Mapping[tuple[str, str], Any]) -> str | None:

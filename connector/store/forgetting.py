@@ -38,8 +38,11 @@ _TOUCHED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forgotten:
-    """What was deleted. clean: no address or telephone number of theirs is left in the database's files. False where another process kept
-    SQLite's log busy (`finish` does it later), or where an address also stands in what stays (an owner's, a company's own)."""
+    """What was deleted. clean: no address or telephone number of theirs is left in the database's files.
+
+    False where another process kept SQLite's log busy, and on PostgreSQL (`finish` does the rest later), or where an address also stands in
+    what stays (an owner's, a company's own).
+    """
 
     records: int
     contacts: int
@@ -85,8 +88,7 @@ def scrub(store: Store, erased: Erased) -> bool:
     if store.dialect == "postgresql":
         for name in _TOUCHED:
             store.apart(f"VACUUM {name}")
-        _scrubbed(store)
-        return True
+        return False  # nobody can read it any more, but its pages and indexes keep the bytes until `finish` writes them anew
     clean = _emptied_log(store)
     if clean and still_there(store.files(), erased.texts):
         _rebuild(store)
@@ -100,20 +102,22 @@ def scrub(store: Store, erased: Erased) -> bool:
 
 
 def finish(store: Store) -> bool:
-    """Does what a deletion could not do at once (the log was busy, the process died): rebuilds the database.
+    """Does what a deletion could not do at once (the log was busy, the process died; all tables on PostgreSQL): rebuilds the database.
 
-    Whether nothing is left to do.
+    Whether nothing is left to do. PostgreSQL locks each table while it is written anew.
     """
     with store.read() as connection:
         if connection.scalar(select(_META.c.value).where(_META.c.name == _DUE)) is None:
             return True
-    if store.dialect == "sqlite":
+    if store.dialect == "postgresql":
+        for name in _TOUCHED:
+            store.apart(f"VACUUM (FULL) {name}")
+    else:
         _rebuild(store)
         if not _emptied_log(store):
             return False
-        _scrubbed(store)
-        return True
-    return scrub(store, Erased())
+    _scrubbed(store)
+    return True
 
 
 # ── Who ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 
-from sqlalchemy import Connection, or_, update
+from sqlalchemy import Connection, and_, or_, update
 
 from connector.store.bulk import chunks, find, plain
 from connector.store.intake import COMPANIES, Key
@@ -48,10 +48,10 @@ def contacts_of(connection: Connection, crm: str, records: Iterable[Key]) -> dic
 
 
 def make_due(connection: Connection, contacts: Collection[int], now: datetime) -> None:
-    """These contacts are judged in the next pass."""
+    """These contacts are judged in the next pass, but for those who are gone."""
     moment = to_micros(now)
     for some in chunks(sorted(contacts)):
-        later = or_(_CONTACT.c.due_at.is_(None), _CONTACT.c.due_at > moment)
+        later = and_(or_(_CONTACT.c.due_at.is_(None), _CONTACT.c.due_at > moment), ~_CONTACT.c.gone)
         connection.execute(update(_CONTACT).where(_CONTACT.c.id.in_(some), later).values(due_at=moment))
 
 

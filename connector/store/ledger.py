@@ -157,17 +157,30 @@ def supersede(connection: Connection, rows: Sequence[HeldEntry], *, now: datetim
     make_due(connection, {row.contact for row in rows}, now=now)
 
 
-def guard_used(connection: Connection, rules: Iterable[str], *, since: datetime) -> Counter[tuple[str, str]]:
-    """How much each of these rules did or is about to do since then: (rule, kind), and (rule, "backward") for stages that go down."""
-    columns = (_LEDGER.c.rule, _LEDGER.c.kind, _LEDGER.c.backward)
-    used: Counter[tuple[str, str]] = Counter()
+@dataclass(slots=True)
+class Used:
+    """What rules did, or are about to do: by (rule, kind), and (rule, "backward") for stages that go down. contacts: to whom."""
+
+    actions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    contacts: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+
+    def add(self, group: tuple[str, str], contact: int, number: int) -> None:
+        """So many more to this contact."""
+        self.actions[group] += number
+        self.contacts.setdefault(group, set()).add(contact)
+
+
+def guard_used(connection: Connection, rules: Iterable[str], kinds: Collection[Kind], *, since: datetime) -> Used:
+    """How much of these kinds each of these rules did or is about to do since then."""
+    columns = (_LEDGER.c.rule, _LEDGER.c.kind, _LEDGER.c.contact_id, _LEDGER.c.backward)
+    used = Used()
     for part in sliced(sorted(set(rules))):
-        index = and_(_LEDGER.c.rule.in_(part), _LEDGER.c.kind.in_(list(Kind)), _LEDGER.c.planned_at >= since)
+        index = and_(_LEDGER.c.rule.in_(part), _LEDGER.c.kind.in_(list(kinds)), _LEDGER.c.planned_at >= since)
         query = select(*columns, func.count()).where(index, _LEDGER.c.state.not_in(_NOT_COUNTED)).group_by(*columns)
-        for rule, kind, backward, number in connection.execute(query):
-            used[rule, kind] += number
+        for rule, kind, contact, backward, number in connection.execute(query):
+            used.add((rule, kind), contact, number)
             if backward:
-                used[rule, "backward"] += number
+                used.add((rule, "backward"), contact, number)
     return used
 
 
@@ -305,9 +318,9 @@ def _values(entry: NewEntry, ledger: int) -> dict[str, Any]:
 
 
 def make_due(connection: Connection, contacts: Collection[int], *, now: datetime) -> None:
-    """These contacts are judged in the next pass."""
+    """These contacts are judged in the next pass, but for those who are gone."""
     for part in sliced(sorted(contacts)):
-        later = or_(_CONTACT.c.due_at.is_(None), _CONTACT.c.due_at > now)
+        later = and_(or_(_CONTACT.c.due_at.is_(None), _CONTACT.c.due_at > now), ~_CONTACT.c.gone)
         connection.execute(update(_CONTACT).where(_CONTACT.c.id.in_(part), later).values(due_at=now))
 
 

@@ -37,12 +37,13 @@ _CARRY_OUT: Mapping[Kind, Callable[[Work, Sequence[Entry]], None]] = {
 class WrittenBack:
     """What one run of write-back did: how many rows ended (or stand) how, and what stopped a CRM, an object or the whole run.
 
-    paused: somebody paused all writing. A row that an error kept from being sent is in no outcome: it stands as it stood.
+    paused: what somebody paused that rows wait for, (scope, name). A row that a pause or an error kept from being sent is in no outcome: it
+    stands as it stood.
     """
 
     outcomes: Counter[State] = field(default_factory=Counter)
     errors: tuple[ConnectorError, ...] = ()
-    paused: bool = False
+    paused: frozenset[tuple[str, str]] = frozenset()
 
 
 def write_back(  # noqa: PLR0913 - each of these is an input of its own; within, they travel as Work
@@ -76,14 +77,14 @@ def write_back(  # noqa: PLR0913 - each of these is an input of its own; within,
         work.errors.append(lost)
     finally:
         hand.release()
-    return WrittenBack(outcomes=work.outcomes, errors=tuple(work.errors), paused=loop.paused)
+    return WrittenBack(outcomes=work.outcomes, errors=tuple(work.errors), paused=frozenset(loop.paused))
 
 
 class _Loop:
     """Rounds over the ledger: each takes the rows whose bundles have come to them; a row is taken up once in a run."""
 
     def __init__(self, work: Work, stopped: Callable[[], bool], progress: Callable[[int, int], None] | None) -> None:
-        self.paused = False
+        self.paused: set[tuple[str, str]] = set()
         self._work = work
         self._stopped = stopped
         self._progress = progress
@@ -94,7 +95,7 @@ class _Loop:
         while batches := self._next_round():
             for batch in batches:
                 rows = self._allowed(batch)
-                if self.paused or self._stopped():
+                if ("all", "") in self.paused or self._stopped():
                     return
                 self._taken.update(row.id for row in batch)
                 if rows:
@@ -115,9 +116,12 @@ class _Loop:
     def _allowed(self, batch: Sequence[Entry]) -> list[Entry]:
         """The rows of a batch that nobody paused and whose CRM still answers."""
         pauses_now = {(pause.scope, pause.name) for pause in pauses.list_pauses(self._work.store)}
-        self.paused = ("all", "") in pauses_now
-        return [
-            row
-            for row in batch
-            if not self._work.is_shut(row) and ("crm", row.record.crm) not in pauses_now and ("rule", row.rule) not in pauses_now
-        ]
+        allowed = []
+        for row in batch:
+            if self._work.is_shut(row):
+                continue
+            waits_for = pauses_now & {("all", ""), ("crm", row.record.crm), ("rule", row.rule)}
+            self.paused |= waits_for
+            if not waits_for:
+                allowed.append(row)
+        return allowed

@@ -47,7 +47,7 @@ class TestLooking:
 
     def test_run_document(self, shadow: Desk) -> None:
         document = shadow.json("run")
-        keys = {"run", "mode", "pulled", "evaluated", "plan", "planned", "held", "outcomes", "suspended", "halted", "errors"}
+        keys = {"run", "mode", "pulled", "evaluated", "plan", "planned", "held", "outcomes", "suspended", "halted", "paused", "errors"}
         assert set(document) == keys
         assert set(document["pulled"]) == {"hubspot", "salesforce"}
         assert set(document["pulled"]["hubspot"]["contacts"]) == {"seen", "stored", "set_aside", "calls"}
@@ -156,6 +156,17 @@ class TestLive:
         assert again.exit_code == 3
         assert "wait for approval; nothing of them is written" in again.stdout
         assert "Held beyond a guard rail" in desk.type("status").stdout
+
+    def test_a_run_and_the_status_tell_of_what_waits_for_a_pause(self, box: Sandbox, tmp_path: Path) -> None:
+        desk = make_desk(tmp_path, box, mode="live")
+        desk.type("pause", "crm", "hubspot")
+        desk.type("pause", "crm", "salesforce")
+        shown = " ".join(desk.type("run").stdout.split())
+        assert "The crm hubspot is paused, and actions wait for it: `" in shown
+        assert "connector resume crm salesforce --config" in shown
+        document = desk.json("run")
+        assert document["paused"] == [{"scope": "crm", "name": "hubspot"}, {"scope": "crm", "name": "salesforce"}]
+        assert "hubspot was paused" in " ".join(desk.type("status").stdout.split())
 
     def test_live_passes_come_to_rest(self, tmp_path: Path) -> None:
         with small_sandbox() as box:

@@ -126,6 +126,13 @@ class TestComparing:
         assert rows(here, "SELECT id FROM record WHERE id = '9'") == []
         assert of(compared(here)) == {"seen": 32, "same": 32}
 
+    def test_what_was_set_aside_and_is_gone_there_leaves_the_list(self, here: World) -> None:
+        """What is not in the mirror is told by no removal that was looked for long ago; what is there still, stays or is read."""
+        for crm, name, one in (("hubspot", "contacts", "999"), ("salesforce", "Lead", "00Q99"), ("hubspot", "contacts", "9")):
+            execute(here, f"INSERT INTO set_aside VALUES ('{crm}', '{name}', '{one}', 'too long', 'shorten it', 0)")
+        assert of(compared(here)) == {"seen": 35, "same": 35}
+        assert rows(here, "SELECT id FROM set_aside") == []
+
     def test_what_the_list_did_not_show_and_is_there_is_read_by_id(self, here: World, monkeypatch: pytest.MonkeyPatch) -> None:
         """A record that was created while the list went by."""
         silently(here, "5", jobtitle="Director")

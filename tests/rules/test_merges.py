@@ -225,6 +225,33 @@ def test_where_an_id_says_otherwise_later_nothing_is_written(either_url: str) ->
         assert "names another record" in w.contact("1").ambiguous
 
 
+def test_an_address_that_goes_to_somebody_else_takes_nobodys_stage_along(either_url: str) -> None:
+    """Two people change places: their records cannot be told apart any more, and nothing is written to them."""
+    with world(either_url) as w:
+        for number, stage, status in (("1", "lead", "Nurturing"), ("2", "mql", "Open")):
+            w.person(number, email=f"{number}@kunde.example", stage=stage)
+            w.lead(f"00Q{number}", Email=f"{number}@kunde.example", stage=status)
+        w.settle()
+        w.later(minutes=5)
+        w.edit("1", email="2@kunde.example")
+        w.edit("2", email="1@kunde.example")
+        w.settle()
+        assert w.contact("1").ambiguous == w.contact("00Q2").ambiguous == "records in hubspot that share no address any more"
+        assert [w.shows(one) for one in ("1", "2", "00Q1", "00Q2")] == ["lead", "mql", "Nurturing", "Open"]
+
+
+def test_a_duplicate_whose_address_was_taken_away_is_one_still(either_url: str) -> None:
+    with world(either_url) as w:
+        w.person("1", email="a@kunde.example")
+        w.person("2", email="a@kunde.example")
+        w.settle()
+        w.later(minutes=5)
+        w.edit("2", email=None)
+        w.settle()
+        assert contact_of(w, "1") == contact_of(w, "2")
+        assert w.contact("1").ambiguous is None
+
+
 def test_an_id_of_nobody_says_nothing(either_url: str) -> None:
     with world(either_url) as w:
         w.person("1", salesforceleadid="00QGone")

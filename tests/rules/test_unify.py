@@ -188,3 +188,21 @@ def test_an_archived_record_leaves_the_contact_to_the_others(url: str) -> None:
         w.run()
         contact = w.contact()
         assert (contact.gone, contact.in_salesforce, contact.stage) == (0, 0, "mql")
+
+
+def test_who_is_gone_is_due_no_more_until_they_are_back(either_url: str) -> None:
+    with running_world(either_url) as w:
+        w.person(stage="mql")
+        w.settle()
+        w.later(minutes=5)
+        w.hubspot.archive("contacts", "1")
+        w.look()
+        w.settle()
+        w.touch(on="1")
+        w.run()
+        assert (bool(w.contact().gone), w.contact().due_at) == (True, None)
+        w.later(minutes=5)
+        w.hubspot.restore("contacts", "1")
+        w.look()
+        w.settle()
+        assert (bool(w.contact().gone), w.stage()) == (False, "mql")
