@@ -26,6 +26,8 @@ _ASKED_BACK = timedelta(days=90)
 _LINKED_BACK = timedelta(days=30)
 #: What was archived can be restored for 90 days; a day more for when it was noticed here.
 _RESTORED_BACK = timedelta(days=91)
+#: What is gone from the bin sooner was taken out of it: afterwards it may have come of age there, which is no deletion for privacy.
+_SURELY_IN_BIN = timedelta(days=85)
 #: How long a new record may be missing in what the CRM counts.
 _COUNTED_AFTER = timedelta(minutes=15)
 #: Ids of one stretch that are asked after rather than counted further, and stretches counted at most; beyond, the object is compared whole.
@@ -85,9 +87,10 @@ class _Look:
     result: Looked
     stopped: Callable[[], bool]
     now: datetime
+    _bin_read: bool = False
 
     def run(self) -> None:
-        for step in (self._told, self._restored, self._counted, self._asked, self._linked):
+        for step in (self._told, self._restored, self._forgotten, self._counted, self._asked, self._linked):
             if self.stopped():
                 return
             step()
@@ -112,6 +115,7 @@ class _Look:
                 self._compare()  # what went before then, and after the first pull, nobody tells
             going_on = replace(page, last=False)  # a look is over when all its steps are: what they take away counts together
             self.result.add(apply_removals(self.rooms.store, going_on, now=self.now, shrink=self.rooms.config.guard.shrink))
+            self._bin_read = page.bin is not None and page.last
             if self.stopped():
                 return
 
@@ -134,6 +138,19 @@ class _Look:
                 return
             self.result.restored += read.restored
 
+    # ── Who is not even in the bin ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _forgotten(self) -> None:
+        """People who were archived here, and whom the bin does not hold any more: they are back, or were deleted for privacy."""
+        if not self._bin_read:
+            return
+        for ids in self._pieces(known.missing_in_bin, _SURELY_IN_BIN):
+            if self.stopped():
+                return
+            removed, _ = ask_after(self.rooms, self.crm, self.object, ids, self.now)
+            self.result.add(removed)
+        known.clear_bin(self.rooms.store, self.crm.name, self.object)
+
     # ── What it can count ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _counted(self) -> None:
@@ -146,16 +163,23 @@ class _Look:
             return
         ours = known.count_known(self.rooms.store, self.crm.name, self.object, 1, last)
         self._check_size(theirs, ours)
-        work, counted = [_Stretch(1, last, theirs, ours)], 1
+        work, counted = [*self._beyond(last), _Stretch(1, last, theirs, ours)], 1
         while work and not self.stopped():
             stretch = work.pop()
-            if stretch.theirs == stretch.ours or self._settled(stretch):
+            if stretch.theirs == stretch.ours or (stretch.first > last and stretch.theirs < stretch.ours) or self._settled(stretch):
                 continue
             if counted >= _MOST_COUNTS:
                 self._compare()
                 return
             work += self._halves(stretch)
             counted += 1
+
+    def _beyond(self, last: int) -> list[_Stretch]:
+        """The ids after the largest that is here: the newest of all may have come out of the bin. What the search does not show yet is no
+        sign of anything."""
+        first, end = last + 1, 2 * last + _SMALL
+        theirs = self.crm.count(self.object, first, end) or 0
+        return [_Stretch(first, end, theirs, known.count_known(self.rooms.store, self.crm.name, self.object, first, end))] if theirs else []
 
     def _largest(self) -> int | None:
         """The largest id here, of those that are numbers, that is old enough to be counted there."""

@@ -264,7 +264,8 @@ class Removal:
 class RemovalPage:
     """One step of a look for removed records, and the cursor that is true once it is applied.
 
-    since: on the first page of a look without a cursor, from when on the CRM still tells of removals; None: of all.
+    since: on the first page of a look without a cursor, from when on the CRM still tells of removals; None: of all. bin: the ids of
+    all people that this page of the CRM's recycle bin holds, told before or not; None: no such page. begins: it is the bin's first page.
     """
 
     crm: CrmName
@@ -274,3 +275,5 @@ class RemovalPage:
     removals: Sequence[Removal]
     last: bool = False
     since: datetime | None = None
+    bin: Sequence[str] | None = None
+    begins: bool = False

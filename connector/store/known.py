@@ -22,6 +22,8 @@ from connector.store.tables import to_micros
 
 _SEEN = plain("seen")
 _ASIDE = plain("set_aside")
+#: Before an object's name in `seen`: what was met in its recycle bin.
+_BIN = "bin:"
 #: The tables that hold objects of CRMs by id; an object's rows are in one of them.
 TABLES = ("record", "activity", "deal", "campaign", "campaign_member")
 _TABLES = tuple(plain(name) for name in TABLES)
@@ -42,6 +44,12 @@ def unseen(store: Store, crm: CrmName, object_name: str, *, after: str, limit: i
     return _page(store, [missed(table) for table in _TABLES], limit)
 
 
+def unseen_aside(store: Store, crm: CrmName, object_name: str, *, after: str, limit: int) -> list[str]:
+    """The same of what is set aside."""
+    met = exists().where(_SEEN.c.crm == crm, _SEEN.c.object == object_name, _SEEN.c.id == _ASIDE.c.id)
+    return _page(store, [and_(_ASIDE.c.crm == crm, _ASIDE.c.object == object_name, _ASIDE.c.id > after, ~met)], limit, (_ASIDE,))
+
+
 def clear_seen(store: Store, crm: CrmName, object_name: str) -> None:
     """A comparison begins, or is over: nothing is noted of it."""
 
@@ -49,6 +57,29 @@ def clear_seen(store: Store, crm: CrmName, object_name: str) -> None:
         connection.execute(delete(_SEEN).where(_SEEN.c.crm == crm, _SEEN.c.object == object_name))
 
     store.write(work)
+
+
+def mark_bin(connection: Connection, crm: str, object_name: str, ids: Iterable[str], *, anew: bool) -> None:
+    """The look under way has met these in the CRM's recycle bin. anew: nobody before."""
+    name = _BIN + object_name
+    if anew:
+        connection.execute(delete(_SEEN).where(_SEEN.c.crm == crm, _SEEN.c.object == name))
+    put(connection, "seen", [{"crm": crm, "object": name, "id": row_id} for row_id in sorted(set(ids))], ("crm", "object", "id"))
+
+
+def clear_bin(store: Store, crm: CrmName, object_name: str) -> None:
+    """The look that met them is over."""
+    clear_seen(store, crm, _BIN + object_name)
+
+
+def missing_in_bin(store: Store, crm: CrmName, object_name: str, *, since: datetime, after: str, limit: int) -> list[str]:
+    """The next ids, in text order, of people who went into the bin since then and were not met in it."""
+    record, version = plain("record"), plain("record_version")
+    met = exists().where(_SEEN.c.crm == crm, _SEEN.c.object == _BIN + object_name, _SEEN.c.id == record.c.id)
+    same = (version.c.crm == crm, version.c.object == object_name, version.c.id == record.c.id)
+    went = exists().where(*same, func.coalesce(version.c.at, version.c.seen_at) >= to_micros(since))
+    which = and_(record.c.crm == crm, record.c.object == object_name, record.c.archived, record.c.merged_into.is_(None))
+    return _page(store, [and_(which, record.c.id > after, ~met, went)], limit, (record,))
 
 
 def mark(connection: Connection, crm: str, keys: Iterable[Key]) -> None:

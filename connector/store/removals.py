@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select, update
 
 from connector.errors import SafetyStop
 from connector.model import Fate, Removal, RemovalPage
-from connector.store import activities, aside, cursors, deals, forgetting, intake, merges
+from connector.store import activities, aside, cursors, deals, forgetting, intake, known, merges
 from connector.store.bulk import find, plain
 from connector.store.database import Store
 from connector.store.grouping import by_object, unify_people_of
@@ -62,6 +62,8 @@ def apply_removals(store: Store, page: RemovalPage, *, now: datetime, shrink: fl
         _check_size(connection, page, names, gone, shrink)
         removed = _apply(connection, page, removals, now)
         erased = forgetting.erase(connection, [each.record for each in removals.purged], now)
+        if page.bin is not None:
+            known.mark_bin(connection, page.crm, page.object, page.bin, anew=page.begins)
         aside.take_off(connection, page.crm, ((each.record.object, each.record.id) for each in page.removals))
         cursors.move(connection, page.crm, names, page.cursor, seen=gone, last=page.last, now=now)
         return removed, erased

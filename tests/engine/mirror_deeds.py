@@ -65,7 +65,8 @@ class Known:
 
     forgotten: the ids of contacts that were deleted for privacy, with every address they had; purged: the same of contacts that went
     without a trace, which looks no other, so that they are held back too; merged: contacts that were part of a merge; untold: (object, id)
-    of HubSpot's older activities and deals with other links, which only a comparison finds; hidden: (object, field).
+    of HubSpot's older activities and deals with other links, which only a comparison finds; hidden: (object, field); undeleted: records of
+    Salesforce's that came out of the bin: what had been merged into one of them went on to its survivor, and stays there.
     """
 
     forgotten: dict[str, set[str]] = field(default_factory=dict)
@@ -73,6 +74,7 @@ class Known:
     merged: set[str] = field(default_factory=set)
     untold: set[tuple[str, str]] = field(default_factory=set)
     hidden: set[tuple[str, str]] = field(default_factory=set)
+    undeleted: set[str] = field(default_factory=set)
 
     def addresses(self) -> set[str]:
         """Every address of those who were forgotten or purged, lower case."""
@@ -222,6 +224,7 @@ class Deeds(RuleBasedStateMachine):
         if bin_:
             with suppress(RowRefused):
                 self.box.salesforce.undelete(*bin_[number % len(bin_)])
+                self.known.undeleted.add(bin_[number % len(bin_)][1])
 
     @rule(hours=st.sampled_from([None, 0, 1, 48]))
     def lose_traces(self, hours: int | None) -> None:

@@ -304,7 +304,8 @@ class Truth:
                 {"name": row.name, "status": row.status, "modified": row.modified_at},
             )
         here, there = self._table("campaign_member", "salesforce", "CampaignMember"), self.box.salesforce.live("CampaignMember")
-        away = {one for _, one in self.held_back}
+        away = {one for _, one in self.held_back}  # which campaigns such a person is in may be here: it names nobody
+        here = {one: row for one, row in here.items() if row.record_id not in away}
         there = {one: row for one, row in there.items() if not away & {row.get("LeadId"), row.get("ContactId")}}
         yield from same_ids("salesforce CampaignMember", there, here)
         for one in here.keys() & there.keys():
@@ -327,7 +328,7 @@ class Truth:
         names = {"hubspot": ("contacts", "companies"), "salesforce": ("Lead", "Contact", "Account")}
         live = {crm: {name: set(self._there(crm, name)) for name in objects} for crm, objects in names.items()}
         for crm, name, lost, into in sorted(pairs):
-            if into in live[crm][name] and lost != into and self._standing(crm, name, lost) != into:
+            if into in live[crm][name] and lost != into and into not in self.done.undeleted and self._standing(crm, name, lost) != into:
                 yield f"{crm} {name} {lost} was merged into {into}; here it stands for {self._standing(crm, name, lost)}"
         for row in self.rows("SELECT crm, object, id, into_id FROM merged"):
             if row.id in live[row.crm].get(row.object, ()):

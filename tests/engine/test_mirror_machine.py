@@ -32,11 +32,13 @@ from connector.adapters.salesforce import SalesforceCrm
 from connector.app import App, open_store
 from connector.config.load import loads
 from connector.config.tables import Config
+from connector.engine import PassResult, run_pass
 from connector.errors import CrmError
 from connector.installation import catch_up
 from connector.mirroring import Mirrored, look_for_removals, pull_only, reconcile
 from connector.pull import streams_of
 from connector.rooms import Rooms
+from connector.store import mirror
 from connector.store.database import Store
 from connector.unify import unify
 from connector.workflows.fields import properties_wanted
@@ -97,6 +99,11 @@ class MirrorMachine(Deeds):
         self._add_up(pull_only(self.app.rooms()))
 
     @rule()
+    def judged(self) -> None:
+        """A whole pass, in shadow: whatever happened to whomever, everybody can be judged."""
+        self._add_up(run_pass(self.app.rooms()))
+
+    @rule()
     def look(self) -> None:
         self._add_up(look_for_removals(self.app.rooms()))
 
@@ -124,7 +131,7 @@ class MirrorMachine(Deeds):
         caught_up = catch_up(self.app.rooms(), done.pulled, now=self.at)
         unify(self.app.store, caught_up.installation.writer, now=self.at)
 
-    def _add_up(self, done: Mirrored) -> None:
+    def _add_up(self, done: Mirrored | PassResult) -> None:
         """What is stored or set aside was seen; the rest was here as it is. Nothing fails but by a CRM."""
         for crm, name, stream in streams_of(done.pulled):
             assert 0 <= stream.stored + stream.set_aside <= stream.seen, f"{crm} {name}: {stream}"
@@ -148,6 +155,9 @@ class MirrorMachine(Deeds):
         self._unify(done)
         self._equal(self.known.untold)
         if self.known.untold:
+            streams = [(crm, name) for crm in self.killable.values() for name in crm.streams()]
+            if any(mirror.get_cursor(self.app.store, crm.name, f"reconcile:{name}") for crm, name in streams):
+                reconcile(self.app.rooms())  # one that was killed goes on behind what it had read
             compared = reconcile(self.app.rooms())
             assert not compared.errors, _told(compared.errors)
             for crm, name, one in streams_of(compared.objects):

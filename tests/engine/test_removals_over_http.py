@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 from engine_rooms import NOW, config_for, rows, running, small_sandbox
+from sqlalchemy import text
 
 from connector import engine
 from connector.app import App
 from connector.fast import run_fast
 from connector.mirroring import Mirrored, look_for_removals, reconcile
+from connector.model import RemovalPage
 from connector.sandbox.serve import Sandbox
+from connector.store.removals import apply_removals
 
 
 class Clock:
@@ -156,7 +159,7 @@ def test_deals_and_activities_that_went_without_a_word_and_those_that_came_back(
     clock.at += timedelta(minutes=30)
     result = looked(app)
     assert told(result, "hubspot", "calls") == {"restored": 1, "deleted": 1}
-    assert told(result, "hubspot", "deals") == {"restored": 1, "deleted": 1, "merged": 2}
+    assert told(result, "hubspot", "deals") == {"restored": 1, "deleted": 1}  # the survivor of the merge told of it in the pull
     assert told(result, "hubspot", "meetings") == {"restored": 1}
     assert rows(app, "SELECT DISTINCT counts FROM activity_link WHERE object = 'calls' AND id = :id", id=first) == [(True,)]
     for name in ("calls", "deals", "emails", "meetings", "tasks"):
@@ -181,9 +184,44 @@ def test_merged_deals_are_gone_after_a_comparison_too(app: App, box: Sandbox, cl
     one, other = box.hubspot.ids("deals")[:2]
     box.hubspot.merge("deals", one, other)
     clock.at += timedelta(minutes=30)
-    assert reconcile(app.rooms()).objects["hubspot"]["deals"].removed == 2
+    assert reconcile(app.rooms()).objects["hubspot"]["deals"].removed == 0  # the pull before it has told
     assert alive(app, "deals") == set(box.hubspot.ids("deals"))
-    assert reconcile(app.rooms()).objects["hubspot"]["deals"].removed == 0
+
+
+def test_the_newest_of_all_came_out_of_the_bin(app: App, box: Sandbox, clock: Clock) -> None:
+    """It was deleted before the first pull, and no id that is here is larger."""
+    newest = box.hubspot.log_call([box.hubspot.ids("contacts")[0]], at=clock.at)
+    box.hubspot.delete("calls", newest)
+    clock.at += timedelta(minutes=30)
+    looked(app)
+    box.hubspot.restore("calls", newest)
+    assert told(looked(app), "hubspot", "calls") == {"found": 1}
+    assert alive(app, "calls") == set(box.hubspot.ids("calls"))
+    assert told(looked(app), "hubspot", "calls") == {}
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_privacy_deletion_out_of_the_bin(app: App, box: Sandbox, clock: Clock, killed: bool) -> None:
+    """What is archived here, and lies in the bin no more. killed: an earlier look met it there, and did not come to its end."""
+    gone, back, still = box.hubspot.ids("contacts")[:3]
+    for one in (gone, back, still):
+        box.hubspot.delete("contacts", one)
+    looked(app)
+    if killed:
+        with app.store.read() as connection:
+            assert connection.execute(text("SELECT count(*) FROM seen")).scalar() == 0
+        cursor = {"since": 0, "began": 1, "after": "1"}
+        page = RemovalPage(crm="hubspot", object="contacts", cursor=cursor, calls=1, removals=(), bin=[gone, back, still], begins=True)
+        apply_removals(app.store, page, now=clock.at, shrink=None)
+        cursors = "DELETE FROM cursor WHERE object = 'removals:contacts'"
+        app.store.write(lambda connection: connection.execute(text(cursors)))
+    box.hubspot.forget(gone)
+    box.hubspot.restore("contacts", back)
+    clock.at += timedelta(minutes=30)
+    assert told(looked(app), "hubspot", "contacts") == {"restored": 1, "purged": 1}
+    left = rows(app, "SELECT id, archived FROM record WHERE object = 'contacts' AND id IN (:a, :b, :c)", a=gone, b=back, c=still)
+    assert sorted(left) == sorted([(back, False), (still, True)])
+    assert told(looked(app), "hubspot", "contacts") == {}
 
 
 def test_a_first_look_finds_what_went_before_the_log_begins(app: App, box: Sandbox, clock: Clock) -> None:

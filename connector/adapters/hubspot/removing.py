@@ -60,10 +60,13 @@ class Look:
         while True:
             counted = self.caller.count
             removals: list[Removal] = []
+            held: list[str] = []
+            begins = after is None
             for _ in range(_LIST_PAGES):
                 listing = self._listing(after)
                 if listing is None:
                     return
+                held += [found for raw in listing.results if (found := record_id(raw))]
                 removals += [removal for raw in listing.results if (removal := self._removal(raw, since)) is not None]
                 if listing.after is not None and listing.after == after:
                     raise stuck(f"archived {self.object_name}")
@@ -78,6 +81,8 @@ class Look:
                 removals=removals,
                 last=after is None,
                 since=self.now - _REMEMBERED if first else None,
+                bin=held if self.object_name == "contacts" else None,  # nothing else is deleted for privacy
+                begins=begins,
             )
             first = False
             if after is None:
