@@ -298,7 +298,7 @@ def _in_hand(rows: Sequence[Mapping[str, Any]] | None) -> list[str]:
         return ["it was carried out: the next pass sees it"]
     what = f"{stuck['kind'].replace('_', ' ')} {stuck['target']} in {stuck['crm']} is {stuck['state']}"
     if stuck["state"] == "held":
-        return [f"{what} in plan {stuck['plan']}: beyond its guard rail, until somebody approves it"]
+        return [f"{what} in plan {stuck['plan']}: beyond its guard rail, held for approval"]
     words = ", ".join(text for text in (stuck["message"], stuck["next_step"]) if text)
     return [f"{what}: {words}" if words else what]
 

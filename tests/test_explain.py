@@ -247,7 +247,7 @@ class TestWhatKeepsATransition:
         small.run()
         fires, waits = self.waits(small)
         assert fires
-        assert (waits or "").endswith("is held in plan 1: beyond its guard rail, until somebody approves it")
+        assert (waits or "").endswith("is held in plan 1: beyond its guard rail, held for approval")
 
     def test_what_was_just_written(self, small: World) -> None:
         director(small)

@@ -54,16 +54,17 @@ def _told(errors: Sequence[BaseException]) -> str:
 
 
 class MirrorMachine(Deeds):
-    """database: gives the URL of an empty database, in a folder where one may lie."""
+    """database: gives the URL of an empty database, in a folder where one may lie. mode: whether passes write to the CRMs."""
 
     database: ClassVar[Callable[[Path], str]]
+    mode: ClassVar[str] = "shadow"
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(self.opened.enter_context(TemporaryDirectory()))
         url = type(self).database(self.folder)
         # One look may take everything away here: what [guard] shrink stops is tested elsewhere.
-        text = config_text(self.box, url, mode="shadow", edit=lambda file: file.replace('"10%"', '"100%"'))
+        text = config_text(self.box, url, mode=type(self).mode, edit=lambda file: file.replace('"10%"', '"100%"'))
         config = loads(text, source="config.toml")
         store = self.opened.enter_context(open_store(config))
         self.killable = {name: Killable(crm) for name, crm in self._crms(config).items()}
@@ -100,7 +101,7 @@ class MirrorMachine(Deeds):
 
     @rule()
     def judged(self) -> None:
-        """A whole pass, in shadow: whatever happened to whomever, everybody can be judged."""
+        """A whole pass: whatever happened to whomever, everybody can be judged."""
         self._add_up(run_pass(self.app.rooms()))
 
     @rule()
