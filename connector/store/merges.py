@@ -77,17 +77,25 @@ def _with_companies(connection: Connection, crm: str, rows: dict[Key, Row]) -> d
 def told(connection: Connection, crm: str, rows: Mapping[Key, Row], now: datetime) -> None:
     """Stores the merges that rows tell: of themselves (`merged_into`), and of others (`merged_ids`)."""
     pairs: dict[str, dict[str, str]] = {}
+    stamps: dict[Key, int] = {}
     for (object_name, row_id), row in rows.items():
         if row["merged_into"] is not None:
             pairs.setdefault(object_name, {})[row_id] = row["merged_into"]
+            if row["modified_at"] is not None:  # the CRM's clock, not ours: the merge is the record's last change
+                stamps[object_name, row_id] = row["modified_at"]
         for loser in row["merged_ids"]:
             pairs.setdefault(object_name, {})[loser] = row_id
     for object_name, ones in sorted(pairs.items()):
-        note(connection, crm, object_name, ones, now)
+        note(connection, crm, object_name, ones, now, stamps={row_id: at for (name, row_id), at in stamps.items() if name == object_name})
 
 
-def note(connection: Connection, crm: str, object_name: str, pairs: Mapping[str, str], now: datetime) -> None:
-    """Stores merges, loser → survivor, and puts them into effect on the records that are here."""
+def note(
+    connection: Connection, crm: str, object_name: str, pairs: Mapping[str, str], now: datetime, *, stamps: Mapping[str, int] | None = None
+) -> None:
+    """Stores merges, loser → survivor, and puts them into effect on the records that are here.
+
+    stamps: when losers were merged, where they tell it themselves (microseconds since 1970); of the others it is known that it is over now.
+    """
     pairs = {loser: survivor for loser, survivor in pairs.items() if loser != survivor}
     known = _known(connection, crm, object_name, {*pairs, *pairs.values()})
     ends, circles = _ends(pairs, known)
@@ -95,8 +103,13 @@ def note(connection: Connection, crm: str, object_name: str, pairs: Mapping[str,
     news = {loser: end for loser, end in ends.items() if known.get(loser) != end}
     if not news:
         return
-    news |= _behind(connection, crm, object_name, news)
-    rows = [{"crm": crm, "object": object_name, "id": one, "into_id": end, "seen_at": to_micros(now)} for one, end in sorted(news.items())]
+    behind = _behind(connection, crm, object_name, news)
+    seen = {one: seen_at for one, (_, seen_at) in behind.items()} | dict(stamps or {})
+    news |= {one: end for one, (end, _) in behind.items()}
+    rows = [
+        {"crm": crm, "object": object_name, "id": one, "into_id": end, "seen_at": seen.get(one, to_micros(now))}
+        for one, end in sorted(news.items())
+    ]
     put(connection, "merged", rows, _COLUMNS, keys=("crm", "object", "id"))
     _archive(connection, crm, object_name, news, now)
     unify_records(connection, crm, [(object_name, end) for end in set(news.values())])
@@ -126,10 +139,10 @@ def _ends(pairs: Mapping[str, str], known: Mapping[str, str]) -> tuple[dict[str,
     return {loser: end for loser, end in ends.items() if loser != end}, circles & known.keys()
 
 
-def _behind(connection: Connection, crm: str, object_name: str, news: Mapping[str, str]) -> dict[str, str]:
-    """Those that had been merged into a loser: the survivor stands for them too."""
-    rows = find(connection, "merged", ("id", "into_id"), sorted(news), by="into_id", crm=crm, object=object_name)
-    return {row_id: news[into] for row_id, into in rows if row_id not in news and row_id != news[into]}
+def _behind(connection: Connection, crm: str, object_name: str, news: Mapping[str, str]) -> dict[str, tuple[str, int]]:
+    """Those that had been merged into a loser: the survivor stands for them too. With when their own merge was seen."""
+    rows = find(connection, "merged", ("id", "into_id", "seen_at"), sorted(news), by="into_id", crm=crm, object=object_name)
+    return {row_id: (news[into], seen_at) for row_id, into, seen_at in rows if row_id not in news and row_id != news[into]}
 
 
 def _archive(connection: Connection, crm: str, object_name: str, news: Mapping[str, str], now: datetime) -> None:

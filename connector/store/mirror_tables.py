@@ -150,7 +150,7 @@ class Merged(Table, table=True):
     object: str = id_column()
     id: str = id_column()
     into_id: str = id_column(primary_key=False)
-    seen_at: datetime = moment_column(nullable=False)
+    seen_at: datetime = moment_column(nullable=False)  # of the merge, where the loser told it; else when it was noticed here
 
 
 class DealRow(Table, table=True):

@@ -186,6 +186,17 @@ class TestMerges:
         pull(store, person(1, modified_at=MUCH_LATER), now=MUCH_LATER)
         assert (record(store, 1).archived, record(store, 1).merged_into, merged(store)) == (False, None, {})
 
+    @pytest.mark.parametrize("then", [None, "2"], ids=["alone", "behind another"])
+    def test_one_that_told_its_merge_itself_does_by_the_crms_clock(self, store: Store, then: str | None) -> None:
+        pull(store, person(1), person(2), person(3))
+        pull(store, person(1, archived=True, merged_into="2", modified_at=NOW), now=MUCH_LATER)
+        if then is not None:
+            look(store, gone(2, Fate.MERGED, "3"))
+        pull(store, person(1, modified_at=NOW), now=MUCH_LATER)  # a page from before the merge
+        assert record(store, 1).archived
+        pull(store, person(1, modified_at=LATER), now=MUCH_LATER)
+        assert (record(store, 1).archived, record(store, 1).merged_into) == (False, None)
+
     @given(st.permutations([(1, 2), (2, 3), (3, 4), (5, 4), (6, 5)]))
     def test_whatever_the_order_everybody_ends_at_the_same(self, told: Sequence[tuple[int, int]]) -> None:
         links: dict[str, str] = {}
