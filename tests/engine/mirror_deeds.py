@@ -222,6 +222,7 @@ class Deeds(RuleBasedStateMachine):
         wanted = (*SALESFORCE_PEOPLE, "Task", "Event", "Opportunity", "CampaignMember")
         bin_ = sorted((name, one) for name, one in self.box.salesforce.deleted_ids() if name in wanted)
         if bin_:
+            self.at += timedelta(seconds=1)  # Salesforce's stamps are whole seconds: what a pull saw deleted comes back in a later one
             with suppress(RowRefused):
                 self.box.salesforce.undelete(*bin_[number % len(bin_)])
                 self.known.undeleted.add(bin_[number % len(bin_)][1])
