@@ -203,9 +203,9 @@ def on_sqlite(template: Path) -> Callable[[Path], str]:
     return database
 
 
-def run(database: Callable[[Path], str], seed: int, *, examples: int, steps: int) -> None:
+def run(database: Callable[[Path], str], seed: int, *, examples: int, steps: int, mode: str = "shadow") -> None:
     """Runs the machine on such databases. seed: of the people, and in the name, so that no two runs draw the same examples in CI."""
-    machine = type(f"MirrorMachine{seed}", (MirrorMachine,), {"database": staticmethod(database), "seed": seed})
+    machine = type(f"MirrorMachine{seed}", (MirrorMachine,), {"database": staticmethod(database), "seed": seed, "mode": mode})
     slow = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
     # An example of many steps takes ten seconds: its steps are printed as they are, for to make them fewer would take hours.
     phases = [phase for phase in Phase if steps <= SHORT or phase not in (Phase.shrink, Phase.explain)]
@@ -229,6 +229,12 @@ def test_the_mirror_equals_the_crms(template: Path) -> None:
 @pytest.mark.parametrize("seed", [11, 12, 13, 14])  # parts, for as many processes as there are
 def test_the_mirror_equals_the_crms_at_length(template: Path, seed: int) -> None:
     run(on_sqlite(template), seed, examples=50, steps=30)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [15, 16])
+def test_the_mirror_equals_crms_that_it_writes_to(template: Path, seed: int) -> None:
+    run(on_sqlite(template), seed, examples=30, steps=30, mode="live")
 
 
 @pytest.mark.long
