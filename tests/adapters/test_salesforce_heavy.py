@@ -11,6 +11,7 @@ from salesforce_org import START, Clock, Org
 
 from connector.adapters.salesforce.streams import OPTIONAL
 from connector.errors import ObjectStopped, Retriable
+from connector.model import FieldWrite, RecordRef, WriteState
 from connector.sandbox.frame import Fault
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.world import make_world
@@ -45,6 +46,17 @@ def test_a_query_is_waited_for_as_long_as_salesforce_works_on_it(org: Org) -> No
     org.box.salesforce_frame.add(Fault("salesforce", "queryAll", times=1, kind="slow", seconds=0.8))
     assert org.pages("Account", crm=crm)[-1].last
     assert queries(org) == before + 1
+
+
+def test_nothing_else_is_waited_for_so_long(org: Org) -> None:
+    """A write lasts no longer than half the lease under which it is made."""
+    crm = org.crm(timeout=0.3, patience=5.0)
+    lead = org.open_leads()[0]
+    org.pages("User", crm=crm)
+    org.box.salesforce_frame.add(Fault("salesforce", "composite/sobjects", times=9, kind="slow", seconds=0.6))
+    write = FieldWrite(record=RecordRef(crm="salesforce", object="Lead", id=lead), properties={"FirstName": "Ada"})
+    outcomes = crm.update("Lead", [write])
+    assert [outcome.state for outcome in outcomes] == [WriteState.UNKNOWN]
 
 
 def test_a_query_that_never_ends_is_given_up(org: Org) -> None:

@@ -111,7 +111,7 @@ class SalesforceSession:
         self._settings = settings
         self._budget = budget
         self._timeout = timeout
-        self._patience = (min(10.0, timeout), max(timeout, patience))
+        self._patience = max(timeout, patience)
         self._configured = settings.instance_url.rstrip("/")
         self._scheme = urlsplit(self._configured).scheme
         self._instance = self._configured
@@ -169,6 +169,10 @@ class SalesforceSession:
 
     # ── Sending ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def _waits(self, request: Request) -> tuple[float, float]:
+        """Seconds until a connection stands, and for each piece of the answer."""
+        return min(10.0, self._timeout), self._patience if wire.is_query(request) else self._timeout
+
     def _exchange(self, request: Request, token: str) -> Answer:
         url = self._instance + wire.target(request)
         headers = dict(request.headers)
@@ -177,7 +181,7 @@ class SalesforceSession:
         self._count()
         with self._network(login=False):
             response = self._http().request(
-                request.method, url, data=request.body, headers=headers, auth=_Bearer(token), stream=True, timeout=self._patience
+                request.method, url, data=request.body, headers=headers, auth=_Bearer(token), stream=True, timeout=self._waits(request)
             )
             deadline = time.monotonic() + 4 * self._timeout  # once it began; the patience is for what Salesforce works on
             with contextlib.closing(response):

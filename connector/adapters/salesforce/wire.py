@@ -126,6 +126,11 @@ def query(soql: str, *, all_rows: bool, about: str) -> Request:
     return Request(method="GET", path=f"{BASE}/{'queryAll' if all_rows else 'query'}", query={"q": soql}, about=about)
 
 
+def is_query(request: Request) -> bool:
+    """Whether Salesforce may work on it as long as it gives a query. Nothing else may: a write ends within half the lease of who writes."""
+    return request.method == "GET" and request.path.startswith((f"{BASE}/query", f"{BASE}/queryAll"))
+
+
 def more(locator: str, *, about: str) -> Request:
     """The next page: nextRecordsUrl, verbatim, a path on the same host (REST:resources-query-more-results).
 
