@@ -43,9 +43,9 @@ class SalesforceCrm:
     """Salesforce as the engine sees it.
 
     wanted: object ("Lead", "Contact", "Account") → the fields that become a record's properties. overlap: how far an incremental pull
-    reaches back (rows are committed late). timeout: seconds for a login and for each piece of an answer, and a quarter of those that it may
-    take once it began; patience: the same of a query, on whose first piece Salesforce works. zone: the business's, in which a task's day
-    is reckoned.
+    reaches back (rows are committed late). timeout: seconds for a login, for each piece of an answer, and for all of
+    an answer to a write once it began (of what is read, four times as many); patience: for each piece of an answer to a query, on the
+    first of which Salesforce works. zone: the business's, in which a task's day is reckoned.
     """
 
     name: CrmName = "salesforce"

@@ -183,7 +183,8 @@ class SalesforceSession:
             response = self._http().request(
                 request.method, url, data=request.body, headers=headers, auth=_Bearer(token), stream=True, timeout=self._waits(request)
             )
-            deadline = time.monotonic() + 4 * self._timeout  # once it began; the patience is for what Salesforce works on
+            # Once it began; the patience is for what Salesforce works on. Files of the Bulk API are long, answers to writes are not.
+            deadline = time.monotonic() + (4 if request.method == "GET" else 1) * self._timeout
             with contextlib.closing(response):
                 answer = _answer(response, _body(response, deadline))
         self._learn(answer)
