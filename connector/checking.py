@@ -22,6 +22,7 @@ from connector.conditions import fold
 from connector.config.durations import Duration
 from connector.config.tables import Config, SlaRule, Team
 from connector.errors import ConfigError, CrmError, StoreError
+from connector.installation import LEFT_OUT, left_out
 from connector.model import CrmName, Finding, Owner
 from connector.schedule import trigger
 from connector.store.database import Store
@@ -53,7 +54,7 @@ def check(config: Config, crms: Mapping[CrmName, Crm], store: Store | None, *, n
     people = dict(_people(crms, now, findings))
     for team in config.teams:
         findings += _team(config, team, people)
-    mirror = _mirror(store, findings)
+    mirror = _mirror(store, config, findings)
     if mirror is not None:
         findings += _suspended(config, mirror)
         for name in crms:
@@ -210,7 +211,7 @@ def _absent(topic: str, person: str, crm: CrmName, known: _People, so_what: str)
 # ── The mirror ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _mirror(store: Store | None, findings: list[Finding]) -> Store | None:
+def _mirror(store: Store | None, config: Config, findings: list[Finding]) -> Store | None:
     """The store, where its tables are there."""
     if store is None:
         return None
@@ -220,6 +221,8 @@ def _mirror(store: Store | None, findings: list[Finding]) -> Store | None:
         findings.append(Finding(topic="database", ok=False, message=error.message, advice=error.advice))
         return None
     findings.append(Finding(topic="database", ok=True, message="the tables are there, in this version's form"))
+    if (missing := left_out(store, config)) is not None:
+        findings.append(Finding(topic="database", ok=False, message=missing, advice=LEFT_OUT))
     return store
 
 

@@ -14,15 +14,16 @@ from functools import partial
 from typing import Any, Literal, get_args
 
 import orjson
-from sqlalchemy import Connection, Table, update
+from sqlalchemy import Connection, Table, func, select, update
 
 from connector import drift, suspension
 from connector.adapters.port import Crm
 from connector.backfill import Filled, blind, fill, note_wanted, states
 from connector.config.tables import Config
 from connector.contacts import ContactWriter, Setting
-from connector.errors import ConnectorError, CrmError, Interrupted, ObjectStopped
-from connector.model import CrmName, Surroundings
+from connector.errors import ConnectorError, CrmError, Interrupted, ObjectStopped, SafetyStop
+from connector.identity import PEOPLE
+from connector.model import CRMS, CrmName, Surroundings
 from connector.pull import Pulled, errors_of, once, streams_of
 from connector.rooms import Rooms
 from connector.store import fields, runs
@@ -36,6 +37,9 @@ record = t.metadata.tables["record"]
 contact = t.metadata.tables["contact"]
 attempt = t.metadata.tables["attempt"]
 
+_PEOPLE = tuple(name for names in PEOPLE.values() for name in names)
+#: What to do then (`left_out`).
+LEFT_OUT = "Put it back, or give this file a database of its own: without what the CRM says now, nobody of it can be judged."
 _STAGE_NAMES: Mapping[CrmName, str] = {crm: name for (crm, _), name in STAGE_PROPERTY.items()}
 
 
@@ -72,12 +76,27 @@ class CaughtUp:
 
 
 def prepare(store: Store, config: Config, crms: Mapping[CrmName, Crm], *, now: datetime) -> Installation:
-    """Brings the database in line with the file. crms: none where the CRMs are not to be asked."""
+    """Brings the database in line with the file. crms: none where the CRMs are not to be asked.
+
+    Raises `SafetyStop` where the file lacks a CRM whose people are here.
+    """
+    if (missing := left_out(store, config)) is not None:
+        raise SafetyStop(missing, advice=LEFT_OUT)
     made = fields.ensure_fields(store, columns_needed(config))
     silent = drift.look(store, config, crms, now=now) if crms and drift.due(store, config, now) else {}
     _want(store, config, crms)
     silent = _apply_file(store, config, crms, now, anew=bool(made)) | silent
     return replace(_installed(store, config, now), silent=silent)
+
+
+def left_out(store: Store, config: Config) -> str | None:
+    """In words, that people of a CRM are here which the file does not have: they would be judged for ever as they were last read."""
+    live = select(record.c.crm, func.count()).where(record.c.crm.not_in(config.crms), ~record.c.archived, record.c.object.in_(_PEOPLE))
+    with store.read() as connection:
+        found = {} if len(config.crms) == len(CRMS) else dict(connection.execute(live.group_by(record.c.crm)).tuples().all())
+    return next(
+        (f"the mirror holds {count:,} people of {crm}, and the file has no [crm.{crm}]" for crm, count in sorted(found.items())), None
+    )
 
 
 def catch_up(rooms: Rooms, pulled: Pulled, *, now: datetime) -> CaughtUp:

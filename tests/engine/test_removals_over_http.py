@@ -13,9 +13,12 @@ from sqlalchemy import text
 
 from connector import engine
 from connector.app import App
+from connector.checking import check
+from connector.errors import SafetyStop
 from connector.fast import run_fast
 from connector.mirroring import Mirrored, look_for_removals, reconcile
 from connector.model import RemovalPage
+from connector.preview import preview
 from connector.sandbox.serve import Sandbox
 from connector.store.removals import apply_removals
 
@@ -222,6 +225,22 @@ def test_a_privacy_deletion_out_of_the_bin(app: App, box: Sandbox, clock: Clock,
     left = rows(app, "SELECT id, archived FROM record WHERE object = 'contacts' AND id IN (:a, :b, :c)", a=gone, b=back, c=still)
     assert sorted(left) == sorted([(back, False), (still, True)])
     assert told(looked(app), "hubspot", "contacts") == {}
+
+
+def test_a_crm_that_was_taken_out_of_the_file_stops_everything(app: App, box: Sandbox, clock: Clock) -> None:
+    """Its people would be judged by what was read last, and those who are in it alone would be gone."""
+    database = str(app.config.database.url)
+    with running(config_for(box, database, mode="shadow", hubspot=False), now=clock) as without:
+        for what in (engine.run_pass, look_for_removals, reconcile):
+            (error,) = what(without.rooms()).errors
+            assert isinstance(error, SafetyStop)
+            assert error.message.startswith("the mirror holds 150 people of hubspot")
+        with pytest.raises(SafetyStop):
+            preview(without.rooms())
+        wrong = [finding for finding in check(without.config, {}, without.store, now=clock.at) if not finding.ok]
+        assert "database" in {finding.topic for finding in wrong}
+    clock.at += timedelta(minutes=5)
+    assert engine.run_pass(app.rooms()).errors == []
 
 
 def test_a_first_look_finds_what_went_before_the_log_begins(app: App, box: Sandbox, clock: Clock) -> None:
