@@ -139,7 +139,7 @@ class Choice:
 
 
 def choose(candidates: Sequence[Candidate], past: Sequence[Candidate] = ()) -> Choice:
-    """The contact's records among all that are this person. past: those that live no more, since others stand for them.
+    """The contact's records among all that are this person. past: those that live no more, and may be what joins the others.
 
     The order: its id is stored in the other CRM; Contact before Lead; unconverted; owned by a person; latest activity; lowest id.
     """

@@ -33,6 +33,8 @@ _COUNTED_AFTER = timedelta(minutes=15)
 #: Ids of one stretch that are asked after rather than counted further, and stretches counted at most; beyond, the object is compared whole.
 _SMALL = 100
 _MOST_COUNTS = 1_000
+#: Ids that are missing after the largest here, of which each takes some thirty counts to be found: no more are looked for.
+_FEW = 5
 _TOO_LONG_AGO = "TOO_LONG_AGO"
 
 
@@ -176,10 +178,11 @@ class _Look:
 
     def _beyond(self, last: int) -> list[_Stretch]:
         """The ids after the largest that is here: the newest of all may have come out of the bin. What the search does not show yet is no
-        sign of anything."""
+        sign of anything; and where many are missing they were created since the pull, which brings them."""
         first, end = last + 1, 2 * last + _SMALL
         theirs = self.crm.count(self.object, first, end) or 0
-        return [_Stretch(first, end, theirs, known.count_known(self.rooms.store, self.crm.name, self.object, first, end))] if theirs else []
+        ours = known.count_known(self.rooms.store, self.crm.name, self.object, first, end) if theirs else 0
+        return [_Stretch(first, end, theirs, ours)] if 0 < theirs - ours <= _FEW else []
 
     def _largest(self) -> int | None:
         """The largest id here, of those that are numbers, that is old enough to be counted there."""

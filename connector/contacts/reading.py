@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, select
 
 from connector.contacts.values import Slice
-from connector.identity import Key
-from connector.model import CrmName
+from connector.identity import PEOPLE, Key
+from connector.model import CRMS, CrmName
 from connector.store import tables as t
 from connector.store.bulk import find
 from connector.store.parts import latest_campaigns
@@ -52,6 +52,7 @@ def load(connection: Connection, table: Table, ids: Sequence[int]) -> Slice:
         written=written_stages(connection, ids),
         rejected=rejected_with_reason(connection, ids),
         emails=_further_emails(connection, people),
+        ends=_ends(connection, records),
         active=_latest_activities(connection, records),
         campaigns=latest_campaigns(connection, ids),
     )
@@ -62,6 +63,19 @@ def _further_emails(connection: Connection, people: Sequence[Any]) -> dict[Key, 
     ids = [row.id for row in people if row.crm == "hubspot"]
     for row_id, email in find(connection, "record_email", ("id", "email"), ids, crm="hubspot", object="contacts"):
         found.setdefault(("hubspot", "contacts", row_id), []).append(email)
+    return found
+
+
+def _ends(connection: Connection, records: Mapping[int, Sequence[Any]]) -> dict[tuple[str, str], str]:
+    """What the ids that records store, or became, stand for now, for contacts that have several records in one CRM. The loser of a merge
+    itself need not be here: it may be older than the mirror."""
+    several = [row for rows in records.values() if len(rows) > len({row.crm for row in rows}) for row in rows]
+    found: dict[tuple[str, str], str] = {}
+    for crm in CRMS:
+        named = {row.linked_id for row in several if row.crm != crm} | {row.converted_to for row in several if row.crm == crm}
+        ids = sorted(named - {None})
+        for object_name in PEOPLE[crm]:
+            found |= {(crm, one): into for one, into in find(connection, "merged", ("id", "into_id"), ids, crm=crm, object=object_name)}
     return found
 
 

@@ -43,6 +43,7 @@ class Slice:
     touches: Mapping[int, Sequence[Touched]]
     written: dict[tuple[int, str], Written]  # (contact, crm) → the stage that the connector wrote last
     emails: Mapping[Key, Sequence[str]]  # further addresses of records
+    ends: Mapping[tuple[str, str], str]  # what ids that records store, or became, stand for since merges: (crm, id) → id
     active: Mapping[Key, datetime]  # the latest activity of records among which one is to be chosen
     campaigns: Mapping[int, str]  # the latest campaign joined, by contact
     rejected: set[int]  # contacts whose last attempt sales rejected with an accepted reason

@@ -87,7 +87,7 @@ class ContactWriter:
         before = loaded.contacts[contact_id]
         live = [row for row in loaded.records[contact_id] if not row.archived]
         stored = stored_ids(live)
-        past = [row for row in loaded.records[contact_id] if row.archived and (row.merged_into or row.converted_to)]
+        past = [row for row in loaded.records[contact_id] if row.archived]
         choice = choose(*([self._candidate(row, owners, stored, loaded) for row in some] for some in (live, past)))
         main = {crm: next(row for row in live if row.id == best.id and row.object == best.object) for crm, best in choice.main.items()}
         for row in loaded.records[contact_id]:
@@ -124,6 +124,8 @@ class ContactWriter:
 
     def _candidate(self, row: Any, owners: Mapping[tuple[str, str], Any], stored: Collection[str], loaded: Slice) -> Candidate:
         key = (row.crm, row.object, row.id)
+        other = "salesforce" if row.crm == "hubspot" else "hubspot"
+        became = row.merged_into or row.converted_to
         return Candidate(
             crm=row.crm,
             object=row.object,
@@ -133,8 +135,8 @@ class ContactWriter:
             active_at=loaded.active.get(key),
             stored=row.id in stored,
             emails=(*(() if row.email is None else (row.email,)), *loaded.emails.get(key, ())),
-            claim=row.linked_id,
-            became=row.merged_into or row.converted_to,
+            claim=loaded.ends.get((other, row.linked_id), row.linked_id),
+            became=loaded.ends.get((row.crm, became), became),
         )
 
     def _person(self, row: Any, owners: Mapping[tuple[str, str], Any]) -> str | None:

@@ -43,10 +43,10 @@ CONVERSION = "conversion"
 def store_deals(connection: Connection, crm: str, rows: Mapping[Key, Row], now: datetime) -> int:
     """Stores what is new or changed; the links that a deal tells of itself are replaced. Returns how many.
 
-    A deal that was merged into another counts no more, whichever of the two comes first.
+    A deal that was merged into another counts no more, whichever of the two comes first, or on the same page.
     """
-    rows = merges.standing_deals(connection, crm, rows)
     _archive_losers(connection, crm, rows, now)
+    rows = merges.standing_deals(connection, crm, rows)
     known = fingerprints(connection, "deal", crm, rows)
     wanted = {key: row for key, row in rows.items() if known.get(key) != row["fingerprint"]}
     if not wanted:

@@ -24,6 +24,8 @@ _SEEN = plain("seen")
 _ASIDE = plain("set_aside")
 #: Before an object's name in `seen`: what was met in its recycle bin.
 _BIN = "bin:"
+#: In a version's changes: the record left the living.
+_ARCHIVED = '"record.archived":[false,true]'
 #: The tables that hold objects of CRMs by id; an object's rows are in one of them.
 TABLES = ("record", "activity", "deal", "campaign", "campaign_member")
 _TABLES = tuple(plain(name) for name in TABLES)
@@ -73,11 +75,14 @@ def clear_bin(store: Store, crm: CrmName, object_name: str) -> None:
 
 
 def missing_in_bin(store: Store, crm: CrmName, object_name: str, *, since: datetime, after: str, limit: int) -> list[str]:
-    """The next ids, in text order, of people who went into the bin since then and were not met in it."""
+    """The next ids, in text order, of people who went into the bin since then, by the CRM's word, and were not met in it.
+
+    What else changed of them since then says nothing: their company may have been merged while they lay there.
+    """
     record, version = plain("record"), plain("record_version")
     met = exists().where(_SEEN.c.crm == crm, _SEEN.c.object == _BIN + object_name, _SEEN.c.id == record.c.id)
     same = (version.c.crm == crm, version.c.object == object_name, version.c.id == record.c.id)
-    went = exists().where(*same, func.coalesce(version.c.at, version.c.seen_at) >= to_micros(since))
+    went = exists().where(*same, version.c.at >= to_micros(since), version.c.changed.contains(_ARCHIVED))
     which = and_(record.c.crm == crm, record.c.object == object_name, record.c.archived, record.c.merged_into.is_(None))
     return _page(store, [and_(which, record.c.id > after, ~met, went)], limit, (record,))
 

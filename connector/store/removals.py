@@ -96,9 +96,10 @@ def _live(connection: Connection, table: str, page: RemovalPage, ids: Sequence[s
 
 
 def _gone(connection: Connection, page: RemovalPage, removals: _Sorted) -> int:
-    """How many rows that are live now this page takes away."""
-    others = [*removals.pairs, *(each.record.id for each in removals.purged)]
-    return sum(map(len, removals.live.values())) + len(_live(connection, "record", page, sorted(others)))
+    """How many rows this page takes away: of those that are live now, and, since it cannot be undone, all that are deleted for privacy."""
+    live = sum(map(len, removals.live.values())) + len(_live(connection, "record", page, sorted(removals.pairs)))
+    purged = sorted({each.record.id for each in removals.purged})
+    return live + len(find(connection, "record", ("id",), purged, lock=True, crm=page.crm, object=page.object))
 
 
 def _check_size(connection: Connection, page: RemovalPage, names: str, gone: int, shrink: float | None) -> None:

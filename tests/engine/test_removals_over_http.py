@@ -200,6 +200,23 @@ def test_the_newest_of_all_came_out_of_the_bin(app: App, box: Sandbox, clock: Cl
     box.hubspot.restore("calls", newest)
     assert told(looked(app), "hubspot", "calls") == {"found": 1}
     assert alive(app, "calls") == set(box.hubspot.ids("calls"))
+    many_new_ones_are_left_to_the_pull(app, box, clock)
+
+
+def many_new_ones_are_left_to_the_pull(app: App, box: Sandbox, clock: Clock) -> None:
+    """As many as come between a pull and its look; they are looked for one by one when they are not the newest any more."""
+    some = [box.hubspot.log_call([box.hubspot.ids("contacts")[0]], at=clock.at) for _ in range(6)]
+    for one in some:
+        box.hubspot.delete("calls", one)
+    clock.at += timedelta(minutes=30)
+    looked(app)
+    for one in some:
+        box.hubspot.restore("calls", one)
+    assert told(looked(app), "hubspot", "calls") == {}
+    box.hubspot.log_call([box.hubspot.ids("contacts")[0]], at=clock.at)
+    clock.at += timedelta(minutes=30)
+    assert told(looked(app), "hubspot", "calls") == {"found": 6}
+    assert alive(app, "calls") == set(box.hubspot.ids("calls"))
     assert told(looked(app), "hubspot", "calls") == {}
 
 

@@ -252,6 +252,38 @@ def test_a_duplicate_whose_address_was_taken_away_is_one_still(either_url: str) 
         assert w.contact("1").ambiguous is None
 
 
+def test_an_id_that_was_merged_away_before_the_mirror_joins_still(url: str) -> None:
+    """HubSpot gives what it merges a new id; Salesforce's record keeps the old one, and need not share an address with the other there."""
+    with world(url) as w:
+        sees_with_id_field(w, url)
+        w.person("1", email="old@kunde.example")
+        w.person("2", email="h@kunde.example")
+        w.hubspot.merge("contacts", "1", "2")
+        w.lead("00Q1", Email="s@kunde.example", HubSpot_Id__c="1")
+        w.lead("00Q2", Email="h@kunde.example")
+        w.settle()
+        assert contact_of(w, "00Q1") == contact_of(w, "00Q2") == contact_of(w, "2")
+        assert w.contact("2").ambiguous is None
+
+
+def test_what_joined_two_records_may_be_deleted(url: str) -> None:
+    """They are one person still: nothing went to anybody else."""
+    with world(url) as w:
+        for number in ("1", "2"):
+            w.person(number, email=f"{number}@kunde.example")
+            w.lead(f"00Q{number}", Email=f"{number}@kunde.example")
+        w.settle()
+        w.later(minutes=5)
+        w.hubspot.merge("contacts", "1", "2")
+        w.settle()
+        w.later(minutes=5)
+        w.hubspot.archive("contacts", "2")
+        w.look()
+        w.settle()
+        assert contact_of(w, "00Q1") == contact_of(w, "00Q2")
+        assert w.contact("00Q1").ambiguous is None
+
+
 def test_an_id_of_nobody_says_nothing(either_url: str) -> None:
     with world(either_url) as w:
         w.person("1", salesforceleadid="00QGone")

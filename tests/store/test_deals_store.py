@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from store_world import LATER, NOW, add_contact, due, kept_store, page, person, record, ref, rows, settle, store
 
 from connector.model import Campaign, CampaignMember, Deal, DealContact, Owner, Record, RecordRef
@@ -90,6 +91,15 @@ class TestDeals:
         mirror.commit_page(store, page(object_name="deals", deals=[deal(10, 1)]), now=LATER)
         assert living(store) == {"11"}
         assert mirror.commit_page(store, page(object_name="deals", deals=[deal(11, 1, merged_ids=("9", "10"))]), now=LATER).stored == 0
+
+    @pytest.mark.parametrize("here", [False, True])
+    def test_the_survivor_may_stand_on_the_same_page(self, store: Store, here: bool) -> None:
+        peopled(store, 1)
+        if here:
+            mirror.commit_page(store, page(object_name="deals", deals=[deal(7, 1)]), now=NOW)
+        both = [deal(7, 1, stage="won"), deal(9, 1, merged_ids=("7",))]
+        mirror.commit_page(store, page(object_name="deals", deals=both), now=NOW)
+        assert living(store) == {"9"}
 
     def test_one_that_changed_after_its_merge_lives_again(self, store: Store) -> None:
         mirror.commit_page(store, page(object_name="deals", deals=[deal(9, 1, merged_ids=("7",))]), now=NOW)

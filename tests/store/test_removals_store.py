@@ -228,6 +228,15 @@ class TestTheGuard:
         look(store, *map(gone, range(20, 25)), shrink=0.2)
         assert sum(row.archived for row in rows(store, RecordRow)) == 25
 
+    def test_privacy_deletions_count_also_of_those_that_were_archived(self, store: Store) -> None:
+        """They cannot be undone: a bin that cannot be seen any more must not empty the mirror."""
+        pull(store, *map(person, range(100)))
+        look(store, *map(gone, range(30)))
+        with pytest.raises(SafetyStop, match="tells 30 of 70"):
+            look(store, *(gone(number, Fate.PURGED) for number in range(30)), shrink=0.1)
+        assert len(rows(store, RecordRow)) == 100
+        assert look(store, *(gone(number, Fate.PURGED) for number in range(40)), shrink=0.6).purged == 40
+
     def test_twenty_always_may_go(self, store: Store) -> None:
         pull(store, *map(person, range(20)))
         assert look(store, *map(gone, range(20)), shrink=0.0).archived == 20
@@ -260,6 +269,21 @@ class TestWhatIsKnown:
         assert mirror.get_cursor(store, "hubspot", "reconcile:contacts") == {"after": 1}
         known.clear_seen(store, "hubspot", "contacts")
         assert len(known.unseen(store, "hubspot", "contacts", after="2", limit=2)) == 2
+
+    def test_whoever_is_missing_in_the_bin_went_there_lately(self, store: Store) -> None:
+        """What else becomes of one who lies there since long (the company was merged) does not make them young."""
+        pull(store, *(replace(person(number), company_id="1") for number in (1, 2, 3)), company(1), company(2))
+        look(store, gone(1), gone(2), replace(gone(3), at=None))
+        a_page = RemovalPage(crm="hubspot", object="contacts", cursor={}, calls=1, removals=(), bin=["2"], begins=True)
+        apply_removals(store, a_page, now=LATER, shrink=None)
+
+        def missing(since: datetime) -> list[str]:
+            return known.missing_in_bin(store, "hubspot", "contacts", since=since, after="", limit=9)
+
+        assert missing(LATER) == ["1"]  # of 3 nobody knows since when
+        pull(store, company(2, merged_ids=("1",)), now=MUCH_LATER)
+        assert missing(LATER) == ["1"]
+        assert missing(LATER + timedelta(minutes=1)) == []
 
     def test_a_cursor_under_another_name_is_no_stream(self, store: Store) -> None:
         pull(store, person(1), cursor=4)
