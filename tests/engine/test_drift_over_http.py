@@ -11,7 +11,7 @@ import pytest
 from engine_rooms import NOW, config_for, running, small_sandbox
 
 from connector import engine
-from connector.app import App
+from connector.app import App, Waiting
 from connector.engine import PassResult
 from connector.sandbox.serve import Sandbox
 from connector.status import status
@@ -40,7 +40,8 @@ def box(time: Time) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def app(box: Sandbox, time: Time, tmp_path: Path) -> Iterator[App]:
-    with running(config_for(box, f"sqlite:///{tmp_path}/c.db", mode="shadow"), now=time) as app:
+    waiting = Waiting(clock=lambda: time().timestamp())  # a day goes by for the limits too
+    with running(config_for(box, f"sqlite:///{tmp_path}/c.db", mode="shadow"), now=time, waiting=waiting) as app:
         assert ran(app, time).suspended == []
         yield app
 
