@@ -63,7 +63,8 @@ def _archive_losers(connection: Connection, crm: str, rows: Mapping[Key, Row], n
     pairs: dict[str, dict[str, str]] = {}
     for (object_name, survivor), row in rows.items():
         for loser in row["merged_ids"]:
-            pairs.setdefault(object_name, {})[loser] = survivor
+            if loser != survivor:
+                pairs.setdefault(object_name, {})[loser] = survivor
     for object_name, ones in sorted(pairs.items()):
         merges.note(connection, crm, object_name, ones, now)
         found = find(connection, "deal", ("id", "archived"), sorted(ones), crm=crm, object=object_name)

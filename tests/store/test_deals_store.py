@@ -101,6 +101,12 @@ class TestDeals:
         mirror.commit_page(store, page(object_name="deals", deals=both), now=NOW)
         assert living(store) == {"9"}
 
+    def test_one_that_names_itself_among_what_was_merged_lives(self, store: Store) -> None:
+        """Whether the survivor of a merge keeps an id is not documented for deals."""
+        for stored in (1, 0):
+            result = mirror.commit_page(store, page(object_name="deals", deals=[deal(7, 1, merged_ids=("7", "8"))]), now=NOW)
+            assert (result.stored, living(store)) == (stored, {"7"})
+
     def test_one_that_changed_after_its_merge_lives_again(self, store: Store) -> None:
         mirror.commit_page(store, page(object_name="deals", deals=[deal(9, 1, merged_ids=("7",))]), now=NOW)
         mirror.commit_page(store, page(object_name="deals", deals=[deal(7, 1, modified_at=LATER)]), now=LATER)

@@ -128,7 +128,7 @@ def query(soql: str, *, all_rows: bool, about: str) -> Request:
 
 def is_query(request: Request) -> bool:
     """Whether Salesforce may work on it as long as it gives a query. Nothing else may: a write ends within half the lease of who writes."""
-    return request.method == "GET" and request.path.startswith((f"{BASE}/query", f"{BASE}/queryAll"))
+    return request.method == "GET" and request.path.startswith(f"{BASE}/query")
 
 
 def more(locator: str, *, about: str) -> Request:
