@@ -199,7 +199,7 @@ def test_threads_that_ask_while_a_renewal_goes_on_take_its_refusal(tmp_path: Pat
     with account() as (box, clock):
         crm = app(box, clock, tmp_path)
         box.hubspot.tokens.revoke()
-        box.hubspot_frame.latency = 0.2
+        box.hubspot_frame.latency = 1.5  # so long that all ask meanwhile, on a busy machine too
 
         def one(_: int) -> str:
             with pytest.raises(PassStopped) as caught:

@@ -218,7 +218,7 @@ def test_threads_that_ask_while_a_login_goes_on_take_its_refusal() -> None:
         assert asked.wait(timeout=10)
         for thread in threads[1:]:
             thread.start()
-        time.sleep(0.2)  # all of them stand before the login
+        time.sleep(1.0)  # all of them stand before the login, on a busy machine too
         go_on.set()
         for thread in threads:
             thread.join(timeout=30)
