@@ -24,8 +24,8 @@ from zoneinfo import TZPATH, ZoneInfo
 
 import holidays as holiday_library
 
-from connector.config.durations import Duration
 from connector.config.tables import CalendarRule
+from connector.model.durations import Duration
 
 _DAYS: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = timedelta(days=1)

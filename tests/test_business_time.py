@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.business_time import Calendar, NoHours, to_utc
-from connector.config.durations import Duration
 from connector.config.tables import CalendarRule
+from connector.model.durations import Duration
 
 BERLIN = ZoneInfo("Europe/Berlin")
 LONG, FRIDAY = ((time(9), time(17, 30)),), ((time(9), time(16)),)

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from connector.conditions.tree import ConditionError, quoted
-from connector.config.durations import Duration
 from connector.model import fold
+from connector.model.durations import Duration
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

@@ -13,7 +13,6 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from connector.conditions import Condition, fold
-from connector.config.durations import Duration
 from connector.config.kinds import shown
 from connector.config.names import suggestion
 from connector.config.problems import Location
@@ -21,6 +20,7 @@ from connector.config.reading import Raw, Reading, at, entries_of, tables_of
 from connector.config.settings import HubSpotSettings
 from connector.config.tables import Config
 from connector.model import CRMS
+from connector.model.durations import Duration
 
 _NEEDED: Mapping[str, tuple[str, ...]] = {
     "client-credentials": ("client_id", "client_secret"),

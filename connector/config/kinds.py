@@ -20,13 +20,12 @@ from pydantic_core import PydanticCustomError
 
 from connector import conditions
 from connector.conditions import Condition, fold
-from connector.config import durations
-from connector.config.durations import Duration
 from connector.config.names import JUDGED, Known, nearest, suggestion
 from connector.config.secrets import SHAPE as SECRET_SHAPE
 from connector.config.secrets import Secret, resolve_address
 from connector.errors import ConfigError
-from connector.model import FieldType
+from connector.model import FieldType, durations
+from connector.model.durations import Duration
 
 #: The type of the errors raised here; their context holds the (found, expected) pairs.
 OURS = "handoff"

@@ -8,13 +8,13 @@ from datetime import date, datetime
 from typing import Any
 
 from connector.config.cross import absent, twice
-from connector.config.durations import Duration
 from connector.config.kinds import shown
 from connector.config.names import COMPUTED, JUDGED, nearest, suggestion
 from connector.config.problems import Location
 from connector.config.reading import Raw, Reading, entries_of
 from connector.config.tables import Config, Stage
 from connector.model import CRMS, FieldType
+from connector.model.durations import Duration
 
 #: What a task's text may name beside the fields and computed values.
 PLACEHOLDERS = ("links", "why", "recent", "sla", "due", "touches", "needed")

@@ -16,7 +16,6 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from connector.conditions import fold
-from connector.config.durations import Duration
 from connector.config.kinds import (
     AnyName,
     AssignName,
@@ -63,6 +62,7 @@ from connector.config.settings import (
     Values,
 )
 from connector.model import CRMS, CrmName, FieldType
+from connector.model.durations import Duration
 
 # for those who look for them here, beside the tables
 __all__ = ["ConditionText", "CrmTable", "Database", "DurationText", "FastLane", "HubSpotSettings", "Retention", "SalesforceSettings",

@@ -15,8 +15,8 @@ from pydantic import BaseModel
 
 from connector.business_time import Calendar, zone_digest
 from connector.conditions import Condition
-from connector.config.durations import Duration
 from connector.config.tables import Config
+from connector.model.durations import Duration
 
 _SAYS_NOTHING = frozenset({"source", "version", "mode", "database", "crm", "schedule", "retention", "examples", "ignored"})
 

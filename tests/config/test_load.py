@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from connector.business_time import Calendar
-from connector.config.durations import Duration
 from connector.config.load import load, loads
 from connector.config.tables import Config
 from connector.errors import ConfigError
 from connector.model import FieldType
+from connector.model.durations import Duration
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 
