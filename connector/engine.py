@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 
-from connector.business_time import Calendar
+from connector.config.business_time import Calendar
 from connector.config.tables import CalendarRule
 from connector.errors import ConnectorError, Interrupted
 from connector.installation import Installation, catch_up, prepare, record_url

@@ -36,8 +36,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from connector import conditions
-from connector.business_time import Calendar
 from connector.conditions import Condition, Env, fold, next_change
+from connector.config.business_time import Calendar
 from connector.config.tables import CalendarRule, Config, Criterion
 from connector.model import FieldType
 from connector.store import tables as t

@@ -24,13 +24,13 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from connector.alone import JUDGING, PASS, Watch, alone
 from connector.app import App
+from connector.config.schedule import trigger
 from connector.config.tables import Config, Schedule
 from connector.engine import PassResult, run_pass
 from connector.errors import ConnectorError, LeaseLost, Paused
 from connector.fast import run_fast
 from connector.mirroring import Mirrored, Reconciled, look_for_removals, pull_only, reconcile
 from connector.rooms import Progress, Rooms
-from connector.schedule import trigger
 from connector.store import leases, pauses, runs
 from connector.store.database import Store
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from connector.config.schedule import trigger
 from connector.config.tables import Config, FieldRule, HubSpotSettings, SalesforceSettings, Then
 from connector.model import CrmName, Uses
-from connector.schedule import trigger
 from connector.workflows.fields import OWNER_PROPERTY, STAGE_PROPERTY, places
 from connector.workflows.stages import StageMap
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.business_time import Calendar, NoHours, to_utc
+from connector.config.business_time import Calendar, NoHours, to_utc
 from connector.config.tables import CalendarRule
 from connector.model.durations import Duration
 

@@ -17,12 +17,12 @@ from connector.app import open_each
 from connector.checking import check
 from connector.cli import app
 from connector.config.load import load, loads
+from connector.config.starter import Side, starter
 from connector.config.tables import Config
 from connector.model import CrmName, FieldType, Finding, Owner, PropertyFacts
 from connector.sandbox.configuration import SECRETS, Place, configuration
 from connector.sandbox.frame import Fault
 from connector.sandbox.serve import Sandbox
-from connector.starter import Side, starter
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 RUNNER = CliRunner(env={**SECRETS, "CONNECTOR_DEBUG": ""})

@@ -14,10 +14,10 @@ from connector.commands.output import Output
 from connector.commands.progress import NAMES
 from connector.commands.shared import DEFAULT_CONFIG, AsJson, ExitCode, command, logging_to_stderr
 from connector.config.load import loads
+from connector.config.starter import Side, starter
 from connector.errors import ConfigError, ConnectorError, Problem
 from connector.model import CrmName
 from connector.sandbox.configuration import example
-from connector.starter import Side, starter
 
 #: Where the app's credentials are looked for, if nobody says otherwise.
 _CLIENT_ID, _CLIENT_SECRET = "env:SALESFORCE_CLIENT_ID", "env:SALESFORCE_CLIENT_SECRET"

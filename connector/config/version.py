@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
-from connector.business_time import Calendar, zone_digest
 from connector.conditions import Condition
+from connector.config.business_time import Calendar, zone_digest
 from connector.config.tables import Config
 from connector.model.durations import Duration
 

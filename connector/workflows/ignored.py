@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from connector.business_time import Calendar
+from connector.config.business_time import Calendar
 from connector.config.tables import Config
 from connector.workflows.attempts import AttemptState
 

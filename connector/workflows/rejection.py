@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from connector.business_time import Calendar
+from connector.config.business_time import Calendar
 from connector.config.tables import RejectionRule
 from connector.workflows.attempts import AttemptState, end
 from connector.workflows.touches import Touched, since

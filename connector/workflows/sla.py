@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from connector.business_time import Calendar
+from connector.config.business_time import Calendar
 from connector.config.tables import SlaRule
 from connector.workflows.attempts import AttemptState
 from connector.workflows.touches import Touched, since

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from connector.business_time import Calendar
+from connector.config.business_time import Calendar
 from connector.config.tables import Config, TaskLimits, TaskRule
 from connector.model import CrmName, TaskSpec
 

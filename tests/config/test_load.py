@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.business_time import Calendar
+from connector.config.business_time import Calendar
 from connector.config.load import load, loads
 from connector.config.tables import Config
 from connector.errors import ConfigError
