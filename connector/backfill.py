@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, and_, delete, select
 
-from connector import drift, suspension
+from connector import drift
 from connector.adapters.port import Crm
 from connector.config.tables import Config
 from connector.errors import ConnectorError
@@ -29,8 +29,9 @@ from connector.store import tables as t
 from connector.store.bulk import plain, upsert
 from connector.store.database import Store
 from connector.store.fields import FieldState, stored_fields
-from connector.suspension import Suspended
+from connector.workflows import suspension
 from connector.workflows.fields import ESSENTIAL, column_places, columns_needed
+from connector.workflows.suspension import Suspended
 
 cursor = t.metadata.tables["cursor"]
 _META = plain("meta")

@@ -18,9 +18,9 @@ from connector.store import tables as t
 from connector.store.bulk import upsert
 from connector.workflows import touches
 from connector.workflows.attempts import AttemptState, EvidenceState
-from connector.workflows.on_record import attempt_row, attempts_of, basis_of, evidence_of
 from connector.workflows.rejection import RejectionState
 from connector.workflows.sla import TICKING, ClockState
+from connector.workflows.stored_state import attempt_row, attempts_of, basis_of, evidence_of
 
 record = t.metadata.tables["record"]
 spell = t.metadata.tables["spell"]

@@ -20,7 +20,6 @@ from connector.config.tables import Config, RejectionRule, SlaRule, TaskRule, Th
 from connector.contacts import stage_record
 from connector.model import CRMS, Action, CrmName, FieldType, Kind, Proposal, RecordRef, bundle_name
 from connector.store.tables import from_micros
-from connector.suspension import NOTHING, Suspended, gives_to
 from connector.workflows import rejection, sla, task
 from connector.workflows.assign import Rota
 from connector.workflows.attempts import AttemptState, end, let_time_pass, may_fire
@@ -28,6 +27,7 @@ from connector.workflows.fields import OWNER_PROPERTY, STAGE_PROPERTY, side_colu
 from connector.workflows.ignored import Patience
 from connector.workflows.sla import ClockState
 from connector.workflows.stages import MQL, StageMap, writes_for
+from connector.workflows.suspension import NOTHING, Suspended, gives_to
 from connector.workflows.touches import since
 
 #: The rule's id under which a stage is written to the CRM that does not show it yet.

@@ -32,8 +32,8 @@ from connector.rooms import Progress, Rooms, Unwatched
 from connector.store import runs
 from connector.store.database import Store
 from connector.store.tables import metadata
-from connector.suspension import Suspended
 from connector.unify import unify
+from connector.workflows.suspension import Suspended
 from connector.write_back import write_back
 
 # for those who look for them here, at the place to start

@@ -42,9 +42,9 @@ from connector.config.tables import CalendarRule, Config, Criterion
 from connector.model import FieldType
 from connector.store import tables as t
 from connector.store.tables import to_micros
-from connector.suspension import NOTHING, Suspended
 from connector.workflows import score
 from connector.workflows.fields import side_column
+from connector.workflows.suspension import NOTHING, Suspended
 
 link = t.metadata.tables["activity_link"]
 touch = t.metadata.tables["touch"]

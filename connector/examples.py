@@ -23,9 +23,9 @@ from connector.reasons import Reason, Reasons, first_to_fire, reasons
 from connector.store import fields
 from connector.store.database import Store
 from connector.store.tables import metadata, to_micros
-from connector.suspension import column_of
 from connector.workflows.fields import believed, columns_needed
 from connector.workflows.stages import MQL, StageMap
+from connector.workflows.suspension import column_of
 
 _SPELL = metadata.tables["spell"]
 #: When an example is judged that names no moment at all: a Tuesday, in working hours.

@@ -27,13 +27,13 @@ from connector.store import fields, ledger, pauses
 from connector.store.database import Store
 from connector.store.parts import campaigns_of, deals_of, latest_campaigns
 from connector.store.tables import metadata
-from connector.suspension import Suspended, column_of, named
 from connector.timeline import timeline
 from connector.who import find
 from connector.workflows import sla
 from connector.workflows.attempts import may_fire
 from connector.workflows.fields import FieldReader, Sides, columns_needed, one_sided
 from connector.workflows.sla import ClockState
+from connector.workflows.suspension import Suspended, column_of, named
 
 _RECORD = metadata.tables["record"]
 _ATTEMPT = metadata.tables["attempt"]

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 import orjson
 from sqlalchemy import Connection, Table, func, select, update
 
-from connector import drift, suspension
+from connector import drift
 from connector.adapters.port import Crm
 from connector.backfill import Filled, blind, fill, note_wanted, states
 from connector.config.tables import Config
@@ -30,8 +30,9 @@ from connector.store import fields, runs
 from connector.store import tables as t
 from connector.store.database import Store
 from connector.store.fields import FieldState
-from connector.suspension import Suspended
+from connector.workflows import suspension
 from connector.workflows.fields import STAGE_PROPERTY, columns_needed
+from connector.workflows.suspension import Suspended
 
 record = t.metadata.tables["record"]
 contact = t.metadata.tables["contact"]

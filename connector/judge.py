@@ -48,11 +48,11 @@ from connector.store import tables as t
 from connector.store.bulk import upsert
 from connector.store.database import Store
 from connector.store.tables import Moment
-from connector.suspension import NOTHING, Suspended
-from connector.workflows import counts, touches
+from connector.workflows import touch_counts, touches
 from connector.workflows.assign import Rota
 from connector.workflows.ignored import Patience
 from connector.workflows.sla import TICKING
+from connector.workflows.suspension import NOTHING, Suspended
 
 attempt = t.metadata.tables["attempt"]
 rejection = t.metadata.tables["rejection"]
@@ -159,7 +159,7 @@ class _Session:
         """Judges these contacts and stores what was concluded."""
         bench = self._bench
         touches.refresh(connection, ids, bench.config.sales_members, bench.now)
-        counts.refresh(connection, bench.table, ids)
+        touch_counts.refresh(connection, bench.table, ids)
         before = _rejecting_before(connection, bench.table, ids)
         self._evaluate(connection, ids)
         found = cases.load(connection, bench.table, self._fired(connection))

@@ -20,7 +20,7 @@ from connector.config.tables import Config, Transition
 from connector.evaluation import Evaluation
 from connector.model import FieldType
 from connector.store.tables import from_micros
-from connector.suspension import NOTHING, Suspended, column_of
+from connector.workflows.suspension import NOTHING, Suspended, column_of
 
 #: Expressions asked in one statement: both databases have a limit to the columns of a result.
 _TOGETHER = 200

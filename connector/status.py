@@ -19,9 +19,9 @@ from connector.store import ledger, mirror, pauses, runs
 from connector.store.budget import Limit, SharedBudget, hubspot_limits, salesforce_limits
 from connector.store.database import Store
 from connector.store.tables import Run, metadata
-from connector.suspension import rules_reading
 from connector.workflows.fields import places
 from connector.workflows.stages import StageMap, writes_for
+from connector.workflows.suspension import rules_reading
 
 _CONTACT = metadata.tables["contact"]
 _LEDGER = metadata.tables["ledger"]

@@ -16,7 +16,7 @@ from connector.store.bulk import find
 from connector.store.parts import latest_campaigns
 from connector.workflows import touches
 from connector.workflows.fields import Sides
-from connector.workflows.on_record import attempts_of, evidence_of, rejected_with_reason, written_stages
+from connector.workflows.stored_state import attempts_of, evidence_of, rejected_with_reason, written_stages
 
 record = t.metadata.tables["record"]
 history = t.metadata.tables["field_history"]

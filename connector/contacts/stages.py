@@ -18,8 +18,8 @@ from connector.workflows import attempts
 from connector.workflows.attempts import AttemptState, History, StageChange
 from connector.workflows.fields import STAGE_PROPERTY, date_entered, moment_micros
 from connector.workflows.ignored import Patience
-from connector.workflows.on_record import Written, attempt_row, basis_of, evidence_row
 from connector.workflows.stages import Resolution, Said, StageMap, resolve
+from connector.workflows.stored_state import Written, attempt_row, basis_of, evidence_row
 
 
 class StageBook:

@@ -10,7 +10,7 @@ from typing import Any
 from connector.identity import Key
 from connector.model import CrmName
 from connector.workflows.attempts import AttemptState, EvidenceState
-from connector.workflows.on_record import Written
+from connector.workflows.stored_state import Written
 from connector.workflows.touches import Touched
 
 
