@@ -32,7 +32,7 @@ from connector.app import App, open_app, open_store
 from connector.config.load import loads
 from connector.config.tables import Config
 from connector.engine import Rooms, evaluate, run_pass
-from connector.installation import prepare
+from connector.pipeline.installation import prepare
 from connector.sandbox.configuration import SECRETS, Place, configuration, with_values
 from connector.sandbox.serve import Sandbox
 from connector.store import mirror

@@ -15,8 +15,8 @@ from apart import Measured
 from connector.app import open_app, open_store, use_memory_well
 from connector.config.load import loads
 from connector.config.tables import Config
-from connector.pull import errors_of
-from connector.pull import pull as pull_all
+from connector.pipeline.pull.streams import errors_of
+from connector.pipeline.pull.streams import pull as pull_all
 from connector.sandbox.configuration import SECRETS, Place, configuration
 
 #: The example's own; what the shares of the allowed rate are counted with.

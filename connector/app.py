@@ -24,7 +24,7 @@ from connector.adapters.salesforce import wire_access as salesforce_access
 from connector.config.tables import Config, HubSpotSettings, SalesforceSettings
 from connector.errors import ConfigError, Interrupted, Problem
 from connector.model import CRMS, CrmName, Finding, Owner, Permission, Schema
-from connector.rooms import Progress, Rooms, Unwatched
+from connector.pipeline.context import Progress, Rooms, Unwatched
 from connector.store.budget import SharedBudget, hubspot_limits, salesforce_limits
 from connector.store.database import Store
 from connector.uses import uses_of

@@ -15,16 +15,16 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 
 from connector.adapters.port import Crm
-from connector.backfill import suspended
 from connector.checking_conditions import check_conditions
 from connector.checking_fields import check_fields, side_of
 from connector.conditions import fold
 from connector.config.schedule import trigger
 from connector.config.tables import Config, SlaRule, Team
 from connector.errors import ConfigError, CrmError, StoreError
-from connector.installation import LEFT_OUT, left_out
 from connector.model import CrmName, Finding, Owner
 from connector.model.durations import Duration
+from connector.pipeline.installation import LEFT_OUT, left_out
+from connector.pipeline.pull.backfill import suspended
 from connector.store.database import Store
 from connector.store.runs import last_runs
 from connector.store.tables import metadata

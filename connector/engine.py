@@ -1,6 +1,6 @@
 """One pass, from the CRMs to the CRMs. Start reading here.
 
-    pull        adapters yield pages of plain values; each page and its cursor go into the mirror in one transaction   connector.pull
+    pull        adapters yield pages of plain values; each page and its cursor go into the mirror in one transaction   connector.pipeline.pull.streams
     unify       records of one person become one contact                                                               connector.unify
     evaluate    the database judges the contacts that are due; what fired becomes proposals                            connector.judge
     plan        proposals become actions, less what is already so, counted against the guard rails                     connector.plan
@@ -23,12 +23,12 @@ from sqlalchemy import func, select
 from connector.config.business_time import Calendar
 from connector.config.tables import CalendarRule
 from connector.errors import ConnectorError, Interrupted
-from connector.installation import Installation, catch_up, prepare, record_url
 from connector.judge import Bench, Judged, judge, settled
 from connector.model import State
+from connector.pipeline.context import Progress, Rooms, Unwatched
+from connector.pipeline.installation import Installation, catch_up, prepare, record_url
+from connector.pipeline.pull.streams import Pulled, StreamPull, errors_document, problem_of, pull, pulled_document
 from connector.plan import Plan, build_plan
-from connector.pull import Pulled, StreamPull, errors_document, problem_of, pull, pulled_document
-from connector.rooms import Progress, Rooms, Unwatched
 from connector.store import runs
 from connector.store.database import Store
 from connector.store.tables import metadata

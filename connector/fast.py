@@ -14,16 +14,17 @@ from typing import Literal
 import orjson
 from sqlalchemy import BigInteger, Table, and_, func, literal, select, tuple_, type_coerce
 
-from connector import conditions, drift
+from connector import conditions
 from connector.adapters.port import Crm
 from connector.config.settings import FastLane
 from connector.engine import PassResult, judge_and_act
 from connector.errors import ConnectorError, Interrupted
 from connector.evaluation import Evaluation
-from connector.installation import applied, prepare
 from connector.model import Activity, CrmName, Page
-from connector.pull import StreamPull, problem_of
-from connector.rooms import Rooms
+from connector.pipeline.context import Rooms
+from connector.pipeline.installation import applied, prepare
+from connector.pipeline.pull import schema_drift
+from connector.pipeline.pull.streams import StreamPull, problem_of
 from connector.store import mirror, runs
 from connector.store.database import Store
 from connector.store.tables import metadata, to_micros
@@ -112,7 +113,7 @@ def _place(store: Store, now: datetime) -> tuple[int, int]:
 
 def _read_again(rooms: Rooms, crm: Crm, contacts: Sequence[int], now: datetime) -> dict[str, StreamPull]:
     """Their records of one CRM, and what happened with them, into the mirror."""
-    wanted = drift.wanted(rooms.store, rooms.config, crm.name)
+    wanted = schema_drift.wanted(rooms.store, rooms.config, crm.name)
     results: dict[str, StreamPull] = {}
     for object_name, ids in _records(rooms.store, crm.name, contacts).items():
         result = results[object_name] = StreamPull(whole=True)

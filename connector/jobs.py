@@ -30,7 +30,7 @@ from connector.engine import PassResult, run_pass
 from connector.errors import ConnectorError, LeaseLost, Paused
 from connector.fast import run_fast
 from connector.mirroring import Mirrored, Reconciled, look_for_removals, pull_only, reconcile
-from connector.rooms import Progress, Rooms
+from connector.pipeline.context import Progress, Rooms
 from connector.store import leases, pauses, runs
 from connector.store.database import Store
 

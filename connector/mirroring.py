@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from connector.backfill import refresh_calculated
 from connector.buckets import buckets
 from connector.errors import ConnectorError, Interrupted
-from connector.installation import Installation, catch_up, prepare
-from connector.pull import Pulled, errors_document, errors_of, once, problem_of, pull, pulled_document
-from connector.reconcile import Compared, compare
-from connector.removals import Looked, look
+from connector.pipeline.context import Rooms
+from connector.pipeline.installation import Installation, catch_up, prepare
+from connector.pipeline.pull.backfill import refresh_calculated
+from connector.pipeline.pull.reconcile import Compared, compare
+from connector.pipeline.pull.removals import Looked, look
+from connector.pipeline.pull.streams import Pulled, errors_document, errors_of, once, problem_of, pull, pulled_document
 from connector.retention import LetGo, let_go
-from connector.rooms import Rooms
 from connector.store import mirror, runs
 from connector.unify import unify
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from connector.engine import Rooms, evaluate, plan
-from connector.installation import prepare
+from connector.pipeline.installation import prepare
 from connector.plan import Plan
 from connector.store.database import Store
 from connector.store.scratch import in_scratch

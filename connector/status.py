@@ -11,10 +11,10 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, func, select
 
-from connector import drift
-from connector.backfill import suspended
 from connector.config.tables import Config
 from connector.model import CRMS, CrmName, State
+from connector.pipeline.pull import schema_drift
+from connector.pipeline.pull.backfill import suspended
 from connector.store import ledger, mirror, pauses, runs
 from connector.store.budget import Limit, SharedBudget, hubspot_limits, salesforce_limits
 from connector.store.database import Store
@@ -66,7 +66,7 @@ def status(store: Store, config: Config, *, now: datetime) -> dict[str, Any]:
 def _drifted(connection: Connection, config: Config) -> list[dict[str, Any]]:
     """What is not as it was in the CRMs' set-up, with the rules that read it."""
     fields = {(crm, *place): rule.name for rule in config.fields for crm in config.crms for place in places(rule, crm)}
-    rows = drift.open_rows(connection)
+    rows = schema_drift.open_rows(connection)
     named = [(row, fields.get((row["crm"], row["object"], row["property"]))) for row in rows]
     return [row | {"rules": [] if name is None else list(rules_reading(config, name))} for row, name in named]
 

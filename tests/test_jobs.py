@@ -25,7 +25,7 @@ from connector.config.schedule import trigger, weekdays
 from connector.engine import PassResult
 from connector.errors import ConnectorError, LeaseLost, Paused
 from connector.jobs import HEARTBEAT, Service, fast_once, first_time, health, pull_once, reconcile_once, run_pass_once, scheduled
-from connector.rooms import Rooms
+from connector.pipeline.context import Rooms
 from connector.store import leases, pauses, runs
 from connector.store.database import Store
 from connector.write_back.executor import LEASE as WRITE_BACK_LEASE

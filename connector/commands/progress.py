@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.text import Text
 
 from connector.model import CrmName
-from connector.rooms import Step, Unwatched
+from connector.pipeline.context import Step, Unwatched
 
 NAMES = {"hubspot": "HubSpot", "salesforce": "Salesforce"}
 
@@ -34,7 +34,7 @@ class TimeLeft(ProgressColumn):
 
 
 class PassWatch(Unwatched):
-    """Implements `connector.rooms.Progress` on a terminal. Streams of all CRMs go on at once, from several threads."""
+    """Implements `connector.pipeline.context.Progress` on a terminal. Streams of all CRMs go on at once, from several threads."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from connector.commands.output import Output
 from connector.commands.progress import NAMES
 from connector.errors import ConnectorError
-from connector.pull import StreamPull
+from connector.pipeline.pull.streams import StreamPull
 
 
 def show_pulled(output: Output, pulled: Mapping[str, Mapping[str, StreamPull]]) -> None:

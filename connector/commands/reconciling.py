@@ -23,7 +23,7 @@ from connector.commands.shared import (
 from connector.config.tables import Config
 from connector.jobs import reconcile_once
 from connector.mirroring import Reconciled
-from connector.removals import Looked
+from connector.pipeline.pull.removals import Looked
 
 #: The buckets as people read them.
 _BUCKETS = {

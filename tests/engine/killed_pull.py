@@ -25,9 +25,9 @@ from connector.app import App, Waiting, open_app
 from connector.config.load import load
 from connector.contacts import ContactWriter
 from connector.engine import evaluate
-from connector.installation import catch_up
 from connector.mirroring import look_for_removals, pull_only
-from connector.pull import streams_of
+from connector.pipeline.installation import catch_up
+from connector.pipeline.pull.streams import streams_of
 from connector.store import mirror
 from connector.store.database import Store
 

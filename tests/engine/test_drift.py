@@ -12,10 +12,10 @@ from small_world import DIRECTOR, LEAD, World, config, world
 from sqlalchemy import text
 
 from connector.checking import check
-from connector.drift import reads_as
 from connector.errors import ObjectStopped
 from connector.explain import explain
 from connector.model import FieldType, PropertyFacts
+from connector.pipeline.pull.schema_drift import reads_as
 from connector.status import status
 
 HOUR = timedelta(hours=1)

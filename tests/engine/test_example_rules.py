@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from connector import conditions, engine
 from connector.evaluation import Evaluation
-from connector.installation import prepare
+from connector.pipeline.installation import prepare
 from connector.workflows.fields import conditions_of
 
 MOST = 0.6

@@ -16,8 +16,8 @@ from connector.engine import PassResult
 from connector.errors import ConnectorError, PassStopped
 from connector.fast import run_fast
 from connector.model import ActivityKind, RecordRef
-from connector.pull import pull
-from connector.rooms import Rooms
+from connector.pipeline.context import Rooms
+from connector.pipeline.pull.streams import pull
 
 MINUTE = timedelta(minutes=1)
 SCHEDULE = """

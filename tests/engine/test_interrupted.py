@@ -14,7 +14,7 @@ from connector.app import Waiting
 from connector.engine import run_pass
 from connector.errors import Interrupted
 from connector.model import Cursor, Page
-from connector.rooms import Rooms
+from connector.pipeline.context import Rooms
 from connector.store.budget import Limit, SharedBudget
 
 

@@ -34,10 +34,10 @@ from connector.config.load import loads
 from connector.config.tables import Config
 from connector.engine import PassResult, run_pass
 from connector.errors import CrmError
-from connector.installation import catch_up
 from connector.mirroring import Mirrored, look_for_removals, pull_only, reconcile
-from connector.pull import streams_of
-from connector.rooms import Rooms
+from connector.pipeline.context import Rooms
+from connector.pipeline.installation import catch_up
+from connector.pipeline.pull.streams import streams_of
 from connector.store import mirror
 from connector.store.database import Store
 from connector.unify import unify

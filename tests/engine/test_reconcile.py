@@ -16,8 +16,8 @@ from connector.adapters.memory import MemoryCrm
 from connector.errors import ConnectorError, PassStopped, SafetyStop
 from connector.mirroring import Reconciled, reconcile
 from connector.model import ActivityKind, Page, Record, RecordRef
-from connector.reconcile import Compared
-from connector.rooms import Rooms
+from connector.pipeline.context import Rooms
+from connector.pipeline.pull.reconcile import Compared
 from connector.store import mirror
 from connector.store.database import Store
 from connector.store.mirror import PageResult

@@ -15,8 +15,8 @@ from connector.adapters.memory import MemoryCrm
 from connector.errors import ConnectorError, ObjectStopped, SafetyStop
 from connector.mirroring import Mirrored, look_for_removals
 from connector.model import Activity, ActivityKind, Deal, RecordRef
-from connector.removals import Looked
-from connector.rooms import Rooms
+from connector.pipeline.context import Rooms
+from connector.pipeline.pull.removals import Looked
 from connector.store import cursors, mirror, retention
 
 #: Much later than what a CRM does not count yet.
@@ -252,8 +252,8 @@ class TestMistakes:
         assert told(look(here)) == {}
 
     def test_more_than_counting_finds_is_compared_whole(self, here: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("connector.removals._MOST_COUNTS", 3)
-        monkeypatch.setattr("connector.removals._SMALL", 2)
+        monkeypatch.setattr("connector.pipeline.pull.removals._MOST_COUNTS", 3)
+        monkeypatch.setattr("connector.pipeline.pull.removals._SMALL", 2)
         for one in ("7", "42"):
             here.hubspot.delete("contacts", one)
         assert told(look(here)) == {"deleted": 2, "compared": True}

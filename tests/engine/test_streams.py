@@ -14,8 +14,8 @@ from small_world import NOW, World, world
 from connector.adapters.memory import MemoryCrm
 from connector.errors import CrmError, Interrupted, ObjectStopped, PassStopped, Retriable
 from connector.model import ActivityKind, CrmName, Cursor, Page
-from connector.pull import Pulled, errors_of, pull
-from connector.rooms import Rooms, Unwatched
+from connector.pipeline.context import Rooms, Unwatched
+from connector.pipeline.pull.streams import Pulled, errors_of, pull
 from connector.store import mirror
 
 #: For how long a test waits for another thread, at most.

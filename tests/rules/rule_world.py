@@ -20,7 +20,7 @@ from connector.config.load import loads
 from connector.config.tables import Config
 from connector.engine import PassResult, Rooms, run_pass
 from connector.model import Activity, ActivityKind, CrmName, Direction, Owner, RecordRef, Surroundings
-from connector.removals import Looked, look
+from connector.pipeline.pull.removals import Looked, look
 from connector.store.database import Store
 from connector.store.tables import from_micros, to_micros
 from connector.workflows.fields import properties_wanted

@@ -2,7 +2,7 @@
 
 `look` asks each CRM for its fields and compares them with what they were (table `property`); changes become rows of `drift`, which end when
 they are put right. A property that is not there, may not be read, or no longer reads as the file means it, is not wanted from the CRM any
-more (`wanted`), so that everything else goes on; `connector.backfill` fills it when it is back.
+more (`wanted`), so that everything else goes on; `connector.pipeline.pull.backfill` fills it when it is back.
 """
 
 from __future__ import annotations

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from connector import drift
 from connector.adapters.port import Crm
 from connector.errors import ConnectorError, CrmError, Interrupted, ObjectStopped
 from connector.model import CrmName, Cursor, Page
-from connector.rooms import Rooms
+from connector.pipeline.context import Rooms
+from connector.pipeline.pull import schema_drift
 from connector.store import mirror
 from connector.store.mirror import PageResult
 
@@ -80,7 +80,7 @@ def pull(rooms: Rooms, now: datetime, *, silent: Mapping[CrmName, CrmError] | No
         seen = before.get((crm.name, stream), 0)
         for page in crm.pull(stream, cursor, now=now):
             if page.absent and not result.absent:
-                drift.demand(rooms.store)  # before the page is stored: what it lacks is not to be taken for empty, whatever happens
+                schema_drift.demand(rooms.store)  # before the page is stored: what it lacks is not to be taken for empty, whatever happens
             result.add(page, mirror.commit_page(rooms.store, page, now=now, shrink=rooms.config.guard.shrink))
             shown = seen + result.seen
             rooms.progress.pulled(crm.name, stream, shown, shown if page.last else page.total)

@@ -16,16 +16,16 @@ from typing import Any, Literal, get_args
 import orjson
 from sqlalchemy import Connection, Table, func, select, update
 
-from connector import drift
 from connector.adapters.port import Crm
-from connector.backfill import Filled, blind, fill, note_wanted, states
 from connector.config.tables import Config
 from connector.contacts import ContactWriter, Setting
 from connector.errors import ConnectorError, CrmError, Interrupted, ObjectStopped, SafetyStop
 from connector.identity import PEOPLE
 from connector.model import CRMS, CrmName, Surroundings
-from connector.pull import Pulled, errors_of, once, streams_of
-from connector.rooms import Rooms
+from connector.pipeline.context import Rooms
+from connector.pipeline.pull import schema_drift
+from connector.pipeline.pull.backfill import Filled, blind, fill, note_wanted, states
+from connector.pipeline.pull.streams import Pulled, errors_of, once, streams_of
 from connector.store import fields, runs
 from connector.store import tables as t
 from connector.store.database import Store
@@ -84,7 +84,7 @@ def prepare(store: Store, config: Config, crms: Mapping[CrmName, Crm], *, now: d
     if (missing := left_out(store, config)) is not None:
         raise SafetyStop(missing, advice=LEFT_OUT)
     made = fields.ensure_fields(store, columns_needed(config))
-    silent = drift.look(store, config, crms, now=now) if crms and drift.due(store, config, now) else {}
+    silent = schema_drift.look(store, config, crms, now=now) if crms and schema_drift.due(store, config, now) else {}
     _want(store, config, crms)
     silent = _apply_file(store, config, crms, now, anew=bool(made)) | silent
     return replace(_installed(store, config, now), silent=silent)
@@ -108,12 +108,12 @@ def catch_up(rooms: Rooms, pulled: Pulled, *, now: datetime) -> CaughtUp:
     store, config = rooms.store, rooms.config
     silent: Mapping[CrmName, CrmError] = {}
     if not rooms.stopped() and _missed(pulled):
-        silent = drift.look(store, config, rooms.crms, now=now)
+        silent = schema_drift.look(store, config, rooms.crms, now=now)
         _want(store, config, rooms.crms)
     failed = once([*errors_of(pulled), *silent.values()])
     filled = {} if rooms.stopped() or failed else fill(rooms, now)
     installation = _installed(store, config, now)
-    hidden = drift.hidden_objects(store)
+    hidden = schema_drift.hidden_objects(store)
     stopping = [stream.error for crm, name, stream in streams_of(pulled) if stream.error is not None and (crm, name) not in hidden]
     blinded = _blinded(installation.suspended, blind(store, config))
     errors = once([*failed, *errors_of(filled), *blinded])
@@ -128,7 +128,7 @@ def _missed(pulled: Pulled) -> bool:
 def _want(store: Store, config: Config, crms: Mapping[CrmName, Crm]) -> None:
     """From now on pulls bring what is there of what the file wants."""
     for name, crm in crms.items():
-        crm.want(drift.wanted(store, config, name))
+        crm.want(schema_drift.wanted(store, config, name))
     note_wanted(store, config)
 
 

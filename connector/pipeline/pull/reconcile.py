@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from itertools import chain
 
 from connector.adapters.port import Crm
-from connector.by_id import BATCH, ask_after, end_look, live_ids, read_again
 from connector.errors import ConnectorError, SafetyStop
 from connector.model import Cursor, Page
-from connector.pull import each_stream
-from connector.rooms import Rooms
+from connector.pipeline.context import Rooms
+from connector.pipeline.pull.read_by_id import BATCH, ask_after, end_look, live_ids, read_again
+from connector.pipeline.pull.streams import each_stream
 from connector.store import cursors, known, mirror
 from connector.store.mirror import PageResult
 from connector.store.removals import ALWAYS, Removed

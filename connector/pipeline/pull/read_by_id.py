@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from connector import drift
 from connector.adapters.port import Crm
 from connector.model import CrmName, Page, RemovalPage
-from connector.rooms import Rooms
+from connector.pipeline.context import Rooms
+from connector.pipeline.pull import schema_drift
 from connector.store import known, mirror
 from connector.store.bulk import find
 from connector.store.removals import Removed, apply_removals
@@ -78,7 +78,7 @@ def read_again(rooms: Rooms, crm: Crm, object_name: str, ids: Sequence[str], now
     brought = bring_again(rooms, crm, object_name, ids, now)
     if brought is not None:
         return brought
-    wanted = drift.wanted(rooms.store, rooms.config, crm.name)
+    wanted = schema_drift.wanted(rooms.store, rooms.config, crm.name)
     if object_name not in wanted:
         return ReadAgain()
     read = crm.read(object_name, ids, wanted[object_name], lane="backfill")

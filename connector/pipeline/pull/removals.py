@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from itertools import count
 
 from connector.adapters.port import Crm
-from connector.by_id import BATCH, ask_after, bring_again, end_look, read_again
 from connector.errors import ConnectorError, ObjectStopped, SafetyStop
 from connector.model import Cursor
-from connector.pull import each_stream
-from connector.reconcile import Compared, Comparison
-from connector.rooms import Rooms
+from connector.pipeline.context import Rooms
+from connector.pipeline.pull.read_by_id import BATCH, ask_after, bring_again, end_look, read_again
+from connector.pipeline.pull.reconcile import Compared, Comparison
+from connector.pipeline.pull.streams import each_stream
 from connector.store import activities, known, mirror, runs
 from connector.store.removals import ALWAYS, Removed, apply_removals
 

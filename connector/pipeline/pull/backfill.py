@@ -17,13 +17,13 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, and_, delete, select
 
-from connector import drift
 from connector.adapters.port import Crm
 from connector.config.tables import Config
 from connector.errors import ConnectorError
 from connector.model import CrmName
-from connector.pull import each_stream
-from connector.rooms import Rooms
+from connector.pipeline.context import Rooms
+from connector.pipeline.pull import schema_drift
+from connector.pipeline.pull.streams import each_stream
 from connector.store import mirror
 from connector.store import tables as t
 from connector.store.bulk import plain, upsert
@@ -55,7 +55,7 @@ def note_wanted(store: Store, config: Config) -> None:
     """Keeps in line what has been read with what is wanted: before a first read begins, it will be all; what is not wanted any more is
     missing in what changes from now on."""
     for crm in config.crms:
-        wanted, streams = drift.wanted(store, config, crm), _streams(store, crm)
+        wanted, streams = schema_drift.wanted(store, config, crm), _streams(store, crm)
         store.write(partial(_note, crm=crm, wanted=wanted, streams=streams))
 
 
@@ -121,7 +121,7 @@ class _Stock:
 def _stock(store: Store, config: Config) -> dict[CrmName, _Stock]:
     with store.read() as connection:
         read = {crm: _kept(connection, _READ, crm) for crm in config.crms}
-    return {crm: _Stock(drift.gone_properties(store, crm), read[crm], _streams(store, crm)) for crm in config.crms}
+    return {crm: _Stock(schema_drift.gone_properties(store, crm), read[crm], _streams(store, crm)) for crm in config.crms}
 
 
 def states(store: Store, config: Config) -> dict[str, FieldState]:
@@ -175,7 +175,7 @@ def fill(rooms: Rooms, now: datetime) -> dict[str, dict[str, Filled]]:
 
 def refresh_calculated(rooms: Rooms, now: datetime) -> dict[str, dict[str, Filled]]:
     """Reads the formula and roll-up fields of the file again, of all live records. Goes on where it stopped."""
-    formulas = {crm: drift.calculated_properties(rooms.store, rooms.config, crm) for crm in rooms.crms}
+    formulas = {crm: schema_drift.calculated_properties(rooms.store, rooms.config, crm) for crm in rooms.crms}
     if not any(formulas.values()):
         return {}
 
@@ -195,7 +195,7 @@ def _lacking(store: Store, config: Config, crm: CrmName) -> dict[str, tuple[str,
         read = _kept(connection, _READ, crm)
     missing = {
         object_name: tuple(name for name in names if name not in read.get(object_name, ()))
-        for object_name, names in drift.wanted(store, config, crm).items()
+        for object_name, names in schema_drift.wanted(store, config, crm).items()
         if streams.get(object_name)
     }
     return {object_name: names for object_name, names in missing.items() if names}
@@ -216,7 +216,7 @@ def _refill(
     for page in crm.refill(object_name, names, mirror.get_cursor(store, crm.name, under), now=now):
         lost = page.absent & set(names)
         if lost:  # gone since the last look: what is told of it is not to be believed
-            drift.demand(store)
+            schema_drift.demand(store)
             return False
         stored = mirror.commit_partial(store, page, under=under, now=now)
         result.seen += stored.seen
