@@ -33,11 +33,11 @@ from connector.config.load import loads
 from connector.config.tables import Config
 from connector.engine import Rooms, evaluate, run_pass
 from connector.pipeline.installation import prepare
+from connector.pipeline.unify.unify import unify
 from connector.sandbox.configuration import SECRETS, Place, configuration, with_values
 from connector.sandbox.serve import Sandbox
 from connector.store import mirror
 from connector.store.tables import metadata, to_micros
-from connector.unify import unify
 from connector.workflows.fields import properties_wanted
 
 NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)

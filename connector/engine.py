@@ -1,7 +1,7 @@
 """One pass, from the CRMs to the CRMs. Start reading here.
 
     pull        adapters yield pages of plain values; each page and its cursor go into the mirror in one transaction   connector.pipeline.pull.streams
-    unify       records of one person become one contact                                                               connector.unify
+    unify       records of one person become one contact                                                               connector.pipeline.unify.unify
     evaluate    the database judges the contacts that are due; what fired becomes proposals                            connector.judge
     plan        proposals become actions, less what is already so, counted against the guard rails                     connector.plan
     ledger      the plan is saved; shadow mode ends here
@@ -28,11 +28,11 @@ from connector.model import State
 from connector.pipeline.context import Progress, Rooms, Unwatched
 from connector.pipeline.installation import Installation, catch_up, prepare, record_url
 from connector.pipeline.pull.streams import Pulled, StreamPull, errors_document, problem_of, pull, pulled_document
+from connector.pipeline.unify.unify import unify
 from connector.plan import Plan, build_plan
 from connector.store import runs
 from connector.store.database import Store
 from connector.store.tables import metadata
-from connector.unify import unify
 from connector.workflows.suspension import Suspended
 from connector.write_back import write_back
 

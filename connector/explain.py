@@ -17,11 +17,11 @@ from connector import cases
 from connector.cases import Case
 from connector.conclusions import leaves
 from connector.config.tables import Config, FieldRule, SlaRule, Transition
-from connector.contacts import sides_of
-from connector.merging import aliases
 from connector.model import CRMS, bundle_name
 from connector.pipeline.installation import record_url
 from connector.pipeline.pull.backfill import suspended as suspended_now
+from connector.pipeline.unify import sides_of
+from connector.pipeline.unify.merge import aliases
 from connector.reasons import Reason, Reasons, first_to_fire, present, reasons
 from connector.store import fields, ledger, pauses
 from connector.store.database import Store

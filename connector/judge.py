@@ -41,9 +41,9 @@ from connector import cases
 from connector.cases import Case, Conclusion
 from connector.conclusions import Conclusions, World
 from connector.config.tables import Config
-from connector.contacts import ContactWriter
 from connector.evaluation import Evaluation
 from connector.model import CRMS, CrmName, Proposal
+from connector.pipeline.unify import ContactWriter
 from connector.store import tables as t
 from connector.store.bulk import upsert
 from connector.store.database import Store

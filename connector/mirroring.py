@@ -18,9 +18,9 @@ from connector.pipeline.pull.backfill import refresh_calculated
 from connector.pipeline.pull.reconcile import Compared, compare
 from connector.pipeline.pull.removals import Looked, look
 from connector.pipeline.pull.streams import Pulled, errors_document, errors_of, once, problem_of, pull, pulled_document
+from connector.pipeline.unify.unify import unify
 from connector.retention import LetGo, let_go
 from connector.store import mirror, runs
-from connector.unify import unify
 
 
 @dataclass(slots=True, kw_only=True)

@@ -18,14 +18,14 @@ from sqlalchemy import Connection, Table, func, select, update
 
 from connector.adapters.port import Crm
 from connector.config.tables import Config
-from connector.contacts import ContactWriter, Setting
 from connector.errors import ConnectorError, CrmError, Interrupted, ObjectStopped, SafetyStop
-from connector.identity import PEOPLE
 from connector.model import CRMS, CrmName, Surroundings
 from connector.pipeline.context import Rooms
 from connector.pipeline.pull import schema_drift
 from connector.pipeline.pull.backfill import Filled, blind, fill, note_wanted, states
 from connector.pipeline.pull.streams import Pulled, errors_of, once, streams_of
+from connector.pipeline.unify import ContactWriter, Setting
+from connector.pipeline.unify.identity import PEOPLE
 from connector.store import fields, runs
 from connector.store import tables as t
 from connector.store.database import Store

@@ -1,6 +1,6 @@
 """[fields]: where a field lives in each CRM, what its value means, and which side rules believe.
 
-Nothing here does I/O: `connector.unify` hands in the records of one contact and stores what comes out.
+Nothing here does I/O: `connector.pipeline.unify.unify` hands in the records of one contact and stores what comes out.
 """
 
 from __future__ import annotations

@@ -20,14 +20,13 @@ from typing import Any
 from bomb import Bomb
 from sqlalchemy import Connection, Engine, event
 
-from connector import unify
 from connector.app import App, Waiting, open_app
 from connector.config.load import load
-from connector.contacts import ContactWriter
 from connector.engine import evaluate
 from connector.mirroring import look_for_removals, pull_only
 from connector.pipeline.installation import catch_up
 from connector.pipeline.pull.streams import streams_of
+from connector.pipeline.unify import ContactWriter, unify
 from connector.store import mirror
 from connector.store.database import Store
 

@@ -38,9 +38,9 @@ from connector.mirroring import Mirrored, look_for_removals, pull_only, reconcil
 from connector.pipeline.context import Rooms
 from connector.pipeline.installation import catch_up
 from connector.pipeline.pull.streams import streams_of
+from connector.pipeline.unify.unify import unify
 from connector.store import mirror
 from connector.store.database import Store
-from connector.unify import unify
 from connector.workflows.fields import properties_wanted
 
 SHORT = 8

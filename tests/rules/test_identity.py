@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.identity import Candidate, choose
+from connector.pipeline.unify.identity import Candidate, choose
 
 NOW = datetime(2026, 11, 18, 10, tzinfo=UTC)
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from connector import unify
-from connector.identity import Key, Trace, one_person
 from connector.model import Page, Record, whole_id
+from connector.pipeline.unify import unify
+from connector.pipeline.unify.identity import Key, Trace, one_person
 from connector.store import mirror
 from connector.store.database import Store
 from connector.store.tables import metadata

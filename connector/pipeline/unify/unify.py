@@ -16,10 +16,10 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, and_, false, insert, or_, select, update
 
-from connector.contacts import ContactWriter
-from connector.identity import PEOPLE, Key, Trace, one_person
-from connector.merging import merge_contacts
 from connector.model import CRMS, CrmName, whole_id
+from connector.pipeline.unify import ContactWriter
+from connector.pipeline.unify.identity import PEOPLE, Key, Trace, one_person
+from connector.pipeline.unify.merge import merge_contacts
 from connector.store import tables as t
 from connector.store.bulk import add_missing, change, chunks, find, plain
 from connector.store.database import Store

@@ -11,12 +11,12 @@ from sqlalchemy import Connection, Table, exists, select, true, update
 
 from connector.conditions import fold
 from connector.config.tables import Config
-from connector.contacts.reading import load, sides_of
-from connector.contacts.stages import StageBook
-from connector.contacts.storing import store
-from connector.contacts.values import Out, Setting, Slice
-from connector.identity import Candidate, choose, stored_ids
 from connector.model import CRMS, CrmName
+from connector.pipeline.unify.contact_facts import load, sides_of
+from connector.pipeline.unify.contact_rows import store
+from connector.pipeline.unify.contact_values import Out, Setting, Slice
+from connector.pipeline.unify.identity import Candidate, choose, stored_ids
+from connector.pipeline.unify.stage_history import StageBook
 from connector.store import tables as t
 from connector.store.fields import FieldColumn
 from connector.store.tables import from_micros

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, func, select
 
-from connector.contacts.values import Slice
-from connector.identity import PEOPLE, Key
 from connector.model import CRMS, CrmName
+from connector.pipeline.unify.contact_values import Slice
+from connector.pipeline.unify.identity import PEOPLE, Key
 from connector.store import tables as t
 from connector.store.bulk import find
 from connector.store.parts import latest_campaigns

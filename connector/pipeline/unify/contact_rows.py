@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, and_, bindparam, or_, update
 from sqlalchemy.engine.default import DefaultDialect
 
-from connector.contacts.values import Out
+from connector.pipeline.unify.contact_values import Out
 from connector.store import tables as t
 from connector.store.bulk import change, put
 from connector.workflows.sla import TICKING

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from connector.identity import Key
 from connector.model import CrmName
+from connector.pipeline.unify.identity import Key
 from connector.workflows.attempts import AttemptState, EvidenceState
 from connector.workflows.stored_state import Written
 from connector.workflows.touches import Touched

@@ -9,9 +9,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from connector.config.tables import Config
-from connector.contacts.reading import stage_record
-from connector.contacts.values import Out, Setting, Slice
 from connector.model import CRMS, CrmName
+from connector.pipeline.unify.contact_facts import stage_record
+from connector.pipeline.unify.contact_values import Out, Setting, Slice
 from connector.store import tables as t
 from connector.store.tables import from_micros
 from connector.workflows import attempts
