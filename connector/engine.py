@@ -2,7 +2,7 @@
 
     pull        adapters yield pages of plain values; each page and its cursor go into the mirror in one transaction   connector.pipeline.pull.streams
     unify       records of one person become one contact                                                               connector.pipeline.unify.unify
-    evaluate    the database judges the contacts that are due; what fired becomes proposals                            connector.judge
+    evaluate    the database judges the contacts that are due; what fired becomes proposals                            connector.pipeline.evaluate.evaluate
     plan        proposals become actions, less what is already so, counted against the guard rails                     connector.plan
     ledger      the plan is saved; shadow mode ends here
     write back  actions that are free to go; each outcome is read back and settled                                     connector.write_back
@@ -23,9 +23,9 @@ from sqlalchemy import func, select
 from connector.config.business_time import Calendar
 from connector.config.tables import CalendarRule
 from connector.errors import ConnectorError, Interrupted
-from connector.judge import Bench, Judged, judge, settled
 from connector.model import State
 from connector.pipeline.context import Progress, Rooms, Unwatched
+from connector.pipeline.evaluate.evaluate import Bench, Judged, judge, settled
 from connector.pipeline.installation import Installation, catch_up, prepare, record_url
 from connector.pipeline.pull.streams import Pulled, StreamPull, errors_document, problem_of, pull, pulled_document
 from connector.pipeline.unify.unify import unify

@@ -13,11 +13,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, and_, select
 
-from connector import cases
-from connector.cases import Case
-from connector.conclusions import leaves
 from connector.config.tables import Config, FieldRule, SlaRule, Transition
 from connector.model import CRMS, bundle_name
+from connector.pipeline.evaluate import cases
+from connector.pipeline.evaluate.cases import Case
+from connector.pipeline.evaluate.decide import leaves
 from connector.pipeline.installation import record_url
 from connector.pipeline.pull.backfill import suspended as suspended_now
 from connector.pipeline.unify import sides_of

@@ -19,9 +19,9 @@ from connector.adapters.port import Crm
 from connector.config.settings import FastLane
 from connector.engine import PassResult, judge_and_act
 from connector.errors import ConnectorError, Interrupted
-from connector.evaluation import Evaluation
 from connector.model import Activity, CrmName, Page
 from connector.pipeline.context import Rooms
+from connector.pipeline.evaluate.statement import Evaluation
 from connector.pipeline.installation import applied, prepare
 from connector.pipeline.pull import schema_drift
 from connector.pipeline.pull.streams import StreamPull, problem_of

@@ -14,11 +14,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, case, literal, select
 
 from connector import conditions
-from connector.conclusions import leaves
 from connector.conditions import Condition, Env, Part
 from connector.config.tables import Config, Transition
-from connector.evaluation import Evaluation
 from connector.model import FieldType
+from connector.pipeline.evaluate.decide import leaves
+from connector.pipeline.evaluate.statement import Evaluation
 from connector.store.tables import from_micros
 from connector.workflows.suspension import NOTHING, Suspended, column_of
 

@@ -19,10 +19,10 @@ from connector.commands.shared import (
     offline,
     read_config,
 )
-from connector.conclusions import STAGES_RULE
 from connector.config.names import suggestion
 from connector.config.tables import Config
 from connector.jobs import JOBS
+from connector.pipeline.evaluate.decide import STAGES_RULE
 from connector.store import pauses, schema
 from connector.store.database import Store
 from connector.workflows import rejection

@@ -8,7 +8,7 @@ from engine_rooms import NOW, config_for, rows, running, small_sandbox
 from sqlalchemy import select
 
 from connector import conditions, engine
-from connector.evaluation import Evaluation
+from connector.pipeline.evaluate.statement import Evaluation
 from connector.pipeline.installation import prepare
 from connector.workflows.fields import conditions_of
 

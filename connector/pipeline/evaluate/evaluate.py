@@ -37,12 +37,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateTable
 
-from connector import cases
-from connector.cases import Case, Conclusion
-from connector.conclusions import Conclusions, World
 from connector.config.tables import Config
-from connector.evaluation import Evaluation
 from connector.model import CRMS, CrmName, Proposal
+from connector.pipeline.evaluate import cases
+from connector.pipeline.evaluate.cases import Case, Conclusion
+from connector.pipeline.evaluate.decide import Conclusions, World
+from connector.pipeline.evaluate.statement import Evaluation
 from connector.pipeline.unify import ContactWriter
 from connector.store import tables as t
 from connector.store.bulk import upsert

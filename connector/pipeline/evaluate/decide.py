@@ -14,10 +14,10 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from connector.cases import Case, Conclusion
 from connector.config.names import COMPUTED
 from connector.config.tables import Config, RejectionRule, SlaRule, TaskRule, Then, Transition
 from connector.model import CRMS, Action, CrmName, FieldType, Kind, Proposal, RecordRef, bundle_name
+from connector.pipeline.evaluate.cases import Case, Conclusion
 from connector.pipeline.unify import stage_record
 from connector.store.tables import from_micros
 from connector.workflows import rejection, sla, task

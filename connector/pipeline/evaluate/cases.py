@@ -1,6 +1,6 @@
 """A case: all that is on record of one contact for which something fired, and what it is found to mean.
 
-`load` reads the cases of a slice in sets; `connector.conclusions` decides; `store` writes what was concluded.
+`load` reads the cases of a slice in sets; `connector.pipeline.evaluate.decide` decides; `store` writes what was concluded.
 """
 
 from __future__ import annotations
