@@ -3,7 +3,7 @@
     pull        adapters yield pages of plain values; each page and its cursor go into the mirror in one transaction   connector.pipeline.pull.streams
     unify       records of one person become one contact                                                               connector.pipeline.unify.unify
     evaluate    the database judges the contacts that are due; what fired becomes proposals                            connector.pipeline.evaluate.evaluate
-    plan        proposals become actions, less what is already so, counted against the guard rails                     connector.plan
+    plan        proposals become actions, less what is already so, counted against the guard rails                     connector.pipeline.plan.plan
     ledger      the plan is saved; shadow mode ends here
     write back  actions that are free to go; each outcome is read back and settled                                     connector.write_back
 
@@ -27,9 +27,9 @@ from connector.model import State
 from connector.pipeline.context import Progress, Rooms, Unwatched
 from connector.pipeline.evaluate.evaluate import Bench, Judged, judge, settled
 from connector.pipeline.installation import Installation, catch_up, prepare, record_url
+from connector.pipeline.plan.plan import Plan, build_plan
 from connector.pipeline.pull.streams import Pulled, StreamPull, errors_document, problem_of, pull, pulled_document
 from connector.pipeline.unify.unify import unify
-from connector.plan import Plan, build_plan
 from connector.store import runs
 from connector.store.database import Store
 from connector.store.tables import metadata

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from connector.engine import Rooms, evaluate, plan
 from connector.pipeline.installation import prepare
-from connector.plan import Plan
+from connector.pipeline.plan.plan import Plan
 from connector.store.database import Store
 from connector.store.scratch import in_scratch
 

@@ -13,7 +13,7 @@ from sqlalchemy import insert, select
 
 from connector.config.tables import Guard, TaskLimits
 from connector.model import Action, CrmName, Kind, Proposal, RecordRef, State, TaskSpec
-from connector.plan import Plan, build_plan
+from connector.pipeline.plan.plan import Plan, build_plan
 from connector.store.database import Store
 from connector.store.tables import ActivityRow, ContactRow, metadata
 

@@ -32,7 +32,7 @@ from sqlalchemy import select
 
 from connector.config.tables import Guard, TaskLimits
 from connector.model import Kind, Proposal, State
-from connector.plan import actions_json
+from connector.pipeline.plan.plan import actions_json
 from connector.store import ledger
 from connector.store.database import Store
 from connector.store.tables import metadata

@@ -36,7 +36,7 @@ from connector.engine import PassResult
 from connector.jobs import pull_once, run_pass_once
 from connector.mirroring import Mirrored
 from connector.model import Kind, State
-from connector.plan import Plan, PlannedAction, actions_json
+from connector.pipeline.plan.plan import Plan, PlannedAction, actions_json
 from connector.preview import preview
 from connector.store import ledger
 from connector.store.tables import metadata
