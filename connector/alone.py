@@ -15,9 +15,9 @@ from contextlib import contextmanager
 
 from connector.app import App, holder
 from connector.errors import ConnectorError, LeaseLost, Paused
+from connector.pipeline.write_back.executor import LEASE as WRITE_BACK_LEASE
 from connector.store import leases, pauses
 from connector.store.database import Store
-from connector.write_back.executor import LEASE as WRITE_BACK_LEASE
 
 #: The job of passes by its name in [schedule]; its lease has the same name.
 PASS = "pass"  # noqa: S105 - no password

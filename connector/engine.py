@@ -5,7 +5,7 @@
     evaluate    the database judges the contacts that are due; what fired becomes proposals                            connector.pipeline.evaluate.evaluate
     plan        proposals become actions, less what is already so, counted against the guard rails                     connector.pipeline.plan.plan
     ledger      the plan is saved; shadow mode ends here
-    write back  actions that are free to go; each outcome is read back and settled                                     connector.write_back
+    write back  actions that are free to go; each outcome is read back and settled                                     connector.pipeline.write_back
 
 Every step may be killed at any instruction: the next pass goes on from what is in the store.
 """
@@ -30,11 +30,11 @@ from connector.pipeline.installation import Installation, catch_up, prepare, rec
 from connector.pipeline.plan.plan import Plan, build_plan
 from connector.pipeline.pull.streams import Pulled, StreamPull, errors_document, problem_of, pull, pulled_document
 from connector.pipeline.unify.unify import unify
+from connector.pipeline.write_back import write_back
 from connector.store import runs
 from connector.store.database import Store
 from connector.store.tables import metadata
 from connector.workflows.suspension import Suspended
-from connector.write_back import write_back
 
 # for those who look for them here, at the place to start
 __all__ = ["PassResult", "Progress", "Rooms", "StreamPull", "Unwatched", "evaluate", "judge_and_act", "plan", "pull", "pulled_document",

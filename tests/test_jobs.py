@@ -26,9 +26,9 @@ from connector.engine import PassResult
 from connector.errors import ConnectorError, LeaseLost, Paused
 from connector.jobs import HEARTBEAT, Service, fast_once, first_time, health, pull_once, reconcile_once, run_pass_once, scheduled
 from connector.pipeline.context import Rooms
+from connector.pipeline.write_back.executor import LEASE as WRITE_BACK_LEASE
 from connector.store import leases, pauses, runs
 from connector.store.database import Store
-from connector.write_back.executor import LEASE as WRITE_BACK_LEASE
 
 NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")

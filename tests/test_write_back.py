@@ -25,9 +25,9 @@ from write_back_world import STAGE_KEY, TASK_KEY, World, found, row_of, wide, wo
 
 from connector.errors import LeaseLost
 from connector.model import State
+from connector.pipeline.write_back import WrittenBack, write_back
 from connector.store import leases, mirror, pauses
 from connector.store.tables import metadata
-from connector.write_back import WrittenBack, write_back
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -21,8 +21,8 @@ from write_back_world import World, wide
 
 from connector.adapters.memory import MemoryCrm
 from connector.model import FieldWrite, TaskWrite, WriteOutcome
+from connector.pipeline.write_back import write_back
 from connector.store.database import Store
-from connector.write_back import write_back
 
 
 class Crash(BaseException):

@@ -21,7 +21,7 @@ from write_back_world import DOWN, STAGE_KEY, TASK_KEY, World, row_of, worlds
 from connector.adapters.memory import MemoryCrm
 from connector.errors import AnswerLost, CrmError, ObjectStopped, Rejected, Retriable
 from connector.model import FieldWrite, State, WriteOutcome
-from connector.write_back import write_back
+from connector.pipeline.write_back import write_back
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -25,9 +25,9 @@ from connector.adapters.memory import MemoryCrm
 from connector.config.tables import Guard
 from connector.errors import PassStopped
 from connector.model import CrmName, Proposal
+from connector.pipeline.write_back import WrittenBack, write_back
 from connector.store.database import Store
 from connector.store.tables import metadata
-from connector.write_back import WrittenBack, write_back
 
 STAGE_KEY = "qualified|1|set_stage|hubspot|lifecyclestage|spell 1"
 TASK_KEY = "qualified|1|create_task|hubspot|mql-alert|spell 1"

@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 from connector.adapters.port import Crm
 from connector.errors import ConnectorError, LeaseLost
 from connector.model import CrmName, Kind, State
+from connector.pipeline.write_back import queue
+from connector.pipeline.write_back.batch import Hand, Work
+from connector.pipeline.write_back.create_tasks import create_tasks
+from connector.pipeline.write_back.updates import set_values
 from connector.store import claims, leases, pauses
 from connector.store.database import Store
 from connector.store.ledger import Entry
-from connector.write_back import queue
-from connector.write_back.sets import set_values
-from connector.write_back.tasks import create_tasks
-from connector.write_back.work import Hand, Work
 
 #: The lease under which one process at a time writes to the CRMs.
 LEASE = "write_back"

@@ -9,6 +9,6 @@ A batch is claimed in one transaction before its request leaves and settled in o
 in `sending`; the next holder of the lease finds out what became of them before it sends anything again.
 """
 
-from connector.write_back.executor import WrittenBack, write_back
+from connector.pipeline.write_back.executor import WrittenBack, write_back
 
 __all__ = ["WrittenBack", "write_back"]

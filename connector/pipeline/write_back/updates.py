@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from connector.errors import AnswerLost, CrmError, Retriable
 from connector.model import Record, WriteOutcome
+from connector.pipeline.write_back import outcomes as judge
+from connector.pipeline.write_back.batch import Work, unknown
 from connector.store.claims import Settlement
 from connector.store.ledger import Entry
-from connector.write_back import judge
-from connector.write_back.work import Work, unknown
 
 
 def set_values(work: Work, batch: Sequence[Entry]) -> None:
