@@ -25,9 +25,9 @@ from connector.config.tables import Config, HubSpotSettings, SalesforceSettings
 from connector.errors import ConfigError, Interrupted, Problem
 from connector.model import CRMS, CrmName, Finding, Owner, Permission, Schema
 from connector.pipeline.context import Progress, Rooms, Unwatched
+from connector.reports.checks.crm_usage import uses_of
 from connector.store.budget import SharedBudget, hubspot_limits, salesforce_limits
 from connector.store.database import Store
-from connector.uses import uses_of
 from connector.workflows.fields import properties_wanted
 
 #: mallopt(3)'s names for them, and what they are set to: how many heaps, and from how many bytes a block is given back at once.

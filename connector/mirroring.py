@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from connector.buckets import buckets
 from connector.errors import ConnectorError, Interrupted
 from connector.pipeline.context import Rooms
 from connector.pipeline.installation import Installation, catch_up, prepare
@@ -19,6 +18,7 @@ from connector.pipeline.pull.reconcile import Compared, compare
 from connector.pipeline.pull.removals import Looked, look
 from connector.pipeline.pull.streams import Pulled, errors_document, errors_of, once, problem_of, pull, pulled_document
 from connector.pipeline.unify.unify import unify
+from connector.reports.buckets import buckets
 from connector.retention import LetGo, let_go
 from connector.store import mirror, runs
 
@@ -49,7 +49,7 @@ class Mirrored:
 
 @dataclass(slots=True, kw_only=True)
 class Reconciled:
-    """What a comparison found. buckets: see `connector.buckets`."""
+    """What a comparison found. buckets: see `connector.reports.buckets`."""
 
     run: int
     pulled: Pulled = field(default_factory=dict)

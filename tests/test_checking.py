@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from small_world import DIRECTOR, LEAD, NOW, World, config, world
 
-from connector.checking import check, interval
 from connector.config.load import loads
 from connector.config.tables import Config
 from connector.errors import PassStopped
 from connector.model import FieldType, Finding, Owner, PropertyFacts, Surroundings
+from connector.reports.checks.check import check, interval
+from connector.reports.checks.crm_usage import passes_a_day, uses_of
 from connector.store.database import Store
-from connector.uses import passes_a_day, uses_of
 from connector.workflows.fields import places
 
 EMAIL = "dora@kunde.example"

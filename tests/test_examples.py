@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from small_world import config
 
 from connector.config.load import load
-from connector.examples import run_examples
 from connector.model import Finding
+from connector.reports.checks.examples import run_examples
 
 QUALIFIED = 'email = "d@kunde.example", industry = "software", job_title = "Director IT"'
 

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_world import DIRECTOR, LEAD, NOW, World, config, world
 
-from connector.explain import explain
 from connector.model import ActivityKind, RecordRef
+from connector.reports.explain import explain
+from connector.reports.find_contact import Unknown, find, ids_in
 from connector.store import fields, pauses
-from connector.who import Unknown, find, ids_in
 
 EMAIL = "dora@kunde.example"
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from connector.app import open_each
-from connector.checking import check
 from connector.cli import app
 from connector.config.load import load, loads
 from connector.config.starter import Side, starter
 from connector.config.tables import Config
 from connector.model import CrmName, FieldType, Finding, Owner, PropertyFacts
+from connector.reports.checks.check import check
 from connector.sandbox.configuration import SECRETS, Place, configuration
 from connector.sandbox.frame import Fault
 from connector.sandbox.serve import Sandbox

@@ -11,7 +11,7 @@ from small_world import DIRECTOR, LEAD, NOW, World, config, world
 
 from connector.errors import PassStopped
 from connector.model import CrmName, Page, RecordRef, SetAside
-from connector.status import status
+from connector.reports.status import status
 from connector.store import fields, mirror, pauses
 from connector.store.budget import SharedBudget, hubspot_limits
 

@@ -10,7 +10,6 @@ import typer
 from rich.text import Text
 
 from connector.app import open_each, permissions_needed, utc_now
-from connector.checking import check as findings_of
 from connector.commands.explained import show_contact
 from connector.commands.output import Output, moment
 from connector.commands.progress import NAMES
@@ -26,11 +25,12 @@ from connector.commands.shared import (
     read_config,
 )
 from connector.config.tables import Config
-from connector.examples import run_examples
-from connector.explain import explain as explained
 from connector.jobs import health
 from connector.model import CrmName, Finding, Permission
-from connector.status import status as status_of
+from connector.reports.checks.check import check as findings_of
+from connector.reports.checks.examples import run_examples
+from connector.reports.explain import explain as explained
+from connector.reports.status import status as status_of
 
 Document = dict[str, Any]
 

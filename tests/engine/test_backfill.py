@@ -15,12 +15,12 @@ from small_world import World, config, world
 from sqlalchemy import text
 from test_drift import HOUR, MINUTE, facts, suspended
 
-from connector.checking import check
 from connector.errors import PassStopped
 from connector.mirroring import look_for_removals
 from connector.model import FieldType
 from connector.pipeline.context import Rooms
 from connector.pipeline.pull.backfill import refresh_calculated
+from connector.reports.checks.check import check
 from connector.store import mirror
 
 SEATS = """

@@ -11,12 +11,12 @@ import pytest
 from small_world import DIRECTOR, LEAD, World, config, world
 from sqlalchemy import text
 
-from connector.checking import check
 from connector.errors import ObjectStopped
-from connector.explain import explain
 from connector.model import FieldType, PropertyFacts
 from connector.pipeline.pull.schema_drift import reads_as
-from connector.status import status
+from connector.reports.checks.check import check
+from connector.reports.explain import explain
+from connector.reports.status import status
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)

@@ -13,8 +13,8 @@ from engine_rooms import NOW, config_for, running, small_sandbox
 from connector import engine
 from connector.app import App, Waiting
 from connector.engine import PassResult
+from connector.reports.status import status
 from connector.sandbox.serve import Sandbox
-from connector.status import status
 
 
 class Time:

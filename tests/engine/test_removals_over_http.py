@@ -13,12 +13,12 @@ from sqlalchemy import text
 
 from connector import engine
 from connector.app import App
-from connector.checking import check
 from connector.errors import SafetyStop
 from connector.fast import run_fast
 from connector.mirroring import Mirrored, look_for_removals, reconcile
 from connector.model import RemovalPage
 from connector.preview import preview
+from connector.reports.checks.check import check
 from connector.sandbox.serve import Sandbox
 from connector.store.removals import apply_removals
 

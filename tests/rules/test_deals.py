@@ -8,8 +8,8 @@ from typing import Any
 
 from rule_world import World, config_of, running_world
 
-from connector.explain import explain
 from connector.model import Campaign, CampaignMember, Deal, DealContact, RecordRef
+from connector.reports.explain import explain
 from connector.store.parts import deals_of
 from connector.store.tables import to_micros
 

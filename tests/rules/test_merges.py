@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from rule_world import EVERYTHING, QUALIFY, SLA, THEN, World, config_of, running_world, world
 
-from connector.explain import explain
 from connector.model import Record
+from connector.reports.explain import explain
 
 ID_FIELD = """
 [crm.hubspot]

@@ -1,7 +1,7 @@
 """What the rules say of a slice of contacts, as one statement: fields and counts → criteria → score → transitions and the rest.
 
 Each layer is a subquery that reads only what stands before it. The database computes; Python sees what fired. `connector.pipeline.evaluate.evaluate` stores
-the result; `connector.explain` asks the same expressions part by part.
+the result; `connector.reports.explain` asks the same expressions part by part.
 """
 
 from __future__ import annotations

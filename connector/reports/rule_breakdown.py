@@ -1,7 +1,7 @@
 """What the rules say of one contact, part by part: the same expressions that judge everybody, asked one by one.
 
-Every part of a condition comes with its present value and whether it holds, also of the rule that did not fire. `connector.explain` adds
-the rest; `connector.examples` says with it why an example failed.
+Every part of a condition comes with its present value and whether it holds, also of the rule that did not fire. `connector.reports.explain` adds
+the rest; `connector.reports.checks.examples` says with it why an example failed.
 """
 
 from __future__ import annotations

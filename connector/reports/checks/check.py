@@ -15,8 +15,6 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 
 from connector.adapters.port import Crm
-from connector.checking_conditions import check_conditions
-from connector.checking_fields import check_fields, side_of
 from connector.conditions import fold
 from connector.config.schedule import trigger
 from connector.config.tables import Config, SlaRule, Team
@@ -25,10 +23,12 @@ from connector.model import CrmName, Finding, Owner
 from connector.model.durations import Duration
 from connector.pipeline.installation import LEFT_OUT, left_out
 from connector.pipeline.pull.backfill import suspended
+from connector.reports.checks.conditions import check_conditions
+from connector.reports.checks.crm_usage import uses_of
+from connector.reports.checks.fields import check_fields, side_of
 from connector.store.database import Store
 from connector.store.runs import last_runs
 from connector.store.tables import metadata
-from connector.uses import uses_of
 from connector.workflows.stages import MQL, StageMap
 
 _CONTACT = metadata.tables["contact"]

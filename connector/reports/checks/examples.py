@@ -19,7 +19,7 @@ from connector.conditions import fold
 from connector.config.names import COMPUTED
 from connector.config.tables import Config, Example
 from connector.model import CRMS, FieldType, Finding
-from connector.reasons import Reason, Reasons, first_to_fire, reasons
+from connector.reports.rule_breakdown import Reason, Reasons, first_to_fire, reasons
 from connector.store import fields
 from connector.store.database import Store
 from connector.store.tables import metadata, to_micros

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from connector.checking_fields import NAMES, Side
 from connector.conditions import Condition, fold
 from connector.config.tables import Config, FieldRule
 from connector.model import CrmName, Finding, PropertyFacts
+from connector.reports.checks.fields import NAMES, Side
 from connector.workflows.fields import compared, from_campaigns, places
 
 _TOPIC = "conditions"

@@ -16,7 +16,7 @@ from connector.conditions import fold
 from connector.config.tables import Config, FieldRule
 from connector.errors import CrmError
 from connector.model import CrmName, FieldType, Finding, PropertyFacts, Schema, Surroundings, Uses
-from connector.uses import Named, stage_property, uses_of, values_named
+from connector.reports.checks.crm_usage import Named, stage_property, uses_of, values_named
 from connector.workflows.fields import ESSENTIAL, conditions_of, places
 from connector.workflows.stages import MQL, StageMap
 from connector.workflows.suspension import rules_reading

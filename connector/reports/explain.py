@@ -1,6 +1,6 @@
 """Everything known and decided about one contact, and why: also why not, which is the more frequent question.
 
-Reads the store alone; nothing is pulled and nothing is written. Conditions are asked part by part as of `now` (`connector.reasons`), so
+Reads the store alone; nothing is pulled and nothing is written. Conditions are asked part by part as of `now` (`connector.reports.rule_breakdown`), so
 that a fading score is today's. What only a pass does (a touch counted, a clock started) is as the last pass left it: see `judged_at`.
 """
 
@@ -22,13 +22,13 @@ from connector.pipeline.installation import record_url
 from connector.pipeline.pull.backfill import suspended as suspended_now
 from connector.pipeline.unify import sides_of
 from connector.pipeline.unify.merge import aliases
-from connector.reasons import Reason, Reasons, first_to_fire, present, reasons
+from connector.reports.find_contact import find
+from connector.reports.rule_breakdown import Reason, Reasons, first_to_fire, present, reasons
+from connector.reports.timeline import timeline
 from connector.store import fields, ledger, pauses
 from connector.store.database import Store
 from connector.store.parts import campaigns_of, deals_of, latest_campaigns
 from connector.store.tables import metadata
-from connector.timeline import timeline
-from connector.who import find
 from connector.workflows import sla
 from connector.workflows.attempts import may_fire
 from connector.workflows.fields import FieldReader, Sides, columns_needed, one_sided
@@ -45,7 +45,7 @@ _ATTEMPT_SAYS = ("number", "began_at", "ended_at", "outcome", "skipped", "late",
 def explain(store: Store, config: Config, who: str, *, now: datetime) -> dict[str, Any]:
     """The contact as `explain --json` prints it. Moments are aware datetimes in UTC.
 
-    who: an e-mail, a CRM's record id, or a record's address. Raises `connector.who.Unknown` where nobody is meant.
+    who: an e-mail, a CRM's record id, or a record's address. Raises `connector.reports.find_contact.Unknown` where nobody is meant.
     """
     table, suspended = _table(store, config)
     url, paused = record_url(store), _paused(store)
