@@ -17,14 +17,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector import alone, jobs
-from connector.alone import JUDGING, PASS
 from connector.app import App, holder
 from connector.config.load import loads
 from connector.config.schedule import trigger, weekdays
 from connector.engine import PassResult
 from connector.errors import ConnectorError, LeaseLost, Paused
-from connector.jobs import HEARTBEAT, Service, fast_once, first_time, health, pull_once, reconcile_once, run_pass_once, scheduled
+from connector.jobs import exclusive
+from connector.jobs import service as jobs
+from connector.jobs.exclusive import JUDGING, PASS
+from connector.jobs.service import HEARTBEAT, Service, fast_once, first_time, health, pull_once, reconcile_once, run_pass_once, scheduled
 from connector.pipeline.context import Rooms
 from connector.pipeline.write_back.executor import LEASE as WRITE_BACK_LEASE
 from connector.store import leases, pauses, runs
@@ -61,7 +62,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def app(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    monkeypatch.setattr(alone, "LOOK_SECONDS", 0.005)
+    monkeypatch.setattr(exclusive, "LOOK_SECONDS", 0.005)
     with Store.open(f"sqlite:///{tmp_path / 'store.db'}") as store:
         store.upgrade()
         yield App(config=loads(FILE, source="config.toml"), store=store, crms={}, now=clock)
@@ -270,7 +271,7 @@ class TestTwoLeases:
         assert leases.held_by(app.store, JUDGING, clock.seconds) is None
 
     def test_but_not_for_ever(self, app: App, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(alone, "PATIENCE", 3)
+        monkeypatch.setattr(exclusive, "PATIENCE", 3)
         leases.take(app.store, JUDGING, "elsewhere/77", 60, clock.seconds)
 
         def work(rooms: Rooms) -> PassResult:

@@ -25,7 +25,7 @@ from connector.commands.shared import (
     read_config,
 )
 from connector.config.tables import Config
-from connector.jobs import health
+from connector.jobs.service import health
 from connector.model import CrmName, Finding, Permission
 from connector.reports.checks.check import check as findings_of
 from connector.reports.checks.examples import run_examples

@@ -33,8 +33,8 @@ from connector.commands.shared import (
 )
 from connector.config.tables import Config
 from connector.engine import PassResult
-from connector.jobs import pull_once, run_pass_once
-from connector.mirroring import Mirrored
+from connector.jobs.mirror_jobs import Mirrored
+from connector.jobs.service import pull_once, run_pass_once
 from connector.model import Kind, State
 from connector.pipeline.plan.plan import Plan, PlannedAction, actions_json
 from connector.preview import preview

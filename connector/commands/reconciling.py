@@ -21,8 +21,8 @@ from connector.commands.shared import (
     read_config,
 )
 from connector.config.tables import Config
-from connector.jobs import reconcile_once
-from connector.mirroring import Reconciled
+from connector.jobs.mirror_jobs import Reconciled
+from connector.jobs.service import reconcile_once
 from connector.pipeline.pull.removals import Looked
 
 #: The buckets as people read them.

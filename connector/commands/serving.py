@@ -25,7 +25,7 @@ from connector.commands.shared import (
     read_config,
 )
 from connector.errors import ConnectorError
-from connector.jobs import Service
+from connector.jobs.service import Service
 from connector.sandbox.configuration import SECRETS, Place, configuration, exports
 
 #: The word with which `--fault` shows what there is.

@@ -21,7 +21,7 @@ from connector.commands.shared import (
 )
 from connector.config.names import suggestion
 from connector.config.tables import Config
-from connector.jobs import JOBS
+from connector.jobs.service import JOBS
 from connector.pipeline.evaluate.decide import STAGES_RULE
 from connector.store import pauses, schema
 from connector.store.database import Store

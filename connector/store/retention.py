@@ -1,7 +1,7 @@
 """Lets go of what is older than the file keeps, a slice at a time: at most 5,000 rows in one short transaction.
 
 Each function does one slice from a position on and says where to go on, None at the end. Whatever a rule still reads stays, however old.
-`connector.retention` knows the file and drives them.
+`connector.jobs.retention` knows the file and drives them.
 """
 
 from __future__ import annotations

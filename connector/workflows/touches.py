@@ -2,7 +2,7 @@
 
 A touch is a call, e-mail or meeting of a member of a sales team that happened, or a call or e-mail task of ours that such a member
 completed; the same contact, person and channel within ten minutes is one touch. Rebuilt in SQL for the contacts at hand; those whose
-activities left the mirror (`connector.retention`) are kept as they are.
+activities left the mirror (`connector.jobs.retention`) are kept as they are.
 """
 
 from __future__ import annotations

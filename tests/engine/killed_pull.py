@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine, event
 from connector.app import App, Waiting, open_app
 from connector.config.load import load
 from connector.engine import evaluate
-from connector.mirroring import look_for_removals, pull_only
+from connector.jobs.mirror_jobs import look_for_removals, pull_only
 from connector.pipeline.installation import catch_up
 from connector.pipeline.pull.streams import streams_of
 from connector.pipeline.unify import ContactWriter, unify

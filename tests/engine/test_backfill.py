@@ -16,7 +16,7 @@ from sqlalchemy import text
 from test_drift import HOUR, MINUTE, facts, suspended
 
 from connector.errors import PassStopped
-from connector.mirroring import look_for_removals
+from connector.jobs.mirror_jobs import look_for_removals
 from connector.model import FieldType
 from connector.pipeline.context import Rooms
 from connector.pipeline.pull.backfill import refresh_calculated

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from small_world import DIRECTOR, NOW, World, config, world
 
-from connector import fast
 from connector.engine import PassResult
 from connector.errors import ConnectorError, PassStopped
-from connector.fast import run_fast
+from connector.jobs import fast_lane
+from connector.jobs.fast_lane import run_fast
 from connector.model import ActivityKind, RecordRef
 from connector.pipeline.context import Rooms
 from connector.pipeline.pull.streams import pull
@@ -150,7 +150,7 @@ def test_what_came_to_nothing_leaves_no_trace(here: World, dora: RecordRef) -> N
 
 
 def test_the_rest_has_its_turn_the_next_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast, "MOST", 2)
+    monkeypatch.setattr(fast_lane, "MOST", 2)
     with at(f"sqlite:///{tmp_path}/store.db") as here:
         for number in range(1, 6):
             properties = {**DIRECTOR, "lifecyclestage": "marketingqualifiedlead", "hubspot_owner_id": "1"}

@@ -10,7 +10,7 @@ import pytest
 from engine_rooms import NOW, config_for, rows, running, small_sandbox
 
 from connector.app import App
-from connector.mirroring import pull_only
+from connector.jobs.mirror_jobs import pull_only
 from connector.sandbox.serve import Sandbox
 from connector.store import mirror
 

@@ -34,7 +34,7 @@ from connector.config.load import loads
 from connector.config.tables import Config
 from connector.engine import PassResult, run_pass
 from connector.errors import CrmError
-from connector.mirroring import Mirrored, look_for_removals, pull_only, reconcile
+from connector.jobs.mirror_jobs import Mirrored, look_for_removals, pull_only, reconcile
 from connector.pipeline.context import Rooms
 from connector.pipeline.installation import catch_up
 from connector.pipeline.pull.streams import streams_of

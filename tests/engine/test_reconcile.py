@@ -14,7 +14,7 @@ from small_world import NOW, World, world
 from connector.adapters.calling import Lane
 from connector.adapters.memory import MemoryCrm
 from connector.errors import ConnectorError, PassStopped, SafetyStop
-from connector.mirroring import Reconciled, reconcile
+from connector.jobs.mirror_jobs import Reconciled, reconcile
 from connector.model import ActivityKind, Page, Record, RecordRef
 from connector.pipeline.context import Rooms
 from connector.pipeline.pull.reconcile import Compared

@@ -13,7 +13,7 @@ from small_world import NOW, World, world
 
 from connector.adapters.memory import MemoryCrm
 from connector.errors import ConnectorError, ObjectStopped, SafetyStop
-from connector.mirroring import Mirrored, look_for_removals
+from connector.jobs.mirror_jobs import Mirrored, look_for_removals
 from connector.model import Activity, ActivityKind, Deal, RecordRef
 from connector.pipeline.context import Rooms
 from connector.pipeline.pull.removals import Looked

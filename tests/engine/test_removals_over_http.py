@@ -14,8 +14,8 @@ from sqlalchemy import text
 from connector import engine
 from connector.app import App
 from connector.errors import SafetyStop
-from connector.fast import run_fast
-from connector.mirroring import Mirrored, look_for_removals, reconcile
+from connector.jobs.fast_lane import run_fast
+from connector.jobs.mirror_jobs import Mirrored, look_for_removals, reconcile
 from connector.model import RemovalPage
 from connector.preview import preview
 from connector.reports.checks.check import check

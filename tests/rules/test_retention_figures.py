@@ -9,8 +9,8 @@ import pytest
 from rule_world import EVERYTHING, World, config_of, running_world
 from sqlalchemy import text
 
+from connector.jobs.retention import let_go
 from connector.model import ActivityKind
-from connector.retention import let_go
 from connector.store import mirror
 
 START = datetime(2026, 8, 3, 9, 0, tzinfo=UTC)

@@ -22,19 +22,19 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from connector.alone import JUDGING, PASS, Watch, alone
 from connector.app import App
 from connector.config.schedule import trigger
 from connector.config.tables import Config, Schedule
 from connector.engine import PassResult, run_pass
 from connector.errors import ConnectorError, LeaseLost, Paused
-from connector.fast import run_fast
-from connector.mirroring import Mirrored, Reconciled, look_for_removals, pull_only, reconcile
+from connector.jobs.exclusive import JUDGING, PASS, Watch, alone
+from connector.jobs.fast_lane import run_fast
+from connector.jobs.mirror_jobs import Mirrored, Reconciled, look_for_removals, pull_only, reconcile
 from connector.pipeline.context import Progress, Rooms
 from connector.store import leases, pauses, runs
 from connector.store.database import Store
 
-log = logging.getLogger("connector.jobs")
+log = logging.getLogger("connector.jobs.service")
 
 #: The jobs by their names in [schedule]; PASS is also the lease that all of them but the fast lane hold.
 FAST, DELETES, RECONCILE = "fast", "deletes", "reconcile"

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from connector.errors import ConnectorError, Interrupted
+from connector.jobs.retention import LetGo, let_go
 from connector.pipeline.context import Rooms
 from connector.pipeline.installation import Installation, catch_up, prepare
 from connector.pipeline.pull.backfill import refresh_calculated
@@ -19,7 +20,6 @@ from connector.pipeline.pull.removals import Looked, look
 from connector.pipeline.pull.streams import Pulled, errors_document, errors_of, once, problem_of, pull, pulled_document
 from connector.pipeline.unify.unify import unify
 from connector.reports.buckets import buckets
-from connector.retention import LetGo, let_go
 from connector.store import mirror, runs
 
 
