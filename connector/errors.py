@@ -15,7 +15,7 @@
         └── PassStopped        nothing of this CRM can go on (credentials, the day's limit, an address that is none)
             └── Interrupted    … since somebody asked to end while a request waited for its turn: no failure
 
-Only `connector.cli` (and the console) turn them into words and exit codes.
+Only `connector.cli.main` (and the console) turn them into words and exit codes.
 """
 
 from __future__ import annotations

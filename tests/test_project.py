@@ -264,7 +264,7 @@ def test_the_example_file_loads() -> None:
 
 def commands() -> Iterator[tuple[str, set[str]]]:
     """Every command by its full name, with its options."""
-    from connector.cli import app
+    from connector.cli.main import app
 
     whole = typer.main.get_command(app)
     assert isinstance(whole, typer.core.TyperGroup)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from connector.app import open_each
-from connector.cli import app
+from connector.cli.main import app
 from connector.config.load import load, loads
 from connector.config.starter import Side, starter
 from connector.config.tables import Config

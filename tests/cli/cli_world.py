@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from typer.testing import CliRunner, Result
 
-from connector.cli import app
+from connector.cli.main import app
 from connector.sandbox.configuration import SECRETS, Place, configuration, with_values
 from connector.sandbox.serve import Sandbox
 

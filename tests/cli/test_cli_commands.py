@@ -15,8 +15,8 @@ from kept_stores import lay_tables
 
 from connector import __version__
 from connector.app import Waiting, open_app
-from connector.cli import app
-from connector.commands import looking, passes
+from connector.cli import looking, passes
+from connector.cli.main import app
 from connector.config.tables import Config
 
 COMMANDS = ("demo", "sandbox", "init", "check", "run", "pull", "plan", "explain", "status", "pause", "resume", "serve")

@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from connector.commands import shared
-from connector.commands.output import Output, cell, clean, error_console, moment, number, values
-from connector.commands.progress import PassWatch, TimeLeft, pass_progress
-from connector.commands.shared import ExitCode, orderly
+from connector.cli import common
+from connector.cli.common import ExitCode, orderly
+from connector.cli.output import Output, cell, clean, error_console, moment, number, values
+from connector.cli.progress import PassWatch, TimeLeft, pass_progress
 
 AT = datetime(2026, 7, 1, 22, 30, tzinfo=UTC)
 
@@ -169,8 +169,8 @@ class TestSignals:
 class TestNextCommands:
     def test_the_program_by_its_name_where_the_shell_finds_it(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/connector")
-        assert shared.command("status", Path("config.toml")) == "connector status"
-        assert shared.command("status", tmp_path / "my rules.toml") == f"connector status --config '{tmp_path}/my rules.toml'"
+        assert common.command("status", Path("config.toml")) == "connector status"
+        assert common.command("status", tmp_path / "my rules.toml") == f"connector status --config '{tmp_path}/my rules.toml'"
 
     def test_else_by_the_way_it_was_called(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(shutil, "which", lambda _: None)
@@ -178,6 +178,6 @@ class TestNextCommands:
         (tmp_path / "bin").mkdir()
         (tmp_path / "bin" / "connector").touch()
         monkeypatch.setattr(sys, "argv", ["bin/connector"])
-        assert shared.program() == "bin/connector"
+        assert common.program() == "bin/connector"
         monkeypatch.setattr(sys, "argv", ["/somewhere/__main__.py"])
-        assert shared.program().endswith(" -m connector")
+        assert common.program().endswith(" -m connector")

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from cli_world import RUNNER
 
-from connector.cli import app
+from connector.cli.demo_run import make_folder
+from connector.cli.main import app
 from connector.config.load import load
-from connector.demo import make_folder
 from connector.errors import ConnectorError
 from connector.sandbox.configuration import SECRETS
 

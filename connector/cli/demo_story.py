@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, select
 
-from connector.commands.people import Person, people
+from connector.cli.names import Person, people
 from connector.config.tables import Config
 from connector.model import Kind, State
 from connector.store.database import Store

@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.text import Text
 
-from connector.commands.output import Output, cell, moment, number
-from connector.commands.progress import NAMES
+from connector.cli.output import Output, cell, moment, number
+from connector.cli.progress import NAMES
 from connector.config.tables import Config
 
 Document = Mapping[str, Any]

@@ -10,20 +10,10 @@ import typer
 from rich.text import Text
 
 from connector.app import open_each, permissions_needed, utc_now
-from connector.commands.explained import show_contact
-from connector.commands.output import Output, moment
-from connector.commands.progress import NAMES
-from connector.commands.shared import (
-    DEFAULT_CONFIG,
-    AsJson,
-    ConfigPath,
-    ExitCode,
-    command,
-    logging_to_stderr,
-    make_tables,
-    offline,
-    read_config,
-)
+from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, command, logging_to_stderr, make_tables, offline, read_config
+from connector.cli.explain_page import show_contact
+from connector.cli.output import Output, moment
+from connector.cli.progress import NAMES
 from connector.config.tables import Config
 from connector.jobs.service import health
 from connector.model import CrmName, Finding, Permission

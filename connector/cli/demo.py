@@ -10,15 +10,15 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from connector import demo as demonstration
 from connector.app import open_store
-from connector.commands.output import Output, moment, values
-from connector.commands.progress import pass_progress
-from connector.commands.pulled import show_errors, show_pulled
-from connector.commands.shared import AsJson, ExitCode, command, logging_to_stderr, orderly
+from connector.cli import demo_run as demonstration
+from connector.cli.common import AsJson, ExitCode, command, logging_to_stderr, orderly
+from connector.cli.demo_run import Demo, Size, run_demo
+from connector.cli.demo_story import story
+from connector.cli.output import Output, moment, values
+from connector.cli.progress import pass_progress
+from connector.cli.pull_summary import show_errors, show_pulled
 from connector.config.tables import Config
-from connector.demo import Demo, Size, run_demo
-from connector.demo_story import story
 from connector.engine import PassResult, pulled_document
 
 Document = Mapping[str, Any]

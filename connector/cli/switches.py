@@ -7,18 +7,8 @@ from typing import Annotated, Literal
 import typer
 
 from connector.app import open_store
-from connector.commands.output import Output, moment
-from connector.commands.shared import (
-    DEFAULT_CONFIG,
-    AsJson,
-    ConfigPath,
-    ExitCode,
-    command,
-    logging_to_stderr,
-    make_tables,
-    offline,
-    read_config,
-)
+from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, command, logging_to_stderr, make_tables, offline, read_config
+from connector.cli.output import Output, moment
 from connector.config.names import suggestion
 from connector.config.tables import Config
 from connector.jobs.service import JOBS

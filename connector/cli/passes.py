@@ -12,12 +12,7 @@ import typer
 from sqlalchemy import and_, func, or_, select
 
 from connector.app import App, open_app
-from connector.commands.output import Output, moment, values
-from connector.commands.people import Person, people
-from connector.commands.progress import NAMES, pass_progress
-from connector.commands.pulled import show_errors, show_pulled
-from connector.commands.reconciling import show_removed
-from connector.commands.shared import (
+from connector.cli.common import (
     DEFAULT_CONFIG,
     AsJson,
     ConfigPath,
@@ -31,6 +26,11 @@ from connector.commands.shared import (
     orderly,
     read_config,
 )
+from connector.cli.names import Person, people
+from connector.cli.output import Output, moment, values
+from connector.cli.progress import NAMES, pass_progress
+from connector.cli.pull_summary import show_errors, show_pulled
+from connector.cli.reconcile import show_removed
 from connector.config.tables import Config
 from connector.engine import PassResult
 from connector.jobs.mirror_jobs import Mirrored

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from connector.app import open_app
-from connector.commands.output import Output
-from connector.commands.progress import NAMES, pass_progress
-from connector.commands.pulled import show_errors
-from connector.commands.shared import (
+from connector.cli.common import (
     DEFAULT_CONFIG,
     AsJson,
     ConfigPath,
@@ -20,6 +17,9 @@ from connector.commands.shared import (
     orderly,
     read_config,
 )
+from connector.cli.output import Output
+from connector.cli.progress import NAMES, pass_progress
+from connector.cli.pull_summary import show_errors
 from connector.config.tables import Config
 from connector.jobs.mirror_jobs import Reconciled
 from connector.jobs.service import reconcile_once

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from connector.commands.output import Output
-from connector.commands.progress import NAMES
+from connector.cli.output import Output
+from connector.cli.progress import NAMES
 from connector.errors import ConnectorError
 from connector.pipeline.pull.streams import StreamPull
 

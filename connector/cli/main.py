@@ -1,4 +1,4 @@
-"""The commands a user types. Here alone errors become words and exit codes; what commands do is in `connector.commands`.
+"""The commands a user types. Here alone errors become words and exit codes; what commands do is in `connector.cli`.
 
 Exit codes: 0 done; 1 something failed or was refused; 2 the configuration or the command line is wrong; 3 held for approval; 130 Ctrl-C.
 With `--json` an error is one JSON document on standard output too: {"error", "advice", "problems"}.
@@ -18,9 +18,9 @@ from typer.core import TyperGroup
 
 from connector import __version__
 from connector.app import use_memory_well
-from connector.commands import demo, init, looking, passes, reconciling, serving, switches
-from connector.commands.output import Output, error_console
-from connector.commands.shared import DEBUG_VARIABLE, ExitCode, NotBuilt, debugging
+from connector.cli import demo, init, looking, passes, reconcile, serving, switches
+from connector.cli.common import DEBUG_VARIABLE, ExitCode, NotBuilt, debugging
+from connector.cli.output import Output, error_console
 from connector.errors import ConfigError, ConnectorError, Problem
 
 
@@ -132,7 +132,7 @@ for _command in (
     passes.run,
     passes.pull,
     passes.plan,
-    reconciling.reconcile,
+    reconcile.reconcile,
     looking.explain,
     looking.status,
     switches.pause,

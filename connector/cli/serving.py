@@ -12,18 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from connector.app import open_app
-from connector.commands.output import Output
-from connector.commands.shared import (
-    DEFAULT_CONFIG,
-    AsJson,
-    ConfigPath,
-    ExitCode,
-    command,
-    logging_to_stderr,
-    make_tables,
-    orderly,
-    read_config,
-)
+from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, command, logging_to_stderr, make_tables, orderly, read_config
+from connector.cli.output import Output
 from connector.errors import ConnectorError
 from connector.jobs.service import Service
 from connector.sandbox.configuration import SECRETS, Place, configuration, exports

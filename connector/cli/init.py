@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from connector.app import look_around, permissions_needed, utc_now
-from connector.commands.output import Output
-from connector.commands.progress import NAMES
-from connector.commands.shared import DEFAULT_CONFIG, AsJson, ExitCode, command, logging_to_stderr
+from connector.cli.common import DEFAULT_CONFIG, AsJson, ExitCode, command, logging_to_stderr
+from connector.cli.output import Output
+from connector.cli.progress import NAMES
 from connector.config.load import loads
 from connector.config.starter import Side, starter
 from connector.errors import ConfigError, ConnectorError, Problem
