@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Index, text
 from sqlmodel import Field
 
-from connector.store.columns import Table, id_column, json_column, moment_column, serial
+from connector.store.tables.columns import Table, id_column, json_column, moment_column, serial
 
 #: The states of the ledger that are not at their end, as the condition of its partial index.
 _OPEN = "state IN ('planned', 'waiting', 'held', 'approved', 'sending', 'unknown', 'parked')"

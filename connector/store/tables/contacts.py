@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, Index, false, text
 from sqlmodel import Field
 
-from connector.store.columns import Moment, Table, id_column, json_column, moment_column, serial
+from connector.store.tables.columns import Moment, Table, id_column, json_column, moment_column, serial
 
 
 class ContactRow(Table, table=True):

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, text
 from sqlmodel import Field
 
-from connector.store.columns import Table, exact, id_column, json_column, moment_column, serial
+from connector.store.tables.columns import Table, exact, id_column, json_column, moment_column, serial
 
 
 class RecordRow(Table, table=True):

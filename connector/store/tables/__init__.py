@@ -5,10 +5,10 @@ The fields of the file are columns of `contact` beside those declared: they are 
 
 from __future__ import annotations
 
-from connector.store.columns import EPOCH, Json, Moment, Table, exact, from_micros, metadata, to_micros
-from connector.store.judged_tables import Attempt, Clock, ContactRow, Evidence, Rejection, Spell, Touch
-from connector.store.ledger_tables import ActionValue, BudgetRow, FieldRow, Lease, Ledger, Meta, Pause, PlanRow, Run, Turn
-from connector.store.mirror_tables import (
+from connector.store.tables.columns import EPOCH, Json, Moment, Table, exact, from_micros, metadata, to_micros
+from connector.store.tables.contacts import Attempt, Clock, ContactRow, Evidence, Rejection, Spell, Touch
+from connector.store.tables.ledger import ActionValue, BudgetRow, FieldRow, Lease, Ledger, Meta, Pause, PlanRow, Run, Turn
+from connector.store.tables.mirror import (
     ActivityLink,
     ActivityRow,
     CampaignMemberRow,
