@@ -36,7 +36,7 @@ from connector.pipeline.installation import prepare
 from connector.pipeline.unify.unify import unify
 from connector.sandbox.configuration import SECRETS, Place, configuration, with_values
 from connector.sandbox.serve import Sandbox
-from connector.store import mirror
+from connector.store.mirror import pages as mirror
 from connector.store.tables import metadata, to_micros
 from connector.workflows.fields import properties_wanted
 

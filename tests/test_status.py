@@ -12,8 +12,9 @@ from small_world import DIRECTOR, LEAD, NOW, World, config, world
 from connector.errors import PassStopped
 from connector.model import CrmName, Page, RecordRef, SetAside
 from connector.reports.status import status
-from connector.store import fields, mirror, pauses
+from connector.store import fields, pauses
 from connector.store.budget import SharedBudget, hubspot_limits
+from connector.store.mirror import pages
 
 EMAIL = "dora@kunde.example"
 
@@ -90,7 +91,7 @@ def test_what_is_set_aside(small: World) -> None:
         SetAside(record=RecordRef(crm="hubspot", object="contacts", id=str(number)), reason="a number beyond 64 bit", next_step="Mend it.")
         for number in range(60)
     ]
-    mirror.commit_page(
+    pages.commit_page(
         small.store, Page(crm="hubspot", object="contacts", cursor={"after": 1}, seen=60, calls=1, set_aside=aside, last=True), now=NOW
     )
     found = status(small.store, small.config, now=NOW)["set_aside"]

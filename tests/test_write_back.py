@@ -26,7 +26,8 @@ from write_back_world import STAGE_KEY, TASK_KEY, World, found, row_of, wide, wo
 from connector.errors import LeaseLost
 from connector.model import State
 from connector.pipeline.write_back import WrittenBack, write_back
-from connector.store import leases, mirror, pauses
+from connector.store import leases, pauses
+from connector.store.mirror import pages
 from connector.store.tables import metadata
 
 
@@ -54,7 +55,7 @@ class TestABundle:
 
     def test_the_mirror_takes_what_was_read_again_and_the_contact_is_due(self, world: World) -> None:
         page = next(world.hubspot.pull("contacts", None, now=NOW))
-        mirror.commit_page(world.store, page, now=NOW)
+        pages.commit_page(world.store, page, now=NOW)
         world.plan(handover(1))
         world.run()
         record = metadata.tables["record"]
@@ -119,7 +120,7 @@ class TestAPersonsEditWins:
         assert 1 in due(world.store)
 
     def test_the_mirror_learns_of_it(self, world: World) -> None:
-        mirror.commit_page(world.store, next(world.hubspot.pull("contacts", None, now=NOW)), now=NOW)
+        pages.commit_page(world.store, next(world.hubspot.pull("contacts", None, now=NOW)), now=NOW)
         world.plan(proposal(1, set_stage(1)))
         world.hubspot.edit("contacts", "1", lifecyclestage="customer")
         world.run()

@@ -25,8 +25,9 @@ from connector.pipeline.evaluate.statement import Evaluation
 from connector.pipeline.installation import applied, prepare
 from connector.pipeline.pull import schema_drift
 from connector.pipeline.pull.streams import StreamPull, problem_of
-from connector.store import mirror, runs
+from connector.store import runs
 from connector.store.database import Store
+from connector.store.mirror import pages
 from connector.store.tables import metadata, to_micros
 
 record = metadata.tables["record"]
@@ -124,10 +125,10 @@ def _read_again(rooms: Rooms, crm: Crm, contacts: Sequence[int], now: datetime) 
             happened.setdefault(activity.object, []).append(activity)
         result.calls = crm.calls() - before
         result.seen = len(found)
-        result.stored = rooms.store.write(partial(mirror.apply_records, read=found, now=now))
+        result.stored = rooms.store.write(partial(pages.apply_records, read=found, now=now))
         for kind, activities in happened.items():
             page = Page(crm=crm.name, object=kind, cursor={}, seen=len(activities), calls=0, activities=activities)
-            result.add(page, mirror.commit_page(rooms.store, page, now=now, under=f"fast:{kind}"))
+            result.add(page, pages.commit_page(rooms.store, page, now=now, under=f"fast:{kind}"))
     return results
 
 

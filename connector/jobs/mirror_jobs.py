@@ -20,7 +20,8 @@ from connector.pipeline.pull.removals import Looked, look
 from connector.pipeline.pull.streams import Pulled, errors_document, errors_of, once, problem_of, pull, pulled_document
 from connector.pipeline.unify.unify import unify
 from connector.reports.buckets import buckets
-from connector.store import mirror, runs
+from connector.store import runs
+from connector.store.mirror import pages
 
 
 @dataclass(slots=True, kw_only=True)
@@ -115,7 +116,7 @@ def _pull(rooms: Rooms, result: Mirrored | Reconciled, *, full: bool) -> Install
     now = rooms.now()
     prepared = prepare(rooms.store, rooms.config, rooms.crms, now=now)
     if full:
-        mirror.reset_cursors(rooms.store)
+        pages.reset_cursors(rooms.store)
     result.pulled = pull(rooms, now, silent=prepared.silent)
     caught_up = catch_up(rooms, result.pulled, now=now)
     result.errors += caught_up.errors

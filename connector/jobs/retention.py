@@ -16,9 +16,10 @@ import orjson
 from sqlalchemy import Connection
 
 from connector.config.tables import Config
-from connector.store import forgetting, retention, runs
+from connector.store import retention, runs
 from connector.store.database import Store
 from connector.store.ledger import BACKLOG
+from connector.store.mirror import privacy_forget
 from connector.store.retention import Slice
 from connector.workflows import touches
 
@@ -44,7 +45,7 @@ class LetGo:
 
 def let_go(store: Store, config: Config, *, now: datetime, stopped: Callable[[], bool] = lambda: False) -> LetGo:
     """Lets go of all that is older than the file keeps; also finishes privacy deletions whose traces could not be looked for at once."""
-    forgetting.finish(store)
+    privacy_forget.finish(store)
     dropped: dict[str, int] = {}
     for name, step in _steps(store, config, now).items():
         if stopped() or not _walk(store, name, step, stopped, dropped):

@@ -27,7 +27,7 @@ from connector.reports.rule_breakdown import Reason, Reasons, first_to_fire, pre
 from connector.reports.timeline import timeline
 from connector.store import fields, ledger, pauses
 from connector.store.database import Store
-from connector.store.parts import campaigns_of, deals_of, latest_campaigns
+from connector.store.mirror.deal_roles import campaigns_of, deals_of, latest_campaigns
 from connector.store.tables import metadata
 from connector.workflows import sla
 from connector.workflows.attempts import may_fire

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, func, or_, select, tuple_
 
 from connector.errors import ConnectorError
 from connector.model import CRMS
-from connector.store.intake import normalised_email
+from connector.store.mirror.rows import normalised_email
 from connector.store.tables import metadata
 
 _RECORD = metadata.tables["record"]

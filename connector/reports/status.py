@@ -15,9 +15,10 @@ from connector.config.tables import Config
 from connector.model import CRMS, CrmName, State
 from connector.pipeline.pull import schema_drift
 from connector.pipeline.pull.backfill import suspended
-from connector.store import ledger, mirror, pauses, runs
+from connector.store import ledger, pauses, runs
 from connector.store.budget import Limit, SharedBudget, hubspot_limits, salesforce_limits
 from connector.store.database import Store
+from connector.store.mirror import pages
 from connector.store.tables import Run, metadata
 from connector.workflows.fields import places
 from connector.workflows.stages import StageMap, writes_for
@@ -155,8 +156,8 @@ def _never(seconds: float) -> None:
 
 def _set_aside(store: Store) -> dict[str, Any]:
     names = ("crm", "object", "id", "reason", "next_step", "at")
-    rows = [{name: getattr(row, name) for name in names} for row in mirror.list_set_aside(store, limit=SHOWN)]
-    return {"count": mirror.count_set_aside(store), "rows": rows}
+    rows = [{name: getattr(row, name) for name in names} for row in pages.list_set_aside(store, limit=SHOWN)]
+    return {"count": pages.count_set_aside(store), "rows": rows}
 
 
 def _held(connection: Connection, config: Config) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, bindparam, delete, exists, func, or_, select, tuple_
 
 from connector.model import Kind, State
-from connector.store.activities import KEPT_SINCE
 from connector.store.bulk import plain, put
 from connector.store.database import Store
+from connector.store.mirror.activities import KEPT_SINCE
 from connector.store.tables import metadata, to_micros
 
 _T = metadata.tables

@@ -27,8 +27,8 @@ from connector.jobs.mirror_jobs import look_for_removals, pull_only
 from connector.pipeline.installation import catch_up
 from connector.pipeline.pull.streams import streams_of
 from connector.pipeline.unify import ContactWriter, unify
-from connector.store import mirror
 from connector.store.database import Store
+from connector.store.mirror import pages
 
 
 class Places:
@@ -50,7 +50,7 @@ class Places:
 
     def wire(self) -> None:
         """Puts the bomb in place."""
-        commit_page, link, slice_, write = mirror.commit_page, unify.link_slice, ContactWriter.write_slice, Store._once
+        commit_page, link, slice_, write = pages.commit_page, unify.link_slice, ContactWriter.write_slice, Store._once
 
         def page_committed(store: Store, page: Any, **options: Any) -> Any:
             self._here.doing = "page" if page.seen else ""
@@ -84,7 +84,7 @@ class Places:
             return submit(store, inside)
 
         submit = Store.write
-        mirror.commit_page = page_committed
+        pages.commit_page = page_committed
         unify.link_slice = in_slice("link", link)
         ContactWriter.write_slice = in_slice("contact", slice_)  # type: ignore[method-assign]  # the test's own process
         Store._once, Store.write = once, handed_over  # type: ignore[method-assign, assignment]  # as above

@@ -21,7 +21,7 @@ from connector.model import FieldType
 from connector.pipeline.context import Rooms
 from connector.pipeline.pull.backfill import refresh_calculated
 from connector.reports.checks.check import check
-from connector.store import mirror
+from connector.store.mirror import pages as mirror
 
 SEATS = """
 [fields.seats]

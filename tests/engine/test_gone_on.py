@@ -12,7 +12,7 @@ from engine_rooms import NOW, config_for, rows, running, small_sandbox
 from connector.app import App
 from connector.jobs.mirror_jobs import pull_only
 from connector.sandbox.serve import Sandbox
-from connector.store import mirror
+from connector.store.mirror import pages
 
 _PEOPLE = {"hubspot": "contacts", "salesforce": "Lead"}
 
@@ -29,9 +29,9 @@ class Account:
         """A pull of the people of both CRMs that ends behind its first page, as a killed process does."""
         for name, crm in self.app.crms.items():
             stream = _PEOPLE[name]
-            page = next(crm.pull(stream, mirror.get_cursor(self.app.store, name, stream), now=self.at))
+            page = next(crm.pull(stream, pages.get_cursor(self.app.store, name, stream), now=self.at))
             assert not page.last
-            mirror.commit_page(self.app.store, page, now=self.at)
+            pages.commit_page(self.app.store, page, now=self.at)
 
     def title(self, crm: str, one: str) -> str | None:
         name = "$.jobtitle" if crm == "hubspot" else "$.Title"

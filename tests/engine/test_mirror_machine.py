@@ -39,8 +39,8 @@ from connector.pipeline.context import Rooms
 from connector.pipeline.installation import catch_up
 from connector.pipeline.pull.streams import streams_of
 from connector.pipeline.unify.unify import unify
-from connector.store import mirror
 from connector.store.database import Store
+from connector.store.mirror import pages
 from connector.workflows.fields import properties_wanted
 
 SHORT = 8
@@ -157,7 +157,7 @@ class MirrorMachine(Deeds):
         self._equal(self.known.untold)
         if self.known.untold:
             streams = [(crm, name) for crm in self.killable.values() for name in crm.streams()]
-            if any(mirror.get_cursor(self.app.store, crm.name, f"reconcile:{name}") for crm, name in streams):
+            if any(pages.get_cursor(self.app.store, crm.name, f"reconcile:{name}") for crm, name in streams):
                 reconcile(self.app.rooms())  # one that was killed goes on behind what it had read
             compared = reconcile(self.app.rooms())
             assert not compared.errors, _told(compared.errors)

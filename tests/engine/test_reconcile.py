@@ -18,9 +18,9 @@ from connector.jobs.mirror_jobs import Reconciled, reconcile
 from connector.model import ActivityKind, Page, Record, RecordRef
 from connector.pipeline.context import Rooms
 from connector.pipeline.pull.reconcile import Compared
-from connector.store import mirror
 from connector.store.database import Store
-from connector.store.mirror import PageResult
+from connector.store.mirror import pages
+from connector.store.mirror.pages import PageResult
 
 HOUR = timedelta(hours=1)
 
@@ -171,7 +171,7 @@ class TestComparing:
 class TestGoingOn:
     def compare(self, here: World, monkeypatch: pytest.MonkeyPatch, *errors: type[ConnectorError], most: int = 1000) -> Reconciled:
         """A comparison that stops when it has stored so many pages of contacts; how many it stored is in `pages`."""
-        real = mirror.commit_page
+        real = pages.commit_page
         self.pages = 0
 
         def commit(store: Store, page: Page, *, under: str = "", **options: Any) -> PageResult:
@@ -182,7 +182,7 @@ class TestGoingOn:
             return real(store, page, under=under or None, **options)
 
         with monkeypatch.context() as patched:
-            patched.setattr(mirror, "commit_page", commit)
+            patched.setattr(pages, "commit_page", commit)
             return compared(here, *errors)
 
     def test_it_goes_on_where_it_stopped_and_the_numbers_add_up(self, here: World, monkeypatch: pytest.MonkeyPatch) -> None:

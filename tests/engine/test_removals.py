@@ -17,7 +17,8 @@ from connector.jobs.mirror_jobs import Mirrored, look_for_removals
 from connector.model import Activity, ActivityKind, Deal, RecordRef
 from connector.pipeline.context import Rooms
 from connector.pipeline.pull.removals import Looked
-from connector.store import cursors, mirror, retention
+from connector.store import retention
+from connector.store.mirror import cursors, pages
 
 #: Much later than what a CRM does not count yet.
 HOUR = timedelta(hours=1)
@@ -189,7 +190,7 @@ class TestMissing:
         here.person("30000", "neu@kunde.example")
         look(here)
         here.person("25000", "late@kunde.example")
-        *_, page = here.hubspot.pull("contacts", mirror.get_cursor(here.store, "hubspot", "contacts"), now=here.now)
+        *_, page = here.hubspot.pull("contacts", pages.get_cursor(here.store, "hubspot", "contacts"), now=here.now)
         here.store.write(  # a window went by before the record was in the CRM's index
             lambda connection: cursors.move(connection, "hubspot", "contacts", page.cursor, seen=0, last=True, now=here.now)
         )

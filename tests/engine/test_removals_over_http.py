@@ -20,7 +20,7 @@ from connector.model import RemovalPage
 from connector.preview import preview
 from connector.reports.checks.check import check
 from connector.sandbox.serve import Sandbox
-from connector.store.removals import apply_removals
+from connector.store.mirror.removals import apply_removals
 
 
 class Clock:

@@ -16,7 +16,7 @@ from connector.errors import CrmError, Interrupted, ObjectStopped, PassStopped, 
 from connector.model import ActivityKind, CrmName, Cursor, Page
 from connector.pipeline.context import Rooms, Unwatched
 from connector.pipeline.pull.streams import Pulled, errors_of, pull
-from connector.store import mirror
+from connector.store.mirror import pages as mirror
 
 #: For how long a test waits for another thread, at most.
 LONG = 60.0

@@ -10,7 +10,7 @@ from rule_world import World, config_of, running_world
 
 from connector.model import Campaign, CampaignMember, Deal, DealContact, RecordRef
 from connector.reports.explain import explain
-from connector.store.parts import deals_of
+from connector.store.mirror.deal_roles import deals_of
 from connector.store.tables import to_micros
 
 BY_CAMPAIGN = """

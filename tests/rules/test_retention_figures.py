@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from connector.jobs.retention import let_go
 from connector.model import ActivityKind
-from connector.store import mirror
+from connector.store.mirror import pages
 
 START = datetime(2026, 8, 3, 9, 0, tzinfo=UTC)
 KEEP = '[scope]\nkeep_activities = "30 days"\n'
@@ -86,14 +86,14 @@ def test_no_figure_changes(either_url: str) -> None:
         assert judged_anew(w) == before
         assert let_go(w.store, w.config, now=w.now).total == 0
 
-        mirror.reset_cursors(w.store)  # read from the beginning, they do not come back
+        pages.reset_cursors(w.store)  # read from the beginning, they do not come back
         w.run()
         assert len(activities(w)) == len(had) - 14
         assert judged_anew(w) == before
 
         w.config = config_of(either_url, EVERYTHING + ASKING)  # kept for ever from now on: they come back, and count once
         let_go(w.store, w.config, now=w.now)
-        mirror.reset_cursors(w.store)
+        pages.reset_cursors(w.store)
         w.settle()
         assert activities(w) == had
         assert judged_anew(w)[:6] == before[:6]

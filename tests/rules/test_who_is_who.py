@@ -16,8 +16,8 @@ from sqlalchemy import text
 from connector.model import Page, Record, whole_id
 from connector.pipeline.unify import unify
 from connector.pipeline.unify.identity import Key, Trace, one_person
-from connector.store import mirror
 from connector.store.database import Store
+from connector.store.mirror import pages
 from connector.store.tables import metadata
 
 NOW = datetime(2026, 11, 18, 10, tzinfo=UTC)
@@ -173,7 +173,7 @@ def test_the_order_of_arrival_does_not_matter(store: Store, world: People) -> No
     try:
         for place, (key, row) in enumerate(world.records.items()):
             page = Page(crm=row.crm, object=key[1], cursor={"at": place}, seen=1, calls=1, records=(row,))
-            mirror.commit_page(store, page, now=NOW + timedelta(seconds=place))
+            pages.commit_page(store, page, now=NOW + timedelta(seconds=place))
             if place in world.stops:
                 link_all(store)
         link_all(store)

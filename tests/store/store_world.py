@@ -13,7 +13,7 @@ from sqlmodel import Session, select
 
 from connector.model import Activity, ActivityKind, CrmName, Direction, Page, Record, RecordRef
 from connector.store.database import Store
-from connector.store.intake import Brought
+from connector.store.mirror.rows import Brought
 from connector.store.tables import ContactRow, RecordRow, metadata
 
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)

@@ -14,10 +14,10 @@ from sqlmodel import Session
 from store_world import LATER, NOW, call, kept_store, page, person, ref, rows, settle, store
 
 from connector.model import CampaignMember, Deal, Fate, FieldChange, FieldType, Record, RecordRef, Removal, RemovalPage, SetAside
-from connector.store import forgetting, mirror, traces
 from connector.store.database import Store
 from connector.store.fields import FieldColumn, ensure_fields
-from connector.store.removals import Removed, apply_removals
+from connector.store.mirror import pages, privacy_forget, privacy_residue
+from connector.store.mirror.removals import Removed, apply_removals
 from connector.store.tables import (
     ActionValue,
     ActivityLink,
@@ -82,23 +82,23 @@ def clock(attempt: int, state: str) -> Clock:
 def fill(store: Store) -> None:
     """The person everywhere a person may be, and somebody else beside."""
     ensure_fields(store, [FieldColumn("f_email", FieldType.TEXT), FieldColumn("f_amount", FieldType.NUMBER)])
-    mirror.commit_page(store, page(quux(properties={"email": FORMER}), person(1)), now=NOW)
-    mirror.commit_page(store, page(quux()), now=NOW)
-    mirror.commit_page(store, page(lead(), crm="salesforce", object_name="Lead"), now=NOW)
+    pages.commit_page(store, page(quux(properties={"email": FORMER}), person(1)), now=NOW)
+    pages.commit_page(store, page(quux()), now=NOW)
+    pages.commit_page(store, page(lead(), crm="salesforce", object_name="Lead"), now=NOW)
     settle(store)
     store.write(lambda connection: connection.execute(text("UPDATE record SET contact_id = 77 WHERE object = 'Lead'")))
-    mirror.commit_page(
+    pages.commit_page(
         store, page(object_name="calls", activities=[call(5, 77, outcome=f"{NAME} was out"), call(6, 1, outcome="Busy")]), now=NOW
     )
-    mirror.commit_page(
+    pages.commit_page(
         store, page(object_name="deals", deals=[Deal(crm="hubspot", object="deals", id="7", stage="s", contacts=[ref(77)])]), now=NOW
     )
     member = CampaignMember(crm="hubspot", object="members", id="m1", campaign_id="c1", record=ref(77))
-    mirror.commit_page(store, page(object_name="members", campaign_members=[member]), now=NOW)
+    pages.commit_page(store, page(object_name="members", campaign_members=[member]), now=NOW)
     change = FieldChange(record=LEAD, id="h1", property="LastName", before=NAME, after=NAME, at=NOW)
     aside = SetAside(record=LEAD, reason=f"{EMAIL.lower()} is in use", next_step="")
     other = SetAside(record=replace(LEAD, id="00QX"), reason=f"as {EMAIL.lower()}", next_step="look")
-    mirror.commit_page(store, page(crm="salesforce", object_name="LeadHistory", changes=[change], set_aside=[aside, other]), now=NOW)
+    pages.commit_page(store, page(crm="salesforce", object_name="LeadHistory", changes=[change], set_aside=[aside, other]), now=NOW)
     add(
         store,
         *(ContactRow(id=number, due_at=NOW, first_seen_at=NOW, stage="mql", owner="a@acme.example", touch_count=1) for number in (1, 77)),
@@ -140,7 +140,7 @@ def test_nothing_is_left_in_any_table(store: Store) -> None:
     before = places(store)
     assert {"record", "record_version", "record_email", "field_history", "activity", "action_value", "ledger", "run", "contact", "evidence",
             "rejection", "set_aside"} <= before  # fmt: skip
-    done = forgetting.forget(store, [ref(77)], now=LATER)
+    done = privacy_forget.forget(store, [ref(77)], now=LATER)
     assert (done.records, done.contacts, done.clean) == (2, 1, store.dialect == "sqlite")
     assert places(store) == set()
     assert {row.id for row in rows(store, RecordRow)} == {"1"}
@@ -151,7 +151,7 @@ def test_nothing_is_left_in_any_table(store: Store) -> None:
 
 def test_figures_stay(store: Store) -> None:
     fill(store)
-    forgetting.forget(store, [ref(77)], now=LATER)
+    privacy_forget.forget(store, [ref(77)], now=LATER)
     ledger = {row.id: (row.state, row.key, row.rule, row.planned_at) for row in rows(store, Ledger)}
     assert ledger == {
         1: ("applied", "k1", "r", NOW), 2: ("superseded", "k2", "r", NOW), 3: ("refused", "k3", "r", NOW), 4: ("refused", "k4", "r", NOW)
@@ -179,7 +179,7 @@ def test_a_contact_that_turned_out_to_be_them_too(store: Store) -> None:
         ContactRow(id=70, first_seen_at=NOW, gone=True, merged_into=77),
         Rejection(contact_id=70, attempt=1, at=NOW, kind="rejected", reason=f"not {NAME}"),
     )
-    assert forgetting.forget(store, [ref(77)], now=LATER).contacts == 2
+    assert privacy_forget.forget(store, [ref(77)], now=LATER).contacts == 2
     assert places(store) == set()
     assert {row.id: row.merged_into for row in rows(store, ContactRow)} == {1: None, 70: 77, 77: None}
 
@@ -187,9 +187,9 @@ def test_a_contact_that_turned_out_to_be_them_too(store: Store) -> None:
 class TestComingBack:
     def test_by_the_key_or_by_an_address_is_set_aside(self, store: Store) -> None:
         fill(store)
-        forgetting.forget(store, [ref(77)], now=LATER)
+        privacy_forget.forget(store, [ref(77)], now=LATER)
         again = [quux(), person(78, {"email": EMAIL}), person(79, emails=(SECOND,)), person(80)]
-        result = mirror.commit_page(store, page(*again), now=LATER)
+        result = pages.commit_page(store, page(*again), now=LATER)
         assert (result.seen, result.stored, result.set_aside, result.unchanged) == (4, 1, 3, 0)
         assert {row.id for row in rows(store, RecordRow)} == {"1", "80"}
         assert {row.id: row.reason for row in rows(store, SetAsideRow) if row.crm == "hubspot"} == dict.fromkeys(
@@ -199,30 +199,30 @@ class TestComingBack:
 
     def test_what_is_deleted_there_too_leaves_the_list(self, store: Store) -> None:
         fill(store)
-        forgetting.forget(store, [ref(77)], now=LATER)
-        mirror.commit_page(store, page(quux()), now=LATER)
-        result = mirror.commit_page(store, page(quux(archived=True)), now=LATER)
+        privacy_forget.forget(store, [ref(77)], now=LATER)
+        pages.commit_page(store, page(quux()), now=LATER)
+        result = pages.commit_page(store, page(quux(archived=True)), now=LATER)
         assert (result.seen, result.stored, result.set_aside, result.unchanged) == (1, 0, 0, 1)
         assert [row for row in rows(store, SetAsideRow) if row.crm == "hubspot"] == []
 
     def test_read_back_or_refilled(self, store: Store) -> None:
         fill(store)
-        forgetting.forget(store, [ref(77)], now=LATER)
-        assert store.write(lambda connection: mirror.apply_records(connection, [quux()], now=LATER)) == 0
-        refilled = mirror.commit_partial(store, page(quux(), person(1)), under="refill:contacts", now=LATER)
+        privacy_forget.forget(store, [ref(77)], now=LATER)
+        assert store.write(lambda connection: pages.apply_records(connection, [quux()], now=LATER)) == 0
+        refilled = pages.commit_partial(store, page(quux(), person(1)), under="refill:contacts", now=LATER)
         assert (refilled.seen, refilled.set_aside) == (2, 1)
         assert places(store) == set()
 
     def test_what_is_about_them_brings_nothing_of_them(self, store: Store) -> None:
         fill(store)
-        forgetting.forget(store, [ref(77)], now=LATER)
+        privacy_forget.forget(store, [ref(77)], now=LATER)
         calls = [call(5, 77, outcome=f"{NAME} again"), call(9, 77, 1, outcome=NAME), call(10, 1, outcome="Busy")]
-        mirror.commit_page(store, page(object_name="calls", activities=calls), now=LATER)
+        pages.commit_page(store, page(object_name="calls", activities=calls), now=LATER)
         member = CampaignMember(crm="hubspot", object="members", id="m2", campaign_id="c1", record=ref(77))
-        result = mirror.commit_page(store, page(object_name="members", campaign_members=[member]), now=LATER)
+        result = pages.commit_page(store, page(object_name="members", campaign_members=[member]), now=LATER)
         assert (result.seen, result.unchanged) == (1, 1)
         change = FieldChange(record=LEAD, id="h2", property="LastName", before=NAME, after=None, at=NOW)
-        mirror.commit_page(store, page(crm="salesforce", object_name="LeadHistory", changes=[change]), now=LATER)
+        pages.commit_page(store, page(crm="salesforce", object_name="LeadHistory", changes=[change]), now=LATER)
         assert places(store) == set()
         assert {(row.id, row.record_id) for row in rows(store, ActivityLink)} == {("6", "1"), ("9", "1"), ("10", "1")}
 
@@ -231,7 +231,7 @@ class TestComingBack:
         with Store.open(f"sqlite:///{tmp_path / 'other.db'}") as other:
             other.upgrade()
             for one in (store, other):
-                forgetting.forget(one, [ref(77)], now=LATER)
+                privacy_forget.forget(one, [ref(77)], now=LATER)
                 found.append({row.hash for row in rows(one, Forgotten)})
         assert [len(hashes) for hashes in found] == [1, 1]
         assert not found[0] & found[1]
@@ -243,7 +243,7 @@ class TestOthersWithTheAddress:
     def test_who_was_not_joined_with_them_yet(self, store: Store) -> None:
         fill(store)
         store.write(lambda connection: connection.execute(text("UPDATE record SET contact_id = NULL, unify = true WHERE object = 'Lead'")))
-        done = forgetting.forget(store, [ref(77)], now=LATER)
+        done = privacy_forget.forget(store, [ref(77)], now=LATER)
         assert (done.records, done.contacts, done.clean) == (2, 1, store.dialect == "sqlite")
         assert places(store) == set()
 
@@ -252,38 +252,38 @@ class TestOthersWithTheAddress:
         """A contact of whose records one has the address is made anew of the others; one of which nothing is left is gone."""
         fill(store)
         more: Any = {} if theirs["email"] == EMAIL.upper() else {"emails": (SECOND,)}
-        mirror.commit_page(store, page(person(78, theirs, **more), person(79, theirs, **more), person(80)), now=NOW)
+        pages.commit_page(store, page(person(78, theirs, **more), person(79, theirs, **more), person(80)), now=NOW)
         settle(store)
         add(store, *(ContactRow(id=number, due_at=NOW, first_seen_at=NOW) for number in (78, 79)), action(9, "held", 79))
         store.write(lambda connection: connection.execute(text("UPDATE record SET contact_id = 78 WHERE id = '80'")))
         store.write(lambda connection: connection.execute(text(f"UPDATE contact SET f_email = '{EMAIL}' WHERE id = 78")))
-        assert forgetting.forget(store, [ref(77)], now=LATER).clean is (store.dialect == "sqlite")
+        assert privacy_forget.forget(store, [ref(77)], now=LATER).clean is (store.dialect == "sqlite")
         assert places(store) == set()
         assert {row.id: (row.contact_id, row.unify) for row in rows(store, RecordRow)} == {"1": (1, False), "80": (78, True)}
         assert {row.id: row.gone for row in rows(store, ContactRow)} == {1: False, 77: True, 78: False, 79: True}
         assert {row.id: row.state for row in rows(store, Ledger)}[9] == "superseded"
-        mirror.commit_page(store, page(person(78, {"email": "new@else.example"})), now=LATER)
+        pages.commit_page(store, page(person(78, {"email": "new@else.example"})), now=LATER)
         assert "78" in {row.id for row in rows(store, RecordRow)}
 
     def test_one_that_gets_the_address_later_does_not_stay_as_it_was(self, store: Store) -> None:
         fill(store)
-        forgetting.forget(store, [ref(77)], now=LATER)
-        assert mirror.commit_page(store, page(person(1, {"email": EMAIL})), now=LATER).set_aside == 1
+        privacy_forget.forget(store, [ref(77)], now=LATER)
+        assert pages.commit_page(store, page(person(1, {"email": EMAIL})), now=LATER).set_aside == 1
         assert rows(store, RecordRow) == []
         assert {row.id: row.gone for row in rows(store, ContactRow)} == {1: True, 77: True}
-        mirror.commit_page(store, page(person(2)), now=LATER)
+        pages.commit_page(store, page(person(2)), now=LATER)
         settle(store)
-        assert store.write(lambda connection: mirror.apply_records(connection, [person(2, {"email": EMAIL})], now=LATER)) == 0
+        assert store.write(lambda connection: pages.apply_records(connection, [person(2, {"email": EMAIL})], now=LATER)) == 0
         assert rows(store, RecordRow) == []
 
     def test_an_address_that_somebody_else_had_before(self, store: Store) -> None:
         """The versions of others do not tell it any more."""
         fill(store)
-        mirror.commit_page(store, page(person(78, {"email": EMAIL, "jobtitle": "CEO"})), now=NOW)
-        mirror.commit_page(store, page(person(78, {"email": "other@else.example", "jobtitle": "CFO"})), now=NOW)
+        pages.commit_page(store, page(person(78, {"email": EMAIL, "jobtitle": "CEO"})), now=NOW)
+        pages.commit_page(store, page(person(78, {"email": "other@else.example", "jobtitle": "CFO"})), now=NOW)
         moved: dict[str, Any] = {"before": EMAIL, "after": "other@else.example", "why": {"job_title": "CEO"}}
         add(store, action(9, "applied", 1), ActionValue(ledger=9, contact_id=1, **moved))
-        assert forgetting.forget(store, [ref(77)], now=LATER).clean is (store.dialect == "sqlite")
+        assert privacy_forget.forget(store, [ref(77)], now=LATER).clean is (store.dialect == "sqlite")
         assert places(store) == set()
         kept = next(row for row in rows(store, ActionValue) if row.ledger == 9)
         assert (kept.before, kept.after, kept.why) == (None, "other@else.example", {"job_title": "CEO"})
@@ -297,14 +297,14 @@ def test_a_purged_record_is_forgotten_with_its_page(store: Store) -> None:
     made = RemovalPage(crm="hubspot", object="contacts", cursor={"at": 3}, calls=1, removals=[purge, unknown], last=True)
     assert apply_removals(store, made, now=LATER, shrink=0.1) == Removed(purged=2)
     assert places(store) == set()
-    assert mirror.commit_page(store, page(person(555)), now=LATER).set_aside == 1
+    assert pages.commit_page(store, page(person(555)), now=LATER).set_aside == 1
     assert apply_removals(store, made, now=LATER, shrink=0.1) == Removed(purged=2)
 
 
 class TestTheFiles:
     def test_nothing_is_left_in_them(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """After many rows were written, changed and deleted back and forth around the one; and without writing the database anew."""
-        monkeypatch.setattr(forgetting, "_rebuild", pytest.fail)
+        monkeypatch.setattr(privacy_forget, "_rebuild", pytest.fail)
         random = Random(7)
         with Store.open(f"sqlite:///{tmp_path / 'many.db'}") as store:
             store.upgrade()
@@ -312,14 +312,14 @@ class TestTheFiles:
             for turn in range(4):
                 numbers = random.sample(range(1000, 3000), 1000)
                 people = [person(n, {"notes": "x" * random.randrange(1200), "jobtitle": f"{turn}"}) for n in numbers]
-                mirror.commit_page(store, page(*people), now=NOW)
-                mirror.commit_page(store, page(quux(properties={"notes": f"{NAME} " * random.randrange(1, 300)})), now=NOW)
+                pages.commit_page(store, page(*people), now=NOW)
+                pages.commit_page(store, page(quux(properties={"notes": f"{NAME} " * random.randrange(1, 300)})), now=NOW)
                 some = [str(number) for number in random.sample(numbers, 300)]
                 store.write(lambda c, some=some: c.execute(text(f"DELETE FROM record WHERE id IN ({','.join(some)})")))  # type: ignore[misc]
             store.apart("PRAGMA wal_checkpoint(PASSIVE)")
-            mirror.commit_page(store, page(quux(properties={"notes": f"{NAME} {PHONE} {EMAIL}"})), now=NOW)
+            pages.commit_page(store, page(quux(properties={"notes": f"{NAME} {PHONE} {EMAIL}"})), now=NOW)
             assert self.found(store) == {EMAIL, SECOND, FORMER, NAME, PHONE}
-            assert forgetting.forget(store, [ref(77)], now=LATER).clean
+            assert privacy_forget.forget(store, [ref(77)], now=LATER).clean
             assert self.found(store) == set()
             assert len(rows(store, RecordRow)) > 500
 
@@ -328,8 +328,8 @@ class TestTheFiles:
             store.upgrade()
             fill(store)
             place = store.apart("SELECT current_setting('data_directory') || '/' || pg_relation_filepath('record')")[0][0]
-            assert forgetting.forget(store, [ref(77)], now=LATER).clean is False
-            assert forgetting.finish(store) is True
+            assert privacy_forget.forget(store, [ref(77)], now=LATER).clean is False
+            assert privacy_forget.finish(store) is True
             store.apart("CHECKPOINT")
             content = b"".join(file.read_bytes() for file in Path(place).parent.iterdir()).lower()
             assert [each for each in (EMAIL, SECOND, FORMER, NAME, PHONE) if each.lower().encode() in content] == []
@@ -347,7 +347,7 @@ class TestTheFiles:
             store.write(lambda connection: connection.execute(text("DELETE FROM record_version")))
             store.apart("PRAGMA wal_checkpoint(TRUNCATE)")
             assert FORMER in self.found(store)
-            assert forgetting.forget(store, [ref(77)], now=LATER).clean
+            assert privacy_forget.forget(store, [ref(77)], now=LATER).clean
             assert self.found(store) & {EMAIL, SECOND, PHONE} == set()
 
     def test_an_address_that_also_is_an_owners_is_told(self, tmp_path: Path) -> None:
@@ -355,8 +355,8 @@ class TestTheFiles:
             store.upgrade()
             fill(store)
             store.write(lambda c: c.execute(text(f"INSERT INTO owner VALUES ('hubspot', '9', '{EMAIL.lower()}', 'Z', true, false, NULL)")))
-            assert forgetting.forget(store, [ref(77)], now=LATER).clean is False
-            assert forgetting.finish(store) is True
+            assert privacy_forget.forget(store, [ref(77)], now=LATER).clean is False
+            assert privacy_forget.finish(store) is True
 
     def test_a_log_that_others_read_is_emptied_later(self, tmp_path: Path) -> None:
         with Store.open(f"sqlite:///{tmp_path / 'busy.db'}") as store:
@@ -365,23 +365,23 @@ class TestTheFiles:
             store.apart("PRAGMA busy_timeout = 1")
             with store.read() as connection:
                 connection.execute(text("SELECT count(*) FROM record")).scalar()
-                assert forgetting.forget(store, [ref(77)], now=LATER).clean is False
-            assert forgetting.finish(store) is True
+                assert privacy_forget.forget(store, [ref(77)], now=LATER).clean is False
+            assert privacy_forget.finish(store) is True
             assert self.found(store) == set()
 
 
 @pytest.mark.parametrize("more", [0, 100], ids=["few", "many"])
 @pytest.mark.parametrize("at", [0, 4096 - 5, 4096 + 3, 8192 - 11])
 def test_texts_are_found_wherever_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, more: int) -> None:
-    monkeypatch.setattr(traces, "_PIECE", 4096)
+    monkeypatch.setattr(privacy_residue, "_PIECE", 4096)
     others = [f"other{number}@else.example" for number in range(more)]
     file = tmp_path / "file"
     content = bytearray(b"x@y." * 3000)
     file.write_bytes(content)
-    assert not traces.still_there([file], [EMAIL, "a@b", *others])
+    assert not privacy_residue.still_there([file], [EMAIL, "a@b", *others])
     for needle in (EMAIL, "a@b"):
         spelt = needle.lower().encode()
         content[at : at + len(spelt)] = spelt
         file.write_bytes(content)
-        assert traces.still_there([tmp_path / "file"], [needle, *others])
+        assert privacy_residue.still_there([tmp_path / "file"], [needle, *others])
         content[at : at + len(spelt)] = b"-" * len(spelt)

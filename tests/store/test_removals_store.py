@@ -14,9 +14,9 @@ from store_world import LATER, NOW, add_contact, call, due, kept_store, page, pe
 
 from connector.errors import SafetyStop
 from connector.model import Deal, DealContact, Fate, Record, Removal, RemovalPage, SetAside
-from connector.store import activities, known, merges, mirror
 from connector.store.database import Store
-from connector.store.removals import Removed, apply_removals
+from connector.store.mirror import activities, known_ids, merges, pages
+from connector.store.mirror.removals import Removed, apply_removals
 from connector.store.tables import ActivityLink, ActivityRow, DealLink, DealRow, Merged, RecordRow, RecordVersion, SetAsideRow
 
 __all__ = ["kept_store", "store"]  # fixtures
@@ -34,8 +34,8 @@ def look(
     return apply_removals(store, made, now=LATER, shrink=shrink)
 
 
-def pull(store: Store, *records: Record, now: datetime = NOW, **more: Any) -> mirror.PageResult:
-    return mirror.commit_page(store, page(*records, **more), now=now)
+def pull(store: Store, *records: Record, now: datetime = NOW, **more: Any) -> pages.PageResult:
+    return pages.commit_page(store, page(*records, **more), now=now)
 
 
 def company(number: int, **more: Any) -> Record:
@@ -56,7 +56,7 @@ class TestRecords:
         assert [(one.changed, one.at, one.seen_at) for one in rows(store, RecordVersion) if one.id == "1"] == [
             ({"record.archived": [False, True]}, LATER, LATER)
         ]
-        assert mirror.get_cursor(store, "hubspot", "removals:contacts") == {"at": 1}
+        assert pages.get_cursor(store, "hubspot", "removals:contacts") == {"at": 1}
 
     def test_told_again_it_is_nothing_new(self, store: Store) -> None:
         pull(store, person(1))
@@ -215,7 +215,7 @@ class TestTheGuard:
             look(store, *map(gone, range(21)), shrink=0.2)
         assert "shrink" in caught.value.advice
         assert not any(row.archived for row in rows(store, RecordRow))
-        assert mirror.get_cursor(store, "hubspot", "removals:contacts") is None
+        assert pages.get_cursor(store, "hubspot", "removals:contacts") is None
         assert look(store, *map(gone, range(21)), shrink=0.21).archived == 21
 
     def test_all_pages_of_one_look_count_together(self, store: Store) -> None:
@@ -247,28 +247,28 @@ class TestWhatIsKnown:
         pull(store, *map(person, range(1, 13)))
         look(store, gone(2))
         found: list[str] = []
-        while more := known.known_ids(store, "hubspot", "contacts", after=found[-1] if found else "", limit=5):
+        while more := known_ids.known_ids(store, "hubspot", "contacts", after=found[-1] if found else "", limit=5):
             found += more
         assert found == sorted(str(number) for number in range(1, 13) if number != 2)
 
     def test_between_numbers_of_any_length(self, store: Store) -> None:
         pull(store, *map(person, (1, 9, 10, 99, 100, 1000, 5000)), person(7, {"jobtitle": "\x00"}))
         look(store, gone(99))
-        assert known.known_between(store, "hubspot", "contacts", 9, 1000) == ["9", "10", "100", "1000"]
-        assert known.count_known(store, "hubspot", "contacts", 1, 10) == 4  # with the one that is set aside
-        assert known.count_known(store, "hubspot", "contacts", 0, 10**12) == 7
-        assert known.count_known(store, "hubspot", "calls", 1, 10) == 0
+        assert known_ids.known_between(store, "hubspot", "contacts", 9, 1000) == ["9", "10", "100", "1000"]
+        assert known_ids.count_known(store, "hubspot", "contacts", 1, 10) == 4  # with the one that is set aside
+        assert known_ids.count_known(store, "hubspot", "contacts", 0, 10**12) == 7
+        assert known_ids.count_known(store, "hubspot", "calls", 1, 10) == 0
 
     def test_what_a_comparison_has_not_met(self, store: Store) -> None:
         pull(store, *map(person, range(1, 6)))
         aside = SetAside(record=ref(3), reason="bad", next_step="look")
-        mirror.commit_page(store, page(person(1), set_aside=[aside]), now=LATER, under="reconcile:contacts", mark=True)
-        mirror.commit_page(store, page(person(2), person(6)), now=LATER, under="reconcile:contacts", mark=True)
+        pages.commit_page(store, page(person(1), set_aside=[aside]), now=LATER, under="reconcile:contacts", mark=True)
+        pages.commit_page(store, page(person(2), person(6)), now=LATER, under="reconcile:contacts", mark=True)
         look(store, gone(4))
-        assert known.unseen(store, "hubspot", "contacts", after="", limit=9) == ["5"]
-        assert mirror.get_cursor(store, "hubspot", "reconcile:contacts") == {"after": 1}
-        known.clear_seen(store, "hubspot", "contacts")
-        assert len(known.unseen(store, "hubspot", "contacts", after="2", limit=2)) == 2
+        assert known_ids.unseen(store, "hubspot", "contacts", after="", limit=9) == ["5"]
+        assert pages.get_cursor(store, "hubspot", "reconcile:contacts") == {"after": 1}
+        known_ids.clear_seen(store, "hubspot", "contacts")
+        assert len(known_ids.unseen(store, "hubspot", "contacts", after="2", limit=2)) == 2
 
     def test_whoever_is_missing_in_the_bin_went_there_lately(self, store: Store) -> None:
         """What else becomes of one who lies there since long (the company was merged) does not make them young."""
@@ -278,7 +278,7 @@ class TestWhatIsKnown:
         apply_removals(store, a_page, now=LATER, shrink=None)
 
         def missing(since: datetime) -> list[str]:
-            return known.missing_in_bin(store, "hubspot", "contacts", since=since, after="", limit=9)
+            return known_ids.missing_in_bin(store, "hubspot", "contacts", since=since, after="", limit=9)
 
         assert missing(LATER) == ["1"]  # of 3 nobody knows since when
         pull(store, company(2, merged_ids=("1",)), now=MUCH_LATER)
@@ -287,20 +287,20 @@ class TestWhatIsKnown:
 
     def test_a_cursor_under_another_name_is_no_stream(self, store: Store) -> None:
         pull(store, person(1), cursor=4)
-        mirror.commit_page(store, page(person(2), cursor=9), now=LATER, under="reconcile:contacts")
-        assert mirror.get_cursor(store, "hubspot", "contacts") == {"after": 4}
-        assert [row.object for row in mirror.cursors(store)] == ["contacts"]
-        mirror.reset_cursors(store)
-        assert mirror.get_cursor(store, "hubspot", "reconcile:contacts") == {"after": 9}
-        mirror.drop_cursor(store, "hubspot", "reconcile:contacts")
-        assert mirror.get_cursor(store, "hubspot", "reconcile:contacts") is None
+        pages.commit_page(store, page(person(2), cursor=9), now=LATER, under="reconcile:contacts")
+        assert pages.get_cursor(store, "hubspot", "contacts") == {"after": 4}
+        assert [row.object for row in pages.cursors(store)] == ["contacts"]
+        pages.reset_cursors(store)
+        assert pages.get_cursor(store, "hubspot", "reconcile:contacts") == {"after": 9}
+        pages.drop_cursor(store, "hubspot", "reconcile:contacts")
+        assert pages.get_cursor(store, "hubspot", "reconcile:contacts") is None
 
     def test_recent_activities(self, store: Store) -> None:
         calls = [call(1), call(2, at=NOW - timedelta(days=9)), call(3, at=None, created_at=NOW), call(4, archived=True)]
         pull(store, object_name="calls", activities=calls)
         since = NOW - timedelta(days=1)
-        assert known.recent_activity_ids(store, "hubspot", "calls", since=since, after="", limit=9) == ["1", "3"]
-        assert known.recent_activity_ids(store, "hubspot", "calls", since=since, after="1", limit=9) == ["3"]
+        assert known_ids.recent_activity_ids(store, "hubspot", "calls", since=since, after="", limit=9) == ["1", "3"]
+        assert known_ids.recent_activity_ids(store, "hubspot", "calls", since=since, after="1", limit=9) == ["3"]
 
 
 class TestRelinking:
@@ -328,8 +328,8 @@ class TestRelinking:
 
 
 class TestRefills:
-    def refill(self, store: Store, *records: Record, last: bool = False) -> mirror.PageResult:
-        return mirror.commit_partial(store, page(*records, cursor=7, last=last), under="refill:contacts", now=LATER)
+    def refill(self, store: Store, *records: Record, last: bool = False) -> pages.PageResult:
+        return pages.commit_partial(store, page(*records, cursor=7, last=last), under="refill:contacts", now=LATER)
 
     def part(self, number: int, **properties: Any) -> Record:
         return Record(crm="hubspot", object="contacts", id=str(number), properties=properties, created_at=None, modified_at=None)
@@ -342,8 +342,8 @@ class TestRefills:
         assert [record(store, n).unify for n in (1, 2, 3)] == [True, False, False]
         assert [record(store, n).properties.get("naics", "-") for n in (1, 2, 3)] == ["5112", None, "-"]
         assert (record(store, 1).owner_id, record(store, 1).modified_at, record(store, 1).email) == ("7", NOW, "p1@example.org")
-        assert mirror.get_cursor(store, "hubspot", "refill:contacts") == {"after": 7}
-        assert mirror.get_cursor(store, "hubspot", "contacts") == {"after": 4}
+        assert pages.get_cursor(store, "hubspot", "refill:contacts") == {"after": 7}
+        assert pages.get_cursor(store, "hubspot", "contacts") == {"after": 4}
         settle(store)
         assert self.refill(store, self.part(1, naics="5112"), self.part(2, naics=None)).stored == 0
         self.refill(store, self.part(1, naics="6"), self.part(2, naics=None))
@@ -361,7 +361,7 @@ class TestRefills:
         pull(store, person(1, company_id="8"), person(2, company_id="9"))
         settle(store)
         parts = [replace(self.part(8, size="5"), object="companies"), replace(self.part(9, size=None), object="companies")]
-        mirror.commit_partial(store, page(*parts, object_name="companies"), under="refill:companies", now=LATER)
+        pages.commit_partial(store, page(*parts, object_name="companies"), under="refill:companies", now=LATER)
         assert [record(store, n).unify for n in (1, 2)] == [True, False]
 
     def test_what_cannot_be_stored_is_set_aside(self, store: Store) -> None:

@@ -10,8 +10,9 @@ from sqlmodel import Session
 from store_world import NOW, call, kept_store, page, person, rows, settle, store
 
 from connector.model import ActivityKind
-from connector.store import mirror, retention
+from connector.store import retention
 from connector.store.database import Store
+from connector.store.mirror import pages
 from connector.store.tables import ActionValue, ActivityRow, ContactRow, Ledger, PlanRow, RecordVersion
 
 __all__ = ["kept_store", "store"]  # fixtures
@@ -59,10 +60,10 @@ def left(store: Store) -> set[int]:
 def test_versions_by_the_day_they_were_seen(store: Store, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(retention, "SLICE", size)
     for turn, now in enumerate((OLD, OLD + timedelta(days=1), NOW)):
-        mirror.commit_page(store, page(*(person(number, {"jobtitle": f"{turn}"}) for number in range(1, 5))), now=now)
+        pages.commit_page(store, page(*(person(number, {"jobtitle": f"{turn}"}) for number in range(1, 5))), now=now)
     assert walk(store, retention.drop_versions) == 4
     assert [row.seen_at for row in rows(store, RecordVersion)] == [NOW] * 4
-    mirror.commit_page(store, page(person(1, {"jobtitle": "CEO"})), now=NOW)
+    pages.commit_page(store, page(person(1, {"jobtitle": "CEO"})), now=NOW)
     assert {row.number for row in rows(store, RecordVersion) if row.id == "1"} == {2, 3}
 
 
@@ -96,7 +97,7 @@ class TestTheLedger:
 
     def test_the_row_of_an_open_task_stays(self, store: Store) -> None:
         tasks = [call(number, kind=ActivityKind.TASK, at=None, key=f"k{number}", done=number == 2) for number in (1, 2)]
-        mirror.commit_page(store, page(object_name="tasks", activities=tasks), now=OLD)
+        pages.commit_page(store, page(object_name="tasks", activities=tasks), now=OLD)
         add(store, contact(1), *(action(number, "spell:1", kind="create_task", result_id=str(number)) for number in (1, 2, 3)))
         assert walk(store, retention.drop_ledger) == 2
         assert left(store) == {1}
@@ -124,24 +125,24 @@ class TestActivities:
     def test_old_ones_come_in_while_their_stream_was_not_read_whole(self, store: Store) -> None:
         retention.keep_since(store, BEFORE)
         old = page(object_name="calls", activities=[call(1, 1, at=OLD), call(2, 1)], full=True)
-        assert mirror.commit_page(store, old, now=NOW).stored == 2
+        assert pages.commit_page(store, old, now=NOW).stored == 2
 
     def test_then_only_those_that_are_here_change(self, store: Store) -> None:
-        mirror.commit_page(store, page(object_name="calls", activities=[call(1, 1, at=OLD)], full=True, last=True), now=NOW)
+        pages.commit_page(store, page(object_name="calls", activities=[call(1, 1, at=OLD)], full=True, last=True), now=NOW)
         retention.keep_since(store, BEFORE)
         news = [call(1, 1, at=OLD, outcome="Busy"), call(2, 1, at=OLD), call(3, 1), call(4, 1, at=None)]
-        result = mirror.commit_page(store, page(object_name="calls", activities=news), now=NOW)
+        result = pages.commit_page(store, page(object_name="calls", activities=news), now=NOW)
         assert (result.seen, result.stored, result.unchanged, result.set_aside) == (4, 3, 1, 0)
         assert {row.id for row in rows(store, ActivityRow)} == {"1", "3", "4"}
         retention.keep_since(store, None)
-        assert mirror.commit_page(store, page(object_name="calls", activities=news), now=NOW).stored == 1
+        assert pages.commit_page(store, page(object_name="calls", activities=news), now=NOW).stored == 1
 
     @pytest.mark.parametrize("size", [1, 2, 5000])
     def test_those_about_nobody_go_slice_by_slice(self, store: Store, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
         monkeypatch.setattr(retention, "SLICE", size)
-        mirror.commit_page(store, page(person(1)), now=NOW)
+        pages.commit_page(store, page(person(1)), now=NOW)
         settle(store)
         calls = [call(1, at=OLD), call(2, 9, at=OLD), call(3, 1, at=OLD), call(4), call(5, at=None), call(6, 9, 1, at=OLD)]
-        mirror.commit_page(store, page(object_name="calls", activities=calls), now=NOW)
+        pages.commit_page(store, page(object_name="calls", activities=calls), now=NOW)
         assert walk(store, retention.drop_unlinked) == 2
         assert {row.id for row in rows(store, ActivityRow)} == {"3", "4", "5", "6"}

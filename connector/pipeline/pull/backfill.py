@@ -24,11 +24,11 @@ from connector.model import CrmName
 from connector.pipeline.context import Rooms
 from connector.pipeline.pull import schema_drift
 from connector.pipeline.pull.streams import each_stream
-from connector.store import mirror
 from connector.store import tables as t
 from connector.store.bulk import plain, upsert
 from connector.store.database import Store
 from connector.store.fields import FieldState, stored_fields
+from connector.store.mirror import pages
 from connector.workflows import suspension
 from connector.workflows.fields import ESSENTIAL, column_places, columns_needed
 from connector.workflows.suspension import Suspended
@@ -183,7 +183,7 @@ def refresh_calculated(rooms: Rooms, now: datetime) -> dict[str, dict[str, Fille
         names = formulas[crm.name].get(stream, ())
         under = f"formula:{stream}"
         if names and _refill(rooms, crm, stream, names, under, result, stopped, now):
-            mirror.drop_cursor(rooms.store, crm.name, under)
+            pages.drop_cursor(rooms.store, crm.name, under)
             result.properties = names
 
     return each_stream(rooms, Filled, one)
@@ -213,12 +213,12 @@ def _refill(
 ) -> bool:
     """Reads these properties of every live record; whether it came to its end."""
     store = rooms.store
-    for page in crm.refill(object_name, names, mirror.get_cursor(store, crm.name, under), now=now):
+    for page in crm.refill(object_name, names, pages.get_cursor(store, crm.name, under), now=now):
         lost = page.absent & set(names)
         if lost:  # gone since the last look: what is told of it is not to be believed
             schema_drift.demand(store)
             return False
-        stored = mirror.commit_partial(store, page, under=under, now=now)
+        stored = pages.commit_partial(store, page, under=under, now=now)
         result.seen += stored.seen
         result.changed += stored.stored
         result.calls += page.calls

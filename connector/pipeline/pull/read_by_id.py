@@ -11,9 +11,9 @@ from connector.adapters.port import Crm
 from connector.model import CrmName, Page, RemovalPage
 from connector.pipeline.context import Rooms
 from connector.pipeline.pull import schema_drift
-from connector.store import known, mirror
 from connector.store.bulk import find
-from connector.store.removals import Removed, apply_removals
+from connector.store.mirror import known_ids, pages
+from connector.store.mirror.removals import Removed, apply_removals
 
 #: Ids asked after, or read, in one go.
 BATCH = 1_000
@@ -38,7 +38,7 @@ def ask_after(rooms: Rooms, crm: Crm, object_name: str, ids: Sequence[str], now:
     gone = crm.fates(object_name, ids)
     removed = Removed()
     if gone:
-        cursor = mirror.get_cursor(rooms.store, crm.name, f"removals:{object_name}") or {}
+        cursor = pages.get_cursor(rooms.store, crm.name, f"removals:{object_name}") or {}
         page = RemovalPage(crm=crm.name, object=object_name, cursor=cursor, calls=0, removals=list(gone.values()))
         removed = apply_removals(rooms.store, page, now=now, shrink=rooms.config.guard.shrink)
     return removed, [one for one in ids if one not in gone]
@@ -46,7 +46,7 @@ def ask_after(rooms: Rooms, crm: Crm, object_name: str, ids: Sequence[str], now:
 
 def end_look(rooms: Rooms, crm: Crm, object_name: str, now: datetime) -> None:
     """A look for what is gone is over: what it took away no longer counts towards [guard] shrink."""
-    cursor = mirror.get_cursor(rooms.store, crm.name, f"removals:{object_name}") or {}
+    cursor = pages.get_cursor(rooms.store, crm.name, f"removals:{object_name}") or {}
     page = RemovalPage(crm=crm.name, object=object_name, cursor=cursor, calls=0, removals=(), last=True)
     apply_removals(rooms.store, page, now=now, shrink=None)
 
@@ -56,8 +56,8 @@ def bring_again(rooms: Rooms, crm: Crm, object_name: str, ids: Sequence[str], no
     page = crm.bring(object_name, ids)
     if page is None:
         return None
-    here = known.standing(rooms.store, crm.name, object_name, ids)
-    stored = mirror.commit_page(rooms.store, page, now=now, under=f"found:{object_name}")
+    here = known_ids.standing(rooms.store, crm.name, object_name, ids)
+    stored = pages.commit_page(rooms.store, page, now=now, under=f"found:{object_name}")
     read = [*(one.id for one in page.records), *(one.id for one in page.activities), *(one.id for one in page.deals)]
     return ReadAgain(
         seen=stored.seen,
@@ -85,10 +85,10 @@ def read_again(rooms: Rooms, crm: Crm, object_name: str, ids: Sequence[str], now
     with rooms.store.read() as connection:
         rows = find(connection, "record", ("id", "archived"), list(read), crm=crm.name, object=object_name)
     here = {row_id: bool(archived) for row_id, archived in rows}
-    changed = rooms.store.write(partial(mirror.apply_records, read=[one for one in read.values() if one.id in here], now=now))
+    changed = rooms.store.write(partial(pages.apply_records, read=[one for one in read.values() if one.id in here], now=now))
     fresh = [one for one in read.values() if one.id not in here]
     page = Page(crm=crm.name, object=object_name, cursor={}, seen=len(fresh), calls=0, records=fresh)
-    stored = mirror.commit_page(rooms.store, page, now=now, under=f"found:{object_name}")
+    stored = pages.commit_page(rooms.store, page, now=now, under=f"found:{object_name}")
     return ReadAgain(
         seen=len(read),
         changed=changed + stored.stored,
@@ -101,6 +101,6 @@ def read_again(rooms: Rooms, crm: Crm, object_name: str, ids: Sequence[str], now
 def live_ids(rooms: Rooms, crm: CrmName, object_name: str) -> Iterator[list[str]]:
     """The ids that live here, in pieces."""
     after = ""
-    while ids := known.known_ids(rooms.store, crm, object_name, after=after, limit=10 * BATCH):
+    while ids := known_ids.known_ids(rooms.store, crm, object_name, after=after, limit=10 * BATCH):
         after = ids[-1]
         yield ids

@@ -18,9 +18,9 @@ from connector.model import Cursor, Page
 from connector.pipeline.context import Rooms
 from connector.pipeline.pull.read_by_id import BATCH, ask_after, end_look, live_ids, read_again
 from connector.pipeline.pull.streams import each_stream
-from connector.store import cursors, known, mirror
-from connector.store.mirror import PageResult
-from connector.store.removals import ALWAYS, Removed
+from connector.store.mirror import cursors, known_ids, pages
+from connector.store.mirror.pages import PageResult
+from connector.store.mirror.removals import ALWAYS, Removed
 
 #: A comparison that was broken off longer ago begins anew: what it had met may be gone since.
 _GOES_ON = timedelta(days=2)
@@ -98,7 +98,7 @@ class Comparison:
     def _begin_anew(self) -> None:
         """Nothing is noted of a comparison; the size of the last whole read stays."""
         store, crm, now = self.rooms.store, self.crm.name, self.now
-        known.clear_seen(store, crm, self.stream)
+        known_ids.clear_seen(store, crm, self.stream)
         store.write(lambda connection: cursors.move(connection, crm, self._name, {}, seen=0, last=True, now=now))
 
     # ── What the CRM shows ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -112,7 +112,7 @@ class Comparison:
         for page in self.crm.pull(self.stream, state["at"], now=self.now):
             kept = {"at": dict(page.cursor), "began": state["began"], "whole": page.last, "counts": self._counts(page)}
             kept_page, shrink = replace(page, cursor=kept), self.rooms.config.guard.shrink
-            result.add(page, mirror.commit_page(store, kept_page, now=self.now, shrink=shrink, under=self._name, mark=True))
+            result.add(page, pages.commit_page(store, kept_page, now=self.now, shrink=shrink, under=self._name, mark=True))
             self.rooms.progress.pulled(self.crm.name, self.stream, result.seen, result.seen if page.last else page.total)
             if page.last:
                 return True
@@ -122,7 +122,7 @@ class Comparison:
 
     def _state(self) -> Cursor:
         """Where an earlier comparison stopped, its counts taken over; or the beginning of a new one."""
-        kept = mirror.get_cursor(self.rooms.store, self.crm.name, self._name)
+        kept = pages.get_cursor(self.rooms.store, self.crm.name, self._name)
         if kept is not None and self.now - datetime.fromisoformat(kept["began"]) <= _GOES_ON:
             for name, count in kept["counts"].items():
                 setattr(self.result, name, count)
@@ -138,7 +138,7 @@ class Comparison:
 
     # ── What it does not show ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _missing(self, which: Callable[..., list[str]] = known.unseen) -> Iterator[list[str]]:
+    def _missing(self, which: Callable[..., list[str]] = known_ids.unseen) -> Iterator[list[str]]:
         after = ""
         while ids := which(self.rooms.store, self.crm.name, self.stream, after=after, limit=BATCH):
             after = ids[-1]
@@ -156,7 +156,7 @@ class Comparison:
 
     def _ask_after_missing(self, stopped: Callable[[], bool]) -> None:
         """What became of the records that the CRM did not show, set aside ones too; those that are there all the same are read again."""
-        for ids in chain(self._missing(), self._missing(known.unseen_aside)):
+        for ids in chain(self._missing(), self._missing(known_ids.unseen_aside)):
             if stopped():
                 return
             gone, there = ask_after(self.rooms, self.crm, self.stream, ids, self.now)

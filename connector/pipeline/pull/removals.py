@@ -18,8 +18,9 @@ from connector.pipeline.context import Rooms
 from connector.pipeline.pull.read_by_id import BATCH, ask_after, bring_again, end_look, read_again
 from connector.pipeline.pull.reconcile import Compared, Comparison
 from connector.pipeline.pull.streams import each_stream
-from connector.store import activities, known, mirror, runs
-from connector.store.removals import ALWAYS, Removed, apply_removals
+from connector.store import runs
+from connector.store.mirror import activities, known_ids, pages
+from connector.store.mirror.removals import ALWAYS, Removed, apply_removals
 
 #: What tells nothing of removals is asked after as far back; whom something is about is read again as far back.
 _ASKED_BACK = timedelta(days=90)
@@ -102,7 +103,7 @@ class _Look:
 
     def _told(self) -> None:
         name = f"removals:{self.object}"
-        cursor = mirror.get_cursor(self.rooms.store, self.crm.name, name)
+        cursor = pages.get_cursor(self.rooms.store, self.crm.name, name)
         try:
             self._apply(cursor)
         except ObjectStopped as error:
@@ -134,7 +135,7 @@ class _Look:
 
     def _restored(self) -> None:
         """What was archived here as long as it can be restored, by id. Before counting: as many may be purged as came back."""
-        for ids in self._pieces(known.gone_lately, _RESTORED_BACK):
+        for ids in self._pieces(known_ids.gone_lately, _RESTORED_BACK):
             read = None if self.stopped() else bring_again(self.rooms, self.crm, self.object, ids, self.now)
             if read is None:  # the pull brings what is restored
                 return
@@ -146,24 +147,24 @@ class _Look:
         """People who were archived here, and whom the bin does not hold any more: they are back, or were deleted for privacy."""
         if not self._bin_read:
             return
-        for ids in self._pieces(known.missing_in_bin, _SURELY_IN_BIN):
+        for ids in self._pieces(known_ids.missing_in_bin, _SURELY_IN_BIN):
             if self.stopped():
                 return
             removed, _ = ask_after(self.rooms, self.crm, self.object, ids, self.now)
             self.result.add(removed)
-        known.clear_bin(self.rooms.store, self.crm.name, self.object)
+        known_ids.clear_bin(self.rooms.store, self.crm.name, self.object)
 
     # ── What it can count ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _counted(self) -> None:
         """Purged, merged and hard-deleted records, and records that are missing here: where the numbers of ids differ."""
-        if known.let_go(self.rooms.store, self.crm.name, self.object):  # fewer are here on purpose
+        if known_ids.let_go(self.rooms.store, self.crm.name, self.object):  # fewer are here on purpose
             return
         last = self._largest()
         theirs = None if last is None else self.crm.count(self.object, 1, last)
         if last is None or theirs is None:
             return
-        ours = known.count_known(self.rooms.store, self.crm.name, self.object, 1, last)
+        ours = known_ids.count_known(self.rooms.store, self.crm.name, self.object, 1, last)
         self._check_size(theirs, ours)
         work, counted = [*self._beyond(last), _Stretch(1, last, theirs, ours)], 1
         while work and not self.stopped():
@@ -181,12 +182,12 @@ class _Look:
         sign of anything; and where many are missing they were created since the pull, which brings them."""
         first, end = last + 1, 2 * last + _SMALL
         theirs = self.crm.count(self.object, first, end) or 0
-        ours = known.count_known(self.rooms.store, self.crm.name, self.object, first, end) if theirs else 0
+        ours = known_ids.count_known(self.rooms.store, self.crm.name, self.object, first, end) if theirs else 0
         return [_Stretch(first, end, theirs, ours)] if 0 < theirs - ours <= _FEW else []
 
     def _largest(self) -> int | None:
         """The largest id here, of those that are numbers, that is old enough to be counted there."""
-        found = known.largest(self.rooms.store, self.crm.name, self.object, created_before=self.now - _COUNTED_AFTER)
+        found = known_ids.largest(self.rooms.store, self.crm.name, self.object, created_before=self.now - _COUNTED_AFTER)
         return int(found) if found.isdigit() else None
 
     def _check_size(self, theirs: int, ours: int) -> None:
@@ -213,12 +214,12 @@ class _Look:
         return True
 
     def _ids(self, stretch: _Stretch) -> list[str]:
-        return known.known_between(self.rooms.store, self.crm.name, self.object, stretch.first, stretch.last)
+        return known_ids.known_between(self.rooms.store, self.crm.name, self.object, stretch.first, stretch.last)
 
     def _halves(self, stretch: _Stretch) -> Iterator[_Stretch]:
         middle = (stretch.first + stretch.last) // 2
         theirs = self.crm.count(self.object, stretch.first, middle) or 0
-        ours = known.count_known(self.rooms.store, self.crm.name, self.object, stretch.first, middle)
+        ours = known_ids.count_known(self.rooms.store, self.crm.name, self.object, stretch.first, middle)
         yield _Stretch(stretch.first, middle, theirs, ours)
         yield _Stretch(middle + 1, stretch.last, stretch.theirs - theirs, stretch.ours - ours)
 
@@ -228,7 +229,7 @@ class _Look:
         """Of an object that tells nothing, what is recent or still to come, by id."""
         if self.crm.tells_removals(self.object):
             return
-        for ids in self._pieces(known.recent_activity_ids, _ASKED_BACK):
+        for ids in self._pieces(known_ids.recent_activity_ids, _ASKED_BACK):
             if self.stopped():
                 return
             removed, _ = ask_after(self.rooms, self.crm, self.object, ids, self.now)
@@ -236,7 +237,7 @@ class _Look:
 
     def _linked(self) -> None:
         """Whom recent activities and deals are about now."""
-        for ids in self._pieces(known.recent_activity_ids, _LINKED_BACK):
+        for ids in self._pieces(known_ids.recent_activity_ids, _LINKED_BACK):
             links = {} if self.stopped() else self.crm.relink(self.object, ids)
             if not links:  # the pull brings every such change
                 return

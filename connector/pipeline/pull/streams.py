@@ -20,8 +20,8 @@ from connector.errors import ConnectorError, CrmError, Interrupted, ObjectStoppe
 from connector.model import CrmName, Cursor, Page
 from connector.pipeline.context import Rooms
 from connector.pipeline.pull import schema_drift
-from connector.store import mirror
-from connector.store.mirror import PageResult
+from connector.store.mirror import pages
+from connector.store.mirror.pages import PageResult
 
 #: How many streams of a CRM are read beside each other. HubSpot allows so many requests a second, which one stream alone does not
 #: use up; nothing but the day limits Salesforce's, whose pages of 2,000 rows would all lie in memory at once.
@@ -65,23 +65,23 @@ def pull(rooms: Rooms, now: datetime, *, silent: Mapping[CrmName, CrmError] | No
 
     silent: the CRMs of which it is not known which fields they have now: they are not read, for that reason.
     """
-    before = {(row.crm, row.object): row.seen for row in mirror.cursors(rooms.store)}
+    before = {(row.crm, row.object): row.seen for row in pages.cursors(rooms.store)}
 
     def one(crm: Crm, stream: str, result: StreamPull, stopped: Callable[[], bool]) -> None:
         if silent and crm.name in silent:
             raise silent[crm.name]
-        cursor = mirror.get_cursor(rooms.store, crm.name, stream)
+        cursor = pages.get_cursor(rooms.store, crm.name, stream)
         read(crm, stream, cursor, result, stopped)
         if result.whole and not stopped() and cursor is not None and crm.under_way(cursor):
             # It went on from an earlier day, perhaps, and ended with that: what changed since then is still to come.
-            read(crm, stream, mirror.get_cursor(rooms.store, crm.name, stream), result, stopped)
+            read(crm, stream, pages.get_cursor(rooms.store, crm.name, stream), result, stopped)
 
     def read(crm: Crm, stream: str, cursor: Cursor | None, result: StreamPull, stopped: Callable[[], bool]) -> None:
         seen = before.get((crm.name, stream), 0)
         for page in crm.pull(stream, cursor, now=now):
             if page.absent and not result.absent:
                 schema_drift.demand(rooms.store)  # before the page is stored: what it lacks is not to be taken for empty, whatever happens
-            result.add(page, mirror.commit_page(rooms.store, page, now=now, shrink=rooms.config.guard.shrink))
+            result.add(page, pages.commit_page(rooms.store, page, now=now, shrink=rooms.config.guard.shrink))
             shown = seen + result.seen
             rooms.progress.pulled(crm.name, stream, shown, shown if page.last else page.total)
             if stopped():

@@ -13,7 +13,7 @@ from connector.pipeline.unify.contact_values import Slice
 from connector.pipeline.unify.identity import PEOPLE, Key
 from connector.store import tables as t
 from connector.store.bulk import find
-from connector.store.parts import latest_campaigns
+from connector.store.mirror.deal_roles import latest_campaigns
 from connector.workflows import touches
 from connector.workflows.fields import Sides
 from connector.workflows.stored_state import attempts_of, evidence_of, rejected_with_reason, written_stages

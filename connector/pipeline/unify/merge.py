@@ -14,8 +14,8 @@ from sqlalchemy import Connection, and_, delete, select, update
 
 from connector.model import State
 from connector.store import tables as t
-from connector.store.erasing import empty_contacts
 from connector.store.ledger import KEYLESS
+from connector.store.mirror.privacy_erase import empty_contacts
 from connector.workflows import touches
 from connector.workflows.sla import TICKING
 

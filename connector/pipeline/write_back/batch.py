@@ -13,10 +13,11 @@ from sqlalchemy import Connection
 from connector.adapters.port import Crm
 from connector.errors import ConnectorError, CrmError, LeaseLost, PassStopped, Rejected, Retriable
 from connector.model import CrmName, Kind, Record, State, WriteOutcome, WriteState
-from connector.store import claims, leases, mirror
+from connector.store import claims, leases
 from connector.store.claims import Settlement
 from connector.store.database import Store
 from connector.store.ledger import Entry
+from connector.store.mirror import pages
 
 T = TypeVar("T")
 W = TypeVar("W")
@@ -145,7 +146,7 @@ class Work:
                     state, why = _FALLOUT[settlement.state]
                     row = settlement.entry
                     counted[state] += claims.end_behind(connection, row, row.position, state=state, message=why, now=now)
-            mirror.apply_records(connection, records, now=now)
+            pages.apply_records(connection, records, now=now)
             return len(done), counted
 
         number, counted = self.store.write(work)

@@ -14,13 +14,14 @@ from sqlalchemy import Connection, func, select, update
 
 from connector.errors import SafetyStop
 from connector.model import Fate, Removal, RemovalPage
-from connector.store import activities, aside, cursors, deals, forgetting, intake, known, merges
 from connector.store.bulk import find, plain
 from connector.store.database import Store
-from connector.store.grouping import by_object, unify_people_of
-from connector.store.known import TABLES
+from connector.store.mirror import activities, cursors, deals, known_ids, merges, privacy_forget, set_aside
+from connector.store.mirror import rows as intake
+from connector.store.mirror.keys import by_object, unify_people_of
+from connector.store.mirror.known_ids import TABLES
+from connector.store.mirror.versions import add_versions
 from connector.store.tables import to_micros
-from connector.store.versions import add_versions
 
 _RECORD = plain("record")
 #: So many may always go, whatever share of an object they are.
@@ -56,21 +57,21 @@ def apply_removals(store: Store, page: RemovalPage, *, now: datetime, shrink: fl
     """
     names = f"removals:{page.object}"
 
-    def work(connection: Connection) -> tuple[Removed, forgetting.Erased]:
+    def work(connection: Connection) -> tuple[Removed, privacy_forget.Erased]:
         removals = _sort(connection, page)
         gone = _gone(connection, page, removals)
         _check_size(connection, page, names, gone, shrink)
         removed = _apply(connection, page, removals, now)
-        erased = forgetting.erase(connection, [each.record for each in removals.purged], now)
+        erased = privacy_forget.erase(connection, [each.record for each in removals.purged], now)
         if page.bin is not None:
-            known.mark_bin(connection, page.crm, page.object, page.bin, anew=page.begins)
-        aside.take_off(connection, page.crm, ((each.record.object, each.record.id) for each in page.removals))
+            known_ids.mark_bin(connection, page.crm, page.object, page.bin, anew=page.begins)
+        set_aside.take_off(connection, page.crm, ((each.record.object, each.record.id) for each in page.removals))
         cursors.move(connection, page.crm, names, page.cursor, seen=gone, last=page.last, now=now)
         return removed, erased
 
     removed, erased = store.write(work)
     if erased.records:
-        forgetting.scrub(store, erased)
+        privacy_forget.scrub(store, erased)
     return removed
 
 

@@ -10,8 +10,8 @@ import orjson
 from sqlalchemy import Connection, func, select
 
 from connector.store.bulk import find, plain, put
-from connector.store.grouping import by_object
-from connector.store.intake import Key, Row
+from connector.store.mirror.keys import by_object
+from connector.store.mirror.rows import Key, Row
 from connector.store.tables import to_micros
 
 _VERSION = plain("record_version")

@@ -11,11 +11,11 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, select, update
 
 from connector.model import CrmName, RecordRef
-from connector.store import cursors, deals
 from connector.store.bulk import find, plain, put, put_values
 from connector.store.database import Store
-from connector.store.grouping import by_object, contacts_of, fingerprints, make_due
-from connector.store.intake import Key, Row
+from connector.store.mirror import cursors, deals
+from connector.store.mirror.keys import by_object, contacts_of, fingerprints, make_due
+from connector.store.mirror.rows import Key, Row
 from connector.store.tables import to_micros
 
 _ACTIVITY = plain("activity")

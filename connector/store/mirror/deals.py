@@ -12,10 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
-from connector.store import merges
 from connector.store.bulk import find, plain, put, remove
-from connector.store.grouping import by_object, contacts_of, fingerprints, make_due, unify_records
-from connector.store.intake import Key, Row
+from connector.store.mirror import merges
+from connector.store.mirror.keys import by_object, contacts_of, fingerprints, make_due, unify_records
+from connector.store.mirror.rows import Key, Row
 from connector.store.tables import to_micros
 
 _DEAL = plain("deal")

@@ -11,12 +11,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, select, update
 
-from connector.store import intake
 from connector.store.bulk import chunks, find, plain, put
-from connector.store.grouping import by_object, unify_records
-from connector.store.intake import Key, Row
+from connector.store.mirror import rows as intake
+from connector.store.mirror.keys import by_object, unify_records
+from connector.store.mirror.rows import Key, Row
+from connector.store.mirror.versions import add_versions, stored_records
 from connector.store.tables import to_micros
-from connector.store.versions import add_versions, stored_records
 
 _MERGED = plain("merged")
 _RECORD = plain("record")

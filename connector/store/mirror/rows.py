@@ -1,6 +1,6 @@
 """What a page brought, made into rows: checked, normalised, fingerprinted. Pure, so that it happens outside of the writer's turn.
 
-A record with a value that cannot be stored (`connector.store.values`) is set aside; the others go on.
+A record with a value that cannot be stored (`connector.store.mirror.values`) is set aside; the others go on.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from connector.model import (
     RecordRef,
     SetAside,
 )
+from connector.store.mirror.values import STABLE, Unstorable, moment, normalised_email, text, texts, to_json
 from connector.store.tables import to_micros
-from connector.store.values import STABLE, Unstorable, moment, normalised_email, text, texts, to_json
 
 __all__ = ["Unstorable", "normalised_email"]
 

@@ -2,7 +2,7 @@
 
 Gone are their records in both CRMs, versions, histories, addresses, values of actions and all fields. Plans, ledger, spells, attempts,
 rejections, clocks and touches keep key, rule, times and outcome, so that no figure changes. Salted hashes keep the person away
-(`connector.store.privacy`). What SQLite leaves behind in its file and log is looked for, not believed to be gone.
+(`connector.store.mirror.privacy_hashes`). What SQLite leaves behind in its file and log is looked for, not believed to be gone.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
 
 from connector.model import RecordRef
-from connector.store import privacy
 from connector.store.bulk import chunks, find, plain, put
 from connector.store.database import Store
-from connector.store.erasing import FullKey, delete_mirrored, empty_conclusions, empty_contacts, grouped, take_away
-from connector.store.intake import EMAIL_PROPERTY, normalised_email
+from connector.store.mirror import privacy_hashes
+from connector.store.mirror.privacy_erase import FullKey, delete_mirrored, empty_conclusions, empty_contacts, grouped, take_away
+from connector.store.mirror.privacy_residue import still_there
+from connector.store.mirror.rows import EMAIL_PROPERTY, normalised_email
 from connector.store.tables import metadata
-from connector.store.traces import still_there
 
 _T = metadata.tables
 _META = plain("meta")
@@ -76,7 +76,7 @@ def erase(connection: Connection, refs: Sequence[RecordRef], now: datetime) -> E
     _empty_reasons(connection, persons)
     _redact(connection, persons.emails)
     _forget_values(connection, persons.emails | persons.as_came)
-    privacy.remember(connection, persons.keys, persons.emails, now)
+    privacy_hashes.remember(connection, persons.keys, persons.emails, now)
     put(connection, "meta", [{"name": _DUE, "value": "due"}], ("name", "value"))
     return Erased(
         records=len(persons.records) + beside, contacts=len(persons.contacts), texts=persons.emails | persons.as_came | persons.phones

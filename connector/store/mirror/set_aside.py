@@ -12,8 +12,8 @@ from sqlmodel import select as select_rows
 from connector.model import SetAside
 from connector.store.bulk import plain, put
 from connector.store.database import Store
-from connector.store.grouping import by_object
-from connector.store.intake import Key
+from connector.store.mirror.keys import by_object
+from connector.store.mirror.rows import Key
 from connector.store.tables import SetAsideRow, to_micros
 
 _ASIDE = plain("set_aside")

@@ -9,11 +9,13 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from connector.model import Record
-from connector.store import aside, deals, intake, merges, privacy
 from connector.store.bulk import find, plain, put
-from connector.store.grouping import by_object, fingerprints, unify_people_of
-from connector.store.intake import RECORD_COLUMNS, Brought, Key, Row
-from connector.store.versions import add_versions, stored_records
+from connector.store.mirror import deals, merges, privacy_hashes
+from connector.store.mirror import rows as intake
+from connector.store.mirror import set_aside as aside
+from connector.store.mirror.keys import by_object, fingerprints, unify_people_of
+from connector.store.mirror.rows import RECORD_COLUMNS, Brought, Key, Row
+from connector.store.mirror.versions import add_versions, stored_records
 
 _KEYS = ("crm", "object", "id")
 
@@ -45,7 +47,7 @@ def merge_in(connection: Connection, records: Sequence[Record], now: datetime, *
     all_anew: whatever changed is unified again; else only where a value differs, not where an empty one was read for the first time.
     """
     taken = intake.record_rows(records, now=now)
-    held = privacy.hold_back(connection, Brought(records=taken.rows), now)
+    held = privacy_hashes.hold_back(connection, Brought(records=taken.rows), now)
     changed = 0
     for crm in sorted({record.crm for record in records}):
         rows = {key: row for key, row in held.brought.records.items() if row["crm"] == crm}

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, update
 
-from connector.store import intake
 from connector.store.bulk import chunks, find, plain, put
-from connector.store.grouping import unify_records
-from connector.store.intake import Key, Row
+from connector.store.mirror import rows as intake
+from connector.store.mirror.keys import unify_records
+from connector.store.mirror.rows import Key, Row
 
 _RECORD = plain("record")
 _OWNER_COLUMNS = ("crm", "id", "email", "name", "active", "queue", "teams")

@@ -15,12 +15,13 @@ from sqlalchemy import Connection
 
 from connector.errors import SafetyStop
 from connector.model import Page, Record
-from connector.store import activities, aside, deals, intake, known, owners, privacy, records
-from connector.store.aside import count_set_aside, list_set_aside
-from connector.store.cursors import advance as _advance
-from connector.store.cursors import cursors, drop_cursor, get_cursor, move, reset_cursors
 from connector.store.database import Store
-from connector.store.intake import Brought
+from connector.store.mirror import activities, deals, known_ids, owners, privacy_hashes, records, rows
+from connector.store.mirror import set_aside as aside
+from connector.store.mirror.cursors import advance as _advance
+from connector.store.mirror.cursors import cursors, drop_cursor, get_cursor, move, reset_cursors
+from connector.store.mirror.rows import Brought
+from connector.store.mirror.set_aside import count_set_aside, list_set_aside
 
 __all__ = [
     "PageResult", "apply_records", "commit_page", "commit_partial", "count_set_aside", "cursors", "drop_cursor", "get_cursor",
@@ -52,19 +53,19 @@ def commit_page(
 
     shrink: the share of the last whole read by which a whole read may see less (0.1: a tenth); None: no limit. under: the name that the
     cursor stands under, where this read is not the stream's pull ("reconcile:contacts"). mark: the ids of the page are noted as met by a
-    comparison under way (see `connector.store.known`).
+    comparison under way (see `connector.store.mirror.known_ids`).
     Raises `SafetyStop`, and stores nothing of the page, where the page is not whole or the stream shrank beyond that.
     """
     _check_whole(page)
-    brought, aside_before = intake.page_rows(page, now=now)
+    brought, aside_before = rows.page_rows(page, now=now)
 
     def work(connection: Connection) -> PageResult:
-        held = privacy.hold_back(connection, brought, now)
+        held = privacy_hashes.hold_back(connection, brought, now)
         stored = _store(connection, page, held.brought, now)
         set_aside = [*aside_before, *held.set_aside]
         aside.settle(connection, page.crm, brought.keys(), set_aside, now)
         if mark:
-            known.mark(connection, page.crm, [*brought.keys(), *((one.record.object, one.record.id) for one in aside_before)])
+            known_ids.mark(connection, page.crm, [*brought.keys(), *((one.record.object, one.record.id) for one in aside_before)])
         _advance(connection, page, now, shrink, under)
         return PageResult(seen=page.seen, stored=stored, set_aside=len(set_aside))
 

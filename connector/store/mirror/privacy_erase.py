@@ -1,7 +1,7 @@
 """Takes personal values out of the database: records with all that tells of them, fields of contacts, what was concluded of them.
 
 Figures stay: plans, ledger, spells, attempts, rejections, clocks and touches keep key, rule, times and outcome. Who is to go is decided in
-`connector.store.forgetting` (a person deleted for privacy) and `connector.store.privacy` (a record that is kept away).
+`connector.store.mirror.privacy_forget` (a person deleted for privacy) and `connector.store.mirror.privacy_hashes` (a record that is kept away).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from sqlalchemy import text as sql
 
 from connector.model import FieldType, State
 from connector.store.bulk import chunks, find
-from connector.store.grouping import by_object
 from connector.store.ledger import OPEN
+from connector.store.mirror.keys import by_object
 from connector.store.tables import metadata
 
 _T = metadata.tables

@@ -14,10 +14,10 @@ from sqlalchemy import ColumnElement, CompoundSelect, Connection, and_, delete, 
 from sqlalchemy.sql.expression import TableClause
 
 from connector.model import CrmName
-from connector.store.activities import KEPT_SINCE
 from connector.store.bulk import find, plain, put
 from connector.store.database import Store
-from connector.store.intake import Key
+from connector.store.mirror.activities import KEPT_SINCE
+from connector.store.mirror.rows import Key
 from connector.store.tables import to_micros
 
 _SEEN = plain("seen")

@@ -1,6 +1,6 @@
 """What was deleted for privacy stays away: whatever hits a salted hash of a record's key or of an e-mail address is not stored again.
 
-Where nothing was ever deleted so, this costs one query a page. `connector.store.forgetting` does the deleting.
+Where nothing was ever deleted so, this costs one query a page. `connector.store.mirror.privacy_forget` does the deleting.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from sqlalchemy import Connection, select
 
 from connector.model import RecordRef, SetAside
 from connector.store.bulk import add_missing, chunks, plain, put
-from connector.store.erasing import take_away
-from connector.store.intake import Brought, Key, Row
+from connector.store.mirror.privacy_erase import take_away
+from connector.store.mirror.rows import Brought, Key, Row
 from connector.store.tables import to_micros
 
 _FORGOTTEN = plain("forgotten")

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, or_, update
 
 from connector.store.bulk import chunks, find, plain
-from connector.store.intake import COMPANIES, Key
+from connector.store.mirror.rows import COMPANIES, Key
 from connector.store.tables import to_micros
 
 _RECORD = plain("record")
