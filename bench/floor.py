@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import urllib3
 
-from connector.adapters.calling import Request
+from connector.adapters.client import Request
 from connector.adapters.hubspot import wire
 
 _COLUMNS = (

@@ -17,7 +17,7 @@ import floor
 import orjson
 import urllib3
 
-from connector.adapters.calling import Request
+from connector.adapters.client import Request
 from connector.adapters.hubspot import wire
 from connector.adapters.salesforce import wire as salesforce_wire
 from connector.adapters.salesforce import wire_bulk, wire_query

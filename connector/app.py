@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from connector.adapters.calling import NoBudget
+from connector.adapters.client import NoBudget
 from connector.adapters.hubspot import HubSpotCrm
 from connector.adapters.hubspot import wire_checks as hubspot_checks
 from connector.adapters.port import Crm

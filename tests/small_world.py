@@ -10,7 +10,7 @@ from typing import Any
 
 from kept_stores import empty_store
 
-from connector.adapters.memory import MemoryCrm
+from connector.adapters.memory.crm import MemoryCrm
 from connector.config.load import loads
 from connector.config.tables import Config
 from connector.engine import PassResult, Rooms, run_pass

@@ -19,7 +19,7 @@ from action_samples import (
 from sqlalchemy import Connection
 from write_back_world import World, wide
 
-from connector.adapters.memory import MemoryCrm
+from connector.adapters.memory.crm import MemoryCrm
 from connector.model import FieldWrite, TaskWrite, WriteOutcome
 from connector.pipeline.write_back import write_back
 from connector.store.database import Store

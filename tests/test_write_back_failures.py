@@ -18,7 +18,7 @@ from action_samples import (
 )
 from write_back_world import DOWN, STAGE_KEY, TASK_KEY, World, row_of, worlds
 
-from connector.adapters.memory import MemoryCrm
+from connector.adapters.memory.crm import MemoryCrm
 from connector.errors import AnswerLost, CrmError, ObjectStopped, Rejected, Retriable
 from connector.model import FieldWrite, State, WriteOutcome
 from connector.pipeline.write_back import write_back

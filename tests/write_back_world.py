@@ -21,7 +21,7 @@ from action_samples import (
 )
 from sqlalchemy import select
 
-from connector.adapters.memory import MemoryCrm
+from connector.adapters.memory.crm import MemoryCrm
 from connector.config.tables import Guard
 from connector.errors import PassStopped
 from connector.model import CrmName, Proposal

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from connector.adapters.calling import Lane
+from connector.adapters.client import Lane
 from connector.model import (
     Activity,
     CrmName,

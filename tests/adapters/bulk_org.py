@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from connector.adapters.calling import Answer, Caller, NoBudget, Request
+from connector.adapters.client import Answer, Caller, NoBudget, Request
 from connector.adapters.salesforce import wire, wire_bulk
 from connector.adapters.salesforce.pull import Pull
 from connector.adapters.salesforce.streams import stream

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from connector.adapters.calling import Answer, Request, Unreachable
+from connector.adapters.client import Answer, Request, Unreachable
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 START = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)

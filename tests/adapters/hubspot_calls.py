@@ -9,7 +9,7 @@ from typing import Any
 
 from hubspot_account import START, Account
 
-from connector.adapters.calling import NoBudget
+from connector.adapters.client import NoBudget
 from connector.adapters.hubspot import HubSpotCrm
 from connector.model import Cursor, FieldWrite, Page, RecordRef, TaskSpec, TaskWrite
 

@@ -10,7 +10,7 @@ from typing import Any
 import responses
 from salesforce_org import Budget, Settings
 
-from connector.adapters import calling
+from connector.adapters import client
 from connector.adapters.salesforce import SalesforceCrm, wire
 from connector.errors import ConnectorError
 
@@ -46,7 +46,7 @@ def granted(org: responses.RequestsMock) -> responses.BaseResponse:
 def crm(
     settings: Settings | None = None,
     *,
-    budget: calling.Budget | None = None,
+    budget: client.Budget | None = None,
     slept: list[float] | None = None,
     wanted: dict[str, list[str]] | None = None,
 ) -> SalesforceCrm:

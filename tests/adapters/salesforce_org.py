@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from connector.adapters.calling import Bucket, Lane, NoBudget
+from connector.adapters.client import Bucket, Lane, NoBudget
 from connector.adapters.salesforce import SalesforceCrm
 from connector.model import Cursor, FieldWrite, Page, RecordRef, TaskSpec, TaskWrite
 from connector.sandbox.serve import Sandbox

@@ -15,7 +15,7 @@ from hubspot_account import START, Account, Told, millis, reply, stamp
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from connector.adapters.calling import Answer, NoBudget, Request
+from connector.adapters.client import Answer, NoBudget, Request
 from connector.adapters.hubspot import HubSpotCrm
 from connector.model import Cursor, Page
 from connector.sandbox.serve import Sandbox

@@ -12,7 +12,7 @@ from hubspot_account import START, Account, Told, millis, reply
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.adapters.calling import Answer, NoBudget
+from connector.adapters.client import Answer, NoBudget
 from connector.adapters.hubspot import HubSpotCrm
 from connector.adapters.hubspot.wire_deals import read_deal, read_stages
 from connector.errors import ObjectStopped

@@ -22,7 +22,7 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.adapters.calling import Answer, Caller, NoBudget, Request, Unreachable
+from connector.adapters.client import Answer, Caller, NoBudget, Request, Unreachable
 from connector.adapters.hubspot.transport import Transport
 from connector.adapters.hubspot.wire import Api
 from connector.adapters.hubspot.wire_errors import NO_BIN, Refused, judge, retry_after, scrub

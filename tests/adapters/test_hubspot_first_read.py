@@ -15,7 +15,7 @@ from hubspot_account import START, Account, Told, millis, reply
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from connector.adapters.calling import Answer, Caller, Lane, NoBudget, Request
+from connector.adapters.client import Answer, Caller, Lane, NoBudget, Request
 from connector.adapters.hubspot import HubSpotCrm
 from connector.errors import ObjectStopped, PassStopped
 from connector.model import Cursor, Page, Record

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hubspot_calls import task
 
-from connector.adapters.calling import Budget, NoBudget
+from connector.adapters.client import Budget, NoBudget
 from connector.adapters.hubspot import HubSpotCrm
 from connector.config.secrets import Secret
 from connector.config.settings import HubSpotSettings

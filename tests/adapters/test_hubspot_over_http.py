@@ -12,7 +12,7 @@ import pytest
 from hubspot_account import millis
 from hubspot_calls import WANTED, contact, ids, pull, task, write
 
-from connector.adapters.calling import NoBudget
+from connector.adapters.client import NoBudget
 from connector.adapters.hubspot import HubSpotCrm, task_marker
 from connector.errors import CrmError, ObjectStopped, PassStopped, Retriable
 from connector.model import WriteState

@@ -12,7 +12,7 @@ from hubspot_calls import NOW, contact, crm_of, ids, pull
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.adapters.calling import Answer, Request
+from connector.adapters.client import Answer, Request
 from connector.adapters.port import Crm
 from connector.errors import ObjectStopped, Retriable
 from connector.model import Cursor, Direction, Page

@@ -14,7 +14,7 @@ from hubspot_account import START, Account, Told, millis, reply
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.adapters.calling import Answer, Lane, NoBudget
+from connector.adapters.client import Answer, Lane, NoBudget
 from connector.adapters.hubspot import HubSpotCrm
 from connector.adapters.hubspot.wire import ENGAGEMENTS
 from connector.errors import ObjectStopped, PassStopped, Retriable

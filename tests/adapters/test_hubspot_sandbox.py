@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from connector.adapters.calling import Answer, NoBudget, Request
+from connector.adapters.client import Answer, NoBudget, Request
 from connector.adapters.hubspot import HubSpotCrm
 from connector.adapters.hubspot.transport import Transport
 from connector.errors import ObjectStopped

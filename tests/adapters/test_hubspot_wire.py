@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.adapters.calling import Answer, Request
+from connector.adapters.client import Answer, Request
 from connector.adapters.hubspot.wire import VERSIONS, Api, Span, batches, find_marker, properties_to_ask, task_marker, to_millis
 from connector.adapters.hubspot.wire_activities import read_activity
 from connector.adapters.hubspot.wire_records import Listing, inline_contacts, read_links, read_listing, read_owner, read_record

@@ -7,7 +7,7 @@ import pytest
 from hubspot_account import Account, Told, reply
 from hubspot_calls import DUE, contact, crm_of, pull, task, write
 
-from connector.adapters.calling import Answer, Request, Unreachable
+from connector.adapters.client import Answer, Request, Unreachable
 from connector.adapters.hubspot import task_marker
 from connector.errors import PassStopped
 from connector.model import ActivityKind, WriteState

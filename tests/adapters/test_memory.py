@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connector.adapters.memory import Effect, MemoryCrm
+from connector.adapters.memory.crm import Effect, MemoryCrm
 from connector.adapters.port import Crm
 from connector.errors import ObjectStopped, PassStopped
 from connector.model import (

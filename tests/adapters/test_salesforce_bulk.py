@@ -15,7 +15,7 @@ from bulk_org import NOW, TRICKY, WANTED, BulkOrg, lead
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.adapters.calling import Answer
+from connector.adapters.client import Answer
 from connector.adapters.salesforce import wire_bulk
 from connector.errors import ObjectStopped, Retriable
 from connector.model import Page

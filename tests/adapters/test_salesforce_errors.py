@@ -21,7 +21,7 @@ from salesforce_answers import (
     users,
 )
 
-from connector.adapters.calling import Answer, Request
+from connector.adapters.client import Answer, Request
 from connector.adapters.salesforce import wire, wire_errors
 from connector.errors import CrmError, ObjectStopped, PassStopped, RateLimited, Rejected, Retriable
 from connector.model import WriteState

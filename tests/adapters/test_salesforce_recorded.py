@@ -24,7 +24,7 @@ from salesforce_answers import (
 )
 from salesforce_org import Settings
 
-from connector.adapters.calling import NoBudget
+from connector.adapters.client import NoBudget
 from connector.adapters.salesforce import SalesforceCrm, wire, wire_tasks
 from connector.errors import ObjectStopped
 from connector.model import FieldWrite, RecordRef, TaskSpec, TaskWrite, Uses, WriteState

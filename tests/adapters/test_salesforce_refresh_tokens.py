@@ -16,7 +16,7 @@ import responses
 from salesforce_answers import EXPIRED, HOST, QUERY_URL, TOKEN_URL, at_once, crm, findings, mocked, pulled, users
 from salesforce_org import Settings, Value
 
-from connector.adapters.kept_token import KeptToken
+from connector.adapters.refresh_token import KeptToken
 from connector.adapters.salesforce import SalesforceCrm, wire
 from connector.config.secrets import Secret
 
@@ -128,7 +128,7 @@ def test_where_it_cannot_be_kept_memory_has_it_and_check_warns(
         def refused(*_args: object, **_more: object) -> tuple[int, str]:
             raise PermissionError(13, "Permission denied")  # tests may run as root, whom no mode stops
 
-        monkeypatch.setattr("connector.adapters.kept_token.tempfile.mkstemp", refused)
+        monkeypatch.setattr("connector.adapters.refresh_token.tempfile.mkstemp", refused)
     endpoint = Rotating(org, "first")
     org.get(f"{HOST}{wire.BASE}/limits", json={})
     org.get(f"{HOST}{wire.BASE}/sobjects/Lead/describe", status=503)

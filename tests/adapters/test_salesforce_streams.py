@@ -15,7 +15,7 @@ from bulk_org import NOW, WANTED, BulkOrg, lead
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.adapters.calling import Answer, Request
+from connector.adapters.client import Answer, Request
 from connector.adapters.salesforce import wire, wire_query, wire_records, wire_sales
 from connector.adapters.salesforce.streams import OPTIONAL, STREAMS, Columns, stream
 from connector.errors import ObjectStopped

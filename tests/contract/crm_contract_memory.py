@@ -11,7 +11,7 @@ from typing import Any, get_args
 from crm_contract_rooms import Drifted, Room
 from crm_contract_troubles import Trouble
 
-from connector.adapters.memory import Call, MemoryCrm
+from connector.adapters.memory.crm import Call, MemoryCrm
 from connector.adapters.port import Crm
 from connector.errors import CrmError, PassStopped, RateLimited, Retriable
 from connector.model import Activity, ActivityKind, Owner, PropertyFacts

@@ -14,7 +14,7 @@ from typing import Any
 
 from crm_contract_troubles import JSON, Trouble, limit
 
-from connector.adapters.calling import NoBudget
+from connector.adapters.client import NoBudget
 from connector.adapters.hubspot import HubSpotCrm
 from connector.adapters.port import Crm
 from connector.adapters.salesforce import SalesforceCrm

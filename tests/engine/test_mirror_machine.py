@@ -26,7 +26,7 @@ from mirror_killable import Killable, Killed
 from mirror_truth import Truth
 from sqlalchemy import make_url
 
-from connector.adapters.calling import NoBudget
+from connector.adapters.client import NoBudget
 from connector.adapters.hubspot import HubSpotCrm
 from connector.adapters.salesforce import SalesforceCrm
 from connector.app import App, open_store

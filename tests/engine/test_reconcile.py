@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from small_world import NOW, World, world
 
-from connector.adapters.calling import Lane
-from connector.adapters.memory import MemoryCrm
+from connector.adapters.client import Lane
+from connector.adapters.memory.crm import MemoryCrm
 from connector.errors import ConnectorError, PassStopped, SafetyStop
 from connector.jobs.mirror_jobs import Reconciled, reconcile
 from connector.model import ActivityKind, Page, Record, RecordRef

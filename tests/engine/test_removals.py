@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from small_world import NOW, World, world
 
-from connector.adapters.memory import MemoryCrm
+from connector.adapters.memory.crm import MemoryCrm
 from connector.errors import ConnectorError, ObjectStopped, SafetyStop
 from connector.jobs.mirror_jobs import Mirrored, look_for_removals
 from connector.model import Activity, ActivityKind, Deal, RecordRef

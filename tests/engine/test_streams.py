@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from small_world import NOW, World, world
 
-from connector.adapters.memory import MemoryCrm
+from connector.adapters.memory.crm import MemoryCrm
 from connector.errors import CrmError, Interrupted, ObjectStopped, PassStopped, Retriable
 from connector.model import ActivityKind, CrmName, Cursor, Page
 from connector.pipeline.context import Rooms, Unwatched

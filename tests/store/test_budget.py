@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kept_stores import empty_store
 from sqlalchemy import Connection
 
-from connector.adapters.calling import Budget, Lane
+from connector.adapters.client import Budget, Lane
 from connector.errors import PassStopped
 from connector.store.budget import Bucket, Limit, SharedBudget, hubspot_limits, salesforce_limits
 from connector.store.database import Store

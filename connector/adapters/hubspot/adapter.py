@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from threading import Lock
 
-from connector.adapters.calling import Answer, Budget, Caller, Lane, Request
+from connector.adapters.client import Answer, Budget, Caller, Lane, Request
 from connector.adapters.hubspot import describing, reading, removing, touching, wire_checks, writing
 from connector.adapters.hubspot.checking import Check
 from connector.adapters.hubspot.order import Order

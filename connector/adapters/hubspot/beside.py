@@ -11,7 +11,7 @@ from dataclasses import replace
 from threading import Condition, Event, Thread
 from typing import Generic, TypeVar
 
-from connector.adapters.calling import Answer, Caller, Request
+from connector.adapters.client import Answer, Caller, Request
 
 T = TypeVar("T")
 U = TypeVar("U")

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from connector.adapters.calling import Caller
+from connector.adapters.client import Caller
 from connector.adapters.hubspot.links import stuck
 from connector.adapters.hubspot.pages import Gathered, Pages
 from connector.adapters.hubspot.wire import ASSOCIATION_LIMIT, SEARCH_LIMIT, Api, Span, properties_to_ask, to_millis

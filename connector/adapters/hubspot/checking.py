@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 
-from connector.adapters.calling import Answer, Caller, Request
+from connector.adapters.client import Answer, Caller, Request
 from connector.adapters.hubspot import wire_checks
 from connector.adapters.hubspot.wire import STREAMS, Api
 from connector.adapters.hubspot.wire_errors import dicts, texts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from connector.adapters.calling import Caller
+from connector.adapters.client import Caller
 from connector.adapters.hubspot.wire import Api
 from connector.adapters.hubspot.wire_records import read_listing, read_property
 from connector.model import PropertyFacts

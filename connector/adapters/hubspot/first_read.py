@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
-from connector.adapters.calling import Caller
+from connector.adapters.client import Caller
 from connector.adapters.hubspot.beside import Crew
 from connector.adapters.hubspot.links import stuck
 from connector.adapters.hubspot.meeting import Meeting

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from threading import Lock
 
-from connector.adapters.calling import Caller
+from connector.adapters.client import Caller
 from connector.adapters.hubspot.wire import BEYOND, Api, Span
 from connector.adapters.hubspot.wire_records import read_total
 

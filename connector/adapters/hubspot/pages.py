@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from connector.adapters.calling import Caller
+from connector.adapters.client import Caller
 from connector.adapters.hubspot.links import read_all_links
 from connector.adapters.hubspot.wire import ENGAGEMENTS, Api
 from connector.adapters.hubspot.wire_activities import read_activity

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from connector.adapters.calling import Caller
+from connector.adapters.client import Caller
 from connector.adapters.hubspot.changes import Changes
 from connector.adapters.hubspot.first_read import TWO_CHAINS, FirstRead
 from connector.adapters.hubspot.links import stuck

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from connector.adapters.calling import Caller
+from connector.adapters.client import Caller
 from connector.adapters.hubspot.links import read_all_links
 from connector.adapters.hubspot.wire import BATCH_LIMIT, TASK_READ_BACK, Api, batches, find_marker, properties_to_ask, task_marker
 from connector.adapters.hubspot.wire_activities import read_task_back

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connector.adapters.calling import Caller
+from connector.adapters.client import Caller
 from connector.adapters.hubspot.links import stuck
 from connector.adapters.hubspot.reading import read_raw
 from connector.adapters.hubspot.wire import Api, fits_an_address, properties_to_ask

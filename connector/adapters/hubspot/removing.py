@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from connector.adapters.calling import Caller
+from connector.adapters.client import Caller
 from connector.adapters.hubspot.links import stuck
 from connector.adapters.hubspot.reading import only_missing
 from connector.adapters.hubspot.wire import BATCH_LIMIT, MERGEABLE, NO_ARCHIVED_LISTING, Api, batches, from_millis, to_millis

@@ -7,9 +7,9 @@ from dataclasses import replace
 from threading import Lock
 from typing import Protocol
 
-from connector.adapters.calling import Answer, Budget, Caller, Lane, Request
+from connector.adapters.client import Answer, Budget, Caller, Lane, Request
 from connector.adapters.hubspot import wire_tokens
-from connector.adapters.kept_token import KeptToken, Reference
+from connector.adapters.refresh_token import KeptToken, Reference
 from connector.errors import ConnectorError, ObjectStopped, PassStopped, Retriable
 
 

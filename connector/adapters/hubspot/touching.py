@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from connector.adapters.calling import Caller
+from connector.adapters.client import Caller
 from connector.adapters.hubspot.links import read_all_links
 from connector.adapters.hubspot.reading import read_raw
 from connector.adapters.hubspot.wire import ENGAGEMENTS, Api, properties_to_ask

@@ -26,7 +26,7 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
-from connector.adapters.calling import Answer, Budget, Request, Unreachable
+from connector.adapters.client import Answer, Budget, Request, Unreachable
 from connector.adapters.hubspot.wire_limits import told_limits
 from connector.adapters.hubspot.wire_tokens import FORM
 from connector.errors import PassStopped

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import orjson
 
-from connector.adapters.calling import Bucket, Request
+from connector.adapters.client import Bucket, Request
 
 #: What is pulled, owners and companies before those that refer to them.
 STREAMS = ("owners", "companies", "contacts", "deals", "calls", "emails", "meetings", "tasks")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from connector.adapters.calling import Answer
+from connector.adapters.client import Answer
 from connector.adapters.hubspot.wire_records import decode
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from connector.adapters.calling import Answer, Request
+from connector.adapters.client import Answer, Request
 from connector.adapters.hubspot.wire import ENGAGEMENTS, Api, from_millis
 from connector.adapters.hubspot.wire_errors import dicts
 from connector.adapters.hubspot.wire_records import read_listing, read_total

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from connector.adapters.calling import Answer
+from connector.adapters.client import Answer
 from connector.adapters.hubspot.wire_errors import dicts
 from connector.adapters.hubspot.wire_records import merged_ids, read_listing
 from connector.adapters.hubspot.wire_values import Unreadable, id_of, moment_of, number_of, properties_of, set_aside, text_of

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from connector.adapters.calling import Answer, Request
+from connector.adapters.client import Answer, Request
 from connector.adapters.hubspot.wire_limits import next_midnight
 from connector.errors import CrmError, ObjectStopped, PassStopped, RateLimited, Rejected, Retriable
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from connector.adapters.calling import Answer
+from connector.adapters.client import Answer
 
 _PREFIX = "x-hubspot-ratelimit-"
 _TEN_SECONDS = "10000"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from connector.adapters.calling import Answer, Request
+from connector.adapters.client import Answer, Request
 from connector.adapters.hubspot import wire_errors
 from connector.adapters.hubspot.wire_records import decode
 from connector.errors import CrmError, PassStopped, Retriable

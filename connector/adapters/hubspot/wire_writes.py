@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from connector.adapters.calling import Answer
+from connector.adapters.client import Answer
 from connector.adapters.hubspot.wire import find_marker, task_marker, to_millis
 from connector.adapters.hubspot.wire_errors import code_of, complaints, texts
 from connector.adapters.hubspot.wire_records import Listing, read_listing

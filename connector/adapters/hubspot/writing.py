@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from connector.adapters.calling import Answer, Caller, Request
+from connector.adapters.client import Answer, Caller, Request
 from connector.adapters.hubspot.reading import read_raw
 from connector.adapters.hubspot.wire import Api
 from connector.adapters.hubspot.wire_errors import Refused

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from connector.adapters.calling import Budget, Lane
+from connector.adapters.client import Budget, Lane
 from connector.adapters.salesforce import check as org_check
 from connector.adapters.salesforce import describing, refilling, removing, touching, wire, wire_bulk, wire_query, wire_records, wire_tasks
 from connector.adapters.salesforce.asking import Asking, retrieved_by_id, rows_of, without_lacking

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from connector.adapters.calling import Answer, Budget, Caller, Lane, Request
+from connector.adapters.client import Answer, Budget, Caller, Lane, Request
 from connector.adapters.salesforce import wire, wire_errors, wire_query
 from connector.adapters.salesforce.session import SalesforceSession
 from connector.adapters.salesforce.wire import Row

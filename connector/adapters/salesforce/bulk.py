@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 
-from connector.adapters.calling import Caller
+from connector.adapters.client import Caller
 from connector.adapters.salesforce import wire, wire_bulk
 from connector.adapters.salesforce.wire import Row
 from connector.adapters.salesforce.wire_bulk import Place

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from connector.adapters.calling import Answer, Request
+from connector.adapters.client import Answer, Request
 from connector.adapters.salesforce import wire, wire_access, wire_login, wire_query, wire_records, wire_tasks
 from connector.adapters.salesforce.session import SalesforceSession, Settings
 from connector.adapters.salesforce.streams import STREAMS

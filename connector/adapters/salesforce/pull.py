@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from connector.adapters.calling import Answer, Caller, Lane, Request
+from connector.adapters.client import Answer, Caller, Lane, Request
 from connector.adapters.salesforce import wire, wire_bulk, wire_errors, wire_query, wire_records
 from connector.adapters.salesforce.bulk import BulkJob, GivenUp
 from connector.adapters.salesforce.sharing import with_everyone

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from connector.adapters.calling import Caller, Request
+from connector.adapters.client import Caller, Request
 from connector.adapters.salesforce import wire, wire_errors, wire_query, wire_records
 from connector.adapters.salesforce.asking import Asking, retrieved_by_id
 from connector.adapters.salesforce.wire import Row

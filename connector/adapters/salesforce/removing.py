@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from connector.adapters.calling import Caller
+from connector.adapters.client import Caller
 from connector.adapters.salesforce import wire, wire_query
 from connector.adapters.salesforce.asking import Asking, batches, retrieved_by_id, rows_of
 from connector.adapters.salesforce.wire import Deletions, Row

@@ -22,8 +22,8 @@ from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceError
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ProxyError
 
-from connector.adapters.calling import Answer, Budget, Lane, Request, Unreachable
-from connector.adapters.kept_token import KeptToken
+from connector.adapters.client import Answer, Budget, Lane, Request, Unreachable
+from connector.adapters.refresh_token import KeptToken
 from connector.adapters.salesforce import wire, wire_login
 from connector.errors import PassStopped
 

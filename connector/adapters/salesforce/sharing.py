@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from connector.adapters.calling import Caller
+from connector.adapters.client import Caller
 from connector.adapters.salesforce import wire, wire_query, wire_records
 from connector.adapters.salesforce.asking import rows_of
 from connector.adapters.salesforce.wire import Row

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from connector.adapters.calling import Caller
+from connector.adapters.client import Caller
 from connector.adapters.salesforce import wire, wire_query, wire_records
 from connector.adapters.salesforce.asking import Asking, rows_of, without_lacking
 from connector.adapters.salesforce.sharing import activities_with, with_everyone

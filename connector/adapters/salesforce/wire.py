@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
-from connector.adapters.calling import Answer, Request
+from connector.adapters.client import Answer, Request
 from connector.errors import ObjectStopped
 from connector.model import long_id
 

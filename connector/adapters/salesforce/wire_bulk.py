@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from connector.adapters.calling import Answer, Request
+from connector.adapters.client import Answer, Request
 from connector.adapters.salesforce import wire, wire_errors
 from connector.adapters.salesforce.wire import Row
 from connector.errors import CrmError, ObjectStopped, PassStopped, Retriable

@@ -12,7 +12,7 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from connector.adapters.calling import Answer, Request
+from connector.adapters.client import Answer, Request
 from connector.adapters.salesforce import wire
 from connector.errors import CrmError, ObjectStopped, PassStopped, RateLimited, Rejected, Retriable
 from connector.model import WriteOutcome, WriteState

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from connector.adapters.calling import Answer
+from connector.adapters.client import Answer
 from connector.adapters.salesforce import wire, wire_errors
 from connector.errors import CrmError, PassStopped, Retriable
 from connector.model import long_id

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from connector.adapters.calling import Answer, Request, Unreachable
+from connector.adapters.client import Answer, Request, Unreachable
 from connector.adapters.salesforce import wire, wire_errors
 from connector.adapters.salesforce.asking import Asking, batches, retrieved_by_id
 from connector.adapters.salesforce.wire import Row

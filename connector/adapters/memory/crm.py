@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from connector.adapters.calling import Lane
-from connector.adapters.memory_holding import OWNER_OBJECT, OWNER_PROPERTY, PEOPLE, SILENT, TASK_OBJECT, Described, MemoryHolding, Thing
+from connector.adapters.client import Lane
+from connector.adapters.memory.account import OWNER_OBJECT, OWNER_PROPERTY, PEOPLE, SILENT, TASK_OBJECT, Described, MemoryHolding, Thing
 from connector.errors import CrmError, ObjectStopped
 from connector.model import (
     Activity,
