@@ -20,7 +20,7 @@ import orjson
 from apart import Server
 from rich.table import Table
 
-from connector.adapters.hubspot.wire import properties_to_ask
+from connector.adapters.hubspot.wire.requests import properties_to_ask
 from connector.sandbox.configuration import SECRETS
 from connector.workflows.fields import properties_wanted
 

@@ -15,7 +15,7 @@ import orjson
 import urllib3
 
 from connector.adapters.client import Request
-from connector.adapters.hubspot import wire
+from connector.adapters.hubspot.wire import requests as wire
 
 _COLUMNS = (
     "crm", "object", "id", "properties", "fingerprint", "created_at", "modified_at", "seen_at", "company_id", "email", "archived", "unify",

@@ -18,7 +18,7 @@ import orjson
 import urllib3
 
 from connector.adapters.client import Request
-from connector.adapters.hubspot import wire
+from connector.adapters.hubspot.wire import requests as wire
 from connector.adapters.salesforce import wire as salesforce_wire
 from connector.adapters.salesforce import wire_bulk, wire_query
 from connector.adapters.salesforce.streams import Columns, stream

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from connector.adapters.hubspot import wire as hubspot
+from connector.adapters.hubspot.wire import requests as hubspot
 from connector.adapters.salesforce import wire_bulk
 from connector.adapters.salesforce.streams import STREAMS
 

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from connector.adapters.client import NoBudget
 from connector.adapters.hubspot import HubSpotCrm
-from connector.adapters.hubspot import wire_checks as hubspot_checks
+from connector.adapters.hubspot.wire import checks as hubspot_checks
 from connector.adapters.port import Crm
 from connector.adapters.salesforce import SalesforceCrm
 from connector.adapters.salesforce import wire_access as salesforce_access

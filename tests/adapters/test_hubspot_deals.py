@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from connector.adapters.client import Answer, NoBudget
 from connector.adapters.hubspot import HubSpotCrm
-from connector.adapters.hubspot.wire_deals import read_deal, read_stages
+from connector.adapters.hubspot.wire.deals import read_deal, read_stages
 from connector.errors import ObjectStopped
 from connector.model import Deal, Page, Record, RecordRef, SetAside
 from connector.sandbox.serve import Sandbox

@@ -24,9 +24,9 @@ from hypothesis import strategies as st
 
 from connector.adapters.client import Answer, Caller, NoBudget, Request, Unreachable
 from connector.adapters.hubspot.transport import Transport
-from connector.adapters.hubspot.wire import Api
-from connector.adapters.hubspot.wire_errors import NO_BIN, Refused, judge, retry_after, scrub
-from connector.adapters.hubspot.wire_records import decode, read_listing
+from connector.adapters.hubspot.wire.errors import NO_BIN, Refused, judge, retry_after, scrub
+from connector.adapters.hubspot.wire.records import decode, read_listing
+from connector.adapters.hubspot.wire.requests import Api
 from connector.errors import AnswerLost, CrmError, ObjectStopped, PassStopped, RateLimited, Rejected, Retriable
 
 API = Api()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from connector.adapters.client import Answer, Lane, NoBudget
 from connector.adapters.hubspot import HubSpotCrm
-from connector.adapters.hubspot.wire import ENGAGEMENTS
+from connector.adapters.hubspot.wire.requests import ENGAGEMENTS
 from connector.errors import ObjectStopped, PassStopped, Retriable
 from connector.model import ActivityKind, Cursor, FieldType, FieldWrite, Page, PropertyFacts, RecordRef, TaskSpec, TaskWrite
 

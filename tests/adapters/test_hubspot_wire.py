@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.adapters.client import Answer, Request
-from connector.adapters.hubspot.wire import VERSIONS, Api, Span, batches, find_marker, properties_to_ask, task_marker, to_millis
-from connector.adapters.hubspot.wire_activities import read_activity
-from connector.adapters.hubspot.wire_records import Listing, inline_contacts, read_links, read_listing, read_owner, read_record
-from connector.adapters.hubspot.wire_values import parse_moment
-from connector.adapters.hubspot.wire_writes import read_batch, task_body, task_rows, update_rows
+from connector.adapters.hubspot.wire.activities import read_activity
+from connector.adapters.hubspot.wire.records import Listing, inline_contacts, read_links, read_listing, read_owner, read_record
+from connector.adapters.hubspot.wire.requests import VERSIONS, Api, Span, batches, find_marker, properties_to_ask, task_marker, to_millis
+from connector.adapters.hubspot.wire.values import parse_moment
+from connector.adapters.hubspot.wire.writes import read_batch, task_body, task_rows, update_rows
 from connector.errors import ObjectStopped
 from connector.model import (
     Activity,

@@ -9,19 +9,22 @@ from functools import partial
 from threading import Lock
 
 from connector.adapters.client import Answer, Budget, Caller, Lane, Request
-from connector.adapters.hubspot import describing, reading, removing, touching, wire_checks, writing
-from connector.adapters.hubspot.checking import Check
-from connector.adapters.hubspot.order import Order
+from connector.adapters.hubspot import activities_of_people, read_by_id, write
+from connector.adapters.hubspot import removals as removing
+from connector.adapters.hubspot import schema as describing
+from connector.adapters.hubspot.check import Check
+from connector.adapters.hubspot.id_order import Order
+from connector.adapters.hubspot.oauth import OAuthToken, Renewing
 from connector.adapters.hubspot.pages import Gathered, Pages
-from connector.adapters.hubspot.pulling import Pull, under_way
-from connector.adapters.hubspot.refilling import Refill
-from connector.adapters.hubspot.removing import Bins, Look
-from connector.adapters.hubspot.tokens import OAuthToken, Renewing
+from connector.adapters.hubspot.pull import Pull, under_way
+from connector.adapters.hubspot.refill import Refill
+from connector.adapters.hubspot.removals import Bins, Look
 from connector.adapters.hubspot.transport import Meter, Settings, Transport
-from connector.adapters.hubspot.wire import BATCH_LIMIT, OBJECT_TYPE_IDS, STREAMS, Api, properties_to_ask
-from connector.adapters.hubspot.wire_account import Account, read_account
-from connector.adapters.hubspot.wire_errors import judge
-from connector.adapters.hubspot.wire_records import read_total
+from connector.adapters.hubspot.wire import checks as wire_checks
+from connector.adapters.hubspot.wire.account import Account, read_account
+from connector.adapters.hubspot.wire.errors import judge
+from connector.adapters.hubspot.wire.records import read_total
+from connector.adapters.hubspot.wire.requests import BATCH_LIMIT, OBJECT_TYPE_IDS, STREAMS, Api, properties_to_ask
 from connector.errors import CrmError
 from connector.model import (
     Activity,
@@ -122,13 +125,13 @@ class HubSpotCrm:
 
     def read(self, object_name: str, ids: Sequence[str], properties: Sequence[str], *, lane: Lane = "urgent") -> Mapping[str, Record]:
         """See the port. `company_id` is not read: it is an association, and stays as the last pull brought it."""
-        return reading.read_records(self._api, self._new_caller(lane), object_name, ids, properties)
+        return read_by_id.read_records(self._api, self._new_caller(lane), object_name, ids, properties)
 
     def bring(self, object_name: str, ids: Sequence[str]) -> Page | None:
         """See the port. A request for 100 ids, and one for 1,000 links."""
         caller = self._new_caller("backfill")
         wanted = self._wanted.get(object_name, ())
-        raws = reading.read_raw(self._api, caller, object_name, ids, properties_to_ask(object_name, wanted))
+        raws = read_by_id.read_raw(self._api, caller, object_name, ids, properties_to_ask(object_name, wanted))
         gathered = Gathered()
         gathered.add(list(raws.values()))
         pages = Pages(api=self._api, caller=caller, stream=object_name, wanted=wanted)
@@ -158,11 +161,11 @@ class HubSpotCrm:
 
     def relink(self, object_name: str, ids: Sequence[str]) -> Mapping[str, Sequence[RecordRef]]:
         """See the port. A changed association does not bump the date by which the pull goes."""
-        return touching.relink(self._api, self._new_caller(), object_name, ids)
+        return activities_of_people.relink(self._api, self._new_caller(), object_name, ids)
 
     def activities_of(self, object_name: str, ids: Sequence[str]) -> Sequence[Activity]:
         """See the port. Contacts alone are people here."""
-        return touching.activities_of(self._api, self._caller, ids) if object_name == "contacts" else ()
+        return activities_of_people.activities_of(self._api, self._caller, ids) if object_name == "contacts" else ()
 
     def schema(self, objects: Sequence[str]) -> Schema:
         """See the port. Raises `ObjectStopped` (code MISSING_SCOPES) for an object whose properties may not be read."""
@@ -174,19 +177,19 @@ class HubSpotCrm:
 
     def update(self, object_name: str, writes: Sequence[FieldWrite]) -> list[WriteOutcome]:
         """See the port. A stage that HubSpot silently left as it was is refused with code IGNORED."""
-        return writing.update(self._api, self._caller, object_name, writes)
+        return write.update(self._api, self._caller, object_name, writes)
 
     def create_tasks(self, writes: Sequence[TaskWrite]) -> list[WriteOutcome]:
         """See the port. The key goes into the body as `wire.task_marker(key)`; pulled activities carry that mark in `key`."""
-        return writing.create_tasks(self._api, self._caller, writes)
+        return write.create_tasks(self._api, self._caller, writes)
 
     def find_tasks(self, writes: Sequence[TaskWrite]) -> Mapping[str, str]:
         """See the port. Keys are those of the writes, not their marks."""
-        return reading.find_tasks(self._api, self._caller, writes)
+        return read_by_id.find_tasks(self._api, self._caller, writes)
 
     def read_tasks(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:
         """See the port. `key` is the mark (`wire.task_marker`), `due_at` ISO 8601 in UTC."""
-        return reading.read_tasks(self._api, self._caller, ids)
+        return read_by_id.read_tasks(self._api, self._caller, ids)
 
     def check(self, *, now: datetime, uses: Uses | None = None) -> list[Finding]:
         """See the port."""

@@ -26,12 +26,13 @@ from datetime import timedelta
 from typing import Any, Final
 
 from connector.adapters.client import Caller
-from connector.adapters.hubspot.beside import Crew
-from connector.adapters.hubspot.links import stuck
-from connector.adapters.hubspot.meeting import Meeting
+from connector.adapters.hubspot.associations import stuck
+from connector.adapters.hubspot.concurrent_readers import Crew
+from connector.adapters.hubspot.first_read_meeting import Meeting
 from connector.adapters.hubspot.pages import Gathered, Pages
-from connector.adapters.hubspot.reading import read_raw
-from connector.adapters.hubspot.wire import (
+from connector.adapters.hubspot.read_by_id import read_raw
+from connector.adapters.hubspot.wire.records import Listing, modified_millis, read_listing, read_total
+from connector.adapters.hubspot.wire.requests import (
     ASSOCIATION_LIMIT,
     BEYOND,
     ENGAGEMENTS,
@@ -41,8 +42,7 @@ from connector.adapters.hubspot.wire import (
     fits_an_address,
     properties_to_ask,
 )
-from connector.adapters.hubspot.wire_records import Listing, modified_millis, read_listing, read_total
-from connector.adapters.hubspot.wire_values import record_id
+from connector.adapters.hubspot.wire.values import record_id
 from connector.model import Cursor, Page
 
 #: Streams that are worth two chains.

@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any, TypeVar
 
 from connector.adapters.client import Caller
-from connector.adapters.hubspot.links import read_all_links
-from connector.adapters.hubspot.wire import ENGAGEMENTS, Api
-from connector.adapters.hubspot.wire_activities import read_activity
-from connector.adapters.hubspot.wire_deals import PRIMARY_COMPANY, Stages, read_deal, read_stages
-from connector.adapters.hubspot.wire_records import Links, absent, inline_contacts, read_record
-from connector.adapters.hubspot.wire_values import record_id
+from connector.adapters.hubspot.associations import read_all_links
+from connector.adapters.hubspot.wire.activities import read_activity
+from connector.adapters.hubspot.wire.deals import PRIMARY_COMPANY, Stages, read_deal, read_stages
+from connector.adapters.hubspot.wire.records import Links, absent, inline_contacts, read_record
+from connector.adapters.hubspot.wire.requests import ENGAGEMENTS, Api
+from connector.adapters.hubspot.wire.values import record_id
 from connector.model import Activity, Deal, Page, Record, SetAside
 
 T = TypeVar("T")

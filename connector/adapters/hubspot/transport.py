@@ -27,8 +27,8 @@ from urllib3.exceptions import (
 )
 
 from connector.adapters.client import Answer, Budget, Request, Unreachable
-from connector.adapters.hubspot.wire_limits import told_limits
-from connector.adapters.hubspot.wire_tokens import FORM
+from connector.adapters.hubspot.wire.limits import told_limits
+from connector.adapters.hubspot.wire.tokens import FORM
 from connector.errors import PassStopped
 
 #: Seconds until a connection must stand, whatever the whole timeout.

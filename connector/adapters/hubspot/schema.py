@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from connector.adapters.client import Caller
-from connector.adapters.hubspot.wire import Api
-from connector.adapters.hubspot.wire_records import read_listing, read_property
+from connector.adapters.hubspot.wire.records import read_listing, read_property
+from connector.adapters.hubspot.wire.requests import Api
 from connector.model import PropertyFacts
 
 

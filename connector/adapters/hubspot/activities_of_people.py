@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from connector.adapters.client import Caller
-from connector.adapters.hubspot.links import read_all_links
-from connector.adapters.hubspot.reading import read_raw
-from connector.adapters.hubspot.wire import ENGAGEMENTS, Api, properties_to_ask
-from connector.adapters.hubspot.wire_activities import read_activity
+from connector.adapters.hubspot.associations import read_all_links
+from connector.adapters.hubspot.read_by_id import read_raw
+from connector.adapters.hubspot.wire.activities import read_activity
+from connector.adapters.hubspot.wire.requests import ENGAGEMENTS, Api, properties_to_ask
 from connector.errors import ObjectStopped
 from connector.model import Activity, RecordRef
 

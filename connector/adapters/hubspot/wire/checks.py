@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import orjson
 
 from connector.adapters.client import Answer, Request
-from connector.adapters.hubspot.wire import ENGAGEMENTS, Api, from_millis
-from connector.adapters.hubspot.wire_errors import dicts
-from connector.adapters.hubspot.wire_records import read_listing, read_total
+from connector.adapters.hubspot.wire.errors import dicts
+from connector.adapters.hubspot.wire.records import read_listing, read_total
+from connector.adapters.hubspot.wire.requests import ENGAGEMENTS, Api, from_millis
 from connector.model import Permission, Uses
 
 #: Scope → what it opens. Calls, meetings and tasks have none of their own: they go with contacts; e-mails need one besides

@@ -24,11 +24,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from connector.adapters.client import Caller
-from connector.adapters.hubspot.links import stuck
+from connector.adapters.hubspot.associations import stuck
 from connector.adapters.hubspot.pages import Gathered, Pages
-from connector.adapters.hubspot.wire import ASSOCIATION_LIMIT, SEARCH_LIMIT, Api, Span, properties_to_ask, to_millis
-from connector.adapters.hubspot.wire_records import Listing, modified_millis, read_listing, read_total
-from connector.adapters.hubspot.wire_values import record_id
+from connector.adapters.hubspot.wire.records import Listing, modified_millis, read_listing, read_total
+from connector.adapters.hubspot.wire.requests import ASSOCIATION_LIMIT, SEARCH_LIMIT, Api, Span, properties_to_ask, to_millis
+from connector.adapters.hubspot.wire.values import record_id
 from connector.model import Cursor, Page
 
 #: Searches that make one page of the mirror: as many records as one reading of associations takes.

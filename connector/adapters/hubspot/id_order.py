@@ -9,8 +9,8 @@ from __future__ import annotations
 from threading import Lock
 
 from connector.adapters.client import Caller
-from connector.adapters.hubspot.wire import BEYOND, Api, Span
-from connector.adapters.hubspot.wire_records import read_total
+from connector.adapters.hubspot.wire.records import read_total
+from connector.adapters.hubspot.wire.requests import BEYOND, Api, Span
 
 
 class Order:

@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from connector.adapters.client import Caller
-from connector.adapters.hubspot.changes import Changes
+from connector.adapters.hubspot.associations import stuck
 from connector.adapters.hubspot.first_read import TWO_CHAINS, FirstRead
-from connector.adapters.hubspot.links import stuck
+from connector.adapters.hubspot.incremental import Changes
 from connector.adapters.hubspot.pages import Pages
-from connector.adapters.hubspot.wire import Api, to_millis
-from connector.adapters.hubspot.wire_deals import lacks_scope
-from connector.adapters.hubspot.wire_records import read_listing, read_owner
+from connector.adapters.hubspot.wire.deals import lacks_scope
+from connector.adapters.hubspot.wire.records import read_listing, read_owner
+from connector.adapters.hubspot.wire.requests import Api, to_millis
 from connector.errors import ObjectStopped
 from connector.model import Cursor, Owner, Page, SetAside
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connector.adapters.client import Caller
-from connector.adapters.hubspot.links import read_all_links
-from connector.adapters.hubspot.wire import BATCH_LIMIT, TASK_READ_BACK, Api, batches, find_marker, properties_to_ask, task_marker
-from connector.adapters.hubspot.wire_activities import read_task_back
-from connector.adapters.hubspot.wire_errors import code_of
-from connector.adapters.hubspot.wire_records import Listing, read_listing, read_record
-from connector.adapters.hubspot.wire_values import Unreadable, properties_of, record_id, text_of
+from connector.adapters.hubspot.associations import read_all_links
+from connector.adapters.hubspot.wire.activities import read_task_back
+from connector.adapters.hubspot.wire.errors import code_of
+from connector.adapters.hubspot.wire.records import Listing, read_listing, read_record
+from connector.adapters.hubspot.wire.requests import BATCH_LIMIT, TASK_READ_BACK, Api, batches, find_marker, properties_to_ask, task_marker
+from connector.adapters.hubspot.wire.values import Unreadable, properties_of, record_id, text_of
 from connector.errors import ObjectStopped
 from connector.model import Record, TaskWrite
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from connector.adapters.client import Answer
-from connector.adapters.hubspot.wire_records import decode
+from connector.adapters.hubspot.wire.records import decode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

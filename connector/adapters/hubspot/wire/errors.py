@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from connector.adapters.client import Answer, Request
-from connector.adapters.hubspot.wire_limits import next_midnight
+from connector.adapters.hubspot.wire.limits import next_midnight
 from connector.errors import CrmError, ObjectStopped, PassStopped, RateLimited, Rejected, Retriable
 
 #: Longer than this nobody waits inside a pass: it stops, and the next one goes on.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from connector.adapters.client import Caller
-from connector.adapters.hubspot.wire import ASSOCIATION_LIMIT, Api, batches
-from connector.adapters.hubspot.wire_records import Links, read_links
+from connector.adapters.hubspot.wire.records import Links, read_links
+from connector.adapters.hubspot.wire.requests import ASSOCIATION_LIMIT, Api, batches
 from connector.errors import ObjectStopped
 
 

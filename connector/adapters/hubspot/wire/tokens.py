@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from connector.adapters.client import Answer, Request
-from connector.adapters.hubspot import wire_errors
-from connector.adapters.hubspot.wire_records import decode
+from connector.adapters.hubspot.wire import errors as wire_errors
+from connector.adapters.hubspot.wire.records import decode
 from connector.errors import CrmError, PassStopped, Retriable
 
 FORM = "application/x-www-form-urlencoded"

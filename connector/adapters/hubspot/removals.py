@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from connector.adapters.client import Caller
-from connector.adapters.hubspot.links import stuck
-from connector.adapters.hubspot.reading import only_missing
-from connector.adapters.hubspot.wire import BATCH_LIMIT, MERGEABLE, NO_ARCHIVED_LISTING, Api, batches, from_millis, to_millis
-from connector.adapters.hubspot.wire_deals import lacks_scope
-from connector.adapters.hubspot.wire_errors import NO_BIN, texts
-from connector.adapters.hubspot.wire_records import Listing, decode, merged_ids, read_listing
-from connector.adapters.hubspot.wire_values import Unreadable, moment_of, record_id
+from connector.adapters.hubspot.associations import stuck
+from connector.adapters.hubspot.read_by_id import only_missing
+from connector.adapters.hubspot.wire.deals import lacks_scope
+from connector.adapters.hubspot.wire.errors import NO_BIN, texts
+from connector.adapters.hubspot.wire.records import Listing, decode, merged_ids, read_listing
+from connector.adapters.hubspot.wire.requests import BATCH_LIMIT, MERGEABLE, NO_ARCHIVED_LISTING, Api, batches, from_millis, to_millis
+from connector.adapters.hubspot.wire.values import Unreadable, moment_of, record_id
 from connector.errors import ObjectStopped, Rejected
 from connector.model import Cursor, Fate, RecordRef, Removal, RemovalPage
 

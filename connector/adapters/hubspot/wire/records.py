@@ -14,9 +14,9 @@ from typing import Any
 import orjson
 
 from connector.adapters.client import Answer
-from connector.adapters.hubspot.wire import modified_property, to_millis
-from connector.adapters.hubspot.wire_errors import code_of, dicts, http_date
-from connector.adapters.hubspot.wire_values import Unreadable, id_of, moment_of, properties_of, record_id, set_aside, text_of, texts_of
+from connector.adapters.hubspot.wire.errors import code_of, dicts, http_date
+from connector.adapters.hubspot.wire.requests import modified_property, to_millis
+from connector.adapters.hubspot.wire.values import Unreadable, id_of, moment_of, properties_of, record_id, set_aside, text_of, texts_of
 from connector.errors import ObjectStopped, Retriable
 from connector.model import FieldType, Owner, PropertyFacts, Record, SetAside
 

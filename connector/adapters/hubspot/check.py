@@ -14,11 +14,11 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 
 from connector.adapters.client import Answer, Caller, Request
-from connector.adapters.hubspot import wire_checks
-from connector.adapters.hubspot.wire import STREAMS, Api
-from connector.adapters.hubspot.wire_errors import dicts, texts
-from connector.adapters.hubspot.wire_limits import Told, told_limits
-from connector.adapters.hubspot.wire_records import decode, read_listing, read_total
+from connector.adapters.hubspot.wire import checks as wire_checks
+from connector.adapters.hubspot.wire.errors import dicts, texts
+from connector.adapters.hubspot.wire.limits import Told, told_limits
+from connector.adapters.hubspot.wire.records import decode, read_listing, read_total
+from connector.adapters.hubspot.wire.requests import STREAMS, Api
 from connector.errors import DAY_SPENT, CrmError, PassStopped, Retriable
 from connector.model import Finding, Permission, Uses
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from connector.adapters.hubspot.wire import find_marker
-from connector.adapters.hubspot.wire_values import Unreadable, id_of, moment_of, number_of, properties_of, set_aside, text_of, upper_of
+from connector.adapters.hubspot.wire.requests import find_marker
+from connector.adapters.hubspot.wire.values import Unreadable, id_of, moment_of, number_of, properties_of, set_aside, text_of, upper_of
 from connector.model import Activity, ActivityKind, Direction, RecordRef, SetAside
 
 

@@ -14,10 +14,10 @@ from itertools import accumulate
 from typing import Any
 
 from connector.adapters.client import Answer
-from connector.adapters.hubspot.wire import find_marker, task_marker, to_millis
-from connector.adapters.hubspot.wire_errors import code_of, complaints, texts
-from connector.adapters.hubspot.wire_records import Listing, read_listing
-from connector.adapters.hubspot.wire_values import record_id
+from connector.adapters.hubspot.wire.errors import code_of, complaints, texts
+from connector.adapters.hubspot.wire.records import Listing, read_listing
+from connector.adapters.hubspot.wire.requests import find_marker, task_marker, to_millis
+from connector.adapters.hubspot.wire.values import record_id
 from connector.errors import AnswerLost, CrmError, RateLimited, Retriable
 from connector.model import FieldWrite, TaskWrite, WriteOutcome, WriteState
 

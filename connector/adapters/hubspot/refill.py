@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.adapters.client import Caller
-from connector.adapters.hubspot.links import stuck
-from connector.adapters.hubspot.reading import read_raw
-from connector.adapters.hubspot.wire import Api, fits_an_address, properties_to_ask
-from connector.adapters.hubspot.wire_records import absent, read_listing, read_record
-from connector.adapters.hubspot.wire_values import record_id
+from connector.adapters.hubspot.associations import stuck
+from connector.adapters.hubspot.read_by_id import read_raw
+from connector.adapters.hubspot.wire.records import absent, read_listing, read_record
+from connector.adapters.hubspot.wire.requests import Api, fits_an_address, properties_to_ask
+from connector.adapters.hubspot.wire.values import record_id
 from connector.model import Cursor, Page, Record, SetAside
 
 #: Pages of the API that make one page of the mirror.

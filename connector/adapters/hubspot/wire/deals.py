@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from connector.adapters.client import Answer
-from connector.adapters.hubspot.wire_errors import dicts
-from connector.adapters.hubspot.wire_records import merged_ids, read_listing
-from connector.adapters.hubspot.wire_values import Unreadable, id_of, moment_of, number_of, properties_of, set_aside, text_of
+from connector.adapters.hubspot.wire.errors import dicts
+from connector.adapters.hubspot.wire.records import merged_ids, read_listing
+from connector.adapters.hubspot.wire.values import Unreadable, id_of, moment_of, number_of, properties_of, set_aside, text_of
 from connector.errors import CrmError
 from connector.model import Deal, RecordRef, SetAside
 

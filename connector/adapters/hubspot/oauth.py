@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Protocol
 
 from connector.adapters.client import Answer, Budget, Caller, Lane, Request
-from connector.adapters.hubspot import wire_tokens
+from connector.adapters.hubspot.wire import tokens as wire_tokens
 from connector.adapters.refresh_token import KeptToken, Reference
 from connector.errors import ConnectorError, ObjectStopped, PassStopped, Retriable
 

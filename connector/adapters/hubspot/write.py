@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from connector.adapters.client import Answer, Caller, Request
-from connector.adapters.hubspot.reading import read_raw
-from connector.adapters.hubspot.wire import Api
-from connector.adapters.hubspot.wire_errors import Refused
-from connector.adapters.hubspot.wire_values import Unreadable, properties_of, text_of
-from connector.adapters.hubspot.wire_writes import (
+from connector.adapters.hubspot.read_by_id import read_raw
+from connector.adapters.hubspot.wire.errors import Refused
+from connector.adapters.hubspot.wire.requests import Api
+from connector.adapters.hubspot.wire.values import Unreadable, properties_of, text_of
+from connector.adapters.hubspot.wire.writes import (
     BatchAnswer,
     Row,
     clearing_rows,
