@@ -19,9 +19,10 @@ import urllib3
 
 from connector.adapters.client import Request
 from connector.adapters.hubspot.wire import requests as wire
-from connector.adapters.salesforce import wire as salesforce_wire
-from connector.adapters.salesforce import wire_bulk, wire_query
 from connector.adapters.salesforce.streams import Columns, stream
+from connector.adapters.salesforce.wire import bulk as wire_bulk
+from connector.adapters.salesforce.wire import query as wire_query
+from connector.adapters.salesforce.wire import requests as salesforce_wire
 from connector.sandbox.configuration import SECRETS, Place
 
 Row = tuple[Any, ...]

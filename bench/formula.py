@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from connector.adapters.hubspot.wire import requests as hubspot
-from connector.adapters.salesforce import wire_bulk
 from connector.adapters.salesforce.streams import STREAMS
+from connector.adapters.salesforce.wire import bulk as wire_bulk
 
 #: Rows of one page of REST.
 REST_PAGE = 2_000

@@ -20,7 +20,7 @@ from connector.adapters.hubspot import HubSpotCrm
 from connector.adapters.hubspot.wire import checks as hubspot_checks
 from connector.adapters.port import Crm
 from connector.adapters.salesforce import SalesforceCrm
-from connector.adapters.salesforce import wire_access as salesforce_access
+from connector.adapters.salesforce.wire import access as salesforce_access
 from connector.config.tables import Config, HubSpotSettings, SalesforceSettings
 from connector.errors import ConfigError, Interrupted, Problem
 from connector.model import CRMS, CrmName, Finding, Owner, Permission, Schema

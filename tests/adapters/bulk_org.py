@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 import orjson
 
 from connector.adapters.client import Answer, Caller, NoBudget, Request
-from connector.adapters.salesforce import wire, wire_bulk
 from connector.adapters.salesforce.pull import Pull
 from connector.adapters.salesforce.streams import stream
+from connector.adapters.salesforce.wire import bulk as wire_bulk
+from connector.adapters.salesforce.wire import requests as wire
 from connector.model import Cursor, Page, long_id
 
 NOW = datetime(2026, 12, 2, 9, 0, tzinfo=UTC)

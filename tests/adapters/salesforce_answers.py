@@ -11,7 +11,8 @@ import responses
 from salesforce_org import Budget, Settings
 
 from connector.adapters import client
-from connector.adapters.salesforce import SalesforceCrm, wire
+from connector.adapters.salesforce import SalesforceCrm
+from connector.adapters.salesforce.wire import requests as wire
 from connector.errors import ConnectorError
 
 HOST = "https://acme.my.salesforce.com"

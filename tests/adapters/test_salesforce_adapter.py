@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from salesforce_org import START, WANTED, Clock, Org, Value, change
 
 from connector.adapters.port import Crm
-from connector.adapters.salesforce import wire, wire_tasks
+from connector.adapters.salesforce.wire import requests as wire
+from connector.adapters.salesforce.wire import tasks as wire_tasks
 from connector.errors import PassStopped, Retriable
 from connector.model import Finding, Page, Uses, WriteState
 from connector.sandbox.frame import Fault

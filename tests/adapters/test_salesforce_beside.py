@@ -12,7 +12,8 @@ import pytest
 from salesforce_answers import HOST, crm, granted, mocked
 from salesforce_org import START, Clock, Org
 
-from connector.adapters.salesforce import wire, wire_records
+from connector.adapters.salesforce.wire import records as wire_records
+from connector.adapters.salesforce.wire import requests as wire
 from connector.errors import ObjectStopped
 from connector.model import ActivityKind
 from connector.sandbox.salesforce_deeds import SalesforceDeeds
@@ -61,7 +62,7 @@ def test_a_refill_brings_one_field_of_every_live_record(box: Org) -> None:
 @pytest.mark.parametrize("rows", [7, 20, 40])
 def test_a_refill_goes_on_from_any_page(box: Org, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     """However the queries' ends fall on the pages'."""
-    monkeypatch.setattr("connector.adapters.salesforce.refilling._A_QUERY", rows)
+    monkeypatch.setattr("connector.adapters.salesforce.refill._A_QUERY", rows)
     pages = list(box.crm().refill("Lead", ["Email"], None, now=box.clock.now))
     live = sorted(row["Id"] for row in box.rows["Lead"].values() if not row["IsDeleted"])
     for stop in range(0, len(pages), 3):

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.adapters.client import Answer
-from connector.adapters.salesforce import wire_bulk
+from connector.adapters.salesforce.wire import bulk as wire_bulk
 from connector.errors import ObjectStopped, Retriable
 from connector.model import Page
 

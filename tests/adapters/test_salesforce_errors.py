@@ -22,7 +22,8 @@ from salesforce_answers import (
 )
 
 from connector.adapters.client import Answer, Request
-from connector.adapters.salesforce import wire, wire_errors
+from connector.adapters.salesforce.wire import errors as wire_errors
+from connector.adapters.salesforce.wire import requests as wire
 from connector.errors import CrmError, ObjectStopped, PassStopped, RateLimited, Rejected, Retriable
 from connector.model import WriteState
 from connector.store.budget import SharedBudget, salesforce_limits

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from salesforce_answers import COLLECTIONS, EXPIRED, HOST, NOW, QUERY_URL, TOKEN_URL, at_once, crm, findings, granted, mocked, pulled, users
 from salesforce_org import START, Budget, Clock, Org, Settings, Value, change
 
-from connector.adapters.salesforce import wire, wire_login
+from connector.adapters.salesforce.wire import login as wire_login
+from connector.adapters.salesforce.wire import requests as wire
 from connector.config.secrets import Secret
 from connector.errors import PassStopped
 from connector.model import Page, WriteState

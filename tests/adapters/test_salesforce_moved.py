@@ -10,7 +10,8 @@ import responses
 from salesforce_answers import HOST, TOKEN_URL, crm, mocked, pulled, users
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
-from connector.adapters.salesforce import SalesforceCrm, wire
+from connector.adapters.salesforce import SalesforceCrm
+from connector.adapters.salesforce.wire import requests as wire
 from connector.errors import PassStopped, Retriable
 
 OLD, NEW = "https://acme--old.my.salesforce.com", "https://acme--new.my.salesforce.com"

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from salesforce_org import START, Budget, Clock, Org
 
-from connector.adapters.salesforce import wire, wire_bulk
 from connector.adapters.salesforce.streams import OPTIONAL, STREAMS
+from connector.adapters.salesforce.wire import bulk as wire_bulk
+from connector.adapters.salesforce.wire import requests as wire
 from connector.model import Page, Record, long_id
 from connector.sandbox.frame import Fault
 from connector.sandbox.salesforce_org import Options

@@ -25,7 +25,9 @@ from salesforce_answers import (
 from salesforce_org import Settings
 
 from connector.adapters.client import NoBudget
-from connector.adapters.salesforce import SalesforceCrm, wire, wire_tasks
+from connector.adapters.salesforce import SalesforceCrm
+from connector.adapters.salesforce.wire import requests as wire
+from connector.adapters.salesforce.wire import tasks as wire_tasks
 from connector.errors import ObjectStopped
 from connector.model import FieldWrite, RecordRef, TaskSpec, TaskWrite, Uses, WriteState
 

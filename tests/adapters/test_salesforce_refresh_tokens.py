@@ -17,7 +17,8 @@ from salesforce_answers import EXPIRED, HOST, QUERY_URL, TOKEN_URL, at_once, crm
 from salesforce_org import Settings, Value
 
 from connector.adapters.refresh_token import KeptToken
-from connector.adapters.salesforce import SalesforceCrm, wire
+from connector.adapters.salesforce import SalesforceCrm
+from connector.adapters.salesforce.wire import requests as wire
 from connector.config.secrets import Secret
 
 

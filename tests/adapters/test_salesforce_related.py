@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from salesforce_org import START, Clock, Org
 
-from connector.adapters.salesforce.wire_errors import NoSuchColumn
+from connector.adapters.salesforce.wire.errors import NoSuchColumn
 from connector.model import Page
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.world import make_world

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from salesforce_answers import HOST, NOW, QUERY_URL, crm, granted, mocked, refusal, users
 from salesforce_org import START, Budget, Clock, Org
 
-from connector.adapters.salesforce import SalesforceCrm, wire
+from connector.adapters.salesforce import SalesforceCrm
+from connector.adapters.salesforce.wire import requests as wire
 from connector.errors import ObjectStopped
 from connector.model import Cursor, Fate, RemovalPage, long_id
 from connector.sandbox.salesforce_deeds import SalesforceDeeds
@@ -185,7 +186,7 @@ def test_a_deletion_that_is_committed_late_is_not_missed(box: Org) -> None:
 
 
 def test_many_removals_come_in_pages_and_the_cursor_moves_with_the_last(box: Org, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connector.adapters.salesforce.removing._A_PAGE", 2)
+    monkeypatch.setattr("connector.adapters.salesforce.removals._A_PAGE", 2)
     cursor = since(box)
     gone = [lead(box) for _ in range(5)]
     for one in gone:

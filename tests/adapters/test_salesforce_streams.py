@@ -16,8 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.adapters.client import Answer, Request
-from connector.adapters.salesforce import wire, wire_query, wire_records, wire_sales
 from connector.adapters.salesforce.streams import OPTIONAL, STREAMS, Columns, stream
+from connector.adapters.salesforce.wire import query as wire_query
+from connector.adapters.salesforce.wire import records as wire_records
+from connector.adapters.salesforce.wire import requests as wire
+from connector.adapters.salesforce.wire import sales as wire_sales
 from connector.errors import ObjectStopped
 from connector.model import Page
 

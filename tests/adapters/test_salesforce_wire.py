@@ -12,7 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.adapters.salesforce import wire, wire_query, wire_records, wire_tasks
+from connector.adapters.salesforce.wire import query as wire_query
+from connector.adapters.salesforce.wire import records as wire_records
+from connector.adapters.salesforce.wire import requests as wire
+from connector.adapters.salesforce.wire import tasks as wire_tasks
 from connector.errors import ObjectStopped
 from connector.model import ActivityKind, Direction, RecordRef, TaskSpec, TaskWrite, long_id
 

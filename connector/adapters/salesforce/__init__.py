@@ -6,6 +6,6 @@ them together.
 """
 
 from connector.adapters.salesforce.adapter import SalesforceCrm
-from connector.adapters.salesforce.wire_tasks import task_marker
+from connector.adapters.salesforce.wire.tasks import task_marker
 
 __all__ = ["SalesforceCrm", "task_marker"]

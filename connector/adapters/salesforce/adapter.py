@@ -10,15 +10,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from connector.adapters.client import Budget, Lane
+from connector.adapters.salesforce import activities_of_people
 from connector.adapters.salesforce import check as org_check
-from connector.adapters.salesforce import describing, refilling, removing, touching, wire, wire_bulk, wire_query, wire_records, wire_tasks
-from connector.adapters.salesforce.asking import Asking, retrieved_by_id, rows_of, without_lacking
-from connector.adapters.salesforce.creating import Tasks
+from connector.adapters.salesforce import refill as refilling
+from connector.adapters.salesforce import removals as removing
+from connector.adapters.salesforce import schema as describing
+from connector.adapters.salesforce.client import Asking, retrieved_by_id, rows_of, without_lacking
+from connector.adapters.salesforce.create_tasks import Tasks
 from connector.adapters.salesforce.pull import Pull, lane_of, nothing
 from connector.adapters.salesforce.session import SalesforceSession, Settings
 from connector.adapters.salesforce.streams import OPTIONAL, STREAMS, Stream, stream
-from connector.adapters.salesforce.wire import Row
-from connector.adapters.salesforce.writing import Writing
+from connector.adapters.salesforce.wire import bulk as wire_bulk
+from connector.adapters.salesforce.wire import query as wire_query
+from connector.adapters.salesforce.wire import records as wire_records
+from connector.adapters.salesforce.wire import requests as wire
+from connector.adapters.salesforce.wire import tasks as wire_tasks
+from connector.adapters.salesforce.wire.requests import Row
+from connector.adapters.salesforce.write import Writing
 from connector.errors import ObjectStopped
 from connector.model import (
     Activity,
@@ -147,7 +155,7 @@ class SalesforceCrm:
 
     def activities_of(self, object_name: str, ids: Sequence[str]) -> Sequence[Activity]:  # noqa: ARG002 - ids tell their objects
         """Tasks and Events of these Leads or Contacts, archived ones too, deleted ones not."""
-        return touching.activities_of(self._asking, [self._stream(name) for name in ("Task", "Event")], ids, self._lacking)
+        return activities_of_people.activities_of(self._asking, [self._stream(name) for name in ("Task", "Event")], ids, self._lacking)
 
     def schema(self, objects: Sequence[str]) -> Schema:
         """The fields of these objects as the connector's user sees them; "Account.Industry" is Industry of Account."""

@@ -12,10 +12,15 @@ from datetime import datetime
 from typing import Any
 
 from connector.adapters.client import Answer, Request
-from connector.adapters.salesforce import wire, wire_access, wire_login, wire_query, wire_records, wire_tasks
 from connector.adapters.salesforce.session import SalesforceSession, Settings
 from connector.adapters.salesforce.streams import STREAMS
-from connector.adapters.salesforce.wire_access import external_id
+from connector.adapters.salesforce.wire import access as wire_access
+from connector.adapters.salesforce.wire import login as wire_login
+from connector.adapters.salesforce.wire import query as wire_query
+from connector.adapters.salesforce.wire import records as wire_records
+from connector.adapters.salesforce.wire import requests as wire
+from connector.adapters.salesforce.wire import tasks as wire_tasks
+from connector.adapters.salesforce.wire.access import external_id
 from connector.errors import DAY_SPENT, CrmError, PassStopped, Retriable
 from connector.model import Finding, Permission, Uses
 

@@ -18,11 +18,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from connector.adapters.client import Answer, Caller, Lane, Request
-from connector.adapters.salesforce import wire, wire_bulk, wire_errors, wire_query, wire_records
-from connector.adapters.salesforce.bulk import BulkJob, GivenUp
-from connector.adapters.salesforce.sharing import with_everyone
+from connector.adapters.salesforce.bulk_pull import BulkJob, GivenUp
+from connector.adapters.salesforce.shared_activities import with_everyone
 from connector.adapters.salesforce.streams import Columns, Stream
-from connector.adapters.salesforce.wire import Row
+from connector.adapters.salesforce.wire import bulk as wire_bulk
+from connector.adapters.salesforce.wire import errors as wire_errors
+from connector.adapters.salesforce.wire import query as wire_query
+from connector.adapters.salesforce.wire import records as wire_records
+from connector.adapters.salesforce.wire import requests as wire
+from connector.adapters.salesforce.wire.requests import Row
 from connector.errors import ObjectStopped
 from connector.model import (
     Activity,

@@ -24,7 +24,8 @@ from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnection
 
 from connector.adapters.client import Answer, Budget, Lane, Request, Unreachable
 from connector.adapters.refresh_token import KeptToken
-from connector.adapters.salesforce import wire, wire_login
+from connector.adapters.salesforce.wire import login as wire_login
+from connector.adapters.salesforce.wire import requests as wire
 from connector.errors import PassStopped
 
 

@@ -11,8 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from connector.adapters.salesforce import wire, wire_errors, wire_query, wire_records, wire_sales, wire_tasks
-from connector.adapters.salesforce.wire import Row
+from connector.adapters.salesforce.wire import errors as wire_errors
+from connector.adapters.salesforce.wire import query as wire_query
+from connector.adapters.salesforce.wire import records as wire_records
+from connector.adapters.salesforce.wire import requests as wire
+from connector.adapters.salesforce.wire import sales as wire_sales
+from connector.adapters.salesforce.wire import tasks as wire_tasks
+from connector.adapters.salesforce.wire.requests import Row
 from connector.errors import ObjectStopped
 from connector.model import Activity, Campaign, CampaignMember, Cursor, Deal, DealContact, FieldChange, Owner, Record
 

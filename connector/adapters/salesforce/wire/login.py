@@ -11,7 +11,8 @@ import re
 from urllib.parse import urlsplit
 
 from connector.adapters.client import Answer
-from connector.adapters.salesforce import wire, wire_errors
+from connector.adapters.salesforce.wire import errors as wire_errors
+from connector.adapters.salesforce.wire import requests as wire
 from connector.errors import CrmError, PassStopped, Retriable
 from connector.model import long_id
 

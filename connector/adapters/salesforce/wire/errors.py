@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from connector.adapters.client import Answer, Request
-from connector.adapters.salesforce import wire
+from connector.adapters.salesforce.wire import requests as wire
 from connector.errors import CrmError, ObjectStopped, PassStopped, RateLimited, Rejected, Retriable
 from connector.model import WriteOutcome, WriteState
 

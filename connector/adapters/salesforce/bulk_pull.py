@@ -13,9 +13,10 @@ from dataclasses import replace
 from itertools import islice
 
 from connector.adapters.client import Caller
-from connector.adapters.salesforce import wire, wire_bulk
-from connector.adapters.salesforce.wire import Row
-from connector.adapters.salesforce.wire_bulk import Place
+from connector.adapters.salesforce.wire import bulk as wire_bulk
+from connector.adapters.salesforce.wire import requests as wire
+from connector.adapters.salesforce.wire.bulk import Place
+from connector.adapters.salesforce.wire.requests import Row
 from connector.errors import ObjectStopped
 
 log = logging.getLogger("connector.adapters.salesforce")

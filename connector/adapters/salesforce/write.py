@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from connector.adapters.client import Answer, Request, Unreachable
-from connector.adapters.salesforce import wire, wire_errors
-from connector.adapters.salesforce.asking import Asking, batches, retrieved_by_id
-from connector.adapters.salesforce.wire import Row
+from connector.adapters.salesforce.client import Asking, batches, retrieved_by_id
+from connector.adapters.salesforce.wire import errors as wire_errors
+from connector.adapters.salesforce.wire import requests as wire
+from connector.adapters.salesforce.wire.requests import Row
 from connector.errors import AnswerLost, CrmError, Retriable
 from connector.model import FieldWrite, WriteOutcome, WriteState
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import TypeVar
 
-from connector.adapters.salesforce import wire, wire_query, wire_tasks
-from connector.adapters.salesforce.asking import Asking, batches, rows_of, without_lacking
-from connector.adapters.salesforce.wire import Row
-from connector.adapters.salesforce.wire_access import external_id
-from connector.adapters.salesforce.writing import Writing
+from connector.adapters.salesforce.client import Asking, batches, rows_of, without_lacking
+from connector.adapters.salesforce.wire import query as wire_query
+from connector.adapters.salesforce.wire import requests as wire
+from connector.adapters.salesforce.wire import tasks as wire_tasks
+from connector.adapters.salesforce.wire.access import external_id
+from connector.adapters.salesforce.wire.requests import Row
+from connector.adapters.salesforce.write import Writing
 from connector.errors import ObjectStopped
 from connector.model import TaskWrite, WriteOutcome, WriteState
 

@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from connector.adapters.client import Caller
-from connector.adapters.salesforce import wire, wire_query, wire_records
-from connector.adapters.salesforce.asking import Asking, rows_of, without_lacking
-from connector.adapters.salesforce.sharing import activities_with, with_everyone
+from connector.adapters.salesforce.client import Asking, rows_of, without_lacking
+from connector.adapters.salesforce.shared_activities import activities_with, with_everyone
 from connector.adapters.salesforce.streams import Stream
-from connector.adapters.salesforce.wire import Row
+from connector.adapters.salesforce.wire import query as wire_query
+from connector.adapters.salesforce.wire import records as wire_records
+from connector.adapters.salesforce.wire import requests as wire
+from connector.adapters.salesforce.wire.requests import Row
 from connector.model import Activity
 
 

@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime, time, tzinfo
 from functools import lru_cache
 from typing import Any
 
-from connector.adapters.salesforce import wire
-from connector.adapters.salesforce.wire import Row
+from connector.adapters.salesforce.wire import requests as wire
+from connector.adapters.salesforce.wire.requests import Row
 from connector.model import Activity, ActivityKind, Direction, FieldChange, Owner, Record, RecordRef
 
 #: Read of every person and account, whatever the configuration wants.

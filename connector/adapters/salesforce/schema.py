@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from connector.adapters.salesforce import wire
-from connector.adapters.salesforce.asking import Asking
+from connector.adapters.salesforce.client import Asking
+from connector.adapters.salesforce.wire import requests as wire
 from connector.errors import ObjectStopped
 from connector.model import FieldType, PropertyFacts, Schema
 

@@ -10,9 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from connector.adapters.client import Caller
-from connector.adapters.salesforce import wire, wire_query, wire_records
-from connector.adapters.salesforce.asking import rows_of
-from connector.adapters.salesforce.wire import Row
+from connector.adapters.salesforce.client import rows_of
+from connector.adapters.salesforce.wire import query as wire_query
+from connector.adapters.salesforce.wire import records as wire_records
+from connector.adapters.salesforce.wire import requests as wire
+from connector.adapters.salesforce.wire.requests import Row
 
 
 def with_everyone(caller: Caller, object_name: str, rows: Sequence[Row]) -> Sequence[Row]:

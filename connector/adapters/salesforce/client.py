@@ -11,9 +11,11 @@ from functools import partial
 from typing import TypeVar
 
 from connector.adapters.client import Answer, Budget, Caller, Lane, Request
-from connector.adapters.salesforce import wire, wire_errors, wire_query
 from connector.adapters.salesforce.session import SalesforceSession
-from connector.adapters.salesforce.wire import Row
+from connector.adapters.salesforce.wire import errors as wire_errors
+from connector.adapters.salesforce.wire import query as wire_query
+from connector.adapters.salesforce.wire import requests as wire
+from connector.adapters.salesforce.wire.requests import Row
 from connector.errors import ObjectStopped
 
 T = TypeVar("T")

@@ -16,8 +16,9 @@ from typing import Any
 import orjson
 
 from connector.adapters.client import Answer, Request
-from connector.adapters.salesforce import wire, wire_errors
-from connector.adapters.salesforce.wire import Row
+from connector.adapters.salesforce.wire import errors as wire_errors
+from connector.adapters.salesforce.wire import requests as wire
+from connector.adapters.salesforce.wire.requests import Row
 from connector.errors import CrmError, ObjectStopped, PassStopped, Retriable
 from connector.model import Cursor
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from typing import Any
 
-from connector.adapters.salesforce.wire import Row, literal
+from connector.adapters.salesforce.wire.requests import Row, literal
 from connector.model import TaskSpec, TaskWrite
 
 #: Subject takes 255 characters, Description 32,000

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from connector.adapters.client import Caller
-from connector.adapters.salesforce import wire, wire_query
-from connector.adapters.salesforce.asking import Asking, batches, retrieved_by_id, rows_of
-from connector.adapters.salesforce.wire import Deletions, Row
+from connector.adapters.salesforce.client import Asking, batches, retrieved_by_id, rows_of
+from connector.adapters.salesforce.wire import query as wire_query
+from connector.adapters.salesforce.wire import requests as wire
+from connector.adapters.salesforce.wire.requests import Deletions, Row
 from connector.errors import ObjectStopped
 from connector.model import Cursor, Fate, RecordRef, Removal, RemovalPage, long_id
 

@@ -10,9 +10,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from connector.adapters.client import Caller, Request
-from connector.adapters.salesforce import wire, wire_errors, wire_query, wire_records
-from connector.adapters.salesforce.asking import Asking, retrieved_by_id
-from connector.adapters.salesforce.wire import Row
+from connector.adapters.salesforce.client import Asking, retrieved_by_id
+from connector.adapters.salesforce.wire import errors as wire_errors
+from connector.adapters.salesforce.wire import query as wire_query
+from connector.adapters.salesforce.wire import records as wire_records
+from connector.adapters.salesforce.wire import requests as wire
+from connector.adapters.salesforce.wire.requests import Row
 from connector.errors import ObjectStopped
 from connector.model import Cursor, Page, Record, RecordRef, SetAside
 

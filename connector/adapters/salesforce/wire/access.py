@@ -13,7 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from connector.adapters.client import Answer, Request
-from connector.adapters.salesforce import wire, wire_records, wire_sales
+from connector.adapters.salesforce.wire import records as wire_records
+from connector.adapters.salesforce.wire import requests as wire
+from connector.adapters.salesforce.wire import sales as wire_sales
 from connector.model import Permission, Uses
 
 #: Object → what it is read for.
