@@ -21,7 +21,7 @@ from connector.config.tables import Config
 from connector.model import CrmName, FieldType, Finding, Owner, PropertyFacts
 from connector.reports.checks.check import check
 from connector.sandbox.configuration import SECRETS, Place, configuration
-from connector.sandbox.frame import Fault
+from connector.sandbox.fault_injection import Fault
 from connector.sandbox.serve import Sandbox
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)

@@ -49,7 +49,7 @@ def sandbox(
     ] = None,
 ) -> int:
     """A HubSpot and a Salesforce with made-up people on this machine, until Ctrl-C, and a configuration that points at them."""
-    from connector.sandbox.scenarios import arm
+    from connector.sandbox.scenarios.catalogue import arm
     from connector.sandbox.serve import Sandbox  # brings the servers and Faker along
 
     output = Output(as_json=as_json)
@@ -79,7 +79,7 @@ def sandbox(
 
 def _faults(names: Sequence[str]) -> list[str]:
     """The names, each once. A name that is none is an error of the command line (2)."""
-    from connector.sandbox.scenarios import SCENARIOS, UnknownScenario
+    from connector.sandbox.scenarios.catalogue import SCENARIOS, UnknownScenario
 
     for name in names:
         if name != LIST and name not in SCENARIOS:
@@ -88,7 +88,7 @@ def _faults(names: Sequence[str]) -> list[str]:
 
 
 def _show_faults(output: Output) -> None:
-    from connector.sandbox.scenarios import SCENARIOS
+    from connector.sandbox.scenarios.catalogue import SCENARIOS
 
     output.document({"faults": {one.name: one.summary for one in SCENARIOS.values()}})
     output.table(("Fault", "What happens"), [(one.name, one.summary) for one in SCENARIOS.values()])

@@ -21,12 +21,12 @@ import trustme
 import uvicorn
 from starlette.applications import Starlette
 
-from connector.sandbox.frame import Application, ClosableProtocol, Frame
-from connector.sandbox.world import World, make_world
+from connector.sandbox.fault_injection import Application, ClosableProtocol, Frame
+from connector.sandbox.state import World, make_world
 
 if TYPE_CHECKING:
-    from connector.sandbox.hubspot_deeds import HubSpotDeeds
-    from connector.sandbox.salesforce_deeds import SalesforceDeeds
+    from connector.sandbox.hubspot.actions import HubSpotDeeds
+    from connector.sandbox.salesforce.actions import SalesforceDeeds
 
 _HOST = "127.0.0.1"
 
@@ -97,11 +97,11 @@ class Sandbox:
     def _create_apps(self, hubspot: bool, salesforce: bool, limits: Mapping[str, Any]) -> dict[str, Starlette]:
         factories: dict[str, Callable[..., Starlette]] = {}
         if hubspot:
-            from connector.sandbox.hubspot import create_app as create_hubspot
+            from connector.sandbox.hubspot.app import create_app as create_hubspot
 
             factories["hubspot"] = create_hubspot
         if salesforce:
-            from connector.sandbox.salesforce import create_app as create_salesforce
+            from connector.sandbox.salesforce.app import create_app as create_salesforce
 
             factories["salesforce"] = create_salesforce
         known = {crm: set(inspect.signature(factory).parameters) & set(limits) for crm, factory in factories.items()}

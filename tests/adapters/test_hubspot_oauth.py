@@ -20,7 +20,7 @@ from connector.config.secrets import Secret
 from connector.config.settings import HubSpotSettings
 from connector.errors import PassStopped
 from connector.model import WriteState
-from connector.sandbox.frame import Fault
+from connector.sandbox.fault_injection import Fault
 from connector.sandbox.serve import Sandbox
 
 START = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)

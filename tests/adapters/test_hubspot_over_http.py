@@ -16,7 +16,7 @@ from connector.adapters.client import NoBudget
 from connector.adapters.hubspot import HubSpotCrm, task_marker
 from connector.errors import CrmError, ObjectStopped, PassStopped, Retriable
 from connector.model import WriteState
-from connector.sandbox.frame import Fault
+from connector.sandbox.fault_injection import Fault
 from connector.sandbox.serve import Sandbox
 
 # ── Over real HTTP, against the sandbox's HubSpot ────────────────────────────────────────────────────────────────────────────────────

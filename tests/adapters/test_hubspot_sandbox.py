@@ -15,7 +15,7 @@ from connector.adapters.hubspot import HubSpotCrm
 from connector.adapters.hubspot.transport import Transport
 from connector.errors import ObjectStopped
 from connector.model import Fate
-from connector.sandbox.frame import Fault
+from connector.sandbox.fault_injection import Fault
 from connector.sandbox.serve import Sandbox
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)

@@ -21,9 +21,9 @@ from connector.adapters.salesforce.wire import requests as wire
 from connector.adapters.salesforce.wire import tasks as wire_tasks
 from connector.errors import PassStopped, Retriable
 from connector.model import Finding, Page, Uses, WriteState
-from connector.sandbox.frame import Fault
+from connector.sandbox.fault_injection import Fault
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.world import World, make_world
+from connector.sandbox.state import World, make_world
 
 ROWS = ("Account", "Lead", "Contact", "Task", "Event")
 PAGE = 100

@@ -16,9 +16,9 @@ from connector.adapters.salesforce.wire import records as wire_records
 from connector.adapters.salesforce.wire import requests as wire
 from connector.errors import ObjectStopped
 from connector.model import ActivityKind
-from connector.sandbox.salesforce_deeds import SalesforceDeeds
+from connector.sandbox.salesforce.actions import SalesforceDeeds
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.world import make_world
+from connector.sandbox.state import make_world
 
 
 @pytest.fixture(scope="module")

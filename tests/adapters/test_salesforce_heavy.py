@@ -12,9 +12,9 @@ from salesforce_org import START, Clock, Org
 from connector.adapters.salesforce.streams import OPTIONAL
 from connector.errors import ObjectStopped, Retriable
 from connector.model import FieldWrite, RecordRef, WriteState
-from connector.sandbox.frame import Fault
+from connector.sandbox.fault_injection import Fault
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.world import make_world
+from connector.sandbox.state import make_world
 
 
 @pytest.fixture(scope="module")

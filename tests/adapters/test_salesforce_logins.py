@@ -23,7 +23,7 @@ from connector.config.secrets import Secret
 from connector.errors import PassStopped
 from connector.model import Page, WriteState
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.world import make_world
+from connector.sandbox.state import make_world
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from connector.adapters.salesforce.streams import OPTIONAL, STREAMS
 from connector.adapters.salesforce.wire import bulk as wire_bulk
 from connector.adapters.salesforce.wire import requests as wire
 from connector.model import Page, Record, long_id
-from connector.sandbox.frame import Fault
-from connector.sandbox.salesforce_org import Options
+from connector.sandbox.fault_injection import Fault
+from connector.sandbox.salesforce.org import Options
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.world import make_world
+from connector.sandbox.state import make_world
 
 #: Streams that come from one object each, by the list of a page that they fill.
 LISTS = {

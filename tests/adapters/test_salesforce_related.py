@@ -11,7 +11,7 @@ from salesforce_org import START, Clock, Org
 from connector.adapters.salesforce.wire.errors import NoSuchColumn
 from connector.model import Page
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.world import make_world
+from connector.sandbox.state import make_world
 
 _RELATED = ("Account.NumberOfEmployees", "Account.AnnualRevenue", "Account.Is_Key__c", "Account.Since__c", "Account.Name")
 

@@ -22,9 +22,9 @@ from connector.adapters.salesforce import SalesforceCrm
 from connector.adapters.salesforce.wire import requests as wire
 from connector.errors import ObjectStopped
 from connector.model import Cursor, Fate, RemovalPage, long_id
-from connector.sandbox.salesforce_deeds import SalesforceDeeds
+from connector.sandbox.salesforce.actions import SalesforceDeeds
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.world import make_world
+from connector.sandbox.state import make_world
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from salesforce_org import START, Clock, Org
 
 from connector.model import Activity, Page
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.world import make_world
+from connector.sandbox.state import make_world
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from crm_contract_memory import MemoryRoom
 from crm_contract_rooms import NOW, OPTIONS, Clock, HubSpotRoom, Room, SalesforceRoom
 
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.world import World, make_world
+from connector.sandbox.state import World, make_world
 
 ROOMS = ("hubspot", "salesforce", "memory as hubspot", "memory as salesforce")
 

@@ -19,8 +19,8 @@ from connector.adapters.hubspot import HubSpotCrm
 from connector.adapters.port import Crm
 from connector.adapters.salesforce import SalesforceCrm
 from connector.model import RecordRef
-from connector.sandbox.frame import Fault, Frame
-from connector.sandbox.scenarios import arm
+from connector.sandbox.fault_injection import Fault, Frame
+from connector.sandbox.scenarios.catalogue import arm
 from connector.sandbox.serve import Sandbox
 
 NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)

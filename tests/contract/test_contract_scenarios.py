@@ -21,7 +21,7 @@ from crm_contract_rooms import OPTIONS, Clock, HubSpotRoom, Room
 
 from connector.errors import CrmError, ObjectStopped, PassStopped, Retriable
 from connector.model import FieldWrite, TaskWrite, WriteOutcome, WriteState
-from connector.sandbox.scenarios import SCENARIOS
+from connector.sandbox.scenarios.catalogue import SCENARIOS
 from connector.sandbox.serve import Sandbox
 
 W = TypeVar("W", FieldWrite, TaskWrite)

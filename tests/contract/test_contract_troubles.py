@@ -13,7 +13,7 @@ from crm_contract_troubles import TROUBLES, Trouble
 
 from connector.errors import PassStopped
 from connector.model import Page
-from connector.sandbox.frame import Fault
+from connector.sandbox.fault_injection import Fault
 from connector.sandbox.serve import Sandbox
 
 pytest_plugins = ["crm_contract_fixtures"]

@@ -15,9 +15,9 @@ from engine_rooms import NOW
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from connector.sandbox.frame import Fault
-from connector.sandbox.salesforce_errors import RowRefused
-from connector.sandbox.scenarios import arm
+from connector.sandbox.fault_injection import Fault
+from connector.sandbox.salesforce.errors import RowRefused
+from connector.sandbox.scenarios.catalogue import arm
 from connector.sandbox.serve import Sandbox
 
 CONTACTS, LEADS = 30, 15

@@ -13,7 +13,7 @@ from engine_rooms import Waited, config_for, records_stored, running, small_sand
 
 from connector import engine
 from connector.app import App
-from connector.sandbox.frame import Fault
+from connector.sandbox.fault_injection import Fault
 from connector.sandbox.serve import Sandbox
 
 _JSON = {"content-type": "application/json"}

@@ -10,9 +10,9 @@ from typing import Any
 
 import requests
 
-from connector.sandbox.hubspot_deeds import HubSpotDeeds
+from connector.sandbox.hubspot.actions import HubSpotDeeds
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.world import World, make_world
+from connector.sandbox.state import World, make_world
 
 NOW = datetime(2026, 12, 2, 9, 30, tzinfo=UTC)
 MQL = "marketingqualifiedlead"

@@ -11,8 +11,8 @@ from urllib.parse import quote, unquote, urlencode
 import orjson
 from starlette.applications import Starlette
 
-from connector.sandbox.salesforce_schema import long_id
-from connector.sandbox.world import World
+from connector.sandbox.salesforce.schema import long_id
+from connector.sandbox.state import World
 
 BASE = "/services/data/v60.0"
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)

@@ -10,10 +10,10 @@ import pytest
 import requests
 from hubspot_client import NOW, Api, Stage, running
 
-from connector.sandbox.hubspot_answers import Refusal
-from connector.sandbox.hubspot_limits import Limits
+from connector.sandbox.hubspot.answers import Refusal
+from connector.sandbox.hubspot.limits import Limits
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.world import make_world
+from connector.sandbox.state import make_world
 
 
 def limits(seconds: list[float], clock: SimpleNamespace, **more: int) -> Limits:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.world import World, make_world
+from connector.sandbox.state import World, make_world
 
 
 @pytest.fixture(scope="module")

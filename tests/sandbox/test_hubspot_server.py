@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hubspot_client import MQL, OBJECTS, Api, Stage, running, some_contact
 
-from connector.sandbox.world import World
+from connector.sandbox.state import World
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from hubspot_client import MQL, NOW, Api, Stage, found_ids, rule, running, some_contact
 
-from connector.sandbox.world import World
+from connector.sandbox.state import World
 
 
 @pytest.fixture(scope="module")

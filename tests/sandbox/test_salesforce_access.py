@@ -11,9 +11,9 @@ from salesforce_client import LEADS, MORNING, Client, Clock, make_id, tiny_world
 from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceAuthenticationFailed
 
-from connector.sandbox.salesforce import create_app
+from connector.sandbox.salesforce.app import create_app
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.world import World
+from connector.sandbox.state import World
 
 
 @pytest.fixture

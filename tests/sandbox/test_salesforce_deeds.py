@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from salesforce_client import ACME, ANNA, BIG, CONTACT, CONVERTED, LEADS, MORNING, NOON, QUEUE, Client, Clock, make_id, tiny_world
 
-from connector.sandbox.salesforce import create_app
-from connector.sandbox.salesforce_deeds import SalesforceDeeds
-from connector.sandbox.salesforce_errors import RowRefused
-from connector.sandbox.world import World
+from connector.sandbox.salesforce.actions import SalesforceDeeds
+from connector.sandbox.salesforce.app import create_app
+from connector.sandbox.salesforce.errors import RowRefused
+from connector.sandbox.state import World
 
 TASK = make_id("00T", 0)
 LATER = NOON + timedelta(seconds=1)

@@ -9,10 +9,10 @@ from urllib.parse import quote
 import pytest
 from salesforce_client import DELETED, LEADS, MORNING, NOON, Client, Clock, make_id, tiny_world
 
-from connector.sandbox.salesforce import create_app
-from connector.sandbox.salesforce_deeds import SalesforceDeeds
-from connector.sandbox.salesforce_errors import RowRefused
-from connector.sandbox.world import World
+from connector.sandbox.salesforce.actions import SalesforceDeeds
+from connector.sandbox.salesforce.app import create_app
+from connector.sandbox.salesforce.errors import RowRefused
+from connector.sandbox.state import World
 
 
 @pytest.fixture

@@ -21,10 +21,10 @@ from salesforce_client import (
     tiny_world,
 )
 
-from connector.sandbox.salesforce import create_app
-from connector.sandbox.salesforce_errors import Refused
-from connector.sandbox.salesforce_soql import Comparison, parse
-from connector.sandbox.world import World
+from connector.sandbox.salesforce.app import create_app
+from connector.sandbox.salesforce.errors import Refused
+from connector.sandbox.salesforce.soql import Comparison, parse
+from connector.sandbox.state import World
 
 
 @pytest.fixture

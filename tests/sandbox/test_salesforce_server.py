@@ -28,11 +28,11 @@ from salesforce_client import (
 from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceMalformedRequest
 
-from connector.sandbox.salesforce import create_app
-from connector.sandbox.salesforce_errors import RowRefused
-from connector.sandbox.salesforce_schema import long_id
+from connector.sandbox.salesforce.app import create_app
+from connector.sandbox.salesforce.errors import RowRefused
+from connector.sandbox.salesforce.schema import long_id
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.world import World, make_world
+from connector.sandbox.state import World, make_world
 
 
 @pytest.fixture

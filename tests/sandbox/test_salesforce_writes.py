@@ -28,8 +28,8 @@ from salesforce_client import (
     tiny_world,
 )
 
-from connector.sandbox.salesforce import create_app
-from connector.sandbox.world import World
+from connector.sandbox.salesforce.app import create_app
+from connector.sandbox.state import World
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from salesforce_client import LEADS, Client, Clock, Reply, tiny_world
 
-from connector.sandbox.salesforce import create_app
-from connector.sandbox.world import World
+from connector.sandbox.salesforce.app import create_app
+from connector.sandbox.state import World
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from connector.sandbox import scenarios
+from connector.sandbox.scenarios import catalogue
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.world import World, make_world
+from connector.sandbox.state import World, make_world
 
 NOW = datetime(2026, 12, 2, 9, 30, tzinfo=UTC)
 V60 = "/services/data/v60.0"
@@ -81,18 +81,18 @@ def desk(world: World) -> Iterator[Desk]:
 
 
 def test_a_name_that_is_none_names_its_neighbour(desk: Desk) -> None:
-    with pytest.raises(scenarios.UnknownScenario, match="did you mean late-index") as told:
-        scenarios.arm(desk.box, "lat-index")
+    with pytest.raises(catalogue.UnknownScenario, match="did you mean late-index") as told:
+        catalogue.arm(desk.box, "lat-index")
     assert told.value.nearest == "late-index"
-    assert scenarios.UnknownScenario("zzzz").nearest == ""
+    assert catalogue.UnknownScenario("zzzz").nearest == ""
 
 
 def test_every_scenario_plays_with_both_crms_and_with_one(desk: Desk) -> None:
     alone = Sandbox(world=copy.deepcopy(desk.box.world), now=lambda: NOW, hubspot=False)
     frames = (desk.box.hubspot_frame, desk.box.salesforce_frame)
-    for name in scenarios.SCENARIOS:
-        scenarios.arm(alone, name, every=2, times=2)
-        scenarios.arm(desk.box, name, every=2, times=2)
+    for name in catalogue.SCENARIOS:
+        catalogue.arm(alone, name, every=2, times=2)
+        catalogue.arm(desk.box, name, every=2, times=2)
         said = [] if name == "slow" else desk.ask_both(4)
         assert 500 not in said, name
         for frame in frames:
@@ -101,7 +101,7 @@ def test_every_scenario_plays_with_both_crms_and_with_one(desk: Desk) -> None:
 
 
 def test_merges_are_bounded_and_leave_chains(desk: Desk) -> None:
-    scenarios.arm(desk.box, "merges", every=1, times=8)
+    catalogue.arm(desk.box, "merges", every=1, times=8)
     desk.ask_both(20)
     lost = [row for row in desk.found("SELECT Id, MasterRecordId FROM Lead WHERE IsDeleted = true") if row["MasterRecordId"]]
     assert 4 <= len(lost) <= 8
@@ -111,15 +111,15 @@ def test_merges_are_bounded_and_leave_chains(desk: Desk) -> None:
 
 def test_conversions(desk: Desk) -> None:
     before = len(desk.found("SELECT Id FROM Lead WHERE IsConverted = true"))
-    scenarios.arm(desk.box, "conversions", every=2, times=3)
+    catalogue.arm(desk.box, "conversions", every=2, times=3)
     desk.ask_both(10)
     assert len(desk.found("SELECT Id FROM Lead WHERE IsConverted = true")) == before + 3
 
 
 def test_deletions_of_every_kind(desk: Desk) -> None:
     leads, contacts = len(desk.box.salesforce.live("Lead")), len(desk.box.hubspot.live("contacts"))
-    scenarios.arm(desk.box, "deleted", every=1, times=12)
-    scenarios.arm(desk.box, "privacy-delete", every=1, times=2)
+    catalogue.arm(desk.box, "deleted", every=1, times=12)
+    catalogue.arm(desk.box, "privacy-delete", every=1, times=2)
     desk.ask_both(14)
     assert len(desk.box.salesforce.live("Lead")) < leads
     assert len(desk.box.hubspot.live("contacts")) < contacts
@@ -130,8 +130,8 @@ def test_deletions_of_every_kind(desk: Desk) -> None:
 
 
 def test_late_commits_and_a_late_index(desk: Desk) -> None:
-    scenarios.arm(desk.box, "late-commit", every=1, times=4)
-    scenarios.arm(desk.box, "late-index", every=1, times=4)
+    catalogue.arm(desk.box, "late-commit", every=1, times=4)
+    catalogue.arm(desk.box, "late-index", every=1, times=4)
     desk.ask_both(5)
     soql = f"SELECT Id FROM Lead WHERE SystemModstamp = {NOW:%Y-%m-%dT%H:%M:%SZ}"
     recent = {"propertyName": "lastmodifieddate", "operator": "GTE", "value": str(int(NOW.timestamp()) * 1000)}
@@ -148,29 +148,29 @@ def test_late_commits_and_a_late_index(desk: Desk) -> None:
 
 
 def test_equal_timestamps(desk: Desk) -> None:
-    scenarios.arm(desk.box, "equal-timestamps")
+    catalogue.arm(desk.box, "equal-timestamps")
     stamps = {row["SystemModstamp"] for row in desk.box.salesforce.live("Lead").values()}
     assert stamps == {NOW - timedelta(minutes=30)}
 
 
 def test_sessions_end(desk: Desk) -> None:
-    scenarios.arm(desk.box, "expiring-tokens", every=3)
+    catalogue.arm(desk.box, "expiring-tokens", every=3)
     desk.sign_in()
     assert [desk.salesforce("/limits").status_code for _ in range(4)] == [200, 200, 200, 401]
 
 
 def test_limits_pass_and_the_days_stay(desk: Desk) -> None:
-    scenarios.arm(desk.box, "limits", every=3, times=2)
+    catalogue.arm(desk.box, "limits", every=3, times=2)
     said = desk.ask_both(12)
     assert said[0::2].count(429) == 2
     assert said[1::2].count(403) == 4
     assert said[-2:] == [200, 200]
-    scenarios.arm(desk.box, "day-limit", every=1, times=3)
+    catalogue.arm(desk.box, "day-limit", every=1, times=3)
     assert desk.ask_both(6)[-2:] == [429, 403]
 
 
 def test_a_lost_answer_took_effect(desk: Desk) -> None:
-    scenarios.arm(desk.box, "lost-answers", every=2, times=1)
+    catalogue.arm(desk.box, "lost-answers", every=2, times=1)
     lead = next(one for one, row in desk.box.salesforce.live("Lead").items() if not row["IsConverted"])
     desk.salesforce(f"/sobjects/Lead/{lead}", "PATCH", json={"Title": "one"})
     with pytest.raises(requests.ConnectionError):
@@ -179,57 +179,57 @@ def test_a_lost_answer_took_effect(desk: Desk) -> None:
 
 
 def test_html_and_halves(desk: Desk) -> None:
-    scenarios.arm(desk.box, "html-errors", every=2, times=2)
+    catalogue.arm(desk.box, "html-errors", every=2, times=2)
     assert {502, 503} <= set(desk.ask_both(8))
     desk.box.hubspot_frame.clear()
     desk.box.salesforce_frame.clear()
-    scenarios.arm(desk.box, "truncated", every=2, times=2)
+    catalogue.arm(desk.box, "truncated", every=2, times=2)
     assert desk.ask_both(8).count(None) == 4
 
 
 def test_locked_rows(desk: Desk) -> None:
-    scenarios.arm(desk.box, "locked-rows", every=2, times=1)
+    catalogue.arm(desk.box, "locked-rows", every=2, times=1)
     lead = next(one for one, row in desk.box.salesforce.live("Lead").items() if not row["IsConverted"])
     told = [desk.salesforce(f"/sobjects/Lead/{lead}", "PATCH", json={"Title": "x"}).status_code for _ in range(3)]
     assert told == [400, 400, 204]
 
 
 def test_schema_drift(desk: Desk) -> None:
-    scenarios.arm(desk.box, "schema-drift", every=1)
+    catalogue.arm(desk.box, "schema-drift", every=1)
     desk.ask_both(3)
     assert desk.salesforce(f"/query?q={quote('SELECT Budget__c FROM Lead')}").json()[0]["errorCode"] == "INVALID_FIELD"
     assert desk.hubspot("/crm/v3/properties/contacts/competitor_in_use").status_code == 404
 
 
 def test_what_is_revoked_stays_so(desk: Desk) -> None:
-    scenarios.arm(desk.box, "revoked", every=2)
+    catalogue.arm(desk.box, "revoked", every=2)
     assert desk.ask_both(4)[4:] == [401, 401, 401, 401]
     with pytest.raises(KeyError):  # no token in the answer
         desk.sign_in()
 
 
 def test_no_account_and_one_that_moves(desk: Desk) -> None:
-    scenarios.arm(desk.box, "no-account", every=1, times=2)
+    catalogue.arm(desk.box, "no-account", every=1, times=2)
     assert [desk.hubspot("/crm/v3/objects/contacts").status_code for _ in range(4)] == [200, 530, 530, 200]
-    scenarios.arm(desk.box, "account-moves", every=1, times=2)
+    catalogue.arm(desk.box, "account-moves", every=1, times=2)
     waits = [desk.hubspot("/crm/v3/objects/contacts").headers.get("retry-after") for _ in range(5)]
     assert waits == [None, "2", "2", None, "7200"]
 
 
 def test_queries_that_are_given_up_and_cursors_that_are_closed(desk: Desk) -> None:
     path = f"/queryAll?q={quote('SELECT Id FROM Task')}"
-    scenarios.arm(desk.box, "slow-queries", every=1, times=1)
+    catalogue.arm(desk.box, "slow-queries", every=1, times=1)
     said = [desk.salesforce(path) for _ in range(3)]
     assert [one.status_code for one in said] == [200, 400, 200]
     assert said[1].json()[0]["errorCode"] == "QUERY_TIMEOUT"
     desk.box.salesforce.options.page_size = 10
     following = desk.salesforce("/queryAll?q=" + quote("SELECT Id FROM Lead")).json()["nextRecordsUrl"].removeprefix(V60)
-    scenarios.arm(desk.box, "lost-cursors", every=1, times=1)
+    catalogue.arm(desk.box, "lost-cursors", every=1, times=1)
     assert desk.salesforce(following).json()[0]["errorCode"] == "INVALID_QUERY_LOCATOR"
 
 
 def test_refused_rows_are_told_apart(desk: Desk) -> None:
-    scenarios.arm(desk.box, "refused-rows")
+    catalogue.arm(desk.box, "refused-rows")
     contact = next(iter(desk.box.hubspot.live("contacts")))
     lead = next(one for one, row in desk.box.salesforce.live("Lead").items() if not row["IsConverted"])
     inputs = {"inputs": [{"id": contact, "objectWriteTraceId": "1", "properties": {"jobtitle": "x"}}]}

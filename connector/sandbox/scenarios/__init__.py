@@ -1,0 +1,1 @@
+"""What can go wrong with a CRM, as scripts: for tests and for `connector sandbox --fault`."""
