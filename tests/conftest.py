@@ -22,8 +22,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, settings
-from kept_stores import close_kept, keep
 from sqlalchemy import URL
+
+from tests.support.stores import close_kept, keep
 
 _SLOW_MACHINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("dev", deadline=None, suppress_health_check=_SLOW_MACHINE, print_blob=True)

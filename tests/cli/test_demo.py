@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_world import RUNNER
 
 from connector.cli.demo_run import make_folder
 from connector.cli.main import app
 from connector.config.load import load
 from connector.errors import ConnectorError
 from connector.sandbox.configuration import SECRETS
+from tests.cli.runner import RUNNER
 
 SMALL = ["--contacts", "500", "--leads", "200"]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from test_problems import BASE, problems
 
 from connector.config.load import loads
+from tests.config.test_problems import BASE, problems
 
 KEPT = '[scope]\nkeep_activities = "90 days"\n'
 LONG = "activities counted over 91 days, of which 90 days are kept; at most 90 days, or a longer keep_activities in [scope]"

@@ -13,8 +13,9 @@ from connector.config.tables import Config
 from connector.errors import ConfigError
 from connector.model import FieldType
 from connector.model.durations import Duration
+from tests import ROOT
 
-EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
+EXAMPLE = ROOT / "config.example.toml"
 
 
 @pytest.fixture(scope="module")

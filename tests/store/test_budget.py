@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kept_stores import empty_store
 from sqlalchemy import Connection
 
 from connector.adapters.client import Budget, Lane
 from connector.errors import PassStopped
 from connector.store.budget import Bucket, Limit, SharedBudget, hubspot_limits, salesforce_limits
 from connector.store.database import Store
+from tests.support.stores import empty_store
 
 START = 1_790_000_000.0
 

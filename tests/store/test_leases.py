@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from kept_stores import empty_store
 
 from connector.errors import LeaseLost
 from connector.store import leases, pauses, runs
 from connector.store.database import Store
 from connector.store.leases import Held, held_by, lease, release, renew, require, take
 from connector.store.pauses import is_paused, list_pauses, pause, resume
+from tests.support.stores import empty_store
 
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from sqlmodel import Session
-from store_world import NOW, call, kept_store, page, person, rows, settle, store
 
 from connector.model import ActivityKind
 from connector.store import retention
 from connector.store.database import Store
 from connector.store.mirror import pages
 from connector.store.tables import ActionValue, ActivityRow, ContactRow, Ledger, PlanRow, RecordVersion
+from tests.store.support import NOW, call, kept_store, page, person, rows, settle, store
 
 __all__ = ["kept_store", "store"]  # fixtures
 OLD = NOW - timedelta(days=1000)

@@ -1,0 +1,220 @@
+"""The CRM in memory as a room of the contract, as either of the two; and what of the sandbox's scenarios has a meaning there."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, get_args
+
+from connector.adapters.memory.crm import Call, MemoryCrm
+from connector.adapters.port import Crm
+from connector.errors import CrmError, PassStopped, RateLimited, Retriable
+from connector.model import Activity, ActivityKind, Owner, PropertyFacts
+from tests.contract.faults import Trouble
+from tests.contract.subjects import Drifted, Room
+
+
+class MemoryRoom(Room):
+    """Memory, as one of the two."""
+
+    drifted = Drifted("competitor", "budget", "industry_code", "reason", "Bad timing", "second_reason")
+
+    def __init__(self, name: Any) -> None:
+        super().__init__()
+        hubspot = name == "hubspot"
+        self.name = f"memory as {name}"
+        self.people, self.words = ("contacts", "jobtitle") if hubspot else ("Lead", "Title")
+        self.calls = "calls" if hubspot else "Task"
+        self.memory = MemoryCrm(name=name, clock=self.clock, page_size=200)
+        self.crm = self.memory
+        self._ids = iter(range(10_000, 100_000))
+        self.memory.put(Owner(crm=name, id="1", email="anna@acme.example", name="Anna", active=True))
+        for _ in range(450):
+            self.create("")
+        self.memory.furnish({self.people: [self.words, self.drifted.vanished, self.drifted.hidden]})
+        self.have(self.drifted.retyped, "string")
+        self.have(self.drifted.poorer, "enumeration", "No budget", self.drifted.option)
+
+    def fresh(self) -> Crm:
+        return self.memory
+
+    def live(self, stream: str) -> set[str]:
+        return set(self.memory.ids(stream))
+
+    def value(self, record_id: str) -> str | None:
+        value: str | None = self.memory.value(self.people, record_id, self.words)
+        return value
+
+    def create(self, words: str) -> str:
+        record_id = str(next(self._ids))
+        self.memory.person(self.people, record_id, **{self.words: words, "email": f"{record_id}@kunde.example"})
+        return record_id
+
+    def edit(self, record_id: str, words: str) -> None:
+        self.memory.edit(self.people, record_id, **{self.words: words})
+
+    def delete(self, stream: str, record_id: str) -> None:
+        self.memory.archive(stream, record_id)
+
+    def restore(self, record_id: str) -> None:
+        self.memory.restore(self.people, record_id)
+
+    def delete_for_good(self, record_id: str) -> None:
+        self.memory.purge(self.people, record_id)
+
+    def merge(self, keep: str, lose: str) -> str:
+        self.memory.merge(self.people, lose, keep)
+        return keep
+
+    def stamp_alike(self, ids: Sequence[str]) -> None:
+        for one in ids:
+            self.memory.edit(self.people, one)
+
+    def log_call(self, who: str) -> str:
+        one = str(next(self._ids))
+        call = Activity(crm=self.crm.name, object=self.calls, id=one, kind=ActivityKind.CALL, at=self.now, contacts=(self.ref(who),))
+        self.memory.put(replace(call, created_at=self.now, modified_at=self.now))
+        return one
+
+    def hide(self, name: str) -> None:
+        self.memory.drop_property(self.people, name)
+
+    def show(self, name: str) -> None:
+        self.memory.make_property(PropertyFacts(object=self.people, name=name, label=name, type="string"))
+
+    def have(self, name: str, kind: str, *options: str) -> None:
+        """People have a property of this type from now on."""
+        self.memory.make_property(PropertyFacts(object=self.people, name=name, label=name, type=kind, options=options))
+
+    def tasks_with(self, subject: str) -> int:
+        return sum(task.outcome == subject for task in self.memory.tasks())
+
+    def trouble(self, trouble: Trouble, *, times: int, after: int = 0, call: str = "pull") -> None:
+        self.memory.fail(call, trouble.memory(self.crm.name), times=times)  # type: ignore[arg-type]  # a name of the port
+
+    def trouble_writing(self, kind: str) -> None:
+        if kind == "after":
+            self.memory.lose_answers(1)
+        elif kind == "locked":
+            for one in self.live(self.people):
+                self.memory.busy(one, 1)
+
+    def play(self, scenario: str, *, times: int = 5) -> None:
+        IN_MEMORY[scenario](self, times)
+
+    def sent(self) -> int:
+        return self.memory.calls()
+
+    def clean(self) -> None:
+        self.memory._between.clear()
+        self.memory._faults.clear()
+        self.memory.lose_answers(0)
+        for one in self.live(self.people):
+            self.memory.busy(one, 0)
+            self.memory.refuse(one, "", times=0)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+# ── The sandbox's scenarios, where they have a meaning ───────────────────────────────────────────────────────────────────────────────
+
+Play = Callable[[MemoryRoom, int], None]
+
+
+def _meanwhile(deed: Callable[[MemoryRoom, random.Random], None]) -> Play:
+    """People do this after each of the next calls."""
+
+    def play(room: MemoryRoom, times: int) -> None:
+        draw = random.Random(7)
+        for call in ("pull", "update", "create_tasks"):
+            for _ in range(times):
+                room.memory.between(call, partial(deed, room, draw))
+
+    return play
+
+
+def _failing(error: Callable[[str], CrmError]) -> Play:
+    """Each call of the port meets this error so often."""
+
+    def play(room: MemoryRoom, times: int) -> None:
+        for call in get_args(Call):
+            room.memory.fail(call, error(room.crm.name), times=times)
+
+    return play
+
+
+def _draw(room: MemoryRoom, draw: random.Random, count: int) -> list[str]:
+    return draw.sample(sorted(room.live(room.people)), count)
+
+
+def _edit(room: MemoryRoom, draw: random.Random) -> None:
+    (one,) = _draw(room, draw, 1)
+    room.edit(one, f"Head of IT {draw.randint(1, 999)}")
+
+
+def _merge(room: MemoryRoom, draw: random.Random) -> None:
+    keep, lose = _draw(room, draw, 2)
+    room.merge(keep, lose)
+
+
+def _delete(room: MemoryRoom, draw: random.Random) -> None:
+    (one,) = _draw(room, draw, 1)
+    room.delete(room.people, one)
+    if draw.random() < 0.3:
+        room.restore(one)
+
+
+def _purge(room: MemoryRoom, draw: random.Random) -> None:
+    (one,) = _draw(room, draw, 1)
+    room.delete_for_good(one)
+
+
+def _refuse(room: MemoryRoom, times: int) -> None:
+    for one in room.live(room.people):
+        room.memory.refuse(one, "a rule of the account")
+
+
+def _lock(room: MemoryRoom, times: int) -> None:
+    for one in room.live(room.people):
+        room.memory.busy(one, times)
+
+
+def _drift(room: MemoryRoom, times: int) -> None:
+    names = room.drifted
+    room.memory.drop_property(room.people, names.vanished)
+    room.memory.drop_property(room.people, names.hidden)
+    room.have(names.retyped, "number")
+    room.have(names.poorer, "enumeration", "No budget")
+    room.have(names.new, "string")
+
+
+IN_MEMORY: Mapping[str, Play] = {
+    "late-index": _meanwhile(_edit),
+    "late-commit": _meanwhile(_edit),
+    "equal-timestamps": lambda room, _: room.stamp_alike(sorted(room.live(room.people))),
+    "merges": _meanwhile(_merge),
+    "deleted": _meanwhile(_delete),
+    "privacy-delete": _meanwhile(_purge),
+    "revoked": _failing(lambda crm: PassStopped("the credentials are refused", crm=crm)),
+    "no-account": _failing(lambda crm: PassStopped("no account is found for this token", crm=crm)),
+    "account-moves": _failing(lambda crm: PassStopped("the account is being moved", crm=crm)),
+    "limits": _failing(lambda crm: RateLimited("too many", crm=crm, retry_after=1.0)),
+    "day-limit": _failing(lambda crm: PassStopped("the day's calls are used up", crm=crm)),
+    "lost-answers": lambda room, times: room.memory.lose_answers(times),
+    "html-errors": _failing(lambda crm: Retriable("HTML", crm=crm)),
+    "truncated": _failing(lambda crm: Retriable("cut off", crm=crm)),
+    "slow": _failing(lambda crm: Retriable("no answer in time", crm=crm)),
+    "locked-rows": _lock,
+    "refused-rows": _refuse,
+    "schema-drift": _drift,
+}
+#: What else there is, and why it means nothing in memory.
+NOT_IN_MEMORY: Mapping[str, str] = {
+    "conversions": "a record tells of its conversion by fields of Salesforce's own, which memory's have not",
+    "expiring-tokens": "nobody signs in to memory",
+    "slow-queries": "nothing is asked for in queries, so that none is too long",
+    "lost-cursors": "a cursor is a number, and is never closed",
+}

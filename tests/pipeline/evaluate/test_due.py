@@ -1,0 +1,145 @@
+"""due_at: a contact is judged when anything could have changed for it by time alone; too early is allowed, too late never.
+
+Two worlds live through the same: in one every contact is judged in every pass, in the other only those that are due. What is concluded,
+and when, must be the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from connector.model import ActivityKind
+from tests.support.rule_world import ASSIGN, REJECTION, SLA, THEN, World, running_world
+
+RULES = (
+    """
+[qualification]
+minimum = 1
+[[qualification.criteria]]
+name = "met lately"
+when = "activities('meeting', '3 days') >= 1"
+[[score]]
+name = "keen"
+points = 40
+since = "seen_at"
+half_life = "2 days"
+when = "seen_at IS NOT NULL"
+[[transition]]
+name = "qualify"
+from = ["", "subscriber", "lead"]
+to = "mql"
+when = "interest >= 10 AND (score >= 15 OR qualified)"
+again_after = "4 days"
+"""
+    + THEN
+    + """
+[[transition]]
+name = "accepted"
+from = ["mql"]
+to = "sql"
+when = "interest >= 100"
+[[transition]]
+name = "cold"
+from = ["mql"]
+to = "lead"
+when = "stage_since < ago('6 days') AND (last_touch_at IS NULL OR last_touch_at < ago('3 days')) OR touches('2 days') >= 3"
+again_after = "8 days"
+"""
+    + ASSIGN
+    + SLA
+    + REJECTION
+)
+
+Event = tuple[str, Any]
+EVENTS: dict[str, Callable[[World, Any], None]] = {
+    "stage": lambda w, value: w.edit(stage=value),
+    "interest": lambda w, value: w.edit(interest=value),
+    "owner": lambda w, value: w.edit(owner=value),
+    "status": lambda w, value: w.edit(status=value),
+    "reason": lambda w, value: w.edit(rejection_reason=value),
+    "seen": lambda w, days: w.edit(seen_at=(w.now - timedelta(days=days)).isoformat()),
+    "lead": lambda w, value: w.edit("00Q1", stage=value),
+    "touch": lambda w, hours: w.touch(w.now - timedelta(hours=hours), by="ben"),
+    "meeting": lambda w, hours: w.touch(w.now + timedelta(hours=hours), kind=ActivityKind.MEETING),
+}
+events = st.one_of(
+    st.tuples(st.just("stage"), st.sampled_from(["subscriber", "lead", "mql", "sql"])),
+    st.tuples(st.just("interest"), st.sampled_from(["0", "50", "200"])),
+    st.tuples(st.just("owner"), st.sampled_from(["anna", "ben", "", "queue"])),
+    st.tuples(st.just("status"), st.sampled_from(["NEW", "UNQUALIFIED"])),
+    st.tuples(st.just("reason"), st.sampled_from(["No need", "Unreachable", "nonsense", ""])),
+    st.tuples(st.just("seen"), st.integers(-1, 5)),
+    st.tuples(st.just("lead"), st.sampled_from(["Nurturing", "Open", "Qualified", "Rejected"])),
+    st.tuples(st.just("touch"), st.integers(0, 30)),
+    st.tuples(st.just("meeting"), st.integers(-100, 60)),
+)
+minutes_on = st.sampled_from([1, 30, 60, 240, 241, 1440, 2880, 4 * 1440 + 7])
+steps = st.lists(st.tuples(minutes_on, st.lists(events, max_size=2)), min_size=4, max_size=14)
+
+
+def _concluded(w: World) -> dict[str, Any]:
+    """Everything concluded of the contact, and what was written."""
+    found = {
+        table: w.rows(f"SELECT * FROM {table} WHERE contact_id = :id ORDER BY 2, 3", id=w.contact().id)
+        for table in ("spell", "attempt", "rejection", "clock", "evidence")
+    }
+    names = ("stage", "spell", "attempt", "owner", "touch_count", "last_touch_at", "criteria_met", "qualified", "rejected_before")
+    contact = w.contact()
+    found["contact"] = [getattr(contact, name) for name in names]
+    found["written"] = [
+        (effect.what, effect.record.id, effect.name, effect.value) for crm in w.crms.values() for effect in crm.log if effect.what == "set"
+    ]
+    found["tasks"] = [(task.key, task.due_at, task.owner_id, task.outcome) for task in w.tasks()]
+    return found
+
+
+@settings(max_examples=1)
+@given(history=steps)
+@example(history=[(1, [("stage", "mql"), ("owner", "anna")]), (4 * 60, []), (1, []), (4 * 1440, []), (2880, []), (2880, [])])
+@example(history=[(1, [("interest", "50"), ("seen", 0)]), (1, []), (60, [("meeting", 40)]), (2880, []), (2880, []), (1440, [])])
+@example(history=[(1, [("stage", "mql")]), (60, [("status", "UNQUALIFIED")]), (1440, []), (2880, []), (30, []), (4 * 1440 + 7, [])])
+def test_judging_only_what_is_due_concludes_the_same(kept_databases: Callable[[str], str], history: list[tuple[int, list[Event]]]) -> None:
+    concludes_the_same(kept_databases, history)
+
+
+@pytest.mark.long
+@settings(max_examples=40)
+@given(history=steps)
+def test_judging_only_what_is_due_concludes_the_same_at_length(
+    kept_databases: Callable[[str], str], history: list[tuple[int, list[Event]]]
+) -> None:
+    concludes_the_same(kept_databases, history)
+
+
+def concludes_the_same(kept_databases: Callable[[str], str], history: list[tuple[int, list[Event]]]) -> None:
+    """One history, judged in both ways, pass by pass."""
+    with running_world(kept_databases("one"), RULES) as some, running_world(kept_databases("other"), RULES) as every:
+        for w in (some, every):
+            w.person(stage="lead")
+            w.lead(stage="Nurturing")
+        for minutes, happened in history:
+            for w in (some, every):
+                w.later(minutes=minutes)
+                for what, value in happened:
+                    EVENTS[what](w, value)
+            every.all_due()
+            for w in (some, every):
+                w.run()
+            assert _concluded(some) == _concluded(every)
+
+
+def test_a_quiet_contact_is_not_judged_again(url: str) -> None:
+    with running_world(url, RULES) as w:
+        w.person(stage="lead")
+        w.run()
+        assert w.run().evaluated == 0
+        w.later(days=30)
+        w.run()  # "cold" looks back six days: it may have become true
+        w.later(days=300)
+        assert w.run().evaluated == 0
