@@ -31,7 +31,7 @@ from sqlalchemy import func, select
 from connector.app import App, open_app, open_store
 from connector.config.load import loads
 from connector.config.tables import Config
-from connector.engine import Rooms, evaluate, run_pass
+from connector.engine import PassContext, evaluate, run_pass
 from connector.pipeline.installation import prepare
 from connector.pipeline.unify.unify import unify
 from connector.sandbox.configuration import SECRETS, Place, configuration, with_values
@@ -164,7 +164,7 @@ def measure_pull(folder: str, contacts: int) -> list[Line]:
         whole = _config(box, f"{folder}/whole.db")
         with _made(whole), open_app(whole, now=lambda: NOW) as app:
             for what in ("first pass, both CRMs, all of it", "pass in which nothing changed"):
-                result, seconds = _timed(lambda: run_pass(app.rooms()))
+                result, seconds = _timed(lambda: run_pass(app.context()))
                 if result.errors:
                     raise result.errors[0]
                 lines.append(Line(what=what, count=_records(app), seconds=seconds))
@@ -180,18 +180,18 @@ def measure_judge(folder: str, contacts: int) -> list[Line]:
     with _made(config), open_store(config) as store:
         for page in people.pages(contacts, wanted, NOW):
             mirror.commit_page(store, page, now=NOW)
-        rooms = Rooms(config=config, store=store, crms={}, now=lambda: NOW, holder="bench")
+        context = PassContext(config=config, store=store, crms={}, now=lambda: NOW, holder="bench")
         installation = prepare(store, config, {}, now=NOW)
         _, unified = _timed(lambda: unify(store, installation.writer, now=NOW))
-        _, judged = _timed(lambda: evaluate(rooms, installation, now=NOW, run=1))
+        _, judged = _timed(lambda: evaluate(context, installation, now=NOW, run=1))
         _, least = _timed(lambda: floor.judge(path, to_micros(NOW)))
         wrong = floor.disagreements(path)
         if wrong:
             raise AssertionError(f"the connector and the statement written by hand disagree about {wrong} contacts")
-        evaluate(rooms, installation, now=NOW, run=2)  # what the first made due at once
+        evaluate(context, installation, now=NOW, run=2)  # what the first made due at once
         for page in people.changes(CHANGED, contacts, wanted, NOW):
             mirror.commit_page(store, page, now=NOW)
-        _, changed = _timed(lambda: evaluate(rooms, installation, now=NOW, run=3))
+        _, changed = _timed(lambda: evaluate(context, installation, now=NOW, run=3))
     return [
         Line(what="unify: all contacts made", count=contacts, seconds=unified),
         Line(what="judge: all contacts", count=contacts, seconds=judged, floor=least),

@@ -32,8 +32,8 @@ def connect_and_pull(place: Place, path: str, streams: list[str] | None, profile
     profiler = profiled.Profiler() if profile else None
     with profiler or nullcontext(), open_app(config, now=lambda: apart.NOW) as app:
         crms: Any = {"hubspot": Some(app.crms["hubspot"], streams)} if streams else app.crms
-        rooms = replace(app.rooms(), crms=crms)
-        measured = apart.measure(lambda: pull_all(rooms, apart.NOW))
+        context = replace(app.context(), crms=crms)
+        measured = apart.measure(lambda: pull_all(context, apart.NOW))
     for error in errors_of(measured.result):
         raise error
     found = {crm: {name: _stream(one) for name, one in ones.items()} for crm, ones in measured.result.items()}

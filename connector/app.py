@@ -24,7 +24,7 @@ from connector.adapters.salesforce.wire import access as salesforce_access
 from connector.config.tables import Config, HubSpotSettings, SalesforceSettings
 from connector.errors import ConfigError, Interrupted, Problem
 from connector.model import CRMS, CrmName, Finding, Owner, Permission, Schema
-from connector.pipeline.context import Progress, Rooms, Unwatched
+from connector.pipeline.context import PassContext, Progress, Unwatched
 from connector.reports.checks.crm_usage import uses_of
 from connector.store.budget import SharedBudget, hubspot_limits, salesforce_limits
 from connector.store.database import Store
@@ -48,13 +48,13 @@ def holder() -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class Pacing:
     """How time goes by for limits and retries: the wall clock (seconds since 1970, alike for all processes) and how to wait (seconds)."""
 
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
 
-    def until(self, stop: threading.Event, crm: CrmName) -> Waiting:
+    def until(self, stop: threading.Event, crm: CrmName) -> Pacing:
         """The same, but `stop` ends every wait for this CRM at once: then the sleep raises `Interrupted`."""
 
         def sleep(seconds: float) -> None:
@@ -64,7 +64,7 @@ class Waiting:
         return replace(self, sleep=sleep)
 
 
-class Turns:
+class ThreadLocks:
     """Whose turn it is within this process: leases tell processes apart, but not the threads of one."""
 
     def __init__(self) -> None:
@@ -85,17 +85,17 @@ class App:
     store: Store
     crms: Mapping[CrmName, Crm]
     now: Callable[[], datetime]
-    turns: Turns = field(default_factory=Turns)
+    turns: ThreadLocks = field(default_factory=ThreadLocks)
 
-    def rooms(
+    def context(
         self,
         *,
         progress: Progress | None = None,
         stopped: Callable[[], bool] = lambda: False,
         judging: Callable[[], AbstractContextManager[None]] = nullcontext,
-    ) -> Rooms:
+    ) -> PassContext:
         """What a pass works with."""
-        return Rooms(
+        return PassContext(
             config=self.config,
             store=self.store,
             crms=self.crms,
@@ -126,7 +126,7 @@ def open_app(
     config: Config,
     *,
     now: Callable[[], datetime] = utc_now,
-    waiting: Waiting | None = None,
+    waiting: Pacing | None = None,
     stop: threading.Event | None = None,
 ) -> Iterator[App]:
     """The whole program for one command. stop: when it is set, no request waits any longer for a limit (`waiting` left out).
@@ -137,8 +137,8 @@ def open_app(
         store.check_schema()
         with ExitStack() as opened:
 
-            def how(crm: CrmName) -> Waiting:
-                return waiting or (Waiting() if stop is None else Waiting().until(stop, crm))
+            def how(crm: CrmName) -> Pacing:
+                return waiting or (Pacing() if stop is None else Pacing().until(stop, crm))
 
             yield App(config=config, store=store, crms=make_crms(config, store, how, opened), now=now)
 
@@ -152,7 +152,7 @@ def open_each(config: Config, *, now: Callable[[], datetime] = utc_now) -> Itera
         for name in config.crms:
             alone = config.crm.model_copy(update={other: None for other in CRMS if other != name})
             try:
-                crms |= make_crms(config.model_copy(update={"crm": alone}), store, lambda _: Waiting(), opened)
+                crms |= make_crms(config.model_copy(update={"crm": alone}), store, lambda _: Pacing(), opened)
             except ConfigError as error:
                 told = "; ".join(f"{one.path}: {one.found}, {one.expected}" for one in error.problems)
                 advice = f"Put the secret where [crm.{name}] looks for it."
@@ -160,7 +160,7 @@ def open_each(config: Config, *, now: Callable[[], datetime] = utc_now) -> Itera
         yield App(config=config, store=store, crms=crms, now=now), wrong
 
 
-class _Told(NoBudget):
+class _LimitsReader(NoBudget):
     """For a handful of requests before there is a file: keeps what the CRM says of its limits."""
 
     def __init__(self) -> None:
@@ -171,7 +171,7 @@ class _Told(NoBudget):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class CrmAccount:
     """What a CRM says of itself. limits: those that are lower than a file's defaults, by their keys in the file, as TOML."""
 
     schema: Schema
@@ -186,13 +186,13 @@ _OBJECTS: Mapping[CrmName, tuple[str, ...]] = {"hubspot": ("contacts", "companie
 _KEYS = {"10 seconds": "requests_per_10_seconds", "day": "daily_requests"}
 
 
-def look_around(config: Config, opened: ExitStack) -> dict[CrmName, Told]:
+def look_around(config: Config, opened: ExitStack) -> dict[CrmName, CrmAccount]:
     """What each CRM of a file without rules says of itself. Raises `CrmError`, `ConfigError`."""
     return {name: _told(config, name, opened) for name in config.crms}
 
 
-def _told(config: Config, name: CrmName, opened: ExitStack) -> Told:
-    budget = _Told()
+def _told(config: Config, name: CrmName, opened: ExitStack) -> CrmAccount:
+    budget = _LimitsReader()
     settings = config.crm.hubspot if name == "hubspot" else config.crm.salesforce
     crm: Crm
     if isinstance(settings, HubSpotSettings):
@@ -209,7 +209,7 @@ def _told(config: Config, name: CrmName, opened: ExitStack) -> Told:
     beside = [one for one in crm.check(now=now) if one.topic == f"{name}: native sync"]
     lower = {_KEYS[limit]: of for limit, of in budget.limits.items() if of < getattr(settings, _KEYS[limit], 0)}
     around = crm.surroundings()
-    return Told(
+    return CrmAccount(
         schema=schema,
         owners=owners,
         locked=next(iter(around.locked.values()), ()),
@@ -241,7 +241,7 @@ def open_store(config: Config) -> Iterator[Store]:
         store.close()
 
 
-def make_crms(config: Config, store: Store, waiting: Callable[[CrmName], Waiting], opened: ExitStack) -> dict[CrmName, Crm]:
+def make_crms(config: Config, store: Store, waiting: Callable[[CrmName], Pacing], opened: ExitStack) -> dict[CrmName, Crm]:
     """An adapter for each CRM that the file has; waiting: how each waits. What they hold is given back when `opened` closes."""
     crms: dict[CrmName, Crm] = {}
     if config.crm.hubspot is not None:
@@ -253,7 +253,7 @@ def make_crms(config: Config, store: Store, waiting: Callable[[CrmName], Waiting
     return crms
 
 
-def _hubspot(config: Config, settings: HubSpotSettings, store: Store, waiting: Waiting, opened: ExitStack) -> Crm:
+def _hubspot(config: Config, settings: HubSpotSettings, store: Store, waiting: Pacing, opened: ExitStack) -> Crm:
     limits = hubspot_limits(
         requests_per_10_seconds=settings.requests_per_10_seconds,
         searches_per_second=settings.searches_per_second,
@@ -273,7 +273,7 @@ def _hubspot(config: Config, settings: HubSpotSettings, store: Store, waiting: W
     return crm
 
 
-def _salesforce(config: Config, settings: SalesforceSettings, store: Store, waiting: Waiting, opened: ExitStack) -> Crm:
+def _salesforce(config: Config, settings: SalesforceSettings, store: Store, waiting: Pacing, opened: ExitStack) -> Crm:
     limits = salesforce_limits(daily_requests=settings.daily_requests)
     account = f"salesforce {settings.instance_url}"
     budget = SharedBudget(store, account, limits, crm="salesforce", headroom=settings.headroom, clock=waiting.clock, sleep=waiting.sleep)

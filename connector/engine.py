@@ -1,11 +1,13 @@
 """One pass, from the CRMs to the CRMs. Start reading here.
 
-    pull        adapters yield pages of plain values; each page and its cursor go into the mirror in one transaction   connector.pipeline.pull.streams
-    unify       records of one person become one contact                                                               connector.pipeline.unify.unify
-    evaluate    the database judges the contacts that are due; what fired becomes proposals                            connector.pipeline.evaluate.evaluate
-    plan        proposals become actions, less what is already so, counted against the guard rails                     connector.pipeline.plan.plan
+    pull        adapters yield pages of plain values; each page and its cursor go into the mirror in one transaction
+    unify       records of one person become one contact
+    evaluate    the database judges the contacts that are due; what fired becomes proposals
+    plan        proposals become actions, less what is already so, counted against the guard rails
     ledger      the plan is saved; shadow mode ends here
-    write back  actions that are free to go; each outcome is read back and settled                                     connector.pipeline.write_back
+    write back  actions that are free to go; each outcome is read back and settled
+
+Each step is a folder of that name in connector/pipeline; the module of the same name in it is where the step begins.
 
 Every step may be killed at any instruction: the next pass goes on from what is in the store.
 """
@@ -24,8 +26,8 @@ from connector.config.business_time import Calendar
 from connector.config.tables import CalendarRule
 from connector.errors import ConnectorError, Interrupted
 from connector.model import State
-from connector.pipeline.context import Progress, Rooms, Unwatched
-from connector.pipeline.evaluate.evaluate import Bench, Judged, judge, settled
+from connector.pipeline.context import PassContext, Progress, Unwatched
+from connector.pipeline.evaluate.evaluate import Evaluated, EvaluationRun, judge, settled
 from connector.pipeline.installation import Installation, catch_up, prepare, record_url
 from connector.pipeline.plan.plan import Plan, build_plan
 from connector.pipeline.pull.streams import Pulled, StreamPull, errors_document, problem_of, pull, pulled_document
@@ -37,8 +39,8 @@ from connector.store.tables import metadata
 from connector.workflows.suspension import Suspended
 
 # for those who look for them here, at the place to start
-__all__ = ["PassResult", "Progress", "Rooms", "StreamPull", "Unwatched", "evaluate", "judge_and_act", "plan", "pull", "pulled_document",
-           "run_pass"]  # fmt: skip
+__all__ = ["PassContext", "PassResult", "Progress", "StreamPull", "Unwatched", "evaluate", "judge_and_act", "plan", "pull",
+           "pulled_document", "run_pass"]  # fmt: skip
 
 contact = metadata.tables["contact"]
 
@@ -94,63 +96,63 @@ class PassResult:
         }
 
 
-def run_pass(rooms: Rooms) -> PassResult:
+def run_pass(context: PassContext) -> PassResult:
     """One pass. Errors of a CRM are in the result; those of the store and bugs come out, with the run marked failed."""
-    config, store = rooms.config, rooms.store
-    now = rooms.now()
+    config, store = context.config, context.store
+    now = context.now()
     run = runs.start_run(store, "run", config.mode, now=now, config_version=config.version)
     result = PassResult(run=run, mode=config.mode)
     try:
-        prepared = prepare(store, config, rooms.crms, now=now)
-        result.pulled = pull(rooms, now, silent=prepared.silent)
-        caught_up = catch_up(rooms, result.pulled, now=now)
+        prepared = prepare(store, config, context.crms, now=now)
+        result.pulled = pull(context, now, silent=prepared.silent)
+        caught_up = catch_up(context, result.pulled, now=now)
         result.errors += caught_up.errors
         result.note(caught_up.installation.suspended)
-        if not caught_up.stops and not rooms.stopped():
-            with rooms.judging():
-                judge_and_act(rooms, caught_up.installation, result, now)
+        if not caught_up.stops and not context.stopped():
+            with context.judging():
+                judge_and_act(context, caught_up.installation, result, now)
     except Interrupted:
         result.interrupted = True
     except ConnectorError as error:
         result.errors.append(error)
     finally:
-        result.interrupted = result.interrupted or rooms.stopped()
+        result.interrupted = result.interrupted or context.stopped()
         problem = problem_of(result.errors)
-        runs.finish_run(store, run, "failed" if problem else "done", now=rooms.now(), summary=result.document(), problem=problem)
+        runs.finish_run(store, run, "failed" if problem else "done", now=context.now(), summary=result.document(), problem=problem)
     return result
 
 
 def judge_and_act(
-    rooms: Rooms, installation: Installation, result: PassResult, now: datetime, *, only: Collection[int] | None = None
+    context: PassContext, installation: Installation, result: PassResult, now: datetime, *, only: Collection[int] | None = None
 ) -> None:
     """From the mirror as it is to the CRMs (in shadow: to the plan). only: these contacts alone (None: all that changed or are due).
 
     What became of it goes into the result.
     """
     result.note(installation.suspended)
-    bench, judged = evaluate(rooms, installation, now=now, run=result.run, only=only)
-    if rooms.stopped() or installation.suspended.blind:
+    bench, judged = evaluate(context, installation, now=now, run=result.run, only=only)
+    if context.stopped() or installation.suspended.blind:
         return
     result.evaluated = judged.evaluated
     undecided = installation.suspended.undecided
-    result.plan = plan(rooms, judged, run=result.run, mode=rooms.config.mode, now=now, undecided=undecided)
-    if rooms.config.mode == "live":
-        settled(rooms.store, bench.table, judged)
-        _write_back(rooms, result)
+    result.plan = plan(context, judged, run=result.run, mode=context.config.mode, now=now, undecided=undecided)
+    if context.config.mode == "live":
+        settled(context.store, bench.table, judged)
+        _write_back(context, result)
     else:
         result.outcomes = {State.SHADOW: result.planned} if result.planned else {}
     if only is None:
-        installation.adopted(rooms.store, rooms.config.mode)
+        installation.adopted(context.store, context.config.mode)
 
 
-def _write_back(rooms: Rooms, result: PassResult) -> None:
+def _write_back(context: PassContext, result: PassResult) -> None:
     written = write_back(
-        rooms.store,
-        rooms.crms,
-        now=rooms.now,
-        holder=rooms.holder,
-        stopped=rooms.stopped,
-        progress=lambda done, total: rooms.progress.step("write back", done, total),
+        context.store,
+        context.crms,
+        now=context.now,
+        holder=context.holder,
+        stopped=context.stopped,
+        progress=lambda done, total: context.progress.step("write back", done, total),
     )
     result.outcomes = dict(written.outcomes)
     result.paused = sorted(written.paused)
@@ -158,43 +160,43 @@ def _write_back(rooms: Rooms, result: PassResult) -> None:
 
 
 def evaluate(
-    rooms: Rooms, installation: Installation, *, now: datetime, run: int, only: Collection[int] | None = None
-) -> tuple[Bench, Judged]:
+    context: PassContext, installation: Installation, *, now: datetime, run: int, only: Collection[int] | None = None
+) -> tuple[EvaluationRun, Evaluated]:
     """Unifies what changed and judges what is due; of these contacts alone where `only` names them. What is suspended says nothing."""
-    watch, writer, suspended = rooms.progress, installation.writer, installation.suspended
+    watch, writer, suspended = context.progress, installation.writer, installation.suspended
     if not suspended.blind:
-        unify(rooms.store, writer, now=now, only=only, stopped=rooms.stopped, progress=lambda done: watch.step("unify", done, None))
-    bench = Bench(
-        config=rooms.config,
+        unify(context.store, writer, now=now, only=only, stopped=context.stopped, progress=lambda done: watch.step("unify", done, None))
+    bench = EvaluationRun(
+        config=context.config,
         table=installation.table,
         writer=writer,
         now=now,
         run=run,
-        live=rooms.config.mode == "live",
-        url=record_url(rooms.store),
+        live=context.config.mode == "live",
+        url=record_url(context.store),
         only=only,
         suspended=suspended,
     )
     if suspended.halted is not None:
-        return bench, Judged()
-    return bench, judge(rooms.store, bench, stopped=rooms.stopped, progress=lambda done, total: watch.step("evaluate", done, total))
+        return bench, Evaluated()
+    return bench, judge(context.store, bench, stopped=context.stopped, progress=lambda done, total: watch.step("evaluate", done, total))
 
 
 def plan(
-    rooms: Rooms, judged: Judged, *, run: int, mode: Literal["shadow", "live"], now: datetime, undecided: Collection[str] = ()
+    context: PassContext, judged: Evaluated, *, run: int, mode: Literal["shadow", "live"], now: datetime, undecided: Collection[str] = ()
 ) -> Plan:
     """Makes and saves the plan of what was wanted. undecided: rules that were not asked: what is held of them waits on."""
-    config = rooms.config
+    config = context.config
     calendar = Calendar.of(CalendarRule(), config.timezone)
     zone = ZoneInfo(config.timezone)
     today = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     return build_plan(
-        rooms.store,
+        context.store,
         judged.proposals,
         run=run,
         mode=mode,
         guard=config.guard,
-        contacts_in_scope=_in_scope(rooms.store),
+        contacts_in_scope=_in_scope(context.store),
         task_limits=config.task_limits,
         day_start=today.astimezone(UTC),
         next_day=calendar.next_midnight(now),

@@ -132,7 +132,7 @@ def plan(
     settings, output = read_config(config), Output(as_json=as_json)
     when = None if at is None else _moment(at, settings.timezone)
     with logging_to_stderr(), offline(settings) as app:
-        found = preview(app.rooms(), when)
+        found = preview(app.context(), when)
         output.document(actions_json(found))
         _show_plan(output, app, found, when or app.now(), limit)
     return ExitCode.DONE

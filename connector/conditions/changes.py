@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any as Anything
+from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, case, func, literal
 from sqlalchemy.ext.compiler import compiles
@@ -31,12 +31,12 @@ class _Least(GenericFunction[int]):
 
 
 @compiles(_Least)
-def _least(element: _Least, compiler: SQLCompiler, **options: Anything) -> str:
+def _least(element: _Least, compiler: SQLCompiler, **options: Any) -> str:
     return f"least{compiler.process(element.clause_expr, **options)}"
 
 
 @compiles(_Least, "sqlite")
-def _min(element: _Least, compiler: SQLCompiler, **options: Anything) -> str:
+def _min(element: _Least, compiler: SQLCompiler, **options: Any) -> str:
     return f"min{compiler.process(element.clause_expr, **options)}"
 
 

@@ -12,8 +12,8 @@ from connector.conditions import magnitude
 from connector.conditions.literals import length, moment
 from connector.conditions.parsing import Condition
 from connector.conditions.tree import (
-    All,
-    Any,
+    AllOf,
+    AnyOf,
     Arithmetic,
     Between,
     Comparison,
@@ -110,7 +110,7 @@ class _Checker:
 
     def predicate(self, node: Node) -> None:
         match node:
-            case All(parts) | Any(parts):
+            case AllOf(parts) | AnyOf(parts):
                 for part in parts:
                     self.predicate(part)
             case Not(operand):

@@ -7,8 +7,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any as Anything
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import sqlglot
 from sqlglot import exp
@@ -16,8 +15,8 @@ from sqlglot.errors import ParseError, TokenError
 
 from connector.conditions.literals import length
 from connector.conditions.tree import (
-    All,
-    Any,
+    AllOf,
+    AnyOf,
     Arithmetic,
     ArithmeticSign,
     Between,
@@ -185,7 +184,7 @@ def _node(node: exp.Expr) -> Node:
     kind = type(node)
     if kind in (exp.And, exp.Or):
         parts = tuple(_node(part) for part in _chain(node, cast("type[exp.Binary]", kind)))
-        return All(parts) if kind is exp.And else Any(parts)
+        return AllOf(parts) if kind is exp.And else AnyOf(parts)
     if kind in _SIGNS:
         return Comparison(_SIGNS[kind], _node(node.this), _node(node.expression))
     if kind in _ARITHMETIC:
@@ -320,7 +319,7 @@ def _call(node: exp.Expr) -> Node:
     raise _refusal(node)
 
 
-_BUILDERS: dict[type[exp.Expr], Callable[[Anything], Node]] = {
+_BUILDERS: dict[type[exp.Expr], Callable[[Any], Node]] = {
     exp.Paren: lambda node: _node(node.this),
     exp.Literal: _literal,
     exp.Boolean: lambda node: Truth(bool(node.this)),

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any as Anything
+from typing import Any
 
 from sqlalchemy import ColumnElement
 
 from connector.conditions.parsing import Condition
 from connector.conditions.sql import Compiler, Env
 from connector.conditions.tree import (
-    All,
-    Any,
+    AllOf,
+    AnyOf,
     Between,
     Comparison,
     Count,
@@ -40,7 +40,7 @@ class Part:
 
     text: str
     name: str | None
-    value: Callable[[Env], ColumnElement[Anything] | None]
+    value: Callable[[Env], ColumnElement[Any] | None]
     met: Callable[[Env], ColumnElement[bool]]
 
 
@@ -50,7 +50,7 @@ def parts(condition: Condition) -> list[Part]:
 
 
 def _leaves(node: Node) -> Iterator[Node]:
-    if isinstance(node, All | Any):
+    if isinstance(node, AllOf | AnyOf):
         for part in node.parts:
             yield from _leaves(part)
     else:
@@ -60,7 +60,7 @@ def _leaves(node: Node) -> Iterator[Node]:
 def _part(leaf: Node) -> Part:
     shown = _shown(leaf)
 
-    def value(env: Env) -> ColumnElement[Anything] | None:
+    def value(env: Env) -> ColumnElement[Any] | None:
         return None if shown is None else Compiler(env).value(shown)
 
     def met(env: Env) -> ColumnElement[bool]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any as Anything
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -35,8 +35,8 @@ from connector.conditions.literals import ESCAPE, escaped, micros, moment, patte
 from connector.conditions.magnitude import LEAST, MOST
 from connector.conditions.parsing import Condition
 from connector.conditions.tree import (
-    All,
-    Any,
+    AllOf,
+    AnyOf,
     Arithmetic,
     Between,
     Comparison,
@@ -62,11 +62,11 @@ from connector.conditions.tree import (
 )
 from connector.model import FieldType, fold
 
-Column = ColumnElement[Anything]
+Column = ColumnElement[Any]
 
 #: Whole numbers below this are the same in double precision.
 _EXACT = 2**53
-_NULLS: dict[Sort, TypeEngine[Anything]] = {
+_NULLS: dict[Sort, TypeEngine[Any]] = {
     Sort.TEXT: String(),
     Sort.CHOICES: String(),
     Sort.NUMBER: Double(),
@@ -117,9 +117,9 @@ class Compiler:
 
     def predicate(self, node: Node) -> ColumnElement[bool]:
         match node:
-            case All(parts):
+            case AllOf(parts):
                 return and_(*(self.predicate(part) for part in parts))
-            case Any(parts):
+            case AnyOf(parts):
                 return or_(*(self.predicate(part) for part in parts))
             case Not(operand):
                 return not_(self.predicate(operand))

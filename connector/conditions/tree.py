@@ -165,21 +165,21 @@ class Not:
 
 
 @dataclass(frozen=True, slots=True)
-class All:
+class AllOf:
     """AND, two parts or more."""
 
     parts: tuple[Node, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Any:
+class AnyOf:
     """OR, two parts or more."""
 
     parts: tuple[Node, ...]
 
 
 Value = Text | Number | Truth | Null | Name | Negative | Arithmetic | Moving | Count | Domain
-Predicate = Comparison | In | Between | Like | IsNull | Has | Starts | Not | All | Any
+Predicate = Comparison | In | Between | Like | IsNull | Has | Starts | Not | AllOf | AnyOf
 Node = Value | Predicate
 
 
@@ -196,7 +196,7 @@ def children(node: Node) -> tuple[Node, ...]:
             return (operand, low, high)
         case Domain(name) | Has(name, _) | Starts(name, _):
             return (name,)
-        case All(parts) | Any(parts):
+        case AllOf(parts) | AnyOf(parts):
             return parts
     return ()
 
@@ -209,7 +209,7 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 #: How strongly a node holds its parts together; what binds less than its surroundings is written in parentheses.
-_BINDING = {Any: 1, All: 2, Not: 3, Comparison: 4, In: 4, Between: 4, Like: 4, IsNull: 4, Negative: 7}
+_BINDING = {AnyOf: 1, AllOf: 2, Not: 3, Comparison: 4, In: 4, Between: 4, Like: 4, IsNull: 4, Negative: 7}
 _ATOM = 8
 
 
@@ -250,9 +250,9 @@ def _predicate(node: Predicate) -> str:
             return f"starts({name.name}, {quoted(prefix)})"
         case Not(operand):
             return f"NOT {written(operand, 3)}"
-        case All(parts):
+        case AllOf(parts):
             return " AND ".join(written(part, 3) for part in parts)
-        case Any(parts):
+        case AnyOf(parts):
             return " OR ".join(written(part, 2) for part in parts)
 
 

@@ -31,7 +31,7 @@ LOOKS_A_RENEWAL = 15
 PATIENCE = 600
 
 
-class Watch:
+class LeaseKeeper:
     """Keeps the leases of what runs, and looks whether somebody paused it. problem: why it is to end, None while all is well."""
 
     def __init__(self, app: App, job: str, stopped: Callable[[], bool]) -> None:
@@ -40,7 +40,7 @@ class Watch:
         self._job = job
         self._asked = stopped
         self._over = threading.Event()
-        self._held: dict[str, leases.Held] = {}
+        self._held: dict[str, leases.LeaseGrant] = {}
         self._turn = threading.Lock()
 
     def stopped(self) -> bool:
@@ -82,7 +82,7 @@ class Watch:
         with self.holding(JUDGING, looks=PATIENCE):
             yield
 
-    def _take(self, name: str, turn: threading.Lock, looks: int | None) -> leases.Held:
+    def _take(self, name: str, turn: threading.Lock, looks: int | None) -> leases.LeaseGrant:
         """The lease, and this process's own turn with it."""
         while True:
             try:
@@ -93,7 +93,7 @@ class Watch:
             looks = None if looks is None else looks - 1
             self._over.wait(LOOK_SECONDS)
 
-    def _try(self, name: str, turn: threading.Lock) -> leases.Held:
+    def _try(self, name: str, turn: threading.Lock) -> leases.LeaseGrant:
         if not turn.acquire(blocking=False):
             raise LeaseLost(f"{name} is being done by {holder()} already", advice="Wait for it.")
         try:
@@ -126,10 +126,10 @@ class Watch:
 @contextmanager
 def alone(
     app: App, stopped: Callable[[], bool] = lambda: False, *, job: str = PASS, lease: str = PASS, patient: bool = False
-) -> Iterator[Watch]:
+) -> Iterator[LeaseKeeper]:
     """Holds a job's lease for the block. patient: waits for whoever has it. Raises `LeaseLost` and `Paused` before it."""
     refuse_paused(app.store, job)
-    watch = Watch(app, job, stopped)
+    watch = LeaseKeeper(app, job, stopped)
     with watch.holding(lease, looks=None if patient else 0):
         refuse_paused(app.store, job)  # it may have waited for long
         with watch.running():

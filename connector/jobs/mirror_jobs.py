@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from connector.errors import ConnectorError, Interrupted
 from connector.jobs.retention import LetGo, let_go
-from connector.pipeline.context import Rooms
+from connector.pipeline.context import PassContext
 from connector.pipeline.installation import Installation, catch_up, prepare
 from connector.pipeline.pull.backfill import refresh_calculated
 from connector.pipeline.pull.reconcile import Compared, compare
@@ -66,59 +66,59 @@ class Reconciled:
         return {"run": self.run, **self.buckets, "objects": objects} | ended
 
 
-def pull_only(rooms: Rooms, *, full: bool = False) -> Mirrored:
+def pull_only(context: PassContext, *, full: bool = False) -> Mirrored:
     """What changed since the last pull. full: everything from the beginning, whatever was read already.
 
     Errors of a CRM are in the result; those of the store and bugs come out, with the run marked failed.
     """
-    result = Mirrored(run=_begin(rooms, "pull"))
-    with _on_record(rooms, result):
-        _pull(rooms, result, full=full)
+    result = Mirrored(run=_begin(context, "pull"))
+    with _on_record(context, result):
+        _pull(context, result, full=full)
     return result
 
 
-def look_for_removals(rooms: Rooms, *, full: bool = False) -> Mirrored:
+def look_for_removals(context: PassContext, *, full: bool = False) -> Mirrored:
     """A pull, then the look for what no modified date tells, then what is older than is to be kept. As `pull_only` for the rest."""
-    result = Mirrored(run=_begin(rooms, "deletes"))
-    with _on_record(rooms, result):
-        now = rooms.now()
-        _pull(rooms, result, full=full)
-        if not rooms.stopped():
-            result.removed = look(rooms, now, leave_out=_failed(result.pulled))
+    result = Mirrored(run=_begin(context, "deletes"))
+    with _on_record(context, result):
+        now = context.now()
+        _pull(context, result, full=full)
+        if not context.stopped():
+            result.removed = look(context, now, leave_out=_failed(result.pulled))
             result.errors += errors_of(result.removed)
-        if not rooms.stopped():
-            result.errors = once([*result.errors, *errors_of(refresh_calculated(rooms, now))])
-        if not rooms.stopped():
-            with rooms.judging():
-                result.let_go = let_go(rooms.store, rooms.config, now=now, stopped=rooms.stopped)
+        if not context.stopped():
+            result.errors = once([*result.errors, *errors_of(refresh_calculated(context, now))])
+        if not context.stopped():
+            with context.judging():
+                result.let_go = let_go(context.store, context.config, now=now, stopped=context.stopped)
     return result
 
 
-def reconcile(rooms: Rooms) -> Reconciled:
+def reconcile(context: PassContext) -> Reconciled:
     """A pull, then every object against the CRMs, then who is where. As `pull_only` for the rest."""
-    result = Reconciled(run=_begin(rooms, "reconcile"))
-    with _on_record(rooms, result):
-        now = rooms.now()
-        installation = _pull(rooms, result, full=False)
-        if not rooms.stopped():
-            result.objects = compare(rooms, now, leave_out=_failed(result.pulled))
+    result = Reconciled(run=_begin(context, "reconcile"))
+    with _on_record(context, result):
+        now = context.now()
+        installation = _pull(context, result, full=False)
+        if not context.stopped():
+            result.objects = compare(context, now, leave_out=_failed(result.pulled))
             result.errors += errors_of(result.objects)
-        if not rooms.stopped():
-            with rooms.judging():
-                watch, writer = rooms.progress, installation.writer
+        if not context.stopped():
+            with context.judging():
+                watch, writer = context.progress, installation.writer
                 if not installation.suspended.blind:
-                    unify(rooms.store, writer, now=now, stopped=rooms.stopped, progress=lambda done: watch.step("unify", done, None))
-            result.buckets = buckets(rooms.store)
+                    unify(context.store, writer, now=now, stopped=context.stopped, progress=lambda done: watch.step("unify", done, None))
+            result.buckets = buckets(context.store)
     return result
 
 
-def _pull(rooms: Rooms, result: Mirrored | Reconciled, *, full: bool) -> Installation:
-    now = rooms.now()
-    prepared = prepare(rooms.store, rooms.config, rooms.crms, now=now)
+def _pull(context: PassContext, result: Mirrored | Reconciled, *, full: bool) -> Installation:
+    now = context.now()
+    prepared = prepare(context.store, context.config, context.crms, now=now)
     if full:
-        pages.reset_cursors(rooms.store)
-    result.pulled = pull(rooms, now, silent=prepared.silent)
-    caught_up = catch_up(rooms, result.pulled, now=now)
+        pages.reset_cursors(context.store)
+    result.pulled = pull(context, now, silent=prepared.silent)
+    caught_up = catch_up(context, result.pulled, now=now)
     result.errors += caught_up.errors
     return caught_up.installation
 
@@ -128,12 +128,12 @@ def _failed(pulled: Pulled) -> list[tuple[str, str]]:
     return [(crm, name) for crm, streams in pulled.items() for name, stream in streams.items() if not stream.whole]
 
 
-def _begin(rooms: Rooms, command: str) -> int:
-    return runs.start_run(rooms.store, command, rooms.config.mode, now=rooms.now(), config_version=rooms.config.version)
+def _begin(context: PassContext, command: str) -> int:
+    return runs.start_run(context.store, command, context.config.mode, now=context.now(), config_version=context.config.version)
 
 
 @contextmanager
-def _on_record(rooms: Rooms, result: Mirrored | Reconciled) -> Iterator[None]:
+def _on_record(context: PassContext, result: Mirrored | Reconciled) -> Iterator[None]:
     """Errors go into the result, and how it ended into the record of runs, whatever happens."""
     try:
         yield
@@ -142,7 +142,7 @@ def _on_record(rooms: Rooms, result: Mirrored | Reconciled) -> Iterator[None]:
     except ConnectorError as error:
         result.errors.append(error)
     finally:
-        result.interrupted = result.interrupted or rooms.stopped()
+        result.interrupted = result.interrupted or context.stopped()
         problem = problem_of(result.errors)
         state: Literal["failed", "done"] = "failed" if problem else "done"
-        runs.finish_run(rooms.store, result.run, state, now=rooms.now(), summary=result.document(), problem=problem)
+        runs.finish_run(context.store, result.run, state, now=context.now(), summary=result.document(), problem=problem)

@@ -20,11 +20,11 @@ from connector.store import retention, runs
 from connector.store.database import Store
 from connector.store.ledger import BACKLOG
 from connector.store.mirror import privacy_forget
-from connector.store.retention import Slice
+from connector.store.retention import RetentionSlice
 from connector.workflows import touches
 
 #: One slice from a position on.
-Step = Callable[[Any], Slice]
+Step = Callable[[Any], RetentionSlice]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,17 +89,17 @@ def _walk(store: Store, name: str, step: Step, stopped: Callable[[], bool], drop
             return False
 
 
-def _activities(store: Store, config: Config, since: datetime, after: int | None) -> Slice:
+def _activities(store: Store, config: Config, since: datetime, after: int | None) -> RetentionSlice:
     """The next contacts' old activities: their touches are kept first, in the same transaction."""
     contacts = retention.contacts_with_old(store, since, after)
     if not contacts:
-        return Slice(0, None)
+        return RetentionSlice(0, None)
 
     def work(connection: Connection) -> int:
         held = touches.keep(connection, contacts, config.sales_members, since)
         return retention.drop_activities(connection, contacts, since, held)
 
-    return Slice(store.write(work), contacts[-1])
+    return RetentionSlice(store.write(work), contacts[-1])
 
 
 def _result(dropped: dict[str, int], *, complete: bool) -> LetGo:

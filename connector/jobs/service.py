@@ -27,10 +27,10 @@ from connector.config.schedule import trigger
 from connector.config.tables import Config, Schedule
 from connector.engine import PassResult, run_pass
 from connector.errors import ConnectorError, LeaseLost, Paused
-from connector.jobs.exclusive import JUDGING, PASS, Watch, alone
+from connector.jobs.exclusive import JUDGING, PASS, LeaseKeeper, alone
 from connector.jobs.fast_lane import run_fast
 from connector.jobs.mirror_jobs import Mirrored, Reconciled, look_for_removals, pull_only, reconcile
-from connector.pipeline.context import Progress, Rooms
+from connector.pipeline.context import PassContext, Progress
 from connector.store import leases, pauses, runs
 from connector.store.database import Store
 
@@ -64,9 +64,9 @@ class Result(Protocol):
 R = TypeVar("R", bound=Result)
 
 
-def _once(app: App, watch: Watch, progress: Progress | None, work: Callable[[Rooms], R]) -> R:
+def _once(app: App, watch: LeaseKeeper, progress: Progress | None, work: Callable[[PassContext], R]) -> R:
     """Does the work under a watch; where a pause or another's lease ended it, that is among its errors."""
-    result = work(app.rooms(progress=progress, stopped=watch.stopped, judging=watch.judging))
+    result = work(app.context(progress=progress, stopped=watch.stopped, judging=watch.judging))
     if watch.problem is not None:
         result.errors.append(watch.problem)
     return result
@@ -77,7 +77,7 @@ def run_pass_once(
     *,
     progress: Progress | None = None,
     stopped: Callable[[], bool] = lambda: False,
-    work: Callable[[Rooms], PassResult] = run_pass,
+    work: Callable[[PassContext], PassResult] = run_pass,
 ) -> PassResult:
     """One pass, unless another process is at it or it is paused.
 
@@ -117,7 +117,7 @@ def reconcile_once(
 def fast_once(app: App, *, stopped: Callable[[], bool] = lambda: False) -> PassResult:
     """The few contacts for whom minutes count, beside a pull that runs. Raises `LeaseLost` while a pass judges and writes, and `Paused`."""
     with alone(app, stopped, job=FAST, lease=JUDGING) as watch:
-        result = run_fast(app.rooms(stopped=watch.stopped))
+        result = run_fast(app.context(stopped=watch.stopped))
         if watch.problem is not None:
             result.errors.append(watch.problem)
         return result
@@ -153,7 +153,7 @@ class Served:
 class Service:
     """Runs the jobs of [schedule], a pass at once, until it is asked to stop. The page or batch in hand is finished then."""
 
-    def __init__(self, app: App, *, stop: threading.Event, work: Callable[[Rooms], PassResult] = run_pass) -> None:
+    def __init__(self, app: App, *, stop: threading.Event, work: Callable[[PassContext], PassResult] = run_pass) -> None:
         self.served = Served()
         self._app = app
         self._stop = stop

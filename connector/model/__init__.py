@@ -1,5 +1,5 @@
-"""The values that cross rooms: what an adapter reads (`records`), what a CRM says of itself (`account`), what a rule wants and what became
-of it (`actions`), how texts and ids are told apart (`texts`). Import them from here.
+"""The values that cross packages: what an adapter reads (`records`), what a CRM says of itself (`account`), what a rule wants and what
+became of it (`actions`), how texts and ids are told apart (`texts`). Import them from here.
 
 All are frozen; all moments are aware and in UTC. Nothing here does I/O. Tables are in `connector.store.tables`.
 """

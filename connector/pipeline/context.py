@@ -42,7 +42,7 @@ class Unwatched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rooms:
+class PassContext:
     """What a pass works with. now: the clock (aware). stopped: asked between pages, slices and batches; True ends the pass in good order.
 
     holder: who this process is, for leases. judging: entered for unifying, judging and writing back, which one at a time does; pulling

@@ -20,11 +20,11 @@ from connector.adapters.port import Crm
 from connector.config.tables import Config
 from connector.errors import ConnectorError, CrmError, Interrupted, ObjectStopped, SafetyStop
 from connector.model import CRMS, CrmName, Surroundings
-from connector.pipeline.context import Rooms
+from connector.pipeline.context import PassContext
 from connector.pipeline.pull import schema_drift
 from connector.pipeline.pull.backfill import Filled, blind, fill, note_wanted, states
 from connector.pipeline.pull.streams import Pulled, errors_of, once, streams_of
-from connector.pipeline.unify import ContactWriter, Setting
+from connector.pipeline.unify import ContactWriter, UnifySettings
 from connector.pipeline.unify.identity import PEOPLE
 from connector.store import fields, runs
 from connector.store import tables as t
@@ -53,7 +53,7 @@ class Installation:
 
     table: Table
     writer: ContactWriter
-    setting: Setting
+    setting: UnifySettings
     suspended: Suspended
     silent: Mapping[CrmName, CrmError] = field(default_factory=dict)
 
@@ -100,18 +100,18 @@ def left_out(store: Store, config: Config) -> str | None:
     )
 
 
-def catch_up(rooms: Rooms, pulled: Pulled, *, now: datetime) -> CaughtUp:
+def catch_up(context: PassContext, pulled: Pulled, *, now: datetime) -> CaughtUp:
     """After a pull: looks again where it missed something, fills what was not read of every record, and says what is suspended now.
 
     An object that the credentials may not see stops nothing: its fields are gone.
     """
-    store, config = rooms.store, rooms.config
+    store, config = context.store, context.config
     silent: Mapping[CrmName, CrmError] = {}
-    if not rooms.stopped() and _missed(pulled):
-        silent = schema_drift.look(store, config, rooms.crms, now=now)
-        _want(store, config, rooms.crms)
+    if not context.stopped() and _missed(pulled):
+        silent = schema_drift.look(store, config, context.crms, now=now)
+        _want(store, config, context.crms)
     failed = once([*errors_of(pulled), *silent.values()])
-    filled = {} if rooms.stopped() or failed else fill(rooms, now)
+    filled = {} if context.stopped() or failed else fill(context, now)
     installation = _installed(store, config, now)
     hidden = schema_drift.hidden_objects(store)
     stopping = [stream.error for crm, name, stream in streams_of(pulled) if stream.error is not None and (crm, name) not in hidden]
@@ -155,7 +155,7 @@ def _installed(store: Store, config: Config, now: datetime) -> Installation:
     adopting = runs.get_meta(store, f"adopted:{config.mode}") is None
     if adopting and config.mode == "live" and runs.get_meta(store, "adopted:shadow") is not None:
         store.write(partial(_agree_anew, clocks_from=clocks_from))
-    setting = Setting(
+    setting = UnifySettings(
         adopting=adopting,
         clocks_from=clocks_from,
         defaults=_meta_json(store, "defaults"),

@@ -1,7 +1,7 @@
 """Everything known and decided about one contact, and why: also why not, which is the more frequent question.
 
-Reads the store alone; nothing is pulled and nothing is written. Conditions are asked part by part as of `now` (`connector.reports.rule_breakdown`), so
-that a fading score is today's. What only a pass does (a touch counted, a clock started) is as the last pass left it: see `judged_at`.
+Reads the store alone; nothing is pulled and nothing is written. Conditions are asked part by part as of `now` (`rule_breakdown`), so that
+a fading score is today's. What only a pass does (a touch counted, a clock started) is as the last pass left it: see `judged_at`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Table, and_, select
 from connector.config.tables import Config, FieldRule, SlaRule, Transition
 from connector.model import CRMS, bundle_name
 from connector.pipeline.evaluate import cases
-from connector.pipeline.evaluate.cases import Case
+from connector.pipeline.evaluate.cases import ContactState
 from connector.pipeline.evaluate.decide import leaves
 from connector.pipeline.installation import record_url
 from connector.pipeline.pull.backfill import suspended as suspended_now
@@ -81,7 +81,7 @@ class _Seen:
     """What is known of the contact. suspended: what says nothing now; paused: (scope, name) of the kill switch."""
 
     config: Config
-    case: Case
+    case: ContactState
     told: Reasons
     now: datetime
     suspended: Suspended

@@ -1,7 +1,7 @@
 """What the rules say of one contact, part by part: the same expressions that judge everybody, asked one by one.
 
-Every part of a condition comes with its present value and whether it holds, also of the rule that did not fire. `connector.reports.explain` adds
-the rest; `connector.reports.checks.examples` says with it why an example failed.
+Every part of a condition comes with its present value and whether it holds, also of the rule that did not fire. `explain` adds the rest;
+`checks.examples` says with it why an example failed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from connector.conditions import Condition, Env, Part
 from connector.config.tables import Config, Transition
 from connector.model import FieldType
 from connector.pipeline.evaluate.decide import leaves
-from connector.pipeline.evaluate.statement import Evaluation
+from connector.pipeline.evaluate.statement import RuleStatement
 from connector.store.tables import from_micros
 from connector.workflows.suspension import NOTHING, Suspended, column_of
 
@@ -57,7 +57,7 @@ class Reasons:
 
 def reasons(connection: Connection, config: Config, table: Table, contact: int, now: datetime, suspended: Suspended = NOTHING) -> Reasons:
     """Asks the database. A field that has no column in `table` reads as empty; what is suspended is as it was when last judged."""
-    evaluation = Evaluation(config, table, now, suspended)
+    evaluation = RuleStatement(config, table, now, suspended)
     layer = evaluation.scored()
     asking = _Asking(evaluation.env(layer, later=True))
     scope, qualification = config.scope, config.qualification

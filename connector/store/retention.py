@@ -41,7 +41,7 @@ FullKey = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class RetentionSlice:
     """What one slice did: how many rows went, and from where the next goes on (None: this was the last)."""
 
     dropped: int
@@ -51,7 +51,7 @@ class Slice:
 # ── Versions ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def drop_versions(store: Store, before: datetime, after: Sequence[Any] | None) -> Slice:
+def drop_versions(store: Store, before: datetime, after: Sequence[Any] | None) -> RetentionSlice:
     """Versions of records that were seen before a moment."""
     key = [_VERSION.c[name] for name in ("crm", "object", "id", "number")]
     query = select(*key, _VERSION.c.seen_at).order_by(*key).limit(SLICE)
@@ -59,27 +59,27 @@ def drop_versions(store: Store, before: datetime, after: Sequence[Any] | None) -
         rows = connection.execute(query if after is None else query.where(tuple_(*key) > tuple(after))).all()
     old = [tuple(row[:4]) for row in rows if row.seen_at < to_micros(before)]
     _delete_each(store, _VERSION, ("crm", "object", "id", "number"), old)
-    return Slice(len(old), list(rows[-1][:4]) if len(rows) == SLICE else None)
+    return RetentionSlice(len(old), list(rows[-1][:4]) if len(rows) == SLICE else None)
 
 
 # ── Ledger and plans ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def drop_ledger(store: Store, before: datetime, after: int | None) -> Slice:
+def drop_ledger(store: Store, before: datetime, after: int | None) -> RetentionSlice:
     """Rows of the ledger that came to their end before a moment, with their values.
 
     A row stays while the cause that it was written for still stands, since the same cause must not act twice; so do the last stage that was
     written for a contact, and the row of a task that is still open.
     """
 
-    def work(connection: Connection) -> Slice:
+    def work(connection: Connection) -> RetentionSlice:
         rows = [dict(row) for row in connection.execute(_ledger_slice(before, after or 0)).mappings()]
         ended = [row for row in rows if row["state"] in _ENDED and (row["settled_at"] or row["planned_at"]) < before]
         over = [row for row in ended if (row["retry_at"] is None or row["retry_at"] < before) and _is_over(row)]
         ids = {row["id"] for row in over} - _last_stages(connection, over) - _open_tasks(connection, over)
         connection.execute(delete(_T["action_value"]).where(_T["action_value"].c.ledger.in_(ids)))
         connection.execute(delete(_LEDGER).where(_LEDGER.c.id.in_(ids)))
-        return Slice(len(ids), rows[-1]["id"] if len(rows) == SLICE else None)
+        return RetentionSlice(len(ids), rows[-1]["id"] if len(rows) == SLICE else None)
 
     return store.write(work)
 
@@ -135,10 +135,10 @@ def _open_tasks(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> se
     return {made[crm, row_id] for crm, row_id in connection.execute(still) if (crm, row_id) in made} if made else set()
 
 
-def drop_plans(store: Store, before: datetime, after: int | None) -> Slice:
+def drop_plans(store: Store, before: datetime, after: int | None) -> RetentionSlice:
     """Plans made before a moment of which the ledger holds no row any more; shadow plans with their rows, but for the last one."""
 
-    def work(connection: Connection) -> Slice:
+    def work(connection: Connection) -> RetentionSlice:
         last = connection.scalar(select(func.max(_PLAN.c.id)).where(_PLAN.c.mode == "shadow"))
         old = and_(_PLAN.c.id > (after or 0), _PLAN.c.created_at < before)
         plans = connection.execute(select(_PLAN.c.id, _PLAN.c.mode).where(old).order_by(_PLAN.c.id).limit(SLICE)).all()
@@ -148,8 +148,8 @@ def drop_plans(store: Store, before: datetime, after: int | None) -> Slice:
         empty = and_(_PLAN.c.id.in_(ids), ~exists().where(_LEDGER.c.plan == _PLAN.c.id))
         gone += connection.execute(delete(_PLAN).where(empty)).rowcount
         if more:
-            return Slice(gone, after or 0)
-        return Slice(gone, plans[-1].id if len(plans) == SLICE else None)
+            return RetentionSlice(gone, after or 0)
+        return RetentionSlice(gone, plans[-1].id if len(plans) == SLICE else None)
 
     return store.write(work)
 
@@ -204,7 +204,7 @@ def drop_activities(connection: Connection, contacts: Collection[int], before: d
     return len(links)
 
 
-def drop_unlinked(store: Store, before: datetime, after: Sequence[str] | None) -> Slice:
+def drop_unlinked(store: Store, before: datetime, after: Sequence[str] | None) -> RetentionSlice:
     """Activities from before a moment that are about nobody here: about no record of the mirror, or about no record at all."""
     key = [_ACTIVITY.c[name] for name in ("crm", "object", "id")]
     query = select(*key, _ACTIVITY.c.at, _about_somebody().label("linked"), _is_open().label("open")).order_by(*key).limit(SLICE)
@@ -213,7 +213,7 @@ def drop_unlinked(store: Store, before: datetime, after: Sequence[str] | None) -
     old = [tuple(row[:3]) for row in rows if row.at is not None and row.at < to_micros(before) and not row.linked and not row.open]
     _delete_each(store, _ACTIVITY, ("crm", "object", "id"), old)
     _delete_each(store, _LINK, ("crm", "object", "id"), old)
-    return Slice(len(old), list(rows[-1][:3]) if len(rows) == SLICE else None)
+    return RetentionSlice(len(old), list(rows[-1][:3]) if len(rows) == SLICE else None)
 
 
 def _about_somebody() -> Any:

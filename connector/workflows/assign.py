@@ -8,7 +8,7 @@ from connector.config.tables import Assign, Config
 from connector.model import CrmName
 
 
-class Rota:
+class RoundRobin:
     """Whose turn it is, for one plan. `turns`: positions by name, as stored; `ids`: (crm, e-mail) → owner id of active people."""
 
     def __init__(self, config: Config, turns: Mapping[str, int], ids: Mapping[tuple[CrmName, str], str]) -> None:

@@ -55,7 +55,7 @@ class StageMap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class StageClaims:
     """What both sides show now, and showed at the last agreement (names of the file; None: nothing). number 0: nothing agreed yet.
 
     by_default: the sides whose value is what the CRM puts on every new record: as long as nothing was agreed with them, they say nothing.
@@ -97,7 +97,7 @@ class Resolution:
     side: CrmName | None
 
 
-def resolve(said: Said, stages: StageMap, *, adopting: bool, adopt: Literal["hubspot", "salesforce", "furthest"]) -> Resolution:
+def resolve(said: StageClaims, stages: StageMap, *, adopting: bool, adopt: Literal["hubspot", "salesforce", "furthest"]) -> Resolution:
     """The stage by the words of both sides.
 
     adopting: the contact was there when the connector came (then `adopt` names the side to believe); else it was linked later,
@@ -120,7 +120,7 @@ def resolve(said: Said, stages: StageMap, *, adopting: bool, adopt: Literal["hub
     return _agree(said, changed[side], side, differs=False)
 
 
-def _first(said: Said, stages: StageMap, rule: str, *, tolerate: bool) -> Resolution:
+def _first(said: StageClaims, stages: StageMap, rule: str, *, tolerate: bool) -> Resolution:
     hubspot = None if "hubspot" in said.by_default else said.hubspot
     salesforce = None if "salesforce" in said.by_default else said.salesforce
     if hubspot is None and salesforce is None:
@@ -135,7 +135,7 @@ def _first(said: Said, stages: StageMap, rule: str, *, tolerate: bool) -> Resolu
     return _agree(said, hubspot if side == "hubspot" else salesforce, side, differs=tolerate)
 
 
-def _as_before(said: Said) -> Resolution:
+def _as_before(said: StageClaims) -> Resolution:
     return Resolution(
         stage=said.stage,
         agreed_hubspot=said.agreed_hubspot,
@@ -146,7 +146,7 @@ def _as_before(said: Said) -> Resolution:
     )
 
 
-def _agree(said: Said, stage: str | None, side: CrmName, *, differs: bool) -> Resolution:
+def _agree(said: StageClaims, stage: str | None, side: CrmName, *, differs: bool) -> Resolution:
     return Resolution(
         stage=stage,
         agreed_hubspot=said.hubspot if said.hubspot is not None else said.agreed_hubspot,

@@ -21,7 +21,7 @@ action_value = t.metadata.tables["action_value"]
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class StoredWrite:
     """A stage that the connector wrote: the CRM's value, for which cause, when. applied: it was there when read again."""
 
     value: str
@@ -80,7 +80,7 @@ def rejected_with_reason(connection: Connection, ids: Sequence[int]) -> set[int]
     return set(connection.execute(select(rejection.c.contact_id).where(given)).scalars())
 
 
-def written_stages(connection: Connection, ids: Sequence[int]) -> dict[tuple[int, str], Written]:
+def written_stages(connection: Connection, ids: Sequence[int]) -> dict[tuple[int, str], StoredWrite]:
     """The stage that the connector wrote last, by contact and CRM."""
     columns = [ledger.c[name] for name in ("contact_id", "crm", "bundle", "state", "sent_at", "settled_at")]
     rows = connection.execute(
@@ -94,7 +94,7 @@ def written_stages(connection: Connection, ids: Sequence[int]) -> dict[tuple[int
         .order_by(ledger.c.id)
     )
     return {
-        (row.contact_id, row.crm): Written(
+        (row.contact_id, row.crm): StoredWrite(
             row.after or "", row.bundle.rpartition("|")[2], row.sent_at or row.settled_at, row.state in ("applied", "already_so")
         )
         for row in rows

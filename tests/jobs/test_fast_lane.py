@@ -15,7 +15,7 @@ from connector.errors import ConnectorError, PassStopped
 from connector.jobs import fast_lane
 from connector.jobs.fast_lane import run_fast
 from connector.model import ActivityKind, RecordRef
-from connector.pipeline.context import Rooms
+from connector.pipeline.context import PassContext
 from connector.pipeline.pull.streams import pull
 from tests.support.small_world import DIRECTOR, NOW, World, config, world
 
@@ -51,7 +51,7 @@ def make_dora(here: World) -> RecordRef:
 
 def rush(here: World, *errors: type[ConnectorError], after: timedelta = MINUTE) -> PassResult:
     here.now += after
-    result = run_fast(Rooms(config=here.config, store=here.store, crms=here.crms, now=lambda: here.now, holder="test"))
+    result = run_fast(PassContext(config=here.config, store=here.store, crms=here.crms, now=lambda: here.now, holder="test"))
     assert [type(error) for error in result.errors] == list(errors)
     return result
 
@@ -103,7 +103,7 @@ def test_a_deadline_is_seen_within_the_minute(here: World, dora: RecordRef) -> N
 def test_half_read_people_are_left_to_the_pass(here: World, dora: RecordRef) -> None:
     """Beside a pull that has brought a record and not yet what happened with it: nobody but the lane's own is unified or judged."""
     here.person("2", "emil@kunde.example", **{**DIRECTOR, "lifecyclestage": "marketingqualifiedlead"})
-    pull(Rooms(config=here.config, store=here.store, crms=here.crms, now=lambda: here.now, holder="test"), here.now)
+    pull(PassContext(config=here.config, store=here.store, crms=here.crms, now=lambda: here.now, holder="test"), here.now)
     here.activity(dora, "601", ActivityKind.CALL, here.now)
     assert rush(here).evaluated == 1
     assert rows(here, "SELECT contact_id FROM record WHERE id = '2'") == [(None,)]

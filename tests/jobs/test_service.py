@@ -26,7 +26,7 @@ from connector.jobs import exclusive
 from connector.jobs import service as jobs
 from connector.jobs.exclusive import JUDGING, PASS
 from connector.jobs.service import HEARTBEAT, Service, fast_once, first_time, health, pull_once, reconcile_once, run_pass_once, scheduled
-from connector.pipeline.context import Rooms
+from connector.pipeline.context import PassContext
 from connector.pipeline.write_back.executor import LEASE as WRITE_BACK_LEASE
 from connector.store import leases, pauses, runs
 from connector.store.database import Store
@@ -68,10 +68,10 @@ def app(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterat
         yield App(config=loads(FILE, source="config.toml"), store=store, crms={}, now=clock)
 
 
-def nothing(rooms: Rooms) -> PassResult:
+def nothing(context: PassContext) -> PassResult:
     """A pass that does nothing, but is on record."""
-    run = runs.start_run(rooms.store, "run", "shadow", now=rooms.now())
-    runs.finish_run(rooms.store, run, "done", now=rooms.now())
+    run = runs.start_run(context.store, "run", "shadow", now=context.now())
+    runs.finish_run(context.store, run, "done", now=context.now())
     return PassResult(run=run, mode="shadow")
 
 
@@ -141,9 +141,9 @@ class TestOnePassAtATime:
     def test_a_pass_holds_the_lease_and_gives_it_back(self, app: App, clock: Clock) -> None:
         held: list[Any] = []
 
-        def work(rooms: Rooms) -> PassResult:
-            held.append(leases.held_by(rooms.store, PASS, clock.seconds))
-            return nothing(rooms)
+        def work(context: PassContext) -> PassResult:
+            held.append(leases.held_by(context.store, PASS, clock.seconds))
+            return nothing(context)
 
         assert run_pass_once(app, work=work).run == 1
         assert held[0].holder == holder()
@@ -172,19 +172,19 @@ class TestOnePassAtATime:
             run_pass_once(app, work=nothing)
 
     def test_the_lease_is_renewed_while_the_work_goes_on(self, app: App, clock: Clock) -> None:
-        def work(rooms: Rooms) -> PassResult:
+        def work(context: PassContext) -> PassResult:
             clock.at += timedelta(seconds=50)
-            until(lambda: (held := leases.held_by(rooms.store, PASS, clock.seconds)) is not None and held.until > clock.seconds() + 50)
-            return nothing(rooms)
+            until(lambda: (held := leases.held_by(context.store, PASS, clock.seconds)) is not None and held.until > clock.seconds() + 50)
+            return nothing(context)
 
         assert run_pass_once(app, work=work).errors == []
 
     def test_a_pass_that_lost_its_lease_ends_and_says_so(self, app: App, clock: Clock) -> None:
-        def work(rooms: Rooms) -> PassResult:
+        def work(context: PassContext) -> PassResult:
             clock.at += timedelta(seconds=61)
-            leases.take(rooms.store, PASS, "elsewhere/77", 600, clock.seconds)
-            until(rooms.stopped)
-            return nothing(rooms)
+            leases.take(context.store, PASS, "elsewhere/77", 600, clock.seconds)
+            until(context.stopped)
+            return nothing(context)
 
         result = run_pass_once(app, work=work)
         assert [type(error) for error in result.errors] == [LeaseLost]
@@ -205,15 +205,15 @@ class TestOnePassAtATime:
         assert run_pass_once(app, work=nothing).errors == []
 
     def test_a_pause_reaches_a_pass_that_runs(self, app: App) -> None:
-        def work(rooms: Rooms) -> PassResult:
-            pauses.pause(rooms.store, now=NOW)
-            until(rooms.stopped)
-            return nothing(rooms)
+        def work(context: PassContext) -> PassResult:
+            pauses.pause(context.store, now=NOW)
+            until(context.stopped)
+            return nothing(context)
 
         assert [type(error) for error in run_pass_once(app, work=work).errors] == [Paused]
 
     def test_a_bug_gives_the_lease_back(self, app: App, clock: Clock) -> None:
-        def work(rooms: Rooms) -> PassResult:
+        def work(context: PassContext) -> PassResult:
             raise KeyError("bug")
 
         with pytest.raises(KeyError):
@@ -227,19 +227,19 @@ class TestTwoLeases:
     def test_the_fast_lane_goes_beside_a_pull(self, app: App, clock: Clock) -> None:
         ran: list[int] = []
 
-        def work(rooms: Rooms) -> PassResult:
+        def work(context: PassContext) -> PassResult:
             result = fast_once(app)
             ran.append(len(result.errors))
-            return nothing(rooms)
+            return nothing(context)
 
         assert run_pass_once(app, work=work).errors == []
         assert ran == [0]
 
     def test_and_is_left_out_while_a_pass_judges_and_writes(self, app: App) -> None:
-        def work(rooms: Rooms) -> PassResult:
-            with rooms.judging(), pytest.raises(LeaseLost, match="judging is being done by"):
+        def work(context: PassContext) -> PassResult:
+            with context.judging(), pytest.raises(LeaseLost, match="judging is being done by"):
                 fast_once(app)
-            return nothing(rooms)
+            return nothing(context)
 
         assert run_pass_once(app, work=work).errors == []
 
@@ -248,7 +248,7 @@ class TestTwoLeases:
         elsewhere = leases.take(app.store, name, "elsewhere/77", 60, clock.seconds)
         real = leases.take
 
-        def take(store: Store, wanted: str, *rest: Any) -> leases.Held:
+        def take(store: Store, wanted: str, *rest: Any) -> leases.LeaseGrant:
             try:
                 return real(store, wanted, *rest)
             except LeaseLost:
@@ -260,12 +260,12 @@ class TestTwoLeases:
     def test_the_judging_of_a_pass_waits_for_the_fast_lane_to_end(self, app: App, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
         self.given_back_at_the_first_look(app, clock, monkeypatch, JUDGING)
 
-        def work(rooms: Rooms) -> PassResult:
-            with rooms.judging():
-                held = leases.held_by(rooms.store, JUDGING, clock.seconds)
+        def work(context: PassContext) -> PassResult:
+            with context.judging():
+                held = leases.held_by(context.store, JUDGING, clock.seconds)
                 assert held is not None
                 assert held.holder == holder()
-            return nothing(rooms)
+            return nothing(context)
 
         assert run_pass_once(app, work=work).errors == []
         assert leases.held_by(app.store, JUDGING, clock.seconds) is None
@@ -274,33 +274,33 @@ class TestTwoLeases:
         monkeypatch.setattr(exclusive, "PATIENCE", 3)
         leases.take(app.store, JUDGING, "elsewhere/77", 60, clock.seconds)
 
-        def work(rooms: Rooms) -> PassResult:
-            with pytest.raises(LeaseLost, match="elsewhere/77"), rooms.judging():
+        def work(context: PassContext) -> PassResult:
+            with pytest.raises(LeaseLost, match="elsewhere/77"), context.judging():
                 raise AssertionError("another judges")
-            return nothing(rooms)
+            return nothing(context)
 
         run_pass_once(app, work=work)
 
     def test_both_leases_are_renewed(self, app: App, clock: Clock) -> None:
-        def fresh(rooms: Rooms, name: str) -> bool:
-            held = leases.held_by(rooms.store, name, clock.seconds)
+        def fresh(context: PassContext, name: str) -> bool:
+            held = leases.held_by(context.store, name, clock.seconds)
             return held is not None and held.until > clock.seconds() + 50
 
-        def work(rooms: Rooms) -> PassResult:
-            with rooms.judging():
+        def work(context: PassContext) -> PassResult:
+            with context.judging():
                 clock.at += timedelta(seconds=50)
-                until(lambda: fresh(rooms, PASS) and fresh(rooms, JUDGING))
-            return nothing(rooms)
+                until(lambda: fresh(context, PASS) and fresh(context, JUDGING))
+            return nothing(context)
 
         assert run_pass_once(app, work=work).errors == []
 
     def test_threads_of_one_process_wait_for_each_other_too(self, app: App) -> None:
         """A lease tells processes apart: its own holder could take it twice."""
 
-        def work(rooms: Rooms) -> PassResult:
+        def work(context: PassContext) -> PassResult:
             with pytest.raises(LeaseLost, match=r"pass is being done by .* already"):
                 pull_once(app)
-            return nothing(rooms)
+            return nothing(context)
 
         assert run_pass_once(app, work=work).errors == []
 
@@ -363,7 +363,7 @@ class TestService:
         ran(NOW - timedelta(hours=1))  # killed
         assert first_time(app.store, "deletes", due, here) == NOW
 
-    def serve(self, app: App, work: Callable[[Rooms], PassResult]) -> tuple[Service, threading.Event, threading.Thread]:
+    def serve(self, app: App, work: Callable[[PassContext], PassResult]) -> tuple[Service, threading.Event, threading.Thread]:
         stop = threading.Event()
         service = Service(app, stop=stop, work=work)
         thread = threading.Thread(target=service.run)
@@ -374,11 +374,11 @@ class TestService:
         began, go_on = threading.Event(), threading.Event()
         seen: list[bool] = []
 
-        def work(rooms: Rooms) -> PassResult:
+        def work(context: PassContext) -> PassResult:
             began.set()
-            until(rooms.stopped)
+            until(context.stopped)
             seen.append(go_on.wait(60))
-            return nothing(rooms)
+            return nothing(context)
 
         service, stop, thread = self.serve(app, work)
         assert began.wait(60)
@@ -392,8 +392,8 @@ class TestService:
         assert runs.get_meta(app.store, HEARTBEAT) == NOW.isoformat()
 
     def test_a_failed_pass_does_not_end_it(self, app: App, caplog: pytest.LogCaptureFixture) -> None:
-        def work(rooms: Rooms) -> PassResult:
-            result = nothing(rooms)
+        def work(context: PassContext) -> PassResult:
+            result = nothing(context)
             result.errors.append(ConnectorError("HubSpot did not answer", advice="Look again later."))
             return result
 
@@ -406,7 +406,7 @@ class TestService:
         assert "run=1 HubSpot did not answer. Look again later." in caplog.text
 
     def test_a_bug_is_logged_and_does_not_end_it(self, app: App, caplog: pytest.LogCaptureFixture) -> None:
-        def work(rooms: Rooms) -> PassResult:
+        def work(context: PassContext) -> PassResult:
             raise KeyError("bug")
 
         service, stop, thread = self.serve(app, work)

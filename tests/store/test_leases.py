@@ -11,7 +11,7 @@ import pytest
 from connector.errors import LeaseLost
 from connector.store import leases, pauses, runs
 from connector.store.database import Store
-from connector.store.leases import Held, held_by, lease, release, renew, require, take
+from connector.store.leases import LeaseGrant, held_by, lease, release, renew, require, take
 from connector.store.pauses import is_paused, list_pauses, pause, resume
 from tests.support.stores import empty_store
 
@@ -37,7 +37,7 @@ class TestLease:
         clock = Clock()
         assert held_by(store, "pass", clock) is None
         with lease(store, "pass", "a", 60, clock) as held:
-            assert held == Held(name="pass", holder="a", fence=1, until=clock.now + 60)
+            assert held == LeaseGrant(name="pass", holder="a", fence=1, until=clock.now + 60)
             assert held_by(store, "pass", clock) == held
             with pytest.raises(LeaseLost, match="pass is being done by a, for 60 s"), lease(store, "pass", "b", 60, clock):
                 pass

@@ -45,7 +45,7 @@ def action(number: int, cause: str, *, of: int = 1, **more: Any) -> Ledger:
 def walk(store: Store, step: Any, before: datetime = BEFORE) -> int:
     after, dropped = None, 0
     while True:
-        done: retention.Slice = step(store, before, after)
+        done: retention.RetentionSlice = step(store, before, after)
         dropped += done.dropped
         after = done.after
         if after is None:
@@ -105,7 +105,7 @@ class TestTheLedger:
     def test_slice_by_slice(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(retention, "SLICE", 3)
         add(store, contact(1), *(action(number, "spell:1") for number in range(1, 11)))
-        assert retention.drop_ledger(store, BEFORE, None) == retention.Slice(3, 3)
+        assert retention.drop_ledger(store, BEFORE, None) == retention.RetentionSlice(3, 3)
         assert walk(store, retention.drop_ledger) == 7
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import text
 from connector.adapters.memory.crm import MemoryCrm
 from connector.config.load import loads
 from connector.config.tables import Config
-from connector.engine import PassResult, Rooms, run_pass
+from connector.engine import PassContext, PassResult, run_pass
 from connector.model import Activity, ActivityKind, CrmName, Direction, Owner, RecordRef, Surroundings
 from connector.pipeline.pull.removals import Looked, look
 from connector.store.database import Store
@@ -179,17 +179,17 @@ class World:
         """One pass; fails the test where it had an error."""
         for name, crm in self.crms.items():
             crm.furnish(properties_wanted(self.config, name))
-        result = run_pass(self.rooms())
+        result = run_pass(self.context())
         assert result.errors == []
         return result
 
-    def rooms(self) -> Rooms:
+    def context(self) -> PassContext:
         """What a pass works with, at the world's own time."""
-        return Rooms(config=self.config, store=self.store, crms=self.crms, now=lambda: self.now, holder="test")
+        return PassContext(config=self.config, store=self.store, crms=self.crms, now=lambda: self.now, holder="test")
 
     def look(self) -> dict[str, dict[str, Looked]]:
         """Looks for what no modified date tells."""
-        return look(self.rooms(), self.now)
+        return look(self.context(), self.now)
 
     def settle(self, most: int = 8) -> None:
         """Passes a minute apart until one plans nothing and leaves nobody due."""

@@ -11,7 +11,7 @@ from typing import Any
 from connector.adapters.memory.crm import MemoryCrm
 from connector.config.load import loads
 from connector.config.tables import Config
-from connector.engine import PassResult, Rooms, run_pass
+from connector.engine import PassContext, PassResult, run_pass
 from connector.model import Activity, ActivityKind, CrmName, Direction, Owner, RecordRef, Surroundings
 from connector.store.database import Store
 from connector.workflows.fields import properties_wanted
@@ -201,7 +201,7 @@ class World:
         """A pass, so much later, with these errors."""
         self.now += after
         self.furnish()
-        result = run_pass(Rooms(config=self.config, store=self.store, crms=self.crms, now=lambda: self.now, holder="test"))
+        result = run_pass(PassContext(config=self.config, store=self.store, crms=self.crms, now=lambda: self.now, holder="test"))
         assert tuple(error.message for error in result.errors) == errors
         return result
 

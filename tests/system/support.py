@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from connector.app import App, Waiting, open_app, open_store
+from connector.app import App, Pacing, open_app, open_store
 from connector.config.load import loads
 from connector.config.tables import Config
 from connector.sandbox.serve import Sandbox
@@ -34,8 +34,8 @@ class Waited:
             self.at += seconds
 
     @property
-    def waiting(self) -> Waiting:
-        return Waiting(clock=lambda: self.at, sleep=self.sleep)
+    def waiting(self) -> Pacing:
+        return Pacing(clock=lambda: self.at, sleep=self.sleep)
 
 
 #: A Wednesday morning in Berlin.
@@ -114,7 +114,7 @@ def records_stored(app: App) -> dict[str, int]:
 
 
 @contextmanager
-def running(config: Config, now: Callable[[], datetime] = lambda: NOW, waiting: Waiting | None = None) -> Iterator[App]:
+def running(config: Config, now: Callable[[], datetime] = lambda: NOW, waiting: Pacing | None = None) -> Iterator[App]:
     """The program for this configuration, with its tables made."""
     lay_tables(config.database.url)
     with open_store(config) as store:

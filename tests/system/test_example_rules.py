@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from connector import conditions, engine
-from connector.pipeline.evaluate.statement import Evaluation
+from connector.pipeline.evaluate.statement import RuleStatement
 from connector.pipeline.installation import prepare
 from connector.workflows.fields import conditions_of
 from tests.system.support import NOW, config_for, rows, running, small_sandbox
@@ -17,11 +17,11 @@ MOST = 0.6
 
 def test_each_rule_finds_someone_and_none_most(tmp_path: Path) -> None:
     with small_sandbox(contacts=1500, leads=600) as box, running(config_for(box, f"sqlite:///{tmp_path}/c.db", mode="shadow")) as app:
-        assert engine.run_pass(app.rooms()).errors == []
+        assert engine.run_pass(app.context()).errors == []
         installation = prepare(app.store, app.config, {}, now=NOW)
         people = rows(app, "SELECT id FROM contact WHERE NOT gone")
         asked = [condition for condition in conditions_of(app.config) if condition.text != "owner IS NULL"]  # whom to assign, not a rule
-        env = Evaluation(app.config, installation.table, NOW).env(installation.table, later=True)
+        env = RuleStatement(app.config, installation.table, NOW).env(installation.table, later=True)
         for condition in asked:
             with app.store.read() as connection:
                 found = len(connection.execute(select(installation.table.c.id).where(conditions.compile(condition, env))).all())
@@ -31,7 +31,7 @@ def test_each_rule_finds_someone_and_none_most(tmp_path: Path) -> None:
 def test_each_kind_of_action_and_outcome_occurs(tmp_path: Path) -> None:
     with small_sandbox(contacts=1500, leads=600) as box, running(config_for(box, f"sqlite:///{tmp_path}/c.db")) as app:
         for _ in range(3):
-            assert engine.run_pass(app.rooms()).errors == []
+            assert engine.run_pass(app.context()).errors == []
         wanted = {(row.rule, row.kind) for row in rows(app, "SELECT DISTINCT rule, kind FROM ledger")}
         assert {rule for rule, kind in wanted if kind == "set_stage"} >= {rule.id for rule in app.config.transitions} | {"rejection"}
         tasks = {row.target for row in rows(app, "SELECT DISTINCT target FROM ledger WHERE kind = 'create_task'")}

@@ -108,7 +108,7 @@ def test_what_lasts_is_said_and_nothing_is_concluded(box: Sandbox, tmp_path: Pat
     config = config_for(box, f"sqlite:///{tmp_path}/c.db", mode="shadow")
     with running(config, waiting=waited.waiting) as app:
         add(box, fault)
-        result = engine.run_pass(app.rooms())
+        result = engine.run_pass(app.context())
         assert result.errors
         assert (result.planned, result.evaluated) == (0, 0)
         said = " ".join(f"{error.message} {error.advice}" for error in result.errors)
@@ -119,7 +119,7 @@ def test_what_lasts_is_said_and_nothing_is_concluded(box: Sandbox, tmp_path: Pat
         box.hubspot_frame.clear()
         box.salesforce_frame.clear()
     with running(config, waiting=waited.waiting) as app:
-        again = engine.run_pass(app.rooms())
+        again = engine.run_pass(app.context())
         assert again.errors == []
         assert everything_is_there(app, box)
         assert again.planned > 0
@@ -130,7 +130,7 @@ def test_what_passes_is_waited_out(box: Sandbox, tmp_path: Path, fault: Fault) -
     waited = Waited()
     with running(config_for(box, f"sqlite:///{tmp_path}/c.db", mode="shadow"), waiting=waited.waiting) as app:
         add(box, fault)
-        result = engine.run_pass(app.rooms())
+        result = engine.run_pass(app.context())
         assert result.errors == []
         assert everything_is_there(app, box)
         assert result.planned > 0
@@ -140,7 +140,7 @@ def test_retry_after_is_obeyed(box: Sandbox, tmp_path: Path) -> None:
     waited = Waited()
     with running(config_for(box, f"sqlite:///{tmp_path}/c.db", mode="shadow"), waiting=waited.waiting) as app:
         add(box, hubspot(429, _BURST, times=1, **{"retry-after": "7"}))
-        engine.run_pass(app.rooms())
+        engine.run_pass(app.context())
         assert 7.0 <= sum(waited.slept) < 30.0  # in one go, or in steps that let more urgent requests pass
 
 
@@ -148,7 +148,7 @@ def test_an_unknown_property_is_named(box: Sandbox, tmp_path: Path) -> None:
     """HubSpot ignores a property that it does not have: the pass names it and the rules that read it, and goes on with all else."""
     definition = box.world.hubspot_properties["contacts"].pop("pain_point")
     with running(config_for(box, f"sqlite:///{tmp_path}/c.db", mode="shadow")) as app:
-        result = engine.run_pass(app.rooms())
+        result = engine.run_pass(app.context())
         assert result.errors == []
         assert result.evaluated > 0
         suspended = {one["field"]: one for one in result.document()["suspended"]}

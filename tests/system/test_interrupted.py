@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from connector.app import Waiting
+from connector.app import Pacing
 from connector.engine import run_pass
 from connector.errors import Interrupted
 from connector.model import Cursor, Page
-from connector.pipeline.context import Rooms
+from connector.pipeline.context import PassContext
 from connector.store.budget import Limit, SharedBudget
 from tests.support.small_world import World, world
 
@@ -26,16 +26,16 @@ def here(tmp_path: Path) -> Iterator[World]:
 
 def test_a_wait_ends_when_it_is_asked_to_and_says_so() -> None:
     stop = threading.Event()
-    Waiting().until(stop, "hubspot").sleep(0.001)
+    Pacing().until(stop, "hubspot").sleep(0.001)
     stop.set()
     with pytest.raises(Interrupted):
-        Waiting().until(stop, "hubspot").sleep(3600)
+        Pacing().until(stop, "hubspot").sleep(3600)
 
 
 def test_a_pass_that_waits_for_an_hour_ends_at_once(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two requests an hour are allowed: the third would wait for the rest of it, by the wall clock."""
     stop, waits = threading.Event(), threading.Event()
-    waiting = Waiting().until(stop, "hubspot")
+    waiting = Pacing().until(stop, "hubspot")
 
     def sleep(seconds: float) -> None:
         assert seconds > 600
@@ -59,7 +59,8 @@ def test_a_pass_that_waits_for_an_hour_ends_at_once(here: World, monkeypatch: py
 
     asking = threading.Thread(target=ask)
     asking.start()
-    result = run_pass(Rooms(config=here.config, store=here.store, crms=here.crms, now=lambda: here.now, holder="test", stopped=stop.is_set))
+    context = PassContext(config=here.config, store=here.store, crms=here.crms, now=lambda: here.now, holder="test", stopped=stop.is_set)
+    result = run_pass(context)
     asking.join(60)
     assert result.interrupted
     assert (result.errors, result.evaluated) == ([], 0)

@@ -29,11 +29,11 @@ def everything(app: App) -> dict[str, list[Any]]:
 
 def test_a_preview_shows_what_the_pass_then_plans_and_keeps_nothing(box: Sandbox, database_url: str) -> None:
     with running(config_for(box, database_url, mode="shadow")) as app:
-        engine.run_pass(app.rooms())
+        engine.run_pass(app.context())
         before = everything(app)
-        shown = preview(app.rooms())
+        shown = preview(app.context())
         assert everything(app) == before
-        done = engine.run_pass(app.rooms())
+        done = engine.run_pass(app.context())
         assert done.plan is not None
         assert [one.key for one in shown.actions] == [one.key for one in done.plan.actions]
         assert len(shown.actions) > 5
@@ -41,12 +41,12 @@ def test_a_preview_shows_what_the_pass_then_plans_and_keeps_nothing(box: Sandbox
 
 def test_a_preview_at_a_later_moment_sees_clocks_run_out(box: Sandbox, database_url: str) -> None:
     with running(config_for(box, database_url, mode="shadow")) as app:
-        engine.run_pass(app.rooms())
+        engine.run_pass(app.context())
         running_clocks = {row.contact_id for row in rows(app, "SELECT contact_id FROM clock WHERE state IN ('running', 'warned')")}
         assert running_clocks
 
         def breached(days: int) -> set[int]:
-            return {one.contact for one in preview(app.rooms(), NOW + timedelta(days=days)).actions if one.bundle.endswith("breach")}
+            return {one.contact for one in preview(app.context(), NOW + timedelta(days=days)).actions if one.bundle.endswith("breach")}
 
         assert not breached(0) & running_clocks
         assert running_clocks <= breached(4)

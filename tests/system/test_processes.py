@@ -33,7 +33,7 @@ def test_the_same_on_both_databases(box: Sandbox, tmp_path: Path, postgres_url: 
 def judged(box: Sandbox, url: str) -> tuple[Counter[tuple[Any, ...]], list[tuple[Any, ...]]]:
     """The actions that a shadow pass wants, and what it concluded of each record's contact."""
     with running(config_for(box, url, mode="shadow")) as app:
-        result = engine.run_pass(app.rooms())
+        result = engine.run_pass(app.context())
         assert result.errors == []
         assert result.plan is not None
         actions = [(one.rule, str(one.kind), one.crm, one.id, one.before, one.after, str(one.state)) for one in result.plan.actions]
@@ -47,7 +47,7 @@ def judged(box: Sandbox, url: str) -> tuple[Counter[tuple[Any, ...]], list[tuple
 
 def test_live_on_postgresql_comes_to_rest(box: Sandbox, postgres_url: str) -> None:
     with running(config_for(box, postgres_url)) as app:
-        results = [engine.run_pass(app.rooms()) for _ in range(4)]
+        results = [engine.run_pass(app.context()) for _ in range(4)]
         assert [result.errors for result in results] == [[]] * 4
         assert results[0].planned > 5
         assert (results[-1].planned, results[-1].outcomes) == (0, {})
@@ -58,11 +58,11 @@ def test_two_processes_write_everything_once(box: Sandbox, tmp_path: Path) -> No
     config = config_for(box, f"sqlite:///{tmp_path}/c.db")
     before = len(box.world.hubspot["tasks"]) + len(box.world.salesforce["Task"])
     with running(config) as one, running(config) as other, ThreadPoolExecutor(2) as threads:
-        futures = [threads.submit(engine.run_pass, replace(app.rooms(), holder=name)) for name, app in (("one", one), ("other", other))]
+        futures = [threads.submit(engine.run_pass, replace(app.context(), holder=name)) for name, app in (("one", one), ("other", other))]
         results = [future.result() for future in futures]
         assert all(isinstance(error, LeaseLost) for result in results for error in result.errors)
         for _ in range(4):
-            last = engine.run_pass(one.rooms())
+            last = engine.run_pass(one.context())
         assert (last.errors, last.planned, last.outcomes) == ([], 0, {})
         created = rows(one, "SELECT crm, result_id FROM ledger WHERE kind = 'create_task' AND state = 'applied'")
         assert len(set(created)) == len(created) > 5

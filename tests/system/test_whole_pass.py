@@ -34,19 +34,19 @@ def test_live_passes_come_to_rest_and_stay_quiet(box: Sandbox, tmp_path: Path, h
     """At most four passes until quiet; two more plan nothing, write nothing, and make at most 30 calls each, counted by the sandbox."""
     config = config_for(box, f"sqlite:///{tmp_path}/c.db", hubspot=hubspot, salesforce=salesforce)
     with running(config) as app:
-        first = engine.run_pass(app.rooms())
+        first = engine.run_pass(app.context())
         assert first.errors == []
         assert first.planned > 5
         assert first.outcomes == {State.APPLIED: first.planned}
         for _ in range(3):
-            last = engine.run_pass(app.rooms())
+            last = engine.run_pass(app.context())
             assert last.errors == []
             if last.planned == 0:
                 break
         assert last.planned == 0
         for _ in range(2):
             before = (sum(box.calls().values()), written_to(box))
-            quiet = engine.run_pass(app.rooms())
+            quiet = engine.run_pass(app.context())
             assert quiet.errors == []
             assert (quiet.planned, quiet.outcomes) == (0, {})
             assert sum(box.calls().values()) - before[0] <= 30
@@ -63,7 +63,7 @@ def written_to(box: Sandbox) -> int:
 def test_the_mirror_holds_what_the_crms_hold(box: Sandbox, tmp_path: Path) -> None:
     """Every record of the CRMs is in the mirror with its values, every live person has a contact, and shared people have one."""
     with running(config_for(box, f"sqlite:///{tmp_path}/c.db", mode="shadow")) as app:
-        result = engine.run_pass(app.rooms())
+        result = engine.run_pass(app.context())
         for name in ("contacts", "companies", "calls", "emails", "meetings", "tasks"):
             assert result.pulled["hubspot"][name].seen == len(box.world.hubspot[name])
         for name in ("Lead", "Contact", "Account", "Task", "Event"):
@@ -78,7 +78,7 @@ def test_the_mirror_holds_what_the_crms_hold(box: Sandbox, tmp_path: Path) -> No
 
 def test_shadow_writes_nothing_and_plans_the_same_again(box: Sandbox, tmp_path: Path) -> None:
     with running(config_for(box, f"sqlite:///{tmp_path}/c.db", mode="shadow")) as app:
-        results = [engine.run_pass(app.rooms()) for _ in range(3)]
+        results = [engine.run_pass(app.context()) for _ in range(3)]
         assert written_to(box) == 0
         second, third = (
             [(action.key, action.before, action.after, action.state) for action in result.plan.actions] if result.plan else []
@@ -93,7 +93,7 @@ def test_shadow_writes_nothing_and_plans_the_same_again(box: Sandbox, tmp_path: 
 def test_what_is_written_is_in_the_crms(box: Sandbox, tmp_path: Path) -> None:
     """Stages in both CRMs, owners and tasks: read from the sandbox, not from the connector."""
     with running(config_for(box, f"sqlite:///{tmp_path}/c.db")) as app:
-        result = engine.run_pass(app.rooms())
+        result = engine.run_pass(app.context())
         assert result.plan is not None
         stages = [action for action in result.plan.actions if action.kind == "set_stage"]
         assert {action.crm for action in stages} == {"hubspot", "salesforce"}
@@ -113,7 +113,7 @@ def test_what_is_written_is_in_the_crms(box: Sandbox, tmp_path: Path) -> None:
 
 def test_every_row_of_the_ledger_says_why(box: Sandbox, tmp_path: Path) -> None:
     with running(config_for(box, f"sqlite:///{tmp_path}/c.db")) as app:
-        engine.run_pass(app.rooms())
+        engine.run_pass(app.context())
         found = rows(app, "SELECT l.key, l.rule, l.state, l.read_back, v.why, v.after FROM ledger l JOIN action_value v ON v.ledger = l.id")
         assert found
         assert len({row.key for row in found}) == len(found)
@@ -123,15 +123,15 @@ def test_every_row_of_the_ledger_says_why(box: Sandbox, tmp_path: Path) -> None:
 
 def test_rejections_are_logged_and_go_back_in_the_next_pass(box: Sandbox, tmp_path: Path) -> None:
     with running(config_for(box, f"sqlite:///{tmp_path}/c.db")) as app:
-        first = engine.run_pass(app.rooms())
+        first = engine.run_pass(app.context())
         logged = rows(app, "SELECT contact_id, kind, reason, accepted, sent_back, touches FROM rejection")
         assert logged
         assert {row.kind for row in logged} <= {"rejected", "disqualified"}
         assert all((row.kind == "rejected") == (row.touches == 0) for row in logged)
         assert wanted(first)["rejection", "set_stage"] == 0
-        second = engine.run_pass(app.rooms())
+        second = engine.run_pass(app.context())
         assert wanted(second)["rejection", "set_stage"] > 0
-        engine.run_pass(app.rooms())
+        engine.run_pass(app.context())
         back = {row.contact_id for row in rows(app, "SELECT contact_id FROM rejection WHERE sent_back")}
         assert back
         stages = {row.stage for row in rows(app, "SELECT stage FROM contact c JOIN rejection r ON r.contact_id = c.id WHERE r.sent_back")}

@@ -16,7 +16,7 @@ from functools import partial
 from connector.adapters.client import Answer, Caller, Request
 from connector.adapters.hubspot.wire import checks as wire_checks
 from connector.adapters.hubspot.wire.errors import dicts, texts
-from connector.adapters.hubspot.wire.limits import Told, told_limits
+from connector.adapters.hubspot.wire.limits import ReportedLimit, told_limits
 from connector.adapters.hubspot.wire.records import decode, read_listing, read_total
 from connector.adapters.hubspot.wire.requests import STREAMS, Api
 from connector.errors import DAY_SPENT, CrmError, PassStopped, Retriable
@@ -154,7 +154,7 @@ class Check:
 
     # ── Limits ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _limits(self, told: Sequence[Told]) -> Iterator[Finding]:
+    def _limits(self, told: Sequence[ReportedLimit]) -> Iterator[Finding]:
         """The account's own against those of the file. The day's is of the whole account; it is not told for OAuth tokens."""
         topic, limits = "hubspot: limits", {limit.name: limit for limit in told}
         stated = {"10 seconds": ("requests_per_10_seconds", self.uses.per_10_seconds), "day": ("daily_requests", self.uses.daily_requests)}

@@ -25,7 +25,7 @@ class Ended(Exception):
     """Nobody takes any more; ends the thread that meets it, and is seen by nobody else."""
 
 
-class Belt(Generic[T]):
+class BoundedQueue(Generic[T]):
     """Carries items from some threads to one, in the order in which they were put; at most `length` wait on it."""
 
     def __init__(self, length: int, puts: int) -> None:
@@ -75,7 +75,7 @@ class Belt(Generic[T]):
             yield item
 
 
-class Crew:
+class ReaderThreads:
     """The threads of one reading, and whether they are still wanted."""
 
     def __init__(self, name: str) -> None:
@@ -101,13 +101,13 @@ class Crew:
         if self._stopping.is_set():
             raise Ended
 
-    def beside(self, sources: Sequence[Reader[T]], work: Callable[[Belt[T]], Reader[U]]) -> Generator[U, None, None]:
+    def beside(self, sources: Sequence[Reader[T]], work: Callable[[BoundedQueue[T]], Reader[U]]) -> Generator[U, None, None]:
         """What `work` makes of all that the sources bring, in the order in which it came; each source and `work` in a thread of its own.
 
         An error of any of them (whatever its kind) is raised here, after what was ready before it. When this generator ends, is closed or
         raises, all threads have ended: at the latest when the requests that they had sent are answered.
         """
-        brought, made = Belt[T](1, len(sources)), Belt[U](1, 1)
+        brought, made = BoundedQueue[T](1, len(sources)), BoundedQueue[U](1, 1)
         # As daemons, so that a generator that nobody closed does not hold up the end of the process.
         threads = [Thread(target=_run, args=(source, brought, _nothing), name=self._name, daemon=True) for source in sources]
         threads.append(Thread(target=_run, args=(work(brought), made, brought.stop), name=self._name, daemon=True))
@@ -128,7 +128,7 @@ def _nothing() -> None:
     pass
 
 
-def _run(items: Reader[T], belt: Belt[T], afterwards: Callable[[], None]) -> None:
+def _run(items: Reader[T], belt: BoundedQueue[T], afterwards: Callable[[], None]) -> None:
     """One thread's work: all the items onto the belt. The generator is closed here, so that nobody waits for what it has yet to say."""
     try:
         for item in items:

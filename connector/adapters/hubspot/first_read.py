@@ -27,8 +27,8 @@ from typing import Any, Final
 
 from connector.adapters.client import Caller
 from connector.adapters.hubspot.associations import stuck
-from connector.adapters.hubspot.concurrent_readers import Crew
-from connector.adapters.hubspot.first_read_meeting import Meeting
+from connector.adapters.hubspot.concurrent_readers import ReaderThreads
+from connector.adapters.hubspot.first_read_meeting import FirstReadMeeting
 from connector.adapters.hubspot.pages import Gathered, Pages
 from connector.adapters.hubspot.read_by_id import read_raw
 from connector.adapters.hubspot.wire.records import Listing, modified_millis, read_listing, read_total
@@ -82,7 +82,7 @@ class FirstRead:
         self._asked = properties_to_ask(self.stream, self.wanted)
         self._since = int(cursor["since"])
         self._quiet_until = self._since - self.overlap // timedelta(milliseconds=1) - 1
-        meeting, crew = Meeting(cursor), Crew(f"first-read-{self.stream}")
+        meeting, crew = FirstReadMeeting(cursor), ReaderThreads(f"first-read-{self.stream}")
         chains = [self.upwards(cursor.get("after"), meeting, crew.caller(self.caller))]
         if not meeting.single:
             chains.append(self.downwards(meeting, crew.caller(self.caller)))
@@ -91,7 +91,7 @@ class FirstRead:
 
     # ── Up the list ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def upwards(self, after: str | None, meeting: Meeting, caller: Caller) -> Generator[Group, None, None]:
+    def upwards(self, after: str | None, meeting: FirstReadMeeting, caller: Caller) -> Generator[Group, None, None]:
         """The list from a place on, until its end or the meeting."""
         try:
             yield from self._upwards(after, meeting, caller)
@@ -99,7 +99,7 @@ class FirstRead:
             meeting.over = True
             meeting.begun()
 
-    def _upwards(self, after: str | None, meeting: Meeting, caller: Caller) -> Iterator[Group]:
+    def _upwards(self, after: str | None, meeting: FirstReadMeeting, caller: Caller) -> Iterator[Group]:
         ended = False
         while not ended:
             gathered, counted = Gathered(), caller.count
@@ -138,7 +138,7 @@ class FirstRead:
 
     # ── Down by search ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def downwards(self, meeting: Meeting, caller: Caller) -> Generator[Group, None, None]:
+    def downwards(self, meeting: FirstReadMeeting, caller: Caller) -> Generator[Group, None, None]:
         """The search from the highest id (or from where it stood) down to what the list has read; none where that is one page."""
         meeting.wait_for_list()
         if meeting.over:
@@ -148,7 +148,7 @@ class FirstRead:
         finally:
             meeting.recalled()
 
-    def _downwards(self, meeting: Meeting, caller: Caller) -> Iterator[Group]:
+    def _downwards(self, meeting: FirstReadMeeting, caller: Caller) -> Iterator[Group]:
         counted, gathered = caller.count, Gathered()
         known, start = meeting.below, meeting.resume_from
         listing = self._search([] if start is None else [Span(last=start)], caller)
@@ -186,7 +186,7 @@ class FirstRead:
     def _search(self, spans: Sequence[Span], caller: Caller) -> Listing:
         return caller.ask(self.api.search(self.stream, self._asked, spans, down=True), read_listing)
 
-    def _worth_it(self, meeting: Meeting, listing: Listing) -> bool:
+    def _worth_it(self, meeting: FirstReadMeeting, listing: Listing) -> bool:
         """Whether there is enough for two; a search chain that goes on had enough before."""
         if meeting.resume_from is None:
             meeting.total = listing.total
@@ -225,7 +225,7 @@ class FirstRead:
 
     # ── Both into pages ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def finish(self, groups: Iterable[Group], cursor: Cursor, meeting: Meeting, pages: Pages) -> Generator[Page, None, None]:
+    def finish(self, groups: Iterable[Group], cursor: Cursor, meeting: FirstReadMeeting, pages: Pages) -> Generator[Page, None, None]:
         """The groups as pages, in the order in which they came; the cursor of each is true for it and all before it."""
         state = dict(cursor)
         final: Group | None = None

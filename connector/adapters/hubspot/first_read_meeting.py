@@ -13,7 +13,7 @@ from connector.model import Cursor
 _REMEMBERED = 2000
 
 
-class Meeting:
+class FirstReadMeeting:
     """Ids as numbers; a *quiet* record is one that the changes afterwards will not bring.
 
     high: the highest id that the list chain has read. below: the lowest that the search chain has yielded. over: the list chain has ended.

@@ -36,7 +36,7 @@ owner = t.metadata.tables["owner"]
 
 
 @dataclass(slots=True, kw_only=True)
-class Case:
+class ContactState:
     """One contact. flags: what the statement answered; bundles: (rule, cause) → whether it is held, of bundles in the ledger.
 
     attempt: the present or last one; attempts: all, by number. clocks: those of the present attempt, and those that still tick.
@@ -70,10 +70,10 @@ class Case:
 
 
 @dataclass(slots=True, kw_only=True)
-class Conclusion:
+class Decision:
     """What was found of one case: rows to store, actions wanted, and when to look again."""
 
-    case: Case
+    case: ContactState
     attempts: list[AttemptState] = field(default_factory=list)
     rejection: RejectionState | None = None
     clocks: list[ClockState] = field(default_factory=list)
@@ -83,13 +83,13 @@ class Conclusion:
     agreed: str | None = None  # a stage that the CRMs show already: agreed without a write
 
 
-def load(connection: Connection, table: Table, fired: Mapping[int, Mapping[str, Any]]) -> list[Case]:
+def load(connection: Connection, table: Table, fired: Mapping[int, Mapping[str, Any]]) -> list[ContactState]:
     """The cases of the contacts that fired, in the order of their ids. `fired`: contact → what the statement answered."""
     ids = sorted(fired)
     if not ids:
         return []
     contacts = {row["id"]: dict(row) for row in connection.execute(select(table).where(table.c.id.in_(ids))).mappings()}
-    cases = {number: Case(id=number, contact=contacts[number], flags=fired[number]) for number in ids}
+    cases = {number: ContactState(id=number, contact=contacts[number], flags=fired[number]) for number in ids}
     for row in connection.execute(
         select(record).where(record.c.contact_id.in_(ids), ~record.c.archived).order_by(record.c.crm, record.c.object, record.c.id)
     ):
@@ -107,7 +107,7 @@ def load(connection: Connection, table: Table, fired: Mapping[int, Mapping[str, 
     return list(cases.values())
 
 
-def _load_states(connection: Connection, table: Table, cases: Mapping[int, Case]) -> None:
+def _load_states(connection: Connection, table: Table, cases: Mapping[int, ContactState]) -> None:
     ids = list(cases)
     present = and_(spell.c.contact_id == table.c.id, spell.c.number == table.c.spell)
     for row in connection.execute(select(table.c.id, spell.c.by).join(spell, present).where(table.c.id.in_(ids))):
@@ -121,7 +121,7 @@ def _load_states(connection: Connection, table: Table, cases: Mapping[int, Case]
         cases[row.contact_id].rejection = _state(RejectionState, row)
 
 
-def _load_ledger(connection: Connection, cases: Mapping[int, Case]) -> None:
+def _load_ledger(connection: Connection, cases: Mapping[int, ContactState]) -> None:
     held = func.max(sql_case((ledger.c.state == "held", 1), else_=0)).label("held")
     rows = connection.execute(
         select(ledger.c.contact_id, ledger.c.bundle, held)
@@ -132,7 +132,7 @@ def _load_ledger(connection: Connection, cases: Mapping[int, Case]) -> None:
         cases[row.contact_id].bundles[row.bundle] = bool(row.held)
 
 
-def _load_past(connection: Connection, cases: Mapping[int, Case]) -> None:
+def _load_past(connection: Connection, cases: Mapping[int, ContactState]) -> None:
     ids = list(cases)
     leads = {row.id: case for case in cases.values() for row in case.records if row.crm == "salesforce"}
     for row in connection.execute(select(history).where(history.c.record_id.in_(list(leads))).order_by(history.c.at)):
@@ -159,7 +159,7 @@ def _state(kind: type[S], row: Any) -> S:
     return kind(**{one.name: getattr(row, one.name) for one in fields(kind)})
 
 
-def store(connection: Connection, conclusions: Sequence[Conclusion]) -> None:
+def store(connection: Connection, conclusions: Sequence[Decision]) -> None:
     """Writes what was concluded."""
     states = [(one.case.id, one) for one in conclusions]
     upsert(connection, attempt, [attempt_row(number, state) for number, one in states for state in one.attempts])

@@ -17,11 +17,11 @@ from zoneinfo import ZoneInfo
 from connector.config.names import COMPUTED
 from connector.config.tables import Config, RejectionRule, SlaRule, TaskRule, Then, Transition
 from connector.model import CRMS, Action, CrmName, FieldType, Kind, Proposal, RecordRef, bundle_name
-from connector.pipeline.evaluate.cases import Case, Conclusion
+from connector.pipeline.evaluate.cases import ContactState, Decision
 from connector.pipeline.unify import stage_record
 from connector.store.tables import from_micros
 from connector.workflows import rejection, sla, task
-from connector.workflows.assign import Rota
+from connector.workflows.assign import RoundRobin
 from connector.workflows.attempts import AttemptState, end, let_time_pass, may_fire
 from connector.workflows.fields import OWNER_PROPERTY, STAGE_PROPERTY, side_column
 from connector.workflows.ignored import Patience
@@ -35,7 +35,7 @@ STAGES_RULE = "stages"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
+class DecisionInputs:
     """What conclusions need beside the case.
 
     owner_ids: (crm, e-mail) → owner id of active people. companies: (crm, company id) → who owns others of it. url: a record's address.
@@ -48,11 +48,20 @@ class World:
     suspended: Suspended = NOTHING
 
 
-class Conclusions:
+class Decisions:
     """Concludes cases; made once a pass."""
 
     def __init__(
-        self, config: Config, world: World, rota: Rota, patience: Patience, *, now: datetime, run: int, live: bool, clocks_from: datetime
+        self,
+        config: Config,
+        world: DecisionInputs,
+        rota: RoundRobin,
+        patience: Patience,
+        *,
+        now: datetime,
+        run: int,
+        live: bool,
+        clocks_from: datetime,
     ) -> None:
         self._config = config
         self._stages = StageMap(config)
@@ -66,9 +75,9 @@ class Conclusions:
         self._clocks_from = clocks_from
         self._suspended = world.suspended
 
-    def conclude(self, case: Case) -> Conclusion:
+    def conclude(self, case: ContactState) -> Decision:
         """Everything that follows for one contact."""
-        found = Conclusion(case=case)
+        found = Decision(case=case)
         if case.contact["gone"] or not case.records:
             return found
         attempt = self._attempt(case, found)
@@ -84,7 +93,7 @@ class Conclusions:
 
     # ── The attempt: rejected, ignored, or going on with its clock ───────────────────────────────────────────────────────────────
 
-    def _attempt(self, case: Case, found: Conclusion) -> AttemptState | None:
+    def _attempt(self, case: ContactState, found: Decision) -> AttemptState | None:
         """The present attempt as it stands now; what differs from what is on record, and its clocks, go into `found`."""
         attempt = case.attempt
         if attempt is None:
@@ -100,7 +109,7 @@ class Conclusions:
             found.moments.append(attempt.ignored_at)
         return attempt
 
-    def _went_on(self, case: Case, attempt: AttemptState, found: Conclusion) -> list[AttemptState]:
+    def _went_on(self, case: ContactState, attempt: AttemptState, found: Decision) -> list[AttemptState]:
         """The attempts that differ: what happened first counts, whether or not anybody looked meanwhile."""
         rule, sign = None if self._suspended.rejection else self._config.rejection, self._sign(case)
         selling = case.contact["stage"] == MQL
@@ -118,7 +127,7 @@ class Conclusions:
             states[last.number] = last
         return [state for state in states.values() if state != attempt]
 
-    def _facts(self, case: Case, rule: RejectionRule) -> dict[str, Any]:
+    def _facts(self, case: ContactState, rule: RejectionRule) -> dict[str, Any]:
         return {
             "reason": case.contact.get(f"f_{rule.reason}"),
             "owner": case.contact["owner"],
@@ -126,7 +135,7 @@ class Conclusions:
             "score": case.contact["score"],
         }
 
-    def _sign(self, case: Case) -> rejection.Sign:
+    def _sign(self, case: ContactState) -> rejection.Sign:
         """The side whose value the rule names, and since when: Salesforce's history, else the record's last change."""
         rule = self._config.rejection
         text = "" if rule is None else rule.when.text.casefold()
@@ -142,7 +151,7 @@ class Conclusions:
         moment = moment or (None if row is None else row.modified_at) or self._now
         return rejection.Sign(rejecting=bool(case.flags.get("rejecting")), at=min(moment, self._now), crm=None if row is None else row.crm)
 
-    def _reason(self, case: Case) -> rejection.RejectionState | None:
+    def _reason(self, case: ContactState) -> rejection.RejectionState | None:
         """A rejection on record, with the reason that the CRM shows by now."""
         rule, state = self._config.rejection, case.rejection
         if rule is None or state is None or self._suspended.rejection:
@@ -153,7 +162,7 @@ class Conclusions:
 
     # ── Clocks ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _clocks(self, case: Case, attempt: AttemptState, found: Conclusion) -> None:
+    def _clocks(self, case: ContactState, attempt: AttemptState, found: Decision) -> None:
         states = {**case.attempts, **{one.number: one for one in found.attempts}}
         running = []
         for clock in case.clocks:
@@ -172,13 +181,13 @@ class Conclusions:
             self._run_on(running[-1], rule, case, attempt, found)
         found.clocks = [clock for clock in found.clocks if clock not in case.clocks]
 
-    def _close(self, clock: ClockState, rule: SlaRule, case: Case, at: datetime, found: Conclusion) -> None:
+    def _close(self, clock: ClockState, rule: SlaRule, case: ContactState, at: datetime, found: Decision) -> None:
         """A clock whose time is over: by the touches that were made till then."""
         made = [one for one in case.touches if one.at <= at]
         done, _ = sla.advance(clock, rule, made, min(self._now, at))
         found.clocks.append(sla.end_with_attempt(done, at))
 
-    def _run_on(self, clock: ClockState, rule: SlaRule, case: Case, attempt: AttemptState, found: Conclusion) -> None:
+    def _run_on(self, clock: ClockState, rule: SlaRule, case: ContactState, attempt: AttemptState, found: Decision) -> None:
         """The attempt's last clock: handed over to a new owner, or ticking on."""
         owner, calendar = case.contact["owner"], self._calendar(case)
         begun = sla.handed_over(clock, rule, attempt, owner, case.contact["assigned_at"])
@@ -188,14 +197,14 @@ class Conclusions:
             clock = pair[1]
         self._tick(clock, rule, case, found)
 
-    def _tick(self, clock: ClockState, rule: SlaRule, case: Case, found: Conclusion) -> None:
+    def _tick(self, clock: ClockState, rule: SlaRule, case: ContactState, found: Decision) -> None:
         stepped, _ = sla.advance(clock, rule, case.touches, self._now)
         found.clocks.append(stepped)
         moment = stepped.next_moment(self._now)
         if moment is not None:
             found.moments.append(moment)
 
-    def _started(self, case: Case, attempt: AttemptState) -> list[ClockState]:
+    def _started(self, case: ContactState, attempt: AttemptState) -> list[ClockState]:
         if not attempt.open or attempt.found:
             return []
         waiting = {rule.kind for rule in self._config.slas if rule.id in self._suspended.slas}  # which of a kind it is, is not known
@@ -207,10 +216,10 @@ class Conclusions:
     def _sla(self, rule_id: str) -> SlaRule | None:
         return next((rule for rule in self._config.slas if rule.id == rule_id), None)
 
-    def _calendar(self, case: Case) -> Any:
+    def _calendar(self, case: ContactState) -> Any:
         return self._patience.calendar(case.contact["owner"])
 
-    def _clock_actions(self, case: Case, attempt: AttemptState | None, found: Conclusion) -> None:
+    def _clock_actions(self, case: ContactState, attempt: AttemptState | None, found: Decision) -> None:
         if attempt is None or not attempt.open:
             return
         states = {clock.number: clock for clock in [*case.clocks, *found.clocks] if clock.attempt == attempt.number}
@@ -231,7 +240,7 @@ class Conclusions:
 
     # ── Rejections ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _rejection_actions(self, case: Case, found: Conclusion) -> bool:
+    def _rejection_actions(self, case: ContactState, found: Decision) -> bool:
         """Whether a rejection keeps the contact: nothing else moves it until it was sent back."""
         rule, state = self._config.rejection, found.rejection
         if state == case.rejection:
@@ -255,7 +264,7 @@ class Conclusions:
 
     # ── Transitions ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _transition(self, case: Case, found: Conclusion) -> bool:
+    def _transition(self, case: ContactState, found: Decision) -> bool:
         stage = case.contact["stage"]
         evidence = {one.rule: one for one in case.evidence}
         for number, rule in enumerate(self._config.transitions):
@@ -270,14 +279,14 @@ class Conclusions:
                 found.moments.append(known.again_at)
         return False
 
-    def _take(self, case: Case, found: Conclusion, rule: Transition) -> None:
+    def _take(self, case: ContactState, found: Decision, rule: Transition) -> None:
         why = self._why(case, rule)
         actions = self._stage_actions(case, rule.to)
         if not actions and self._live:
             found.agreed = rule.to
         self._propose(case, found, rule.id, f"spell:{case.contact['spell']}", rule.then, why, {}, before=actions)
 
-    def _taken_elsewhere(self, case: Case, found: Conclusion) -> None:
+    def _taken_elsewhere(self, case: ContactState, found: Decision) -> None:
         """A step that a person or another tool took: the first transition with that from and to counts as taken; its `then` runs, its
         `when` is not asked. A step of our own is in the ledger, unless there was nothing to write and the pass died before its plan."""
         state = found.rejection or case.rejection
@@ -292,7 +301,7 @@ class Conclusions:
             why = {"rule": rule.name, "taken_by": case.spell_by}
             self._propose(case, found, rule.id, cause, rule.then, why, {})
 
-    def _tell_the_other(self, case: Case, found: Conclusion) -> None:
+    def _tell_the_other(self, case: ContactState, found: Decision) -> None:
         stage = case.contact["stage"]
         if stage is None or case.contact["stage_differs"]:
             return
@@ -301,7 +310,7 @@ class Conclusions:
             cause = f"agreement:{case.contact['agreed_number']}"
             self._want(case, found, Proposal(rule=STAGES_RULE, contact=case.id, cause=cause, actions=actions, why={"stage": stage}))
 
-    def _stage_actions(self, case: Case, stage: str, *, unmapped: bool = True) -> tuple[Action, ...]:
+    def _stage_actions(self, case: ContactState, stage: str, *, unmapped: bool = True) -> tuple[Action, ...]:
         """The writes after which both CRMs show a stage. unmapped: also over a value that no stage of the file names."""
         rows = {crm: row for crm in CRMS if (row := self._stage_row(case, crm)) is not None}
         raw = {crm: row.properties.get(STAGE_PROPERTY[crm, row.object]) or None for crm, row in rows.items()}
@@ -319,7 +328,7 @@ class Conclusions:
             if unmapped or raw[crm] is None or said[crm] is not None
         )
 
-    def _stage_row(self, case: Case, crm: CrmName) -> Any:
+    def _stage_row(self, case: ContactState, crm: CrmName) -> Any:
         """The record that carries the stage and may be written: a converted Lead may not."""
         mains = {one: row for one in CRMS if (row := case.main(one)) is not None}
         row = stage_record(crm, case.records, mains)
@@ -329,8 +338,8 @@ class Conclusions:
 
     def _propose(
         self,
-        case: Case,
-        found: Conclusion,
+        case: ContactState,
+        found: Decision,
         rule: str,
         cause: str,
         then: Sequence[Then],
@@ -354,12 +363,12 @@ class Conclusions:
         urgency = float(case.contact["score"] or 0.0)
         self._want(case, found, Proposal(rule=rule, contact=case.id, cause=cause, actions=tuple(actions), why=why, urgency=urgency))
 
-    def _want(self, case: Case, found: Conclusion, proposal: Proposal) -> None:
+    def _want(self, case: ContactState, found: Decision, proposal: Proposal) -> None:
         known = case.bundles.get(bundle_name(proposal.rule, case.id, proposal.cause))
         if proposal.actions and known is not False:
             found.proposals.append(proposal)
 
-    def _assign(self, case: Case, name: str, *, peek: bool) -> tuple[str, Action] | None:
+    def _assign(self, case: ContactState, name: str, *, peek: bool) -> tuple[str, Action] | None:
         """The next owner and the write that makes him so; None where the rule is not asked, or nobody is there."""
         number, rule = next((n, one) for n, one in enumerate(self._config.assigns) if one.name == name)
         if not case.flags.get(f"assign_{number}"):
@@ -369,7 +378,7 @@ class Conclusions:
         if row is None:
             return None
         routes = [bool(case.flags.get(f"route_{number}_{place}")) for place in range(len(rule.routes))]
-        rota = Rota(self._config, self._rota.turns, self._world.owner_ids) if peek else self._rota
+        rota = RoundRobin(self._config, self._rota.turns, self._world.owner_ids) if peek else self._rota
         companies = [(one.crm, one.company_id) for crm in CRMS if (one := case.main(crm)) is not None and one.company_id is not None]
         known = next((who for company in companies if (who := self._world.companies.get(company)) is not None), None)
         person = rota.next_owner(rule, row.crm, routes, [":".join(company) for company in companies], known)
@@ -378,7 +387,9 @@ class Conclusions:
         after = self._world.owner_ids[row.crm, person]
         return person, Action(kind=Kind.ASSIGN, record=_ref(row), target=OWNER_PROPERTY[row.crm], before=row.owner_id, after=after)
 
-    def _task(self, case: Case, rule: TaskRule, owner: str | None, why: Mapping[str, Any], extra: Mapping[str, str]) -> Action | None:
+    def _task(
+        self, case: ContactState, rule: TaskRule, owner: str | None, why: Mapping[str, Any], extra: Mapping[str, str]
+    ) -> Action | None:
         person = task.assignee(rule, owner, self._config)
         at_hand = [crm for crm in CRMS if case.main(crm) is not None]
         crm = task.place(rule, person, self._config, at_hand)
@@ -391,23 +402,23 @@ class Conclusions:
         rendered = task.spec(rule, context, owner_id, calendar, self._config.task_limits, self._zone, self._now)
         return Action(kind=Kind.CREATE_TASK, record=_ref(row), target=rule.name, before=None, after=rule.name, task=rendered)
 
-    def _values(self, case: Case) -> dict[str, Any]:
+    def _values(self, case: ContactState) -> dict[str, Any]:
         """The contact's values by name, fields and computed ones; moments as moments."""
         types = self._config.condition_names()
         return {name: self._typed(case, name) for name in types if "." not in name}
 
-    def _typed(self, case: Case, name: str) -> Any:
+    def _typed(self, case: ContactState, name: str) -> Any:
         value = case.contact.get(_column(name))
         if self._config.condition_names()[name] is FieldType.DATETIME and isinstance(value, int):
             return from_micros(value)
         return value
 
-    def _why(self, case: Case, rule: Transition) -> dict[str, Any]:
+    def _why(self, case: ContactState, rule: Transition) -> dict[str, Any]:
         """The rule and the values that met it."""
         values = {name: self._typed(case, name) for name in sorted(rule.when.names)}
         return {"rule": rule.name} | {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
 
-    def _extra(self, case: Case, owner: str | None, why: Mapping[str, Any]) -> dict[str, str]:
+    def _extra(self, case: ContactState, owner: str | None, why: Mapping[str, Any]) -> dict[str, str]:
         links = [self._world.url(row.crm, row.object, row.id) for row in case.records if row.role == "main"]
         recent = [
             " ".join(part for part in (f"{one.at.astimezone(self._zone):%Y-%m-%d}", one.direction, one.kind, one.who) if part)

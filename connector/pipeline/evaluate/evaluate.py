@@ -40,16 +40,16 @@ from sqlalchemy.schema import CreateTable
 from connector.config.tables import Config
 from connector.model import CRMS, CrmName, Proposal
 from connector.pipeline.evaluate import cases
-from connector.pipeline.evaluate.cases import Case, Conclusion
-from connector.pipeline.evaluate.decide import Conclusions, World
-from connector.pipeline.evaluate.statement import Evaluation
+from connector.pipeline.evaluate.cases import ContactState, Decision
+from connector.pipeline.evaluate.decide import DecisionInputs, Decisions
+from connector.pipeline.evaluate.statement import RuleStatement
 from connector.pipeline.unify import ContactWriter
 from connector.store import tables as t
 from connector.store.bulk import upsert
 from connector.store.database import Store
 from connector.store.tables import Moment
 from connector.workflows import touch_counts, touches
-from connector.workflows.assign import Rota
+from connector.workflows.assign import RoundRobin
 from connector.workflows.ignored import Patience
 from connector.workflows.sla import TICKING
 from connector.workflows.suspension import NOTHING, Suspended
@@ -68,7 +68,7 @@ SLICE = 1000
 
 
 @dataclass(slots=True, kw_only=True)
-class Judged:
+class Evaluated:
     """What a pass concluded. later: when to look again at contacts whose proposals are to be saved first."""
 
     evaluated: int = 0
@@ -79,7 +79,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
+class EvaluationRun:
     """What judging works with, for one pass. only: these contacts and no others; suspended: what says nothing, and stays as it was."""
 
     config: Config
@@ -94,12 +94,12 @@ class Bench:
 
 
 def judge(
-    store: Store, bench: Bench, *, stopped: Callable[[], bool] = lambda: False, progress: Callable[[int, int], None] | None = None
-) -> Judged:
+    store: Store, bench: EvaluationRun, *, stopped: Callable[[], bool] = lambda: False, progress: Callable[[int, int], None] | None = None
+) -> Evaluated:
     """Judges every contact that is due now, or those up to the moment at which it was stopped."""
     with store.read() as connection:
         due = due_contacts(connection, bench.table, bench.now, bench.only)
-    judged = Judged()
+    judged = Evaluated()
     session = _Session(bench)
     for start in range(0, len(due), SLICE):
         if stopped():
@@ -127,7 +127,7 @@ def due_contacts(connection: Connection, table: Table, now: datetime, only: Coll
     return list(connection.execute(select(table.c.id).where(due, chosen).order_by(table.c.id)).scalars())
 
 
-def settled(store: Store, table: Table, judged: Judged) -> None:
+def settled(store: Store, table: Table, judged: Evaluated) -> None:
     """The plan is saved: its contacts need not be looked at again before their next moment; whose turn it is is kept."""
 
     def work(connection: Connection) -> None:
@@ -142,20 +142,20 @@ def settled(store: Store, table: Table, judged: Judged) -> None:
 class _Session:
     """The slices of one pass, and what they share."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: EvaluationRun) -> None:
         self._bench = bench
-        self._evaluation = Evaluation(bench.config, bench.table, bench.now, bench.suspended)
+        self._evaluation = RuleStatement(bench.config, bench.table, bench.now, bench.suspended)
         self._statement = self._evaluation.statement()
         self._scratch = _scratch_table([flag.name for flag in self._evaluation.flags])
         self._patience = Patience(bench.config)
-        self._rota: Rota | None = None
+        self._rota: RoundRobin | None = None
 
     @property
     def turns(self) -> Mapping[str, int]:
         """Whose turn it is after this pass."""
         return {} if self._rota is None else self._rota.turns
 
-    def slice(self, connection: Connection, ids: Sequence[int]) -> list[Conclusion]:
+    def slice(self, connection: Connection, ids: Sequence[int]) -> list[Decision]:
         """Judges these contacts and stores what was concluded."""
         bench = self._bench
         touches.refresh(connection, ids, bench.config.sales_members, bench.now)
@@ -225,17 +225,17 @@ class _Session:
         rows = connection.execute(select(scratch).join(table, table.c.id == scratch.c.id).where(told)).mappings()
         return {row["id"]: dict(row) for row in rows}
 
-    def _conclusions(self, connection: Connection, found: Sequence[Case]) -> Conclusions:
+    def _conclusions(self, connection: Connection, found: Sequence[ContactState]) -> Decisions:
         bench = self._bench
         people = select(owner).where(owner.c.active, ~owner.c.queue, owner.c.email.is_not(None)).order_by(owner.c.id)
         ids = {(row.crm, row.email): row.id for row in connection.execute(people)}
         if self._rota is None:
             turns = {row.name: row.position for row in connection.execute(select(turn))}
-            self._rota = Rota(bench.config, turns, ids)
+            self._rota = RoundRobin(bench.config, turns, ids)
         companies = sorted({row.company_id for case in found for row in case.records if row.company_id is not None})
         owners = _company_owners(connection, bench.table, companies)
-        world = World(owner_ids=ids, companies=owners, url=bench.url, suspended=bench.suspended)
-        return Conclusions(
+        world = DecisionInputs(owner_ids=ids, companies=owners, url=bench.url, suspended=bench.suspended)
+        return Decisions(
             bench.config,
             world,
             self._rota,
@@ -246,14 +246,14 @@ class _Session:
             clocks_from=bench.writer.clocks_from,
         )
 
-    def _new_attempts(self, connection: Connection, conclusions: Sequence[Conclusion]) -> None:
+    def _new_attempts(self, connection: Connection, conclusions: Sequence[Decision]) -> None:
         """An attempt opened by a late touch is the contact's present one."""
         table = self._bench.table
         begun = [{"b_id": one.case.id, "b_attempt": one.attempts[-1].number} for one in conclusions if _begun(one)]
         if begun:
             connection.execute(update(table).where(table.c.id == bindparam("b_id")).values(attempt=bindparam("b_attempt")), begun)
 
-    def _look_again(self, connection: Connection, conclusions: Sequence[Conclusion]) -> None:
+    def _look_again(self, connection: Connection, conclusions: Sequence[Decision]) -> None:
         """due_at: the first moment at which anything could change. What has proposals stays due until they are saved."""
         table, now = self._bench.table, self._bench.now
         rows = []
@@ -270,12 +270,12 @@ class _Session:
             connection.execute(update(table).where(table.c.id == bindparam("b_id")).values(due_at=bindparam("b_due")), rows)
 
 
-def _begun(conclusion: Conclusion) -> bool:
+def _begun(conclusion: Decision) -> bool:
     """Whether the contact has another attempt now."""
     return bool(conclusion.attempts) and conclusion.attempts[-1].number != conclusion.case.contact["attempt"]
 
 
-def _anew(conclusion: Conclusion) -> bool:
+def _anew(conclusion: Decision) -> bool:
     """Whether what was concluded is itself something that rules read, so that the contact is judged again at once."""
     return conclusion.agreed is not None or _begun(conclusion)
 

@@ -1,7 +1,7 @@
 """What the rules say of a slice of contacts, as one statement: fields and counts → criteria → score → transitions and the rest.
 
-Each layer is a subquery that reads only what stands before it. The database computes; Python sees what fired. `connector.pipeline.evaluate.evaluate` stores
-the result; `connector.reports.explain` asks the same expressions part by part.
+Each layer is a subquery that reads only what stands before it. The database computes; Python sees what fired. `evaluate` stores the
+result; `connector.reports.explain` asks the same expressions part by part.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _flags(config: Config) -> list[Flag]:
     return flags
 
 
-class Evaluation:
+class RuleStatement:
     """The statement for one configuration at one moment. What is suspended is carried over as it was."""
 
     def __init__(self, config: Config, table: Table, now: datetime, suspended: Suspended = NOTHING) -> None:

@@ -21,7 +21,7 @@ from connector.adapters.port import Crm
 from connector.config.tables import Config
 from connector.errors import ConnectorError
 from connector.model import CrmName
-from connector.pipeline.context import Rooms
+from connector.pipeline.context import PassContext
 from connector.pipeline.pull import schema_drift
 from connector.pipeline.pull.streams import each_stream
 from connector.store import tables as t
@@ -157,36 +157,36 @@ def suspended(store: Store, config: Config) -> Suspended:
 # ── Filling ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def fill(rooms: Rooms, now: datetime) -> dict[str, dict[str, Filled]]:
+def fill(context: PassContext, now: datetime) -> dict[str, dict[str, Filled]]:
     """Reads what is wanted and was not read of every record yet, of each object that was once read to its end. Goes on where it stopped."""
-    lacking = {crm: _lacking(rooms.store, rooms.config, crm) for crm in rooms.crms}
+    lacking = {crm: _lacking(context.store, context.config, crm) for crm in context.crms}
     if not any(lacking.values()):
         return {}
 
     def one(crm: Crm, stream: str, result: Filled, stopped: Callable[[], bool]) -> None:
         names = lacking[crm.name].get(stream, ())
         under = f"fill:{stream}:{_digest(names)}"
-        if names and _refill(rooms, crm, stream, names, under, result, stopped, now):
-            rooms.store.write(partial(_filled, crm=crm.name, object_name=stream, names=names, under=under))
+        if names and _refill(context, crm, stream, names, under, result, stopped, now):
+            context.store.write(partial(_filled, crm=crm.name, object_name=stream, names=names, under=under))
             result.properties = names
 
-    return each_stream(rooms, Filled, one)
+    return each_stream(context, Filled, one)
 
 
-def refresh_calculated(rooms: Rooms, now: datetime) -> dict[str, dict[str, Filled]]:
+def refresh_calculated(context: PassContext, now: datetime) -> dict[str, dict[str, Filled]]:
     """Reads the formula and roll-up fields of the file again, of all live records. Goes on where it stopped."""
-    formulas = {crm: schema_drift.calculated_properties(rooms.store, rooms.config, crm) for crm in rooms.crms}
+    formulas = {crm: schema_drift.calculated_properties(context.store, context.config, crm) for crm in context.crms}
     if not any(formulas.values()):
         return {}
 
     def one(crm: Crm, stream: str, result: Filled, stopped: Callable[[], bool]) -> None:
         names = formulas[crm.name].get(stream, ())
         under = f"formula:{stream}"
-        if names and _refill(rooms, crm, stream, names, under, result, stopped, now):
-            pages.drop_cursor(rooms.store, crm.name, under)
+        if names and _refill(context, crm, stream, names, under, result, stopped, now):
+            pages.drop_cursor(context.store, crm.name, under)
             result.properties = names
 
-    return each_stream(rooms, Filled, one)
+    return each_stream(context, Filled, one)
 
 
 def _lacking(store: Store, config: Config, crm: CrmName) -> dict[str, tuple[str, ...]]:
@@ -202,7 +202,7 @@ def _lacking(store: Store, config: Config, crm: CrmName) -> dict[str, tuple[str,
 
 
 def _refill(
-    rooms: Rooms,
+    context: PassContext,
     crm: Crm,
     object_name: str,
     names: Sequence[str],
@@ -212,7 +212,7 @@ def _refill(
     now: datetime,
 ) -> bool:
     """Reads these properties of every live record; whether it came to its end."""
-    store = rooms.store
+    store = context.store
     for page in crm.refill(object_name, names, pages.get_cursor(store, crm.name, under), now=now):
         lost = page.absent & set(names)
         if lost:  # gone since the last look: what is told of it is not to be believed
@@ -222,7 +222,7 @@ def _refill(
         result.seen += stored.seen
         result.changed += stored.stored
         result.calls += page.calls
-        rooms.progress.step("backfill", result.seen, page.total)
+        context.progress.step("backfill", result.seen, page.total)
         if page.last:
             break
         if stopped():

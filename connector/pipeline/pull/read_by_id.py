@@ -9,7 +9,7 @@ from functools import partial
 
 from connector.adapters.port import Crm
 from connector.model import CrmName, Page, RemovalPage
-from connector.pipeline.context import Rooms
+from connector.pipeline.context import PassContext
 from connector.pipeline.pull import schema_drift
 from connector.store.bulk import find
 from connector.store.mirror import known_ids, pages
@@ -33,31 +33,31 @@ class ReadAgain:
     set_aside: int = 0
 
 
-def ask_after(rooms: Rooms, crm: Crm, object_name: str, ids: Sequence[str], now: datetime) -> tuple[Removed, list[str]]:
+def ask_after(context: PassContext, crm: Crm, object_name: str, ids: Sequence[str], now: datetime) -> tuple[Removed, list[str]]:
     """What became of these: what is gone is applied, and the ids of what lives come back. Raises `SafetyStop` by [guard] shrink."""
     gone = crm.fates(object_name, ids)
     removed = Removed()
     if gone:
-        cursor = pages.get_cursor(rooms.store, crm.name, f"removals:{object_name}") or {}
+        cursor = pages.get_cursor(context.store, crm.name, f"removals:{object_name}") or {}
         page = RemovalPage(crm=crm.name, object=object_name, cursor=cursor, calls=0, removals=list(gone.values()))
-        removed = apply_removals(rooms.store, page, now=now, shrink=rooms.config.guard.shrink)
+        removed = apply_removals(context.store, page, now=now, shrink=context.config.guard.shrink)
     return removed, [one for one in ids if one not in gone]
 
 
-def end_look(rooms: Rooms, crm: Crm, object_name: str, now: datetime) -> None:
+def end_look(context: PassContext, crm: Crm, object_name: str, now: datetime) -> None:
     """A look for what is gone is over: what it took away no longer counts towards [guard] shrink."""
-    cursor = pages.get_cursor(rooms.store, crm.name, f"removals:{object_name}") or {}
+    cursor = pages.get_cursor(context.store, crm.name, f"removals:{object_name}") or {}
     page = RemovalPage(crm=crm.name, object=object_name, cursor=cursor, calls=0, removals=(), last=True)
-    apply_removals(rooms.store, page, now=now, shrink=None)
+    apply_removals(context.store, page, now=now, shrink=None)
 
 
-def bring_again(rooms: Rooms, crm: Crm, object_name: str, ids: Sequence[str], now: datetime) -> ReadAgain | None:
+def bring_again(context: PassContext, crm: Crm, object_name: str, ids: Sequence[str], now: datetime) -> ReadAgain | None:
     """Reads any kind of record by id and stores what differs, also what was not here. None where the CRM's pull needs no such help."""
     page = crm.bring(object_name, ids)
     if page is None:
         return None
-    here = known_ids.standing(rooms.store, crm.name, object_name, ids)
-    stored = pages.commit_page(rooms.store, page, now=now, under=f"found:{object_name}")
+    here = known_ids.standing(context.store, crm.name, object_name, ids)
+    stored = pages.commit_page(context.store, page, now=now, under=f"found:{object_name}")
     read = [*(one.id for one in page.records), *(one.id for one in page.activities), *(one.id for one in page.deals)]
     return ReadAgain(
         seen=stored.seen,
@@ -68,27 +68,27 @@ def bring_again(rooms: Rooms, crm: Crm, object_name: str, ids: Sequence[str], no
     )
 
 
-def read_again(rooms: Rooms, crm: Crm, object_name: str, ids: Sequence[str], now: datetime) -> ReadAgain:
+def read_again(context: PassContext, crm: Crm, object_name: str, ids: Sequence[str], now: datetime) -> ReadAgain:
     """As `bring_again`; where that is no help, people and companies by their properties alone, and of other objects nothing.
 
     Nobody waits for these: whatever else asks the CRM goes first.
     """
     if not ids:
         return ReadAgain()
-    brought = bring_again(rooms, crm, object_name, ids, now)
+    brought = bring_again(context, crm, object_name, ids, now)
     if brought is not None:
         return brought
-    wanted = schema_drift.wanted(rooms.store, rooms.config, crm.name)
+    wanted = schema_drift.wanted(context.store, context.config, crm.name)
     if object_name not in wanted:
         return ReadAgain()
     read = crm.read(object_name, ids, wanted[object_name], lane="backfill")
-    with rooms.store.read() as connection:
+    with context.store.read() as connection:
         rows = find(connection, "record", ("id", "archived"), list(read), crm=crm.name, object=object_name)
     here = {row_id: bool(archived) for row_id, archived in rows}
-    changed = rooms.store.write(partial(pages.apply_records, read=[one for one in read.values() if one.id in here], now=now))
+    changed = context.store.write(partial(pages.apply_records, read=[one for one in read.values() if one.id in here], now=now))
     fresh = [one for one in read.values() if one.id not in here]
     page = Page(crm=crm.name, object=object_name, cursor={}, seen=len(fresh), calls=0, records=fresh)
-    stored = pages.commit_page(rooms.store, page, now=now, under=f"found:{object_name}")
+    stored = pages.commit_page(context.store, page, now=now, under=f"found:{object_name}")
     return ReadAgain(
         seen=len(read),
         changed=changed + stored.stored,
@@ -98,9 +98,9 @@ def read_again(rooms: Rooms, crm: Crm, object_name: str, ids: Sequence[str], now
     )
 
 
-def live_ids(rooms: Rooms, crm: CrmName, object_name: str) -> Iterator[list[str]]:
+def live_ids(context: PassContext, crm: CrmName, object_name: str) -> Iterator[list[str]]:
     """The ids that live here, in pieces."""
     after = ""
-    while ids := known_ids.known_ids(rooms.store, crm, object_name, after=after, limit=10 * BATCH):
+    while ids := known_ids.known_ids(context.store, crm, object_name, after=after, limit=10 * BATCH):
         after = ids[-1]
         yield ids

@@ -15,7 +15,7 @@ from itertools import chain
 from connector.adapters.port import Crm
 from connector.errors import ConnectorError, SafetyStop
 from connector.model import Cursor, Page
-from connector.pipeline.context import Rooms
+from connector.pipeline.context import PassContext
 from connector.pipeline.pull.read_by_id import BATCH, ask_after, end_look, live_ids, read_again
 from connector.pipeline.pull.streams import each_stream
 from connector.store.mirror import cursors, known_ids, pages
@@ -60,21 +60,21 @@ class Compared:
         return {name: getattr(self, name) for name in ("seen", "same", "repaired", "removed", "set_aside", "calls")}
 
 
-def compare(rooms: Rooms, now: datetime, *, leave_out: Collection[tuple[str, str]] = ()) -> dict[str, dict[str, Compared]]:
+def compare(context: PassContext, now: datetime, *, leave_out: Collection[tuple[str, str]] = ()) -> dict[str, dict[str, Compared]]:
     """Compares every object of every CRM but those left out (CRM, object), all beside each other. What stopped one is in its result."""
 
     def one(crm: Crm, stream: str, result: Compared, stopped: Callable[[], bool]) -> None:
         if (crm.name, stream) not in leave_out:
-            Comparison(rooms=rooms, crm=crm, stream=stream, result=result, now=now).run(stopped)
+            Comparison(context=context, crm=crm, stream=stream, result=result, now=now).run(stopped)
 
-    return each_stream(rooms, Compared, one)
+    return each_stream(context, Compared, one)
 
 
 @dataclass(slots=True, kw_only=True)
 class Comparison:
     """One object of one CRM against the mirror; `result` is filled as it goes."""
 
-    rooms: Rooms
+    context: PassContext
     crm: Crm
     stream: str
     result: Compared
@@ -92,12 +92,12 @@ class Comparison:
         self._ask_after_missing(stopped)
         if not stopped():
             self._begin_anew()
-            end_look(self.rooms, self.crm, self.stream, self.now)
+            end_look(self.context, self.crm, self.stream, self.now)
             self.result.whole = True
 
     def _begin_anew(self) -> None:
         """Nothing is noted of a comparison; the size of the last whole read stays."""
-        store, crm, now = self.rooms.store, self.crm.name, self.now
+        store, crm, now = self.context.store, self.crm.name, self.now
         known_ids.clear_seen(store, crm, self.stream)
         store.write(lambda connection: cursors.move(connection, crm, self._name, {}, seen=0, last=True, now=now))
 
@@ -105,15 +105,15 @@ class Comparison:
 
     def _read(self, stopped: Callable[[], bool]) -> bool:
         """Reads on where an earlier comparison stopped; True once it is whole. The counts of the last page before a crash are lost."""
-        store, result = self.rooms.store, self.result
+        store, result = self.context.store, self.result
         state = self._state()
         if state["whole"]:
             return True
         for page in self.crm.pull(self.stream, state["at"], now=self.now):
             kept = {"at": dict(page.cursor), "began": state["began"], "whole": page.last, "counts": self._counts(page)}
-            kept_page, shrink = replace(page, cursor=kept), self.rooms.config.guard.shrink
+            kept_page, shrink = replace(page, cursor=kept), self.context.config.guard.shrink
             result.add(page, pages.commit_page(store, kept_page, now=self.now, shrink=shrink, under=self._name, mark=True))
-            self.rooms.progress.pulled(self.crm.name, self.stream, result.seen, result.seen if page.last else page.total)
+            self.context.progress.pulled(self.crm.name, self.stream, result.seen, result.seen if page.last else page.total)
             if page.last:
                 return True
             if stopped():
@@ -122,7 +122,7 @@ class Comparison:
 
     def _state(self) -> Cursor:
         """Where an earlier comparison stopped, its counts taken over; or the beginning of a new one."""
-        kept = pages.get_cursor(self.rooms.store, self.crm.name, self._name)
+        kept = pages.get_cursor(self.context.store, self.crm.name, self._name)
         if kept is not None and self.now - datetime.fromisoformat(kept["began"]) <= _GOES_ON:
             for name, count in kept["counts"].items():
                 setattr(self.result, name, count)
@@ -140,17 +140,17 @@ class Comparison:
 
     def _missing(self, which: Callable[..., list[str]] = known_ids.unseen) -> Iterator[list[str]]:
         after = ""
-        while ids := which(self.rooms.store, self.crm.name, self.stream, after=after, limit=BATCH):
+        while ids := which(self.context.store, self.crm.name, self.stream, after=after, limit=BATCH):
             after = ids[-1]
             yield ids
 
     def _check_missing(self) -> None:
         missing = sum(map(len, self._missing()))
-        live = sum(map(len, live_ids(self.rooms, self.crm.name, self.stream))) if missing > ALWAYS else 0
-        if missing > max(ALWAYS, live * self.rooms.config.guard.shrink):
+        live = sum(map(len, live_ids(self.context, self.crm.name, self.stream))) if missing > ALWAYS else 0
+        if missing > max(ALWAYS, live * self.context.config.guard.shrink):
             raise SafetyStop(
                 f"{self.crm.name} does not show {missing:,} of the {live:,} {self.stream} that are here: more than "
-                f"{self.rooms.config.guard.shrink:.0%}; nothing was removed",
+                f"{self.context.config.guard.shrink:.0%}; nothing was removed",
                 advice="Check the credentials' permissions first. If so many were really deleted, raise `shrink` in [guard], once.",
             )
 
@@ -159,9 +159,9 @@ class Comparison:
         for ids in chain(self._missing(), self._missing(known_ids.unseen_aside)):
             if stopped():
                 return
-            gone, there = ask_after(self.rooms, self.crm, self.stream, ids, self.now)
+            gone, there = ask_after(self.context, self.crm, self.stream, ids, self.now)
             self.result.gone.append(gone)
-            read = read_again(self.rooms, self.crm, self.stream, there, self.now)
+            read = read_again(self.context, self.crm, self.stream, there, self.now)
             self.result.seen += read.seen
             self.result.repaired += read.changed
             self.result.set_aside += read.set_aside

@@ -14,7 +14,7 @@ from itertools import count
 from connector.adapters.port import Crm
 from connector.errors import ConnectorError, ObjectStopped, SafetyStop
 from connector.model import Cursor
-from connector.pipeline.context import Rooms
+from connector.pipeline.context import PassContext
 from connector.pipeline.pull.read_by_id import BATCH, ask_after, bring_again, end_look, read_again
 from connector.pipeline.pull.reconcile import Compared, Comparison
 from connector.pipeline.pull.streams import each_stream
@@ -67,24 +67,24 @@ class Looked:
         return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "error"}
 
 
-def look(rooms: Rooms, now: datetime, *, leave_out: Collection[tuple[str, str]] = ()) -> dict[str, dict[str, Looked]]:
+def look(context: PassContext, now: datetime, *, leave_out: Collection[tuple[str, str]] = ()) -> dict[str, dict[str, Looked]]:
     """Looks at every object of every CRM but those left out (CRM, object). What stopped one is in its result."""
 
-    many, done = sum(len(crm.streams()) for crm in rooms.crms.values()), count(1)
+    many, done = sum(len(crm.streams()) for crm in context.crms.values()), count(1)
 
     def one(crm: Crm, stream: str, result: Looked, stopped: Callable[[], bool]) -> None:
         if (crm.name, stream) not in leave_out:
-            _Look(rooms=rooms, crm=crm, object=stream, result=result, stopped=stopped, now=now).run()
-        rooms.progress.step("removals", next(done), many)
+            _Look(context=context, crm=crm, object=stream, result=result, stopped=stopped, now=now).run()
+        context.progress.step("removals", next(done), many)
 
-    return each_stream(rooms, Looked, one)
+    return each_stream(context, Looked, one)
 
 
 @dataclass(slots=True, kw_only=True)
 class _Look:
     """One object of one CRM."""
 
-    rooms: Rooms
+    context: PassContext
     crm: Crm
     object: str
     result: Looked
@@ -97,13 +97,13 @@ class _Look:
             if self.stopped():
                 return
             step()
-        end_look(self.rooms, self.crm, self.object, self.now)
+        end_look(self.context, self.crm, self.object, self.now)
 
     # ── What the CRM tells ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _told(self) -> None:
         name = f"removals:{self.object}"
-        cursor = pages.get_cursor(self.rooms.store, self.crm.name, name)
+        cursor = pages.get_cursor(self.context.store, self.crm.name, name)
         try:
             self._apply(cursor)
         except ObjectStopped as error:
@@ -114,10 +114,10 @@ class _Look:
 
     def _apply(self, cursor: Cursor | None) -> None:
         for page in self.crm.removals(self.object, cursor, now=self.now):
-            if page.since is not None and runs.began_before(self.rooms.store, page.since):
+            if page.since is not None and runs.began_before(self.context.store, page.since):
                 self._compare()  # what went before then, and after the first pull, nobody tells
             going_on = replace(page, last=False)  # a look is over when all its steps are: what they take away counts together
-            self.result.add(apply_removals(self.rooms.store, going_on, now=self.now, shrink=self.rooms.config.guard.shrink))
+            self.result.add(apply_removals(self.context.store, going_on, now=self.now, shrink=self.context.config.guard.shrink))
             self._bin_read = page.bin is not None and page.last
             if self.stopped():
                 return
@@ -125,7 +125,7 @@ class _Look:
     def _compare(self) -> bool:
         """Compares the object whole, since its removals cannot be told any more; whether it came to its end."""
         compared = Compared()
-        Comparison(rooms=self.rooms, crm=self.crm, stream=self.object, result=compared, now=self.now).run(self.stopped)
+        Comparison(context=self.context, crm=self.crm, stream=self.object, result=compared, now=self.now).run(self.stopped)
         self.result.compared = True
         for gone in compared.gone:
             self.result.add(gone)
@@ -136,7 +136,7 @@ class _Look:
     def _restored(self) -> None:
         """What was archived here as long as it can be restored, by id. Before counting: as many may be purged as came back."""
         for ids in self._pieces(known_ids.gone_lately, _RESTORED_BACK):
-            read = None if self.stopped() else bring_again(self.rooms, self.crm, self.object, ids, self.now)
+            read = None if self.stopped() else bring_again(self.context, self.crm, self.object, ids, self.now)
             if read is None:  # the pull brings what is restored
                 return
             self.result.restored += read.restored
@@ -150,21 +150,21 @@ class _Look:
         for ids in self._pieces(known_ids.missing_in_bin, _SURELY_IN_BIN):
             if self.stopped():
                 return
-            removed, _ = ask_after(self.rooms, self.crm, self.object, ids, self.now)
+            removed, _ = ask_after(self.context, self.crm, self.object, ids, self.now)
             self.result.add(removed)
-        known_ids.clear_bin(self.rooms.store, self.crm.name, self.object)
+        known_ids.clear_bin(self.context.store, self.crm.name, self.object)
 
     # ── What it can count ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _counted(self) -> None:
         """Purged, merged and hard-deleted records, and records that are missing here: where the numbers of ids differ."""
-        if known_ids.let_go(self.rooms.store, self.crm.name, self.object):  # fewer are here on purpose
+        if known_ids.let_go(self.context.store, self.crm.name, self.object):  # fewer are here on purpose
             return
         last = self._largest()
         theirs = None if last is None else self.crm.count(self.object, 1, last)
         if last is None or theirs is None:
             return
-        ours = known_ids.count_known(self.rooms.store, self.crm.name, self.object, 1, last)
+        ours = known_ids.count_known(self.context.store, self.crm.name, self.object, 1, last)
         self._check_size(theirs, ours)
         work, counted = [*self._beyond(last), _Stretch(1, last, theirs, ours)], 1
         while work and not self.stopped():
@@ -182,18 +182,18 @@ class _Look:
         sign of anything; and where many are missing they were created since the pull, which brings them."""
         first, end = last + 1, 2 * last + _SMALL
         theirs = self.crm.count(self.object, first, end) or 0
-        ours = known_ids.count_known(self.rooms.store, self.crm.name, self.object, first, end) if theirs else 0
+        ours = known_ids.count_known(self.context.store, self.crm.name, self.object, first, end) if theirs else 0
         return [_Stretch(first, end, theirs, ours)] if 0 < theirs - ours <= _FEW else []
 
     def _largest(self) -> int | None:
         """The largest id here, of those that are numbers, that is old enough to be counted there."""
-        found = known_ids.largest(self.rooms.store, self.crm.name, self.object, created_before=self.now - _COUNTED_AFTER)
+        found = known_ids.largest(self.context.store, self.crm.name, self.object, created_before=self.now - _COUNTED_AFTER)
         return int(found) if found.isdigit() else None
 
     def _check_size(self, theirs: int, ours: int) -> None:
-        if ours - theirs > max(ALWAYS, ours * self.rooms.config.guard.shrink):
+        if ours - theirs > max(ALWAYS, ours * self.context.config.guard.shrink):
             raise SafetyStop(
-                f"{self.crm.name} counts {theirs:,} {self.object}, {ours:,} are here: more than {self.rooms.config.guard.shrink:.0%} are "
+                f"{self.crm.name} counts {theirs:,} {self.object}, {ours:,} are here: more than {self.context.config.guard.shrink:.0%} are "
                 "missing; nothing was removed",
                 advice="Check the credentials' permissions first. If so many were really deleted, raise `shrink` in [guard], once.",
             )
@@ -201,25 +201,25 @@ class _Look:
     def _settled(self, stretch: _Stretch) -> bool:
         """Asks after the ids of a stretch that is small enough, or reads it id by id; whether nothing of it is left to look at."""
         if stretch.ours > stretch.theirs and stretch.ours <= _SMALL:
-            removed, _ = ask_after(self.rooms, self.crm, self.object, self._ids(stretch), self.now)
+            removed, _ = ask_after(self.context, self.crm, self.object, self._ids(stretch), self.now)
             self.result.add(removed)
             return True
         if stretch.last - stretch.first >= _SMALL:
             return False
         here = set(self._ids(stretch))
         missing = [str(number) for number in range(stretch.first, stretch.last + 1) if str(number) not in here]
-        read = read_again(self.rooms, self.crm, self.object, missing, self.now)
+        read = read_again(self.context, self.crm, self.object, missing, self.now)
         self.result.restored += read.restored
         self.result.found += read.found
         return True
 
     def _ids(self, stretch: _Stretch) -> list[str]:
-        return known_ids.known_between(self.rooms.store, self.crm.name, self.object, stretch.first, stretch.last)
+        return known_ids.known_between(self.context.store, self.crm.name, self.object, stretch.first, stretch.last)
 
     def _halves(self, stretch: _Stretch) -> Iterator[_Stretch]:
         middle = (stretch.first + stretch.last) // 2
         theirs = self.crm.count(self.object, stretch.first, middle) or 0
-        ours = known_ids.count_known(self.rooms.store, self.crm.name, self.object, stretch.first, middle)
+        ours = known_ids.count_known(self.context.store, self.crm.name, self.object, stretch.first, middle)
         yield _Stretch(stretch.first, middle, theirs, ours)
         yield _Stretch(middle + 1, stretch.last, stretch.theirs - theirs, stretch.ours - ours)
 
@@ -232,7 +232,7 @@ class _Look:
         for ids in self._pieces(known_ids.recent_activity_ids, _ASKED_BACK):
             if self.stopped():
                 return
-            removed, _ = ask_after(self.rooms, self.crm, self.object, ids, self.now)
+            removed, _ = ask_after(self.context, self.crm, self.object, ids, self.now)
             self.result.add(removed)
 
     def _linked(self) -> None:
@@ -241,12 +241,12 @@ class _Look:
             links = {} if self.stopped() else self.crm.relink(self.object, ids)
             if not links:  # the pull brings every such change
                 return
-            self.result.relinked += activities.relink(self.rooms.store, self.crm.name, self.object, links, now=self.now)
+            self.result.relinked += activities.relink(self.context.store, self.crm.name, self.object, links, now=self.now)
 
     def _pieces(self, which: Callable[..., list[str]], back: timedelta) -> Iterator[list[str]]:
         """Ids that this function of `known` tells since so long ago."""
         after, since = "", self.now - back
-        while ids := which(self.rooms.store, self.crm.name, self.object, since=since, after=after, limit=BATCH):
+        while ids := which(self.context.store, self.crm.name, self.object, since=since, after=after, limit=BATCH):
             after = ids[-1]
             yield ids
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 from connector.adapters.port import Crm
 from connector.errors import ConnectorError, CrmError, Interrupted, ObjectStopped
 from connector.model import CrmName, Cursor, Page
-from connector.pipeline.context import Rooms
+from connector.pipeline.context import PassContext
 from connector.pipeline.pull import schema_drift
 from connector.store.mirror import pages
 from connector.store.mirror.pages import PageResult
@@ -60,50 +60,52 @@ R = TypeVar("R", bound=Result)
 Pulled = dict[str, dict[str, StreamPull]]
 
 
-def pull(rooms: Rooms, now: datetime, *, silent: Mapping[CrmName, CrmError] | None = None) -> Pulled:
+def pull(context: PassContext, now: datetime, *, silent: Mapping[CrmName, CrmError] | None = None) -> Pulled:
     """Reads every stream of every CRM into the mirror. What stopped a stream is in its result; bugs come out.
 
     silent: the CRMs of which it is not known which fields they have now: they are not read, for that reason.
     """
-    before = {(row.crm, row.object): row.seen for row in pages.cursors(rooms.store)}
+    before = {(row.crm, row.object): row.seen for row in pages.cursors(context.store)}
 
     def one(crm: Crm, stream: str, result: StreamPull, stopped: Callable[[], bool]) -> None:
         if silent and crm.name in silent:
             raise silent[crm.name]
-        cursor = pages.get_cursor(rooms.store, crm.name, stream)
+        cursor = pages.get_cursor(context.store, crm.name, stream)
         read(crm, stream, cursor, result, stopped)
         if result.whole and not stopped() and cursor is not None and crm.under_way(cursor):
             # It went on from an earlier day, perhaps, and ended with that: what changed since then is still to come.
-            read(crm, stream, pages.get_cursor(rooms.store, crm.name, stream), result, stopped)
+            read(crm, stream, pages.get_cursor(context.store, crm.name, stream), result, stopped)
 
     def read(crm: Crm, stream: str, cursor: Cursor | None, result: StreamPull, stopped: Callable[[], bool]) -> None:
         seen = before.get((crm.name, stream), 0)
         for page in crm.pull(stream, cursor, now=now):
             if page.absent and not result.absent:
-                schema_drift.demand(rooms.store)  # before the page is stored: what it lacks is not to be taken for empty, whatever happens
-            result.add(page, pages.commit_page(rooms.store, page, now=now, shrink=rooms.config.guard.shrink))
+                schema_drift.demand(context.store)  # before the page is stored: what it lacks is not taken for empty, whatever happens
+            result.add(page, pages.commit_page(context.store, page, now=now, shrink=context.config.guard.shrink))
             shown = seen + result.seen
-            rooms.progress.pulled(crm.name, stream, shown, shown if page.last else page.total)
+            context.progress.pulled(crm.name, stream, shown, shown if page.last else page.total)
             if stopped():
                 return
 
-    return each_stream(rooms, StreamPull, one)
+    return each_stream(context, StreamPull, one)
 
 
-def each_stream(rooms: Rooms, make: Callable[[], R], work: Callable[[Crm, str, R, Callable[[], bool]], None]) -> dict[str, dict[str, R]]:
+def each_stream(
+    context: PassContext, make: Callable[[], R], work: Callable[[Crm, str, R, Callable[[], bool]], None]
+) -> dict[str, dict[str, R]]:
     """Does something with every stream of every CRM, all beside each other; results in the order in which the CRMs name their streams.
 
     work gets the CRM, the stream, its result to fill, and whether to end after the page in hand. `ObjectStopped` ends its stream; any other
     error ends all streams of its CRM; a bug ends all, and comes out.
     """
-    results = {name: {stream: make() for stream in crm.streams()} for name, crm in rooms.crms.items()}
+    results = {name: {stream: make() for stream in crm.streams()} for name, crm in context.crms.items()}
     halts = {name: threading.Event() for name in results}
 
     def one(crm: Crm, stream: str, result: R) -> None:
         halt = halts[crm.name]
         try:
-            if not halt.is_set() and not rooms.stopped():
-                work(crm, stream, result, lambda: halt.is_set() or rooms.stopped())
+            if not halt.is_set() and not context.stopped():
+                work(crm, stream, result, lambda: halt.is_set() or context.stopped())
         except Interrupted:
             halt.set()
         except ObjectStopped as error:
@@ -121,7 +123,7 @@ def each_stream(rooms: Rooms, make: Callable[[], R], work: Callable[[Crm, str, R
         for name, streams in results.items():
             workers = max(1, min(len(streams), BESIDE[name]))
             threads = open_pools.enter_context(ThreadPoolExecutor(max_workers=workers, thread_name_prefix=f"stream-{name}"))
-            futures += [threads.submit(one, rooms.crms[name], stream, result) for stream, result in streams.items()]
+            futures += [threads.submit(one, context.crms[name], stream, result) for stream, result in streams.items()]
         for future in futures:
             future.result()
     return {str(name): streams for name, streams in results.items()}

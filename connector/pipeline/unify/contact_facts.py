@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, select
 
 from connector.model import CRMS, CrmName
-from connector.pipeline.unify.contact_values import Slice
+from connector.pipeline.unify.contact_values import ContactBatch
 from connector.pipeline.unify.identity import PEOPLE, Key
 from connector.store import tables as t
 from connector.store.bulk import find
@@ -23,7 +23,7 @@ history = t.metadata.tables["field_history"]
 link = t.metadata.tables["activity_link"]
 
 
-def load(connection: Connection, table: Table, ids: Sequence[int]) -> Slice:
+def load(connection: Connection, table: Table, ids: Sequence[int]) -> ContactBatch:
     """Everything known of these contacts."""
     records: dict[int, list[Any]] = {contact_id: [] for contact_id in ids}
     in_order = (record.c.crm, record.c.object, record.c.id)
@@ -41,7 +41,7 @@ def load(connection: Connection, table: Table, ids: Sequence[int]) -> Slice:
     for row in connection.execute(select(history).where(history.c.record_id.in_(lead_ids)).order_by(history.c.at)):
         past.setdefault(row.record_id, []).append(row)
     contacts = connection.execute(select(table).where(table.c.id.in_(ids))).mappings()
-    return Slice(
+    return ContactBatch(
         contacts={row["id"]: dict(row) for row in contacts},
         records=records,
         companies={(row.crm, row.id): row.properties for row in companies},

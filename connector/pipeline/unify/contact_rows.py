@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, and_, bindparam, or_, update
 from sqlalchemy.engine.default import DefaultDialect
 
-from connector.pipeline.unify.contact_values import Out
+from connector.pipeline.unify.contact_values import ContactRows
 from connector.store import tables as t
 from connector.store.bulk import change, put
 from connector.workflows.sla import TICKING
@@ -20,7 +20,7 @@ clock = t.metadata.tables["clock"]
 _NO_DIALECT = DefaultDialect()  # these types are stored alike in both databases
 
 
-def store(connection: Connection, table: Table, before: Mapping[int, Mapping[str, Any]], out: Out) -> None:
+def store(connection: Connection, table: Table, before: Mapping[int, Mapping[str, Any]], out: ContactRows) -> None:
     """Stores the rows. table: contacts with the file's columns; before: those that are stored now."""
     _store_contacts(connection, table, before, out.contacts)
     change(connection, "record", out.roles, ("role",), keys=("crm", "object", "id"))

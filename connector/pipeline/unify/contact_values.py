@@ -10,12 +10,12 @@ from typing import Any
 from connector.model import CrmName
 from connector.pipeline.unify.identity import Key
 from connector.workflows.attempts import AttemptState, EvidenceState
-from connector.workflows.stored_state import Written
+from connector.workflows.stored_state import StoredWrite
 from connector.workflows.touches import Touched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class UnifySettings:
     """What holds for a whole pass.
 
     adopting: what is there now was there before the connector came. clocks_from: attempts begun before are found.
@@ -31,7 +31,7 @@ class Setting:
 
 
 @dataclass(slots=True, kw_only=True)
-class Slice:
+class ContactBatch:
     """All that is known of the contacts of a slice."""
 
     contacts: dict[int, Mapping[str, Any]]
@@ -41,7 +41,7 @@ class Slice:
     attempts: dict[int, AttemptState]
     evidence: dict[int, list[EvidenceState]]
     touches: Mapping[int, Sequence[Touched]]
-    written: dict[tuple[int, str], Written]  # (contact, crm) → the stage that the connector wrote last
+    written: dict[tuple[int, str], StoredWrite]  # (contact, crm) → the stage that the connector wrote last
     emails: Mapping[Key, Sequence[str]]  # further addresses of records
     ends: Mapping[tuple[str, str], str]  # what ids that records store, or became, stand for since merges: (crm, id) → id
     active: Mapping[Key, datetime]  # the latest activity of records among which one is to be chosen
@@ -50,7 +50,7 @@ class Slice:
 
 
 @dataclass(slots=True)
-class Out:
+class ContactRows:
     """The rows that a slice stores."""
 
     contacts: list[dict[str, Any]] = field(default_factory=list)

@@ -14,7 +14,7 @@ from connector.config.tables import Config
 from connector.model import CRMS, CrmName
 from connector.pipeline.unify.contact_facts import load, sides_of
 from connector.pipeline.unify.contact_rows import store
-from connector.pipeline.unify.contact_values import Out, Setting, Slice
+from connector.pipeline.unify.contact_values import ContactBatch, ContactRows, UnifySettings
 from connector.pipeline.unify.identity import Candidate, choose, stored_ids
 from connector.pipeline.unify.stage_history import StageBook
 from connector.store import tables as t
@@ -31,7 +31,7 @@ owner = t.metadata.tables["owner"]
 class ContactWriter:
     """Makes contacts out of their records; made once a pass."""
 
-    def __init__(self, config: Config, columns: Sequence[FieldColumn], table: Table, setting: Setting) -> None:
+    def __init__(self, config: Config, columns: Sequence[FieldColumn], table: Table, setting: UnifySettings) -> None:
         self._config = config
         self._reader = FieldReader(config)
         self._book = StageBook(config, setting)
@@ -73,7 +73,7 @@ class ContactWriter:
         touches.refresh(connection, ids, self._config.sales_members, now)
         loaded = load(connection, self._table, ids)
         owners = {(row.crm, row.id): row for row in connection.execute(select(owner))}
-        out = Out()
+        out = ContactRows()
         for contact_id in ids:
             self._make(contact_id, loaded, owners, now, out)
         store(connection, self._table, loaded.contacts, out)
@@ -83,7 +83,7 @@ class ContactWriter:
 
     # ── Deciding ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _make(self, contact_id: int, loaded: Slice, owners: Mapping[tuple[str, str], Any], now: datetime, out: Out) -> None:
+    def _make(self, contact_id: int, loaded: ContactBatch, owners: Mapping[tuple[str, str], Any], now: datetime, out: ContactRows) -> None:
         before = loaded.contacts[contact_id]
         live = [row for row in loaded.records[contact_id] if not row.archived]
         stored = stored_ids(live)
@@ -122,7 +122,7 @@ class ContactWriter:
             self._book.attempt_goes_on(contact_id, before, changes, state, now, out)
         out.contacts.append({**before, **changes})
 
-    def _candidate(self, row: Any, owners: Mapping[tuple[str, str], Any], stored: Collection[str], loaded: Slice) -> Candidate:
+    def _candidate(self, row: Any, owners: Mapping[tuple[str, str], Any], stored: Collection[str], loaded: ContactBatch) -> Candidate:
         key = (row.crm, row.object, row.id)
         other = "salesforce" if row.crm == "hubspot" else "hubspot"
         became = row.merged_into or row.converted_to
@@ -146,7 +146,9 @@ class ContactWriter:
         found = owners.get((row.crm, row.owner_id))
         return None if found is None or found.queue or not found.active else found.email
 
-    def _fields(self, contact_id: int, main: Mapping[CrmName, Any], loaded: Slice, owners: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
+    def _fields(
+        self, contact_id: int, main: Mapping[CrmName, Any], loaded: ContactBatch, owners: Mapping[tuple[str, str], Any]
+    ) -> dict[str, Any]:
         values = self._reader.read(sides_of(main, loaded.companies, loaded.campaigns.get(contact_id)))
         for crm in CRMS:
             if (column := f"{crm[0]}_owner") in self._table.c:
@@ -156,7 +158,12 @@ class ContactWriter:
         return {name: value for name, value in values.items() if name not in self._unread}
 
     def _ownership(
-        self, before: Mapping[str, Any], main: Mapping[CrmName, Any], owners: Mapping[tuple[str, str], Any], loaded: Slice, now: datetime
+        self,
+        before: Mapping[str, Any],
+        main: Mapping[CrmName, Any],
+        owners: Mapping[tuple[str, str], Any],
+        loaded: ContactBatch,
+        now: datetime,
     ) -> dict[str, Any]:
         order: tuple[CrmName, ...] = (self._owner_side, "hubspot" if self._owner_side == "salesforce" else "salesforce")
         at_queue = next(
@@ -170,7 +177,7 @@ class ContactWriter:
         queue = None if at_queue is None else fold(at_queue.name)  # conditions compare it as it stands
         return {"owner": None, "owner_queue": queue, "assigned_at": None}
 
-    def _assigned_at(self, row: Any, loaded: Slice, before: Mapping[str, Any], now: datetime) -> datetime:
+    def _assigned_at(self, row: Any, loaded: ContactBatch, before: Mapping[str, Any], now: datetime) -> datetime:
         """When the present owner was set, by the CRM's word: its own date, its history, else the change that brought it."""
         if row.crm == "hubspot":
             stated = moment_micros(row.properties.get("hubspot_owner_assigneddate") or "", self._zone)
@@ -188,7 +195,7 @@ class ContactWriter:
         if not agreed:
             return
         loaded = load(connection, self._table, [contact_id for contact_id, _ in agreed])
-        out = Out()
+        out = ContactRows()
         for contact_id, stage in agreed:
             before = loaded.contacts[contact_id]
             changes = {

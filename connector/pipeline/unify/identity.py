@@ -1,4 +1,4 @@
-"""Who is who: which records are one person, and which of them stands for the contact. Pure; `connector.pipeline.unify.unify` brings the records.
+"""Who is who: which records are one person, and which of them stands for the contact. Pure; `unify` brings the records.
 
 What decides, in this order: a merge or a conversion in the CRM; an id of the other CRM stored in a record; a normalised e-mail address,
 further addresses included. Within a CRM the first candidate is the contact's record, the others are duplicates: read, never written to.

@@ -11,21 +11,21 @@ from zoneinfo import ZoneInfo
 from connector.config.tables import Config
 from connector.model import CRMS, CrmName
 from connector.pipeline.unify.contact_facts import stage_record
-from connector.pipeline.unify.contact_values import Out, Setting, Slice
+from connector.pipeline.unify.contact_values import ContactBatch, ContactRows, UnifySettings
 from connector.store import tables as t
 from connector.store.tables import from_micros
 from connector.workflows import attempts
 from connector.workflows.attempts import AttemptState, History, StageChange
 from connector.workflows.fields import STAGE_PROPERTY, date_entered, moment_micros
 from connector.workflows.ignored import Patience
-from connector.workflows.stages import Resolution, Said, StageMap, resolve
-from connector.workflows.stored_state import Written, attempt_row, basis_of, evidence_row
+from connector.workflows.stages import Resolution, StageClaims, StageMap, resolve
+from connector.workflows.stored_state import StoredWrite, attempt_row, basis_of, evidence_row
 
 
 class StageBook:
     """Resolves and books stages; made once a pass."""
 
-    def __init__(self, config: Config, setting: Setting) -> None:
+    def __init__(self, config: Config, setting: UnifySettings) -> None:
         self._config = config
         self._setting = setting
         self._stages = StageMap(config)
@@ -42,7 +42,7 @@ class StageBook:
         live: Sequence[Any],
         main: Mapping[CrmName, Any],
         shown: Mapping[CrmName, str | None],
-        ours: Mapping[CrmName, Written],
+        ours: Mapping[CrmName, StoredWrite],
     ) -> Resolution:
         by_default: set[CrmName] = set()
         linked: set[CrmName] = set()
@@ -52,7 +52,7 @@ class StageBook:
                 by_default.add(crm)
             if (row := stage_record(crm, live, main)) is not None and _is_new_to(before, row):
                 linked.add(crm)
-        said = Said(
+        said = StageClaims(
             hubspot=shown["hubspot"],
             salesforce=shown["salesforce"],
             agreed_hubspot=before["agreed_hubspot"],
@@ -67,7 +67,7 @@ class StageBook:
         )
         return resolve(said, self._stages, adopting=self._setting.adopting, adopt=self._config.adopt.stage)
 
-    def ours(self, before: Mapping[str, Any], crm: CrmName, loaded: Slice) -> Written | None:
+    def ours(self, before: Mapping[str, Any], crm: CrmName, loaded: ContactBatch) -> StoredWrite | None:
         """What we wrote to a CRM last, where it was for a cause that still stands: seen again, it is nobody else's change."""
         one = loaded.written.get((before["id"], crm))
         standing = (f"spell:{before['spell']}", f"attempt:{before['attempt']}", f"agreement:{before['agreed_number']}")
@@ -78,9 +78,9 @@ class StageBook:
         before: Mapping[str, Any],
         changes: Mapping[str, Any],
         shown: Mapping[CrmName, str | None],
-        ours: Mapping[CrmName, Written],
-        loaded: Slice,
-        out: Out,
+        ours: Mapping[CrmName, StoredWrite],
+        loaded: ContactBatch,
+        out: ContactRows,
     ) -> Mapping[str, Any]:
         """The contact with a step of our own that somebody moved on from before we saw it: it was taken, and what we wrote was agreed."""
         for crm, one in ours.items():
@@ -99,10 +99,10 @@ class StageBook:
         changes: Mapping[str, Any],
         resolution: Resolution,
         main: Mapping[CrmName, Any],
-        ours: Mapping[CrmName, Written],
-        loaded: Slice,
+        ours: Mapping[CrmName, StoredWrite],
+        loaded: ContactBatch,
         now: datetime,
-        out: Out,
+        out: ContactRows,
     ) -> dict[str, Any]:
         contact_id = before["id"]
         at = self._entered_at(before, resolution, loaded.records[contact_id], main, loaded, now)
@@ -121,8 +121,8 @@ class StageBook:
         stage: str | None,
         at: datetime,
         by: attempts.By,
-        loaded: Slice,
-        out: Out,
+        loaded: ContactBatch,
+        out: ContactRows,
     ) -> dict[str, Any]:
         """The rows of a change of stage, and what stands beside the contact then."""
         moved = attempts.move(
@@ -166,7 +166,7 @@ class StageBook:
         resolution: Resolution,
         records: Sequence[Any],
         main: Mapping[CrmName, Any],
-        loaded: Slice,
+        loaded: ContactBatch,
         now: datetime,
     ) -> datetime:
         """When the stage was entered, by the CRM's word; never before the stay that it ends."""
@@ -186,7 +186,7 @@ class StageBook:
         return entered if earliest is None else max(entered, earliest)
 
     def attempt_goes_on(
-        self, contact_id: int, before: Mapping[str, Any], changes: Mapping[str, Any], state: AttemptState, now: datetime, out: Out
+        self, contact_id: int, before: Mapping[str, Any], changes: Mapping[str, Any], state: AttemptState, now: datetime, out: ContactRows
     ) -> None:
         """A record that vanished withdraws the attempt; a found attempt is taken up once somebody touched its lead status."""
         if changes["gone"]:

@@ -30,7 +30,7 @@ _FALLOUT = {
 }
 
 
-class Hand:
+class HeldLease:
     """The write-back lease, in this process's hand: one process at a time writes to the CRMs."""
 
     def __init__(self, store: Store, holder: str, *, seconds: float, clock: leases.Clock) -> None:
@@ -38,10 +38,10 @@ class Hand:
         self._holder = holder
         self._seconds = seconds
         self._clock = clock
-        self._held: leases.Held | None = None
+        self._held: leases.LeaseGrant | None = None
 
     @property
-    def held(self) -> leases.Held:
+    def held(self) -> leases.LeaseGrant:
         if self._held is None:
             raise RuntimeError("the write-back lease was not taken")
         return self._held
@@ -65,12 +65,12 @@ class Hand:
 
 
 @dataclass(kw_only=True)
-class Work:
+class BatchContext:
     """One run of write-back. outcomes counts what was settled; errors holds what stopped a CRM or an object; shut is what they stopped."""
 
     store: Store
     crms: Mapping[CrmName, Crm]
-    hand: Hand
+    hand: HeldLease
     now: Callable[[], datetime]
     task_lookup_wait: timedelta
     outcomes: Counter[State] = field(default_factory=Counter)

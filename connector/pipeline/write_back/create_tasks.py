@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from connector.errors import AnswerLost, CrmError, Retriable
 from connector.model import WriteState
 from connector.pipeline.write_back import outcomes as judge
-from connector.pipeline.write_back.batch import Work, unknown
+from connector.pipeline.write_back.batch import BatchContext, unknown
 from connector.store.claims import Settlement
 from connector.store.ledger import Entry
 
 
-def create_tasks(work: Work, batch: Sequence[Entry]) -> None:
+def create_tasks(work: BatchContext, batch: Sequence[Entry]) -> None:
     """Looks up, claims, creates, reads again, settles."""
     emptied = [row for row in batch if row.task is None]
     if emptied:
@@ -22,7 +22,7 @@ def create_tasks(work: Work, batch: Sequence[Entry]) -> None:
         _look_up_and_create(work, batch)
 
 
-def _look_up_and_create(work: Work, batch: Sequence[Entry]) -> None:
+def _look_up_and_create(work: BatchContext, batch: Sequence[Entry]) -> None:
     earlier = [row for row in batch if row.maybe_written]
     again = _look_up(work, earlier) if earlier else []
     fresh = [row for row in batch if not row.maybe_written]
@@ -34,7 +34,7 @@ def _look_up_and_create(work: Work, batch: Sequence[Entry]) -> None:
         work.settle(_create(work, [*earlier, *fresh], rows))
 
 
-def _look_up(work: Work, batch: Sequence[Entry]) -> list[Entry]:
+def _look_up(work: BatchContext, batch: Sequence[Entry]) -> list[Entry]:
     """Settles the tasks that are there, or that may yet come up; returns the rows that certainly have none."""
     rows = work.take_in_hand(batch)
     unnamed = [row for row in rows if row.result_id is None]
@@ -51,7 +51,7 @@ def _look_up(work: Work, batch: Sequence[Entry]) -> list[Entry]:
     return [row for row in missing if row not in too_early]
 
 
-def _create(work: Work, batch: Sequence[Entry], rows: Sequence[Entry]) -> list[Settlement]:
+def _create(work: BatchContext, batch: Sequence[Entry], rows: Sequence[Entry]) -> list[Settlement]:
     crm = work.crms[rows[0].record.crm]
     try:
         outcomes = work.send(crm.create_tasks, [judge.task_write(row) for row in rows])
@@ -67,7 +67,7 @@ def _create(work: Work, batch: Sequence[Entry], rows: Sequence[Entry]) -> list[S
     return failed + _read_again(work, [(row, outcome.id) for row, outcome in answered if outcome.state is WriteState.WRITTEN])
 
 
-def _read_again(work: Work, made: Sequence[tuple[Entry, str]]) -> list[Settlement]:
+def _read_again(work: BatchContext, made: Sequence[tuple[Entry, str]]) -> list[Settlement]:
     """What the rows of these tasks, (row, task id), end as by the tasks as they are in the CRM."""
     if not made:
         return []

@@ -11,7 +11,7 @@ from connector.adapters.port import Crm
 from connector.errors import ConnectorError, LeaseLost
 from connector.model import CrmName, Kind, State
 from connector.pipeline.write_back import queue
-from connector.pipeline.write_back.batch import Hand, Work
+from connector.pipeline.write_back.batch import BatchContext, HeldLease
 from connector.pipeline.write_back.create_tasks import create_tasks
 from connector.pipeline.write_back.updates import set_values
 from connector.store import claims, leases, pauses
@@ -25,7 +25,7 @@ LEASE_SECONDS = 120.0
 #: How long a task whose answer was lost may take to come up in a look-up, before it is created again.
 TASK_LOOKUP_WAIT = timedelta(seconds=60)
 
-_CARRY_OUT: Mapping[Kind, Callable[[Work, Sequence[Entry]], None]] = {
+_CARRY_OUT: Mapping[Kind, Callable[[BatchContext, Sequence[Entry]], None]] = {
     Kind.SET_STAGE: set_values,
     Kind.ASSIGN: set_values,
     Kind.SET_FIELD: set_values,
@@ -64,12 +64,12 @@ def write_back(  # noqa: PLR0913 - each of these is an input of its own; within,
     clock of leases, where `now` is another. An error of one CRM stops that CRM, or that object, for this run, and is in the result; errors
     that are none of a CRM's (a bug, the database) come out.
     """
-    hand = Hand(store, holder, seconds=lease_seconds, clock=clock or (lambda: now().timestamp()))
+    hand = HeldLease(store, holder, seconds=lease_seconds, clock=clock or (lambda: now().timestamp()))
     try:
         hand.take(LEASE)
     except LeaseLost as busy:
         return WrittenBack(errors=(busy,))
-    work = Work(store=store, crms=crms, hand=hand, now=now, task_lookup_wait=task_lookup_wait)
+    work = BatchContext(store=store, crms=crms, hand=hand, now=now, task_lookup_wait=task_lookup_wait)
     loop = _Loop(work, stopped, progress)
     try:
         loop.run()
@@ -83,7 +83,7 @@ def write_back(  # noqa: PLR0913 - each of these is an input of its own; within,
 class _Loop:
     """Rounds over the ledger: each takes the rows whose bundles have come to them; a row is taken up once in a run."""
 
-    def __init__(self, work: Work, stopped: Callable[[], bool], progress: Callable[[int, int], None] | None) -> None:
+    def __init__(self, work: BatchContext, stopped: Callable[[], bool], progress: Callable[[int, int], None] | None) -> None:
         self.paused: set[tuple[str, str]] = set()
         self._work = work
         self._stopped = stopped

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from connector.errors import AnswerLost, CrmError, Retriable
 from connector.model import Record, WriteOutcome
 from connector.pipeline.write_back import outcomes as judge
-from connector.pipeline.write_back.batch import Work, unknown
+from connector.pipeline.write_back.batch import BatchContext, unknown
 from connector.store.claims import Settlement
 from connector.store.ledger import Entry
 
 
-def set_values(work: Work, batch: Sequence[Entry]) -> None:
+def set_values(work: BatchContext, batch: Sequence[Entry]) -> None:
     """Claims, reads, writes what still holds, reads again, settles.
 
     Between the answer to the first read and the write nothing is done but comparing, so the two are less than 2 s apart unless the CRM's
@@ -38,7 +38,7 @@ def set_values(work: Work, batch: Sequence[Entry]) -> None:
     work.settle(settlements, list(seen.values()))
 
 
-def _write(work: Work, batch: Sequence[Entry], rows: Sequence[Entry]) -> tuple[list[Settlement], Mapping[str, Record]]:
+def _write(work: BatchContext, batch: Sequence[Entry], rows: Sequence[Entry]) -> tuple[list[Settlement], Mapping[str, Record]]:
     """What became of the rows, and the records as they were read again."""
     crm, object_name = work.crms[rows[0].record.crm], rows[0].record.object
     try:
@@ -57,7 +57,7 @@ def _write(work: Work, batch: Sequence[Entry], rows: Sequence[Entry]) -> tuple[l
     return failed + ends, seen
 
 
-def _read_again(work: Work, written: Sequence[tuple[Entry, WriteOutcome]]) -> tuple[list[Settlement], Mapping[str, Record]]:
+def _read_again(work: BatchContext, written: Sequence[tuple[Entry, WriteOutcome]]) -> tuple[list[Settlement], Mapping[str, Record]]:
     if not written:
         return [], {}
     rows = [row for row, _ in written]
@@ -69,6 +69,6 @@ def _read_again(work: Work, written: Sequence[tuple[Entry, WriteOutcome]]) -> tu
     return [judge.after_write(row, seen.get(row.record.id), outcome) for row, outcome in written], seen
 
 
-def _read(work: Work, rows: Sequence[Entry]) -> Mapping[str, Record]:
+def _read(work: BatchContext, rows: Sequence[Entry]) -> Mapping[str, Record]:
     crm, object_name = work.crms[rows[0].record.crm], rows[0].record.object
     return crm.read(object_name, [row.record.id for row in rows], sorted({row.target for row in rows}))

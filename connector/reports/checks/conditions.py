@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from connector.conditions import Condition, fold
 from connector.config.tables import Config, FieldRule
 from connector.model import CrmName, Finding, PropertyFacts
-from connector.reports.checks.fields import NAMES, Side
+from connector.reports.checks.fields import NAMES, CheckedCrm
 from connector.workflows.fields import compared, from_campaigns, places
 
 _TOPIC = "conditions"
@@ -37,7 +37,7 @@ class _Place:
         return {option: named.get(option, option) for option in self.facts.options or ()}
 
 
-def check_conditions(config: Config, sides: Mapping[CrmName, Side]) -> Iterator[Finding]:
+def check_conditions(config: Config, sides: Mapping[CrmName, CheckedCrm]) -> Iterator[Finding]:
     """Every value that a condition names. sides: the CRMs that answered."""
     sound = 0
     for (name, value), rules in _asked(config).items():
@@ -96,7 +96,7 @@ def _conditions(config: Config) -> Iterator[tuple[str, Condition]]:
     yield from ((rule, when) for rule, when in named if when is not None)
 
 
-def _places(config: Config, sides: Mapping[CrmName, Side], name: str) -> list[_Place]:
+def _places(config: Config, sides: Mapping[CrmName, CheckedCrm], name: str) -> list[_Place]:
     """Where a name's value comes from; [] where it may be any text, or nobody knows."""
     crm, dot, bare = name.partition(".")
     rule = next((one for one in config.fields if one.name == (bare if dot else name)), None)

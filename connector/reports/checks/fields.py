@@ -47,7 +47,7 @@ _WRONG = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class CheckedCrm:
     """One CRM beside the file."""
 
     config: Config
@@ -68,7 +68,7 @@ class Side:
         return f"{self.name}: {object_name}.{property_name}"
 
 
-def side_of(config: Config, name: CrmName, crm: Crm, *, now: datetime, findings: list[Finding]) -> Side:
+def side_of(config: Config, name: CrmName, crm: Crm, *, now: datetime, findings: list[Finding]) -> CheckedCrm:
     """The CRM's fields as they are now, of the objects that the file names; what cannot be read becomes a finding."""
     uses = uses_of(config, name, now=now)
     objects = [object_name for rule in config.fields for object_name, _ in places(rule, name)]
@@ -80,10 +80,10 @@ def side_of(config: Config, name: CrmName, crm: Crm, *, now: datetime, findings:
         except CrmError as error:
             message = f"the fields of {object_name} cannot be read: {error.message}"
             findings.append(Finding(topic=f"{name}: {object_name}", ok=False, message=message, advice=error.advice))
-    return Side(config=config, name=name, crm=crm, uses=uses, schema=schema)
+    return CheckedCrm(config=config, name=name, crm=crm, uses=uses, schema=schema)
 
 
-def check_fields(side: Side) -> Iterator[Finding]:
+def check_fields(side: CheckedCrm) -> Iterator[Finding]:
     """All that the file says of one CRM's fields and their values."""
     yield from _declared(side)
     yield from _written(side)
@@ -95,7 +95,7 @@ def check_fields(side: Side) -> Iterator[Finding]:
 # ── Names, types, rights ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _declared(side: Side) -> Iterator[Finding]:
+def _declared(side: CheckedCrm) -> Iterator[Finding]:
     """Each field of the file where it lives: is it there, and does its type read."""
     read = set().union(*(condition.names for condition in conditions_of(side.config)))
     sound = 0
@@ -121,7 +121,7 @@ def _declared(side: Side) -> Iterator[Finding]:
     yield Finding(topic=f"{side.name}: fields", ok=True, message=f"{sound} fields of the file are there and read well")
 
 
-def _essential(side: Side) -> Iterator[Finding]:
+def _essential(side: CheckedCrm) -> Iterator[Finding]:
     """What everything rests on, where no field of the file has told of it."""
     told = {place for rule in side.config.fields for place in places(rule, side.name)}
     for object_name, names in ESSENTIAL[side.name].items():
@@ -130,7 +130,7 @@ def _essential(side: Side) -> Iterator[Finding]:
                 yield _unseen(side, object_name, property_name, "who is who, whose, and in which stage", needed=True)
 
 
-def _unseen(side: Side, object_name: str, property_name: str, why: str, *, needed: bool) -> Finding:
+def _unseen(side: CheckedCrm, object_name: str, property_name: str, why: str, *, needed: bool) -> Finding:
     """A standard property that is not shown: it is there, so that only the right to see it can be lacking."""
     crm, essential = NAMES[side.name], property_name in ESSENTIAL[side.name].get(object_name, ())
     so = ", and without it nobody is judged" if essential else ""
@@ -141,7 +141,7 @@ def _unseen(side: Side, object_name: str, property_name: str, why: str, *, neede
     )
 
 
-def _formulas(side: Side) -> Iterator[Finding]:
+def _formulas(side: CheckedCrm) -> Iterator[Finding]:
     """Formula and roll-up fields that the file reads: no modified date tells of their changes."""
     where = {place: rule.name for rule in side.config.fields for place in places(rule, side.name)}
     for (object_name, property_name), field in sorted(where.items()):
@@ -156,7 +156,7 @@ def _formulas(side: Side) -> Iterator[Finding]:
         yield Finding(topic=f"{side.name}: formulas", ok=False, warning=True, message=message, advice=advice)
 
 
-def _missing(side: Side, object_name: str, property_name: str, field: str, *, needed: bool) -> list[Finding]:
+def _missing(side: CheckedCrm, object_name: str, property_name: str, field: str, *, needed: bool) -> list[Finding]:
     near = get_close_matches(property_name.lower(), {name.lower(): name for name in side.schema[object_name]}, n=1)
     known = {name.lower(): name for name in side.schema[object_name]}
     hint = f"Did you mean {known[near[0]]}? Else create" if near else "Create"
@@ -171,7 +171,7 @@ def _missing(side: Side, object_name: str, property_name: str, field: str, *, ne
     ]
 
 
-def _type(side: Side, rule: FieldRule, facts: PropertyFacts) -> list[Finding]:
+def _type(side: CheckedCrm, rule: FieldRule, facts: PropertyFacts) -> list[Finding]:
     if facts.means is None or rule.builtin:
         return []
     pair = (rule.type, facts.means)
@@ -183,7 +183,7 @@ def _type(side: Side, rule: FieldRule, facts: PropertyFacts) -> list[Finding]:
     return [Finding(topic=side.topic(facts.object, facts.name), ok=False, warning=not wrong, message=message, advice=advice)]
 
 
-def _written(side: Side) -> Iterator[Finding]:
+def _written(side: CheckedCrm) -> Iterator[Finding]:
     """What rules set must be there, no formula, and open to these credentials."""
     for object_name, names in side.uses.written.items():
         for property_name in names if object_name in side.schema else ():
@@ -202,7 +202,7 @@ def _written(side: Side) -> Iterator[Finding]:
 # ── Values ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _values(side: Side, named: Sequence[Named]) -> Iterator[Finding]:
+def _values(side: CheckedCrm, named: Sequence[Named]) -> Iterator[Finding]:
     """Every value that the file names against the options that there are."""
     sound: dict[tuple[str, str], int] = {}
     for one in named:
@@ -218,7 +218,7 @@ def _values(side: Side, named: Sequence[Named]) -> Iterator[Finding]:
         yield Finding(topic=side.topic(object_name, property_name), ok=True, message=f"{count} values of the file are there")
 
 
-def _value(side: Side, one: Named, facts: PropertyFacts) -> Finding | None:
+def _value(side: CheckedCrm, one: Named, facts: PropertyFacts) -> Finding | None:
     options, labels = facts.options or (), facts.labels or facts.options or ()
     topic, crm = side.topic(one.object, one.property), NAMES[side.name]
     there = one.value in options or (not one.exact and fold(one.value) in {fold(option) for option in options})
@@ -240,7 +240,7 @@ def _value(side: Side, one: Named, facts: PropertyFacts) -> Finding | None:
     return Finding(topic=topic, ok=False, message=message, advice=f"{hint} Else add it in {crm}, or correct the file.")
 
 
-def _stages(side: Side) -> Iterator[Finding]:
+def _stages(side: CheckedCrm) -> Iterator[Finding]:
     """What no stage names, what no write may set, and what a CRM says of people by itself."""
     object_name, property_name = stage_property(side.name)
     facts = side.facts(object_name, property_name) if object_name in side.schema else None
@@ -260,7 +260,7 @@ def _stages(side: Side) -> Iterator[Finding]:
     yield from _default(side, around)
 
 
-def _locked(side: Side, around: Surroundings, topic: str) -> Iterator[Finding]:
+def _locked(side: CheckedCrm, around: Surroundings, topic: str) -> Iterator[Finding]:
     locked = around.locked.get(stage_property(side.name)[1], ())
     stages = StageMap(side.config)
     for stage in side.config.stages:
@@ -270,7 +270,7 @@ def _locked(side: Side, around: Surroundings, topic: str) -> Iterator[Finding]:
             yield Finding(topic=topic, ok=False, message=message, advice=f"Add write = false to {side.name} of the stage {stage.name}.")
 
 
-def _default(side: Side, around: Surroundings) -> Iterator[Finding]:
+def _default(side: CheckedCrm, around: Surroundings) -> Iterator[Finding]:
     """The value that a CRM puts on every new record: where it means a qualified lead, nobody has judged that."""
     object_name, property_name = stage_property(side.name)
     topic, stages = f"{side.name}: default stage", StageMap(side.config)
@@ -291,7 +291,7 @@ def _default(side: Side, around: Surroundings) -> Iterator[Finding]:
     yield Finding(topic=topic, ok=False, warning=True, message=message, advice=advice)
 
 
-def _carried(side: Side, topic: str) -> Iterator[Finding]:
+def _carried(side: CheckedCrm, topic: str) -> Iterator[Finding]:
     """The CRM does not tell its default: a stage that most people are in is likely to be it."""
     object_name, property_name = stage_property(side.name)
     stages = StageMap(side.config)
@@ -317,7 +317,7 @@ def _carried(side: Side, topic: str) -> Iterator[Finding]:
 _ENOUGH = 20
 
 
-def _count(side: Side, object_name: str, name: str | None, value: str | None) -> int | None:
+def _count(side: CheckedCrm, object_name: str, name: str | None, value: str | None) -> int | None:
     try:
         return side.crm.how_many(object_name, name, value)
     except CrmError:

@@ -1,7 +1,7 @@
 """Takes personal values out of the database: records with all that tells of them, fields of contacts, what was concluded of them.
 
 Figures stay: plans, ledger, spells, attempts, rejections, clocks and touches keep key, rule, times and outcome. Who is to go is decided in
-`connector.store.mirror.privacy_forget` (a person deleted for privacy) and `connector.store.mirror.privacy_hashes` (a record that is kept away).
+`privacy_forget` (a person deleted for privacy) and `privacy_hashes` (a record that is kept away).
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ _TOUCHED = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forgotten:
+class ForgetResult:
     """What was deleted. clean: no address or telephone number of theirs is left in the database's files.
 
     False where another process kept SQLite's log busy, and on PostgreSQL (`finish` does the rest later), or where an address also stands in
@@ -58,10 +58,10 @@ class Erased:
     texts: set[str] = field(default_factory=set)
 
 
-def forget(store: Store, refs: Sequence[RecordRef], *, now: datetime) -> Forgotten:
+def forget(store: Store, refs: Sequence[RecordRef], *, now: datetime) -> ForgetResult:
     """Deletes everything personal of the persons behind these records, whether or not the mirror holds them. May be repeated."""
     erased = store.write(lambda connection: erase(connection, refs, now))
-    return Forgotten(records=erased.records, contacts=erased.contacts, clean=scrub(store, erased))
+    return ForgetResult(records=erased.records, contacts=erased.contacts, clean=scrub(store, erased))
 
 
 def erase(connection: Connection, refs: Sequence[RecordRef], now: datetime) -> Erased:

@@ -28,20 +28,20 @@ _NEXT_STEP = "Nothing of this person is kept here. Where the record still stands
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldBack:
     """A page without what must not be stored. Records among that are set aside; what was only about them is left out."""
 
     brought: Brought
     set_aside: list[SetAside] = field(default_factory=list)
 
 
-def hold_back(connection: Connection, brought: Brought, now: datetime) -> Held:
+def hold_back(connection: Connection, brought: Brought, now: datetime) -> HeldBack:
     """Takes out of a page what was deleted for privacy; deleted records among it are left out without a word: they are gone there too.
 
     A record that got such an address since it was last read does not stay here as it was then.
     """
     if connection.scalar(select(_FORGOTTEN.c.hash).limit(1)) is None:
-        return Held(brought)
+        return HeldBack(brought)
     hashes = _Hashes(connection)
     away = hashes.hit({key: [hashes.record(row["crm"], *key), *_addresses(row, hashes)] for key, row in brought.records.items()})
     take_away(connection, {(brought.records[key]["crm"], *key) for key in away}, now)
@@ -52,7 +52,7 @@ def hold_back(connection: Connection, brought: Brought, now: datetime) -> Held:
     people |= {(row["object"], row["record_id"]) for row in brought.changes.values()}
     gone = hashes.hit({key: [hashes.record(crm, *key)] for key in people}) if crm is not None else set()
     held = [_aside(brought.records[key]) for key in sorted(away) if not brought.records[key]["archived"]]
-    return Held(_without(brought, away, gone), held)
+    return HeldBack(_without(brought, away, gone), held)
 
 
 def remember(connection: Connection, keys: Iterable[tuple[str, str, str]], emails: Iterable[str], now: datetime) -> None:

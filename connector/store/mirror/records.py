@@ -34,14 +34,14 @@ def store_records(connection: Connection, crm: str, rows: Mapping[Key, Row], now
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class MergeInResult:
     """What became of records that were read again; the others are as they were, or not here."""
 
     changed: int
     set_aside: int
 
 
-def merge_in(connection: Connection, records: Sequence[Record], now: datetime, *, all_anew: bool) -> Merged:
+def merge_in(connection: Connection, records: Sequence[Record], now: datetime, *, all_anew: bool) -> MergeInResult:
     """Merges what was read again (all or a part of the properties) into stored records; those that are not here are passed over.
 
     all_anew: whatever changed is unified again; else only where a value differs, not where an empty one was read for the first time.
@@ -62,7 +62,7 @@ def merge_in(connection: Connection, records: Sequence[Record], now: datetime, *
         changed += store_records(connection, crm, whole, now)
     set_aside = [*taken.set_aside, *held.set_aside]
     aside.add(connection, set_aside, now)
-    return Merged(changed, len(set_aside))
+    return MergeInResult(changed, len(set_aside))
 
 
 def _write(

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from connector.errors import PassStopped
 from connector.jobs.mirror_jobs import look_for_removals
 from connector.model import FieldType
-from connector.pipeline.context import Rooms
+from connector.pipeline.context import PassContext
 from connector.pipeline.pull.backfill import refresh_calculated
 from connector.reports.checks.check import check
 from connector.store.mirror import pages as mirror
@@ -51,8 +51,8 @@ def crowd(made: World) -> None:
         made.person(str(number), f"p{number}@kunde.example", seats="3" if number % 3 == 0 else "300")
 
 
-def rooms(here: World, **more: Any) -> Rooms:
-    return Rooms(config=here.config, store=here.store, crms=here.crms, now=lambda: here.now, holder="test", **more)
+def context(here: World, **more: Any) -> PassContext:
+    return PassContext(config=here.config, store=here.store, crms=here.crms, now=lambda: here.now, holder="test", **more)
 
 
 def rows(here: World, statement: str) -> list[Any]:
@@ -194,7 +194,7 @@ class TestFormulas:
 
     def test_the_look_for_what_no_date_tells_reads_it_again(self, formula: World) -> None:
         formula.now += HOUR
-        look_for_removals(rooms(formula))
+        look_for_removals(context(formula))
         formula.run(MINUTE)
         assert set(seats(formula)) == {7}
         assert moved(formula) == PEOPLE
@@ -203,7 +203,7 @@ class TestFormulas:
     def test_it_is_read_anew_each_time(self, formula: World) -> None:
         for value in ("8", "9"):
             silently(formula, "seats", value)
-            refresh_calculated(rooms(formula), formula.now)
+            refresh_calculated(context(formula), formula.now)
             formula.run(MINUTE)
             assert set(seats(formula)) == {int(value)}
 
@@ -214,7 +214,7 @@ class TestFormulas:
 
     def test_none_in_the_file_costs_nothing(self, here: World) -> None:
         here.run()
-        assert refresh_calculated(rooms(here), here.now) == {}
+        assert refresh_calculated(context(here), here.now) == {}
 
 
 def silently(here: World, name: str, value: str) -> None:

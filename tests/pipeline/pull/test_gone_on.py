@@ -65,13 +65,13 @@ def test_a_first_pull_that_goes_on_a_day_later_brings_what_changed_meanwhile(acc
     account.at += timedelta(days=1)
     done = changed_and_new(account, "meanwhile")
     account.at += timedelta(minutes=30)
-    pulled = pull_only(account.app.rooms()).pulled
+    pulled = pull_only(account.app.context()).pulled
     assert [account.title(*one) for one in done] == ["meanwhile"] * 4
     assert all(stream.whole for streams in pulled.values() for stream in streams.values())
 
 
 def test_so_does_one_of_what_changed(account: Account) -> None:
-    pull_only(account.app.rooms())
+    pull_only(account.app.context())
     account.at += timedelta(days=1)
     account.box.hubspot.stamp_alike("contacts", sorted(account.box.hubspot.ids("contacts")), account.at)
     account.box.salesforce.stamp_alike("Lead", sorted(account.box.salesforce.live("Lead")), account.at)
@@ -80,5 +80,5 @@ def test_so_does_one_of_what_changed(account: Account) -> None:
     account.at += timedelta(days=1)
     done = changed_and_new(account, "later")
     account.at += timedelta(minutes=30)
-    pull_only(account.app.rooms())
+    pull_only(account.app.context())
     assert [account.title(*one) for one in done] == ["later"] * 4

@@ -15,7 +15,7 @@ from connector.adapters.memory.crm import MemoryCrm
 from connector.errors import ConnectorError, PassStopped, SafetyStop
 from connector.jobs.mirror_jobs import Reconciled, reconcile
 from connector.model import ActivityKind, Page, Record, RecordRef
-from connector.pipeline.context import Rooms
+from connector.pipeline.context import PassContext
 from connector.pipeline.pull.reconcile import Compared
 from connector.store.database import Store
 from connector.store.mirror import pages
@@ -48,8 +48,8 @@ def at(url: str) -> Iterator[World]:
 
 
 def compared(here: World, *errors: type[ConnectorError], stopped: Any = lambda: False) -> Reconciled:
-    rooms = Rooms(config=here.config, store=here.store, crms=here.crms, now=lambda: here.now, holder="test", stopped=stopped)
-    result = reconcile(rooms)
+    context = PassContext(config=here.config, store=here.store, crms=here.crms, now=lambda: here.now, holder="test", stopped=stopped)
+    result = reconcile(context)
     assert [type(error) for error in result.errors] == list(errors)
     for objects in result.objects.values():
         for one in objects.values():

@@ -14,7 +14,7 @@ from connector.adapters.memory.crm import MemoryCrm
 from connector.errors import ConnectorError, ObjectStopped, SafetyStop
 from connector.jobs.mirror_jobs import Mirrored, look_for_removals
 from connector.model import Activity, ActivityKind, Deal, RecordRef
-from connector.pipeline.context import Rooms
+from connector.pipeline.context import PassContext
 from connector.pipeline.pull.removals import Looked
 from connector.store import retention
 from connector.store.mirror import cursors, pages
@@ -49,12 +49,12 @@ def ref(number: str) -> RecordRef:
     return RecordRef(crm="hubspot", object="contacts", id=number)
 
 
-def rooms(here: World) -> Rooms:
-    return Rooms(config=here.config, store=here.store, crms=here.crms, now=lambda: here.now, holder="test")
+def context(here: World) -> PassContext:
+    return PassContext(config=here.config, store=here.store, crms=here.crms, now=lambda: here.now, holder="test")
 
 
 def look(here: World, *errors: type[ConnectorError]) -> Mirrored:
-    result = look_for_removals(rooms(here))
+    result = look_for_removals(context(here))
     assert [type(error) for error in result.errors] == list(errors)
     return result
 

@@ -49,13 +49,13 @@ def app(box: Sandbox, tmp_path: Path, clock: Clock) -> Iterator[App]:
     """After two passes in shadow and an hour."""
     with running(config_for(box, f"sqlite:///{tmp_path}/c.db", mode="shadow"), now=clock) as app:
         for _ in range(2):
-            assert engine.run_pass(app.rooms()).errors == []
+            assert engine.run_pass(app.context()).errors == []
         clock.at += timedelta(hours=1)
         yield app
 
 
 def looked(app: App) -> Mirrored:
-    result = look_for_removals(app.rooms())
+    result = look_for_removals(app.context())
     assert [error.message for error in result.errors] == []
     return result
 
@@ -105,7 +105,7 @@ def test_a_comparison_and_the_fast_lane(app: App, box: Sandbox, clock: Clock) ->
 
 
 def everything_is_as_it_is(app: App) -> None:
-    result = reconcile(app.rooms())
+    result = reconcile(app.context())
     assert [error.message for error in result.errors] == []
     for crm, objects in result.objects.items():
         for name, one in objects.items():
@@ -121,19 +121,19 @@ def what_is_not_is_repaired(app: App, box: Sandbox) -> None:
     app.store.write(
         lambda connection: connection.exec_driver_sql(f"UPDATE record SET properties = '{{}}', fingerprint = x'00' WHERE id = '{changed}'")
     )
-    found = reconcile(app.rooms()).objects["hubspot"]["contacts"]
+    found = reconcile(app.context()).objects["hubspot"]["contacts"]
     assert (found.seen, found.same, found.repaired, found.removed) == (150, 148, 2, 0)
 
 
 def a_call_is_seen_through_its_link(app: App, box: Sandbox, clock: Clock) -> None:
-    assert engine.run_pass(app.rooms()).errors == []  # what was repaired is judged
+    assert engine.run_pass(app.context()).errors == []  # what was repaired is judged
     waiting = "c.stage = 'mql' AND c.touch_count = 0 AND NOT c.excluded AND r.object = 'contacts'"
     called = rows(app, f"SELECT r.id FROM contact c JOIN record r ON r.contact_id = c.id WHERE {waiting} ORDER BY r.id")[0].id
     (owner,) = rows(app, "SELECT id FROM owner WHERE crm = 'hubspot' AND email = 'anna@acme.example'")
     searches = sum(path.endswith("/search") for _, path in box.hubspot_frame.log)
     box.hubspot.log_call([called], at=clock.at, owner=owner.id)
     clock.at += timedelta(minutes=1)
-    result = run_fast(app.rooms())
+    result = run_fast(app.context())
     assert result.errors == []
     (touched,) = rows(app, "SELECT c.touch_count FROM contact c JOIN record r ON r.contact_id = c.id WHERE r.id = :id", id=called)
     assert touched.touch_count == 1
@@ -187,7 +187,7 @@ def test_merged_deals_are_gone_after_a_comparison_too(app: App, box: Sandbox, cl
     one, other = box.hubspot.ids("deals")[:2]
     box.hubspot.merge("deals", one, other)
     clock.at += timedelta(minutes=30)
-    assert reconcile(app.rooms()).objects["hubspot"]["deals"].removed == 0  # the pull before it has told
+    assert reconcile(app.context()).objects["hubspot"]["deals"].removed == 0  # the pull before it has told
     assert alive(app, "deals") == set(box.hubspot.ids("deals"))
 
 
@@ -249,15 +249,15 @@ def test_a_crm_that_was_taken_out_of_the_file_stops_everything(app: App, box: Sa
     database = str(app.config.database.url)
     with running(config_for(box, database, mode="shadow", hubspot=False), now=clock) as without:
         for what in (engine.run_pass, look_for_removals, reconcile):
-            (error,) = what(without.rooms()).errors
+            (error,) = what(without.context()).errors
             assert isinstance(error, SafetyStop)
             assert error.message.startswith("the mirror holds 150 people of hubspot")
         with pytest.raises(SafetyStop):
-            preview(without.rooms())
+            preview(without.context())
         wrong = [finding for finding in check(without.config, {}, without.store, now=clock.at) if not finding.ok]
         assert "database" in {finding.topic for finding in wrong}
     clock.at += timedelta(minutes=5)
-    assert engine.run_pass(app.rooms()).errors == []
+    assert engine.run_pass(app.context()).errors == []
 
 
 def test_a_first_look_finds_what_went_before_the_log_begins(app: App, box: Sandbox, clock: Clock) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from connector import engine
-from connector.app import App, Waiting
+from connector.app import App, Pacing
 from connector.engine import PassResult
 from connector.reports.status import status
 from connector.sandbox.serve import Sandbox
@@ -40,7 +40,7 @@ def box(time: Time) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def app(box: Sandbox, time: Time, tmp_path: Path) -> Iterator[App]:
-    waiting = Waiting(clock=lambda: time().timestamp())  # a day goes by for the limits too
+    waiting = Pacing(clock=lambda: time().timestamp())  # a day goes by for the limits too
     with running(config_for(box, f"sqlite:///{tmp_path}/c.db", mode="shadow"), now=time, waiting=waiting) as app:
         assert ran(app, time).suspended == []
         yield app
@@ -48,7 +48,7 @@ def app(box: Sandbox, time: Time, tmp_path: Path) -> Iterator[App]:
 
 def ran(app: App, time: Time, after: timedelta = timedelta(0)) -> PassResult:
     time.at += after
-    result = engine.run_pass(app.rooms())
+    result = engine.run_pass(app.context())
     assert result.errors == []
     return result
 
@@ -112,7 +112,7 @@ def test_what_keeps_one_crm_from_telling_its_fields_keeps_nothing_from_the_other
     box.salesforce.edit("Lead", lead, FirstName="Dora")
     box.salesforce.spend_calls()
     time.at += HOUR
-    result = engine.run_pass(app.rooms())
+    result = engine.run_pass(app.context())
     assert [getattr(error, "crm", None) for error in result.errors] == ["salesforce"]
     assert (result.pulled["hubspot"]["contacts"].stored, result.evaluated, result.plan) == (1, 0, None)
     assert not any(stream.whole for stream in result.pulled["salesforce"].values())

@@ -13,7 +13,7 @@ import pytest
 from connector.adapters.memory.crm import MemoryCrm
 from connector.errors import CrmError, Interrupted, ObjectStopped, PassStopped, Retriable
 from connector.model import ActivityKind, CrmName, Cursor, Page
-from connector.pipeline.context import Rooms, Unwatched
+from connector.pipeline.context import PassContext, Unwatched
 from connector.pipeline.pull.streams import Pulled, errors_of, pull
 from connector.store.mirror import pages as mirror
 from tests.support.small_world import NOW, World, world
@@ -40,7 +40,7 @@ def here(tmp_path: Path) -> Iterator[World]:
 
 
 def pulled(here: World, *, stopped: Callable[[], bool] = lambda: False, progress: Unwatched | None = None) -> Pulled:
-    rooms = Rooms(
+    context = PassContext(
         config=here.config,
         store=here.store,
         crms=here.crms,
@@ -49,7 +49,7 @@ def pulled(here: World, *, stopped: Callable[[], bool] = lambda: False, progress
         stopped=stopped,
         progress=progress or Unwatched(),
     )
-    return pull(rooms, here.now)
+    return pull(context, here.now)
 
 
 def during(crm: MemoryCrm, monkeypatch: pytest.MonkeyPatch, what: dict[str, Callable[[], object]]) -> None:

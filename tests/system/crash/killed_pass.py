@@ -73,7 +73,7 @@ def main() -> None:
             for name in ("update", "create_tasks"):
                 setattr(crm, name, acting(bomb, getattr(crm, name)))
         wire(bomb)
-        result = engine.run_pass(app.rooms())
+        result = engine.run_pass(app.context())
         sys.exit(1 if result.errors else 0)
 
 

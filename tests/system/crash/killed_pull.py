@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 
-from connector.app import App, Waiting, open_app
+from connector.app import App, Pacing, open_app
 from connector.config.load import load
 from connector.engine import evaluate
 from connector.jobs.mirror_jobs import look_for_removals, pull_only
@@ -111,10 +111,10 @@ class Places:
 
 def work(app: App, job: str) -> dict[str, Any]:
     """The whole job; what became of it."""
-    rooms = app.rooms()
-    done = (look_for_removals if job == "look" else pull_only)(rooms)
-    caught_up = catch_up(rooms, done.pulled, now=app.now())
-    evaluate(rooms, caught_up.installation, now=app.now(), run=done.run)
+    context = app.context()
+    done = (look_for_removals if job == "look" else pull_only)(context)
+    caught_up = catch_up(context, done.pulled, now=app.now())
+    evaluate(context, caught_up.installation, now=app.now(), run=done.run)
     streams = {f"{crm} {name}": [one.seen, one.stored, one.set_aside, one.whole] for crm, name, one in streams_of(done.pulled)}
     return {"errors": [error.message for error in [*done.errors, *caught_up.errors]], "streams": streams}
 
@@ -123,7 +123,7 @@ def obey(order: dict[str, Any]) -> None:
     """One job in a process of its own; its last line tells what it met and did."""
     bomb = Bomb(*order["place"]) if order["place"] else Bomb("", "", None)
     now = datetime.fromisoformat(order["moment"])
-    shortly = Waiting(sleep=lambda seconds: time.sleep(min(seconds, 0.01)))
+    shortly = Pacing(sleep=lambda seconds: time.sleep(min(seconds, 0.01)))
     with open_app(load(Path(order["path"])), now=lambda: now, waiting=shortly) as app:
         Places(bomb).wire()
         result = work(app, order["job"])

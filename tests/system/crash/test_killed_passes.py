@@ -60,7 +60,7 @@ def test_killed_and_run_again(box: Sandbox, tmp_path: Path, phase: str, count: i
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     with running(load(path), now=lambda: later) as app:
         for _ in range(4):
-            result = engine.run_pass(app.rooms())
+            result = engine.run_pass(app.context())
             assert result.errors == []
         assert (result.planned, result.outcomes) == (0, {})
         states = Counter(row.state for row in rows(app, "SELECT state FROM ledger"))

@@ -31,7 +31,7 @@ from connector.config.tables import Config
 from connector.engine import PassResult, run_pass
 from connector.errors import CrmError
 from connector.jobs.mirror_jobs import Mirrored, look_for_removals, pull_only, reconcile
-from connector.pipeline.context import Rooms
+from connector.pipeline.context import PassContext
 from connector.pipeline.installation import catch_up
 from connector.pipeline.pull.streams import streams_of
 from connector.pipeline.unify.unify import unify
@@ -46,7 +46,7 @@ from tests.system.support import config_text, rows
 SHORT = 8
 """Steps of an example in the short suite."""
 
-_JOBS: dict[str, Callable[[Rooms], Any]] = {"pull": pull_only, "look": look_for_removals, "reconcile": reconcile}
+_JOBS: dict[str, Callable[[PassContext], Any]] = {"pull": pull_only, "look": look_for_removals, "reconcile": reconcile}
 
 
 def _told(errors: Sequence[BaseException]) -> str:
@@ -97,39 +97,39 @@ class MirrorMachine(Deeds):
 
     @rule()
     def pull(self) -> None:
-        self._add_up(pull_only(self.app.rooms()))
+        self._add_up(pull_only(self.app.context()))
 
     @rule()
     def judged(self) -> None:
         """A whole pass: whatever happened to whomever, everybody can be judged."""
-        self._add_up(run_pass(self.app.rooms()))
+        self._add_up(run_pass(self.app.context()))
 
     @rule()
     def look(self) -> None:
-        self._add_up(look_for_removals(self.app.rooms()))
+        self._add_up(look_for_removals(self.app.context()))
 
     @rule(steps=st.integers(0, 60), salesforce=st.booleans(), job=st.sampled_from([*_JOBS, "pull"]))
     def killed(self, steps: int, salesforce: bool, job: str) -> None:
         crm = self.killable["salesforce" if salesforce else "hubspot"]
         crm.left = steps
         with suppress(Killed):
-            _JOBS[job](self.app.rooms())
+            _JOBS[job](self.app.context())
         crm.left = None
 
     @rule(left=st.integers(0, 25))
     def spent(self, left: int) -> None:
         """The day's calls are spent in a pull; it goes on the next day."""
         self.spend_day(left)
-        self._add_up(pull_only(self.app.rooms()))
+        self._add_up(pull_only(self.app.context()))
         self.box.hubspot_frame.clear()
         self.at += timedelta(days=1, minutes=1)
 
     @rule()
     def unify(self) -> None:
-        self._unify(pull_only(self.app.rooms()))
+        self._unify(pull_only(self.app.context()))
 
     def _unify(self, done: Mirrored) -> None:
-        caught_up = catch_up(self.app.rooms(), done.pulled, now=self.at)
+        caught_up = catch_up(self.app.context(), done.pulled, now=self.at)
         unify(self.app.store, caught_up.installation.writer, now=self.at)
 
     def _add_up(self, done: Mirrored | PassResult) -> None:
@@ -146,7 +146,7 @@ class MirrorMachine(Deeds):
         self.calm()
         for each in self.killable.values():
             each.seen.clear()
-        done = look_for_removals(self.app.rooms())
+        done = look_for_removals(self.app.context())
         assert not done.errors, _told(done.errors)
         for crm, name, stream in streams_of(done.pulled):
             assert stream.whole
@@ -158,8 +158,8 @@ class MirrorMachine(Deeds):
         if self.known.untold:
             streams = [(crm, name) for crm in self.killable.values() for name in crm.streams()]
             if any(pages.get_cursor(self.app.store, crm.name, f"reconcile:{name}") for crm, name in streams):
-                reconcile(self.app.rooms())  # one that was killed goes on behind what it had read
-            compared = reconcile(self.app.rooms())
+                reconcile(self.app.context())  # one that was killed goes on behind what it had read
+            compared = reconcile(self.app.context())
             assert not compared.errors, _told(compared.errors)
             for crm, name, one in streams_of(compared.objects):
                 assert one.seen == one.same + one.repaired + one.set_aside, f"{crm} {name}: {one}"

@@ -19,7 +19,7 @@ _TEN_SECONDS = "10000"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ReportedLimit:
     """A limit as an answer tells it. name: as the budget calls it."""
 
     name: str
@@ -27,19 +27,19 @@ class Told:
     of: int
 
 
-def told_limits(answer: Answer) -> list[Told]:
+def told_limits(answer: Answer) -> list[ReportedLimit]:
     """The limits that an answer's headers tell, whole ones only."""
-    found: list[Told] = []
+    found: list[ReportedLimit] = []
     if answer.headers.get(f"{_PREFIX}interval-milliseconds", _TEN_SECONDS) == _TEN_SECONDS:
         found += _told(answer.headers, "10 seconds", "max", "remaining")
     return found + _told(answer.headers, "day", "daily", "daily-remaining")
 
 
-def _told(headers: Mapping[str, str], name: str, of: str, left: str) -> list[Told]:
+def _told(headers: Mapping[str, str], name: str, of: str, left: str) -> list[ReportedLimit]:
     most, rest = headers.get(_PREFIX + of, ""), headers.get(_PREFIX + left, "")
     if not (_number(most) and _number(rest)) or int(most) == 0:
         return []
-    return [Told(name, max(0, int(most) - int(rest)), int(most))]
+    return [ReportedLimit(name, max(0, int(most) - int(rest)), int(most))]
 
 
 def _number(text: str) -> bool:
