@@ -107,6 +107,16 @@ def compile(condition: Condition, env: Env) -> ColumnElement[bool]:  # noqa: A00
     return Compiler(env).predicate(condition.tree)
 
 
+def answer(condition: Condition | None, env: Env) -> ColumnElement[int]:
+    """1 where a condition is met, 0 where it is not or says nothing; no condition is always met."""
+    return literal(1) if condition is None else one_if(compile(condition, env))
+
+
+def one_if(expression: ColumnElement[bool]) -> ColumnElement[int]:
+    """1 where an expression is true, 0 where it is false or NULL."""
+    return case((expression, 1), else_=0)
+
+
 class Compiler:
     """Compiles nodes for one Env."""
 

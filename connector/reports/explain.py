@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, and_, select
 
+from connector.config.columns import column_of
 from connector.config.tables import Config, FieldRule, SlaRule, Transition
 from connector.model import CRMS, bundle_name
 from connector.pipeline.evaluate import cases
@@ -33,7 +34,7 @@ from connector.workflows import sla
 from connector.workflows.attempts import may_fire
 from connector.workflows.fields import FieldReader, Sides, columns_needed, one_sided
 from connector.workflows.sla import ClockState
-from connector.workflows.suspension import Suspended, column_of, named
+from connector.workflows.suspension import Suspended, named
 
 _RECORD = metadata.tables["record"]
 _ATTEMPT = metadata.tables["attempt"]

@@ -11,16 +11,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, case, literal, select
+from sqlalchemy import ColumnElement, Connection, Table, select
 
 from connector import conditions
 from connector.conditions import Condition, Env, Part
+from connector.config.columns import column_of
 from connector.config.tables import Config, Transition
 from connector.model import FieldType
 from connector.pipeline.evaluate.decide import leaves
 from connector.pipeline.evaluate.statement import RuleStatement
 from connector.store.tables import from_micros
-from connector.workflows.suspension import NOTHING, Suspended, column_of
+from connector.workflows.suspension import NOTHING, Suspended
 
 #: Expressions asked in one statement: both databases have a limit to the columns of a result.
 _TOGETHER = 200
@@ -129,13 +130,13 @@ class _Asking:
     def add(self, condition: Condition | None) -> _Asked:
         """A condition and its parts; no condition is always met."""
         if condition is None:
-            return _Asked(self.ask(literal(1)), ())
+            return _Asked(self.ask(conditions.answer(None, self.env)), ())
         parts = [self._part(part) for part in conditions.parts(condition)]
-        return _Asked(self.ask(_yes(conditions.compile(condition, self.env))), parts)
+        return _Asked(self.ask(conditions.answer(condition, self.env)), parts)
 
     def _part(self, part: Part) -> tuple[Part, str | None, str]:
         value = None if part.name is not None else part.value(self.env)
-        return part, None if value is None else self.ask(value), self.ask(_yes(part.met(self.env)))
+        return part, None if value is None else self.ask(value), self.ask(conditions.one_if(part.met(self.env)))
 
     def answers(self, connection: Connection, layer: Any, contact: int) -> dict[str, Any]:
         """Every answer by its name."""
@@ -169,6 +170,3 @@ class _Telling:
             return present(self.row.get(column_of(name)), self.types[name])
         return None if answer is None else self.answers[answer]
 
-
-def _yes(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    return case((condition, 1), else_=0)

@@ -6,7 +6,7 @@ Nothing here does I/O: `connector.pipeline.unify.unify` hands in the records of 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 
 from connector.conditions import Condition, fold
 from connector.conditions.tree import Comparison, Has, In, Name, Text, walk
+from connector.config.columns import field_column, side_column
+from connector.config.rule_conditions import judging_conditions, rule_conditions
 from connector.config.tables import Config, FieldRule
 from connector.model import CRMS, CrmName, FieldType
 from connector.store.fields import FieldColumn
@@ -80,7 +82,7 @@ def options_asked(config: Config, crm: CrmName) -> dict[tuple[str, str], frozens
 
     Text is compared without regard to case. Whether they are options of this CRM is not known: a field may have them of the other one.
     """
-    asked = [pair for condition in conditions_of(config) for pair in compared(condition)]
+    asked = [pair for _, condition in judging_conditions(config) for pair in compared(condition)]
     if config.rejection is not None:
         asked += [(config.rejection.reason, reason.name) for reason in config.rejection.reasons]
     found: dict[tuple[str, str], set[str]] = {}
@@ -128,27 +130,15 @@ def _contact_place(text: str) -> tuple[str, str]:
     return ("Account", text.removeprefix("Account.")) if text.startswith("Account.") else ("Contact", text)
 
 
-def conditions_of(config: Config) -> list[Condition]:
-    """Every condition of the file."""
-    found: list[Condition | None] = [config.scope.exclude, config.scope.only]
-    if config.qualification is not None:
-        found += [criterion.when for criterion in config.qualification.criteria]
-    found += [rule.when for rule in config.score] + [rule.when for rule in config.transitions] + [rule.when for rule in config.slas]
-    for assign in config.assigns:
-        found += [assign.only_if, *(route.when for route in assign.routes)]
-    if config.rejection is not None:
-        found.append(config.rejection.when)
-    return [condition for condition in found if condition is not None]
-
-
 def columns_needed(config: Config) -> list[FieldColumn]:
     """The typed columns of the contact table: each field as rules believe it, and single sides where a rule reads them."""
     merged = [rule for rule in config.fields if not one_sided(rule) and rule.name != "owner"]
-    columns = {f"f_{rule.name}": FieldColumn(f"f_{rule.name}", rule.type) for rule in merged}
+    believed_columns = [FieldColumn(field_column(rule.name), rule.type) for rule in merged]
+    columns = {column.name: column for column in believed_columns}
     types = config.condition_names()
     looked_at = {name for rule in config.transitions for name in rule.again_if_changed}
-    asked = [*conditions_of(config), *([] if config.schedule.fast is None else [config.schedule.fast.when])]
-    for name in sorted(set().union(*(condition.names for condition in asked)) | looked_at | set(_LEAD_STATUS)):
+    asked = [asked.when.names for asked in rule_conditions(config) if asked.when is not None]
+    for name in sorted(set().union(*asked) | looked_at | set(_LEAD_STATUS)):
         crm, dot, bare = name.partition(".")
         if dot and name in types:
             column = side_column(crm, bare)
@@ -177,11 +167,6 @@ def column_places(config: Config) -> dict[str, list[tuple[CrmName, str, str]]]:
 def from_campaigns(rule: FieldRule) -> bool:
     """Whether Salesforce's side of the field is the latest campaign joined, and no property."""
     return rule.builtin and rule.name == "campaign"
-
-
-def side_column(crm: str, name: str) -> str:
-    """The column of one side's value: `hubspot.lead_status` → `h_lead_status`."""
-    return f"{crm[0]}_{name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,7 +217,7 @@ class _Reading:
             rule=rule,
             no_hubspot=rule.hubspot is None,
             hubspot=own[0] if own else None,
-            column=None if one_sided(rule) else f"f_{rule.name}",
+            column=None if one_sided(rule) else field_column(rule.name),
             hubspot_column=columns[0],
             salesforce_column=columns[1],
             hubspot_first=believed(rule) == "hubspot",
@@ -331,8 +316,3 @@ def moment_micros(raw: Any, zone: ZoneInfo) -> int | None:
     except ValueError:
         return None
     return to_micros(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
-
-
-def changed_names(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterable[str]:
-    """The columns whose value differs."""
-    return (name for name, value in after.items() if before.get(name) != value)
