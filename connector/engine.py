@@ -27,7 +27,7 @@ from connector.config.tables import CalendarRule
 from connector.errors import ConnectorError, Interrupted
 from connector.model import State
 from connector.pipeline.context import PassContext, Progress, Unwatched
-from connector.pipeline.evaluate.evaluate import Evaluated, EvaluationRun, judge, settled
+from connector.pipeline.evaluate.evaluate import Evaluated, EvaluationRun, evaluate_due, settled
 from connector.pipeline.installation import Installation, catch_up, prepare, record_url
 from connector.pipeline.plan.plan import Plan, build_plan
 from connector.pipeline.pull.streams import Pulled, StreamPull, errors_document, problem_of, pull, pulled_document
@@ -130,14 +130,14 @@ def judge_and_act(
     What became of it goes into the result.
     """
     result.note(installation.suspended)
-    bench, judged = evaluate(context, installation, now=now, run=result.run, only=only)
+    evaluation, judged = evaluate(context, installation, now=now, run=result.run, only=only)
     if context.stopped() or installation.suspended.blind:
         return
     result.evaluated = judged.evaluated
     undecided = installation.suspended.undecided
     result.plan = plan(context, judged, run=result.run, mode=context.config.mode, now=now, undecided=undecided)
     if context.config.mode == "live":
-        settled(context.store, bench.table, judged)
+        settled(context.store, evaluation.table, judged)
         _write_back(context, result)
     else:
         result.outcomes = {State.SHADOW: result.planned} if result.planned else {}
@@ -166,7 +166,7 @@ def evaluate(
     watch, writer, suspended = context.progress, installation.writer, installation.suspended
     if not suspended.blind:
         unify(context.store, writer, now=now, only=only, stopped=context.stopped, progress=lambda done: watch.step("unify", done, None))
-    bench = EvaluationRun(
+    evaluation = EvaluationRun(
         config=context.config,
         table=installation.table,
         writer=writer,
@@ -178,8 +178,11 @@ def evaluate(
         suspended=suspended,
     )
     if suspended.halted is not None:
-        return bench, Evaluated()
-    return bench, judge(context.store, bench, stopped=context.stopped, progress=lambda done, total: watch.step("evaluate", done, total))
+        return evaluation, Evaluated()
+    judged = evaluate_due(
+        context.store, evaluation, stopped=context.stopped, progress=lambda done, total: watch.step("evaluate", done, total)
+    )
+    return evaluation, judged
 
 
 def plan(

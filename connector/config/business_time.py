@@ -24,7 +24,7 @@ from zoneinfo import TZPATH, ZoneInfo
 
 import holidays as holiday_library
 
-from connector.config.tables import CalendarRule
+from connector.config.tables import CalendarRule, Config
 from connector.model.durations import Duration
 
 _DAYS: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -242,3 +242,18 @@ def _cut(moment: datetime, spans: tuple[Span, ...]) -> datetime:
 
 def _business_time(amount: Duration) -> timedelta:
     return timedelta(hours=amount.amount) if amount.unit == "hour" else timedelta(minutes=amount.amount)
+
+
+class TeamCalendars:
+    """The calendars of a configuration's people; each is made once."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._by_owner: dict[str | None, Calendar] = {}
+
+    def of(self, owner: str | None) -> Calendar:
+        """The calendar of the team that an owner (e-mail) works in; the business's own where he is in none."""
+        if owner not in self._by_owner:
+            team = None if owner is None else self._config.team_of(owner)
+            self._by_owner[owner] = Calendar.of(self._config.calendar_for(team), self._config.timezone)
+        return self._by_owner[owner]

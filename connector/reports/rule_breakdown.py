@@ -6,7 +6,7 @@ Every part of a condition comes with its present value and whether it holds, als
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,9 +16,8 @@ from sqlalchemy import ColumnElement, Connection, Table, select
 from connector import conditions
 from connector.conditions import Condition, Env, Part
 from connector.config.columns import column_of
-from connector.config.tables import Config, Transition
+from connector.config.tables import Config
 from connector.model import FieldType
-from connector.pipeline.evaluate.decide import leaves
 from connector.pipeline.evaluate.statement import RuleStatement
 from connector.store.tables import from_micros
 from connector.workflows.suspension import NOTHING, Suspended
@@ -83,16 +82,6 @@ def reasons(connection: Connection, config: Config, table: Table, contact: int, 
         slas=[told.reason(one) for one in slas],
         rejection=None if config.rejection is None else told.reason(rejecting),
     )
-
-
-def first_to_fire(
-    transitions: Sequence[Transition], met: Sequence[bool], stage: str | None, waits: Callable[[Transition], bool] = lambda _: False
-) -> int | None:
-    """The transition that takes a contact on: the first that starts from its stage, is met, and does not wait. None: it stays."""
-    for number, rule in enumerate(transitions):
-        if met[number] and leaves(rule, stage) and not waits(rule):
-            return number
-    return None
 
 
 def present(value: Any, kind: FieldType) -> Any:

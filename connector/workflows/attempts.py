@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from connector.config.business_time import Calendar
 from connector.config.tables import Transition
+from connector.model.durations import Duration
 from connector.workflows.stages import MQL, SQL, StageMap
 from connector.workflows.touches import Touched, between
 
@@ -148,6 +150,16 @@ def _attempts(history: History, change: StageChange, spell: int, stages: StageMa
 def _accepted_already(history: History, stages: StageMap) -> bool:
     """Beyond SQL already: moving on there is no new attempt."""
     return stages.at_least(history.stage, SQL)
+
+
+def with_ignored_at(attempt: AttemptState, wait: Duration | None, calendar: Calendar) -> AttemptState:
+    """The attempt with the moment at which it ends as ignored, where it is open and the file says how long it may go without a touch.
+
+    calendar: that of the owner's team.
+    """
+    if wait is None or not attempt.open or attempt.found:
+        return attempt
+    return replace(attempt, ignored_at=calendar.add(attempt.began_at, wait))
 
 
 def end(attempt: AttemptState, outcome: str, at: datetime) -> AttemptState:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Double,
+    RowMapping,
     Select,
     Table,
     and_,
@@ -36,7 +37,7 @@ from connector.config.rule_conditions import RuleCondition, RuleTable, judging_c
 from connector.config.tables import CalendarRule, Config, Criterion
 from connector.model import FieldType
 from connector.store import tables as t
-from connector.store.tables import to_micros
+from connector.store.tables import from_micros, to_micros
 from connector.workflows import qualification, scope, score
 from connector.workflows.suspension import NOTHING, Suspended
 
@@ -85,6 +86,40 @@ def flags_of(config: Config, suspended: Suspended = NOTHING) -> list[Flag]:
     """Everything that rules ask after the score: transitions, clocks, assignment, rejection; a suspended one is never met."""
     asked = [rule for rule in rule_conditions(config) if rule.rule.table in _TABLES]
     return [Flag(rule, suspended.silences(rule.rule)) for rule in asked]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What the statement says of one contact after the score; tuples in the file's order, routes by assignment.
+
+    next_change: the first moment at which any condition could change by time alone, None for never.
+    """
+
+    transitions: tuple[bool, ...] = ()
+    slas: tuple[bool, ...] = ()
+    assigns: tuple[bool, ...] = ()
+    routes: tuple[tuple[bool, ...], ...] = ()
+    rejecting: bool = False
+    next_change: datetime | None = None
+
+    @classmethod
+    def of(cls, config: Config, row: RowMapping) -> Answers:
+        """From a row of the statement's result."""
+
+        def each(table: RuleTable, rules: Sequence[object]) -> tuple[bool, ...]:
+            return tuple(bool(row[flag_name(table, number)]) for number in range(len(rules)))
+
+        return cls(
+            transitions=each(RuleTable.TRANSITION, config.transitions),
+            slas=each(RuleTable.SLA, config.slas),
+            assigns=each(RuleTable.ASSIGN, config.assigns),
+            routes=tuple(
+                tuple(bool(row[route_flag(number, place)]) for place in range(len(rule.routes)))
+                for number, rule in enumerate(config.assigns)
+            ),
+            rejecting=config.rejection is not None and bool(row[REJECTING]),
+            next_change=None if row["next_change"] is None else from_micros(row["next_change"]),
+        )
 
 
 class RuleStatement:

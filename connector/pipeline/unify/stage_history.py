@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from connector.config.business_time import TeamCalendars
 from connector.config.tables import Config
 from connector.model import CRMS, CrmName
 from connector.pipeline.unify.contact_facts import stage_record
@@ -15,10 +16,10 @@ from connector.pipeline.unify.contact_values import ContactBatch, ContactRows, U
 from connector.store import tables as t
 from connector.store.tables import from_micros
 from connector.workflows import attempts
+from connector.workflows.adopt import agreed_stage
 from connector.workflows.attempts import AttemptState, History, StageChange
 from connector.workflows.fields import STAGE_PROPERTY, date_entered, moment_micros
-from connector.workflows.ignored import Patience
-from connector.workflows.stages import Resolution, StageClaims, StageMap, resolve
+from connector.workflows.stages import Resolution, StageClaims, StageMap
 from connector.workflows.stored_state import StoredWrite, attempt_row, basis_of, evidence_row
 
 
@@ -30,7 +31,8 @@ class StageBook:
         self._setting = setting
         self._stages = StageMap(config)
         self._zone = ZoneInfo(config.timezone)
-        self._patience = Patience(config)
+        self._calendars = TeamCalendars(config)
+        self._ignored_after = None if config.rejection is None else config.rejection.ignored_after
 
     def shown(self, live: Sequence[Any], main: Mapping[CrmName, Any]) -> dict[CrmName, str | None]:
         """What each CRM says, by the file's names."""
@@ -65,7 +67,7 @@ class StageBook:
             ours=frozenset(crm for crm, one in ours.items() if one.value == self._raw_stage(crm, live, main)),
             at_hand=frozenset(main),
         )
-        return resolve(said, self._stages, adopting=self._setting.adopting, adopt=self._config.adopt.stage)
+        return agreed_stage(said, self._stages, self._config.adopt, adopting=self._setting.adopting)
 
     def ours(self, before: Mapping[str, Any], crm: CrmName, loaded: ContactBatch) -> StoredWrite | None:
         """What we wrote to a CRM last, where it was for a cause that still stands: seen again, it is nobody else's change."""
@@ -144,7 +146,7 @@ class StageBook:
         stay = {"contact_id": contact_id, "number": moved.spell, "stage": stage, "entered_at": at, "left_at": None, "by": by}
         out.spells.append(stay)
         for state in moved.attempts:
-            out.attempts.append(attempt_row(contact_id, self._patience.with_ignored_at(state, changes["owner"])))
+            out.attempts.append(attempt_row(contact_id, self._with_ignored_at(state, changes["owner"])))
         out.evidence += [evidence_row(contact_id, state) for state in moved.evidence]
         if moved.attempts:
             loaded.attempts[contact_id] = moved.attempts[-1]
@@ -195,8 +197,11 @@ class StageBook:
         status = ("h_lead_status", "s_lead_status")
         seen_before = before["judged_at"] is not None and now >= self._setting.clocks_from
         if state.found and seen_before and any(before.get(name) != changes.get(name) for name in status):
-            taken_up = self._patience.with_ignored_at(replace(state, found=False), changes["owner"])
+            taken_up = self._with_ignored_at(replace(state, found=False), changes["owner"])
             out.attempts.append(attempt_row(contact_id, taken_up))
+
+    def _with_ignored_at(self, state: AttemptState, owner: str | None) -> AttemptState:
+        return attempts.with_ignored_at(state, self._ignored_after, self._calendars.of(owner))
 
 
 def _is_new_to(before: Mapping[str, Any], row: Any) -> bool:

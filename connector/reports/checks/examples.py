@@ -20,12 +20,13 @@ from connector.config.columns import column_of, folded_twin
 from connector.config.names import COMPUTED
 from connector.config.tables import Config, Example
 from connector.model import CRMS, FieldType, Finding
-from connector.reports.rule_breakdown import Reason, Reasons, first_to_fire, reasons
+from connector.reports.rule_breakdown import Reason, Reasons, reasons
 from connector.store import fields
 from connector.store.database import Store
 from connector.store.tables import metadata, to_micros
 from connector.workflows.fields import believed, columns_needed
 from connector.workflows.stages import MQL, StageMap
+from connector.workflows.transition import first_to_fire
 
 _SPELL = metadata.tables["spell"]
 #: When an example is judged that names no moment at all: a Tuesday, in working hours.
