@@ -51,7 +51,7 @@ def test_the_first_that_fits_wins(met: tuple[bool, ...], stage: str, waiting: tu
     assert first_to_fire(RULES, met, stage, lambda rule: rule.id in waiting) == number
 
 
-BACK = {"moved_back_at": at(1, 9), "basis": {"interest": 12}}
+BACK: dict[str, Any] = {"moved_back_at": at(1, 9), "basis": {"interest": 12}}
 
 
 @pytest.mark.parametrize(
