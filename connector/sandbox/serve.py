@@ -22,7 +22,8 @@ import uvicorn
 from starlette.applications import Starlette
 
 from connector.sandbox.fault_injection import Application, ClosableProtocol, Frame
-from connector.sandbox.state import World, make_world
+from connector.sandbox.state import World
+from connector.sandbox.world.make import make_world
 
 if TYPE_CHECKING:
     from connector.sandbox.hubspot.actions import HubSpotDeeds

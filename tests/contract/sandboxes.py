@@ -8,7 +8,8 @@ from copy import deepcopy
 from functools import cache
 
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import World, make_world
+from connector.sandbox.state import World
+from connector.sandbox.world.make import make_world
 from tests.contract.memory_subject import MemoryRoom
 from tests.contract.subjects import NOW, OPTIONS, Clock, HubSpotRoom, Room, SalesforceRoom
 

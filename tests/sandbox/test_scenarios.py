@@ -14,7 +14,8 @@ import requests
 
 from connector.sandbox.scenarios import catalogue
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import World, make_world
+from connector.sandbox.state import World
+from connector.sandbox.world.make import make_world
 
 NOW = datetime(2026, 12, 2, 9, 30, tzinfo=UTC)
 V60 = "/services/data/v60.0"

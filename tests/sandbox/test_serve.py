@@ -15,7 +15,7 @@ from hubspot import HubSpot
 
 from connector.sandbox.fault_injection import Fault, Frame
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import make_world
+from connector.sandbox.world.make import make_world
 
 NOW = datetime(2026, 12, 2, 9, 30, tzinfo=UTC)
 OWNERS = "/crm/v3/owners"

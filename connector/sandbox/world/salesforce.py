@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connector.sandbox.state import World
-from connector.sandbox.world import facts
-from connector.sandbox.world import salesforce_related as deals
+from connector.sandbox.world import facts, salesforce_related
 from connector.sandbox.world.activities import Happening
 from connector.sandbox.world.people import Company, Maker, Person
 
@@ -88,7 +87,7 @@ def fill(world: World, maker: Maker, people: Sequence[Person], found: Sequence[H
         else:
             _task(org, happening)
     drawn = maker.random.getstate()
-    deals.add(world, org.put, org.owners)
+    salesforce_related.add(world, org.put, org.owners)
     maker.random.setstate(drawn)  # what is made after this is the same with these and without them
 
 

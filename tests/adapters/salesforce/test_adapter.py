@@ -22,7 +22,8 @@ from connector.errors import PassStopped, Retriable
 from connector.model import Finding, Page, Uses, WriteState
 from connector.sandbox.fault_injection import Fault
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import World, make_world
+from connector.sandbox.state import World
+from connector.sandbox.world.make import make_world
 from tests.adapters.salesforce.fake_org import START, WANTED, Clock, Org, Value, change
 
 ROWS = ("Account", "Lead", "Contact", "Task", "Event")

@@ -13,7 +13,7 @@ from connector.errors import ObjectStopped, Retriable
 from connector.model import FieldWrite, RecordRef, WriteState
 from connector.sandbox.fault_injection import Fault
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import make_world
+from connector.sandbox.world.make import make_world
 from tests.adapters.salesforce.fake_org import START, Clock, Org
 
 

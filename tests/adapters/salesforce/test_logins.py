@@ -21,7 +21,7 @@ from connector.config.secrets import Secret
 from connector.errors import PassStopped
 from connector.model import Page, WriteState
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import make_world
+from connector.sandbox.world.make import make_world
 from tests.adapters.salesforce.answers import (
     COLLECTIONS,
     EXPIRED,

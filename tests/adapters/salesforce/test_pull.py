@@ -19,7 +19,7 @@ from connector.model import Page, Record, long_id
 from connector.sandbox.fault_injection import Fault
 from connector.sandbox.salesforce.org import Options
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import make_world
+from connector.sandbox.world.make import make_world
 from tests.adapters.salesforce.fake_org import START, Budget, Clock, Org
 
 #: Streams that come from one object each, by the list of a page that they fill.

@@ -16,7 +16,7 @@ from connector.errors import ObjectStopped
 from connector.model import ActivityKind
 from connector.sandbox.salesforce.actions import SalesforceDeeds
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import make_world
+from connector.sandbox.world.make import make_world
 from tests.adapters.salesforce.answers import HOST, crm, granted, mocked
 from tests.adapters.salesforce.fake_org import START, Clock, Org
 

@@ -10,7 +10,7 @@ import pytest
 from connector.adapters.salesforce.wire.errors import NoSuchColumn
 from connector.model import Page
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import make_world
+from connector.sandbox.world.make import make_world
 from tests.adapters.salesforce.fake_org import START, Clock, Org
 
 _RELATED = ("Account.NumberOfEmployees", "Account.AnnualRevenue", "Account.Is_Key__c", "Account.Since__c", "Account.Name")

@@ -22,7 +22,7 @@ from connector.errors import ObjectStopped
 from connector.model import Cursor, Fate, RemovalPage, long_id
 from connector.sandbox.salesforce.actions import SalesforceDeeds
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import make_world
+from connector.sandbox.world.make import make_world
 from tests.adapters.salesforce.answers import HOST, NOW, QUERY_URL, crm, granted, mocked, refusal, users
 from tests.adapters.salesforce.fake_org import START, Budget, Clock, Org
 

@@ -10,7 +10,7 @@ import pytest
 
 from connector.model import Activity, Page
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import make_world
+from connector.sandbox.world.make import make_world
 from tests.adapters.salesforce.fake_org import START, Clock, Org
 
 

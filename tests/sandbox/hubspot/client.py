@@ -12,7 +12,8 @@ import requests
 
 from connector.sandbox.hubspot.actions import HubSpotDeeds
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import World, make_world
+from connector.sandbox.state import World
+from connector.sandbox.world.make import make_world
 
 NOW = datetime(2026, 12, 2, 9, 30, tzinfo=UTC)
 MQL = "marketingqualifiedlead"

@@ -12,7 +12,7 @@ import requests
 from connector.sandbox.hubspot.answers import Refusal
 from connector.sandbox.hubspot.limits import Limits
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import make_world
+from connector.sandbox.world.make import make_world
 from tests.sandbox.hubspot.client import NOW, Api, Stage, running
 
 

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import World, make_world
+from connector.sandbox.state import World
+from connector.sandbox.world.make import make_world
 from tests.sandbox.hubspot.client import MQL, NOW, OBJECTS, Api, Stage, found_ids, rule, running, search
 
 

@@ -20,7 +20,8 @@ from connector.sandbox.salesforce.app import create_app
 from connector.sandbox.salesforce.errors import RowRefused
 from connector.sandbox.salesforce.schema import long_id
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import World, make_world
+from connector.sandbox.state import World
+from connector.sandbox.world.make import make_world
 from tests.sandbox.salesforce.client import (
     BASE,
     BOT,
