@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from connector.sandbox.hubspot.answers import answer, invalid, refused
 from connector.sandbox.hubspot.associations import type_named
-from connector.sandbox.hubspot.catalogue import PIPELINES, definition
+from connector.sandbox.hubspot.catalogue import PIPELINES, Property
 from connector.sandbox.hubspot.limits import ZONE
 from connector.sandbox.hubspot.records import Records
 from connector.sandbox.hubspot.tokens import PORTAL
@@ -98,9 +98,10 @@ class Account:
                           subCategory="Properties.PROPERTY_WITH_NAME_EXISTS")  # fmt: skip
         options = [option["value"] for option in body.get("options") or []]
         labels = [option["label"] for option in body.get("options") or []]
-        made = definition(
-            name, body["type"], body["fieldType"], options=options, labels=labels, unique=bool(body.get("hasUniqueValue")), own=False
-        )
+        unique = bool(body.get("hasUniqueValue"))
+        made = Property(
+            name=name, type=body["type"], field_type=body["fieldType"], options=options, labels=labels, unique=unique, own=False
+        ).definition()
         self._world.hubspot_archived_properties.get(object_name, {}).pop(name, None)
         definitions[name] = {**made, "label": body["label"], "groupName": body["groupName"]}
         return answer(definitions[name], 201)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from connector.sandbox.hubspot.catalogue import definition
+from connector.sandbox.hubspot.catalogue import Property
 from connector.sandbox.hubspot.records import Records
 
 
@@ -22,7 +22,9 @@ class HubSpotDrift:
     ) -> None:
         """A new property of the account's own, without values."""
         with self._records.lock:
-            self._definitions(object_name)[name] = definition(name, type_, field_type, options=options, own=False)
+            self._definitions(object_name)[name] = Property(
+                name=name, type=type_, field_type=field_type, options=options, own=False
+            ).definition()
 
     def remove_property(self, object_name: str, name: str) -> None:
         """Archives a property: it is neither answered nor listed any more; the values stay until it comes back."""

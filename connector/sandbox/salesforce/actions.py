@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 
 from connector.sandbox.salesforce import lifecycle
 from connector.sandbox.salesforce.errors import RowRefused
+from connector.sandbox.salesforce.fields import Field
 from connector.sandbox.salesforce.org import Options, Org
-from connector.sandbox.salesforce.schema import NUMBERS, Field, long_id
+from connector.sandbox.salesforce.schema import NUMBERS, long_id
 from connector.sandbox.salesforce.writes import Row, Writer
 
 T = TypeVar("T")

@@ -17,8 +17,9 @@ from typing import Any
 from connector.sandbox.salesforce import fields as known
 from connector.sandbox.salesforce import schema as schema_of
 from connector.sandbox.salesforce.errors import Refused, RowRefused
+from connector.sandbox.salesforce.fields import Field
 from connector.sandbox.salesforce.index import Indexes
-from connector.sandbox.salesforce.schema import Field, Schema
+from connector.sandbox.salesforce.schema import Schema
 from connector.sandbox.salesforce.soql import Combination, Comparison, Condition, Order, Path, Query, Value, complain
 
 Row = dict[str, Any]

@@ -9,10 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from connector.sandbox.salesforce.errors import Refused, RowRefused
+from connector.sandbox.salesforce.fields import Field
 from connector.sandbox.salesforce.http import NOT_FOUND, answer, base_of, json_body, key_of, object_of, org_of, writer_of
 from connector.sandbox.salesforce.org import BATCH_SIZES, Cursor, Org
 from connector.sandbox.salesforce.query import Evaluator
-from connector.sandbox.salesforce.schema import Field, Schema, describe_field, describe_object, long_id
+from connector.sandbox.salesforce.schema import Schema, describe_field, describe_object, long_id
 from connector.sandbox.salesforce.soql import parse
 
 VERSIONS = range(31, 68)

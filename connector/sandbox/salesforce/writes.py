@@ -14,7 +14,8 @@ from typing import Any
 
 from connector.sandbox.salesforce import fields as known
 from connector.sandbox.salesforce.errors import RowRefused, SeveralMatch
-from connector.sandbox.salesforce.schema import Field, Schema, long_id
+from connector.sandbox.salesforce.fields import Field
+from connector.sandbox.salesforce.schema import Schema, long_id
 from connector.sandbox.salesforce.values import convert
 
 Row = dict[str, Any]
