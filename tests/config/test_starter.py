@@ -22,7 +22,10 @@ from connector.model import CrmName, FieldType, Finding, Owner, PropertyFacts
 from connector.reports.checks.check import check
 from connector.sandbox.configuration import SECRETS, Place, configuration
 from connector.sandbox.fault_injection import Fault
+from connector.sandbox.hubspot.options import HubSpotOptions
+from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.serve import Sandbox
+from connector.sandbox.world.make import make_world
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 RUNNER = CliRunner(env={**SECRETS, "CONNECTOR_DEBUG": ""})
@@ -31,7 +34,7 @@ RUNNER = CliRunner(env={**SECRETS, "CONNECTOR_DEBUG": ""})
 @pytest.fixture(scope="module")
 def box() -> Iterator[Sandbox]:
     """By its own clock: files are checked at that moment."""
-    with Sandbox(now=lambda: NOW, hubspot_contacts=200, salesforce_leads=60) as running:
+    with Sandbox(make_world(now=NOW, hubspot_contacts=200, salesforce_leads=60), now=lambda: NOW) as running:
         yield running
 
 
@@ -77,7 +80,8 @@ class TestInit:
         assert [value for value in SECRETS.values() if value in text] == []
 
     def test_custom_stages_statuses_and_limits_of_the_account(self, tmp_path: Path) -> None:
-        with Sandbox(hubspot_contacts=20, salesforce_leads=10, salesforce=False, daily=5000) as box:
+        world = make_world(now=datetime.now(UTC), hubspot_contacts=20, salesforce_leads=10)
+        with Sandbox(world, hubspot=HubSpotOptions(daily=5000), salesforce=None) as box:
             box.hubspot.add_option("contacts", "lifecyclestage", "12345678")
             assert init(tmp_path, *options(box, "hubspot")).exit_code == 0
         config = load(tmp_path / "made.toml")
@@ -158,7 +162,8 @@ def test_whatever_an_account_calls_its_stages_the_file_loads(
 
 @pytest.fixture
 def broken(tmp_path: Path) -> Iterator[tuple[Sandbox, Config]]:
-    with Sandbox(now=lambda: NOW, hubspot_contacts=60, salesforce_leads=20, daily=600_000) as box:
+    world = make_world(now=NOW, hubspot_contacts=60, salesforce_leads=20)
+    with Sandbox(world, now=lambda: NOW, hubspot=HubSpotOptions(daily=600_000), salesforce=SalesforceOptions(daily=600_000)) as box:
         place = Place(
             hubspot_url=box.hubspot_url, salesforce_url=box.salesforce_url, ca_bundle=box.ca_bundle, database=f"sqlite:///{tmp_path}/c.db"
         )

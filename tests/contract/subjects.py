@@ -18,6 +18,8 @@ from connector.adapters.port import Crm
 from connector.adapters.salesforce import SalesforceCrm
 from connector.model import RecordRef
 from connector.sandbox.fault_injection import Fault, Frame
+from connector.sandbox.hubspot.options import HubSpotOptions
+from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.scenarios.catalogue import arm
 from connector.sandbox.serve import Sandbox
 from tests.contract.faults import JSON, Trouble, limit
@@ -27,7 +29,8 @@ NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
 LATER = timedelta(minutes=5)
 PEOPLE = 1_105
 #: Limits that hold nobody up, and pages of which there are several.
-OPTIONS: dict[str, Any] = {"requests_per_10_seconds": 10**6, "searches_per_second": 10**6, "page_size": 200}
+HUBSPOT = HubSpotOptions(requests_per_10_seconds=10**6, searches_per_second=10**6)
+SALESFORCE = SalesforceOptions(page_size=200)
 
 
 @dataclass(slots=True)
@@ -185,9 +188,9 @@ class SandboxRoom(Room):
             frame.clear()
             frame.before_call.clear()
         contacts, org = self.box.hubspot, self.box.salesforce
-        contacts.options.search_lag_seconds = 0.0
+        contacts.change_options(search_lag_seconds=0.0)
         contacts.refuse_rows("contacts", self.box.world.hubspot["contacts"], times=0)
-        org.options.late_commits, org.options.session_calls = 0.0, None
+        org.change_options(late_commits=0.0, session_calls=None)
         org.settle()
         people = [*org.live("Lead"), *org.live("Contact")]
         org.lock_rows(people, times=0)

@@ -33,9 +33,9 @@ class Clock:
 class Desk:
     """Somebody who asks both CRMs."""
 
-    def __init__(self, world: World, **options: Any) -> None:
+    def __init__(self, world: World) -> None:
         self.clock = Clock()
-        self.box = Sandbox(world=world, now=self.clock, **options)
+        self.box = Sandbox(world, now=self.clock)
         self.session = requests.Session()
         self.session.trust_env = False
         self.token = ""
@@ -89,7 +89,7 @@ def test_a_name_that_is_none_names_its_neighbour(desk: Desk) -> None:
 
 
 def test_every_scenario_plays_with_both_crms_and_with_one(desk: Desk) -> None:
-    alone = Sandbox(world=copy.deepcopy(desk.box.world), now=lambda: NOW, hubspot=False)
+    alone = Sandbox(copy.deepcopy(desk.box.world), now=lambda: NOW, hubspot=None)
     frames = (desk.box.hubspot_frame, desk.box.salesforce_frame)
     for name in catalogue.SCENARIOS:
         catalogue.arm(alone, name, every=2, times=2)
@@ -223,7 +223,7 @@ def test_queries_that_are_given_up_and_cursors_that_are_closed(desk: Desk) -> No
     said = [desk.salesforce(path) for _ in range(3)]
     assert [one.status_code for one in said] == [200, 400, 200]
     assert said[1].json()[0]["errorCode"] == "QUERY_TIMEOUT"
-    desk.box.salesforce.options.page_size = 10
+    desk.box.salesforce.change_options(page_size=10)
     following = desk.salesforce("/queryAll?q=" + quote("SELECT Id FROM Lead")).json()["nextRecordsUrl"].removeprefix(V60)
     catalogue.arm(desk.box, "lost-cursors", every=1, times=1)
     assert desk.salesforce(following).json()[0]["errorCode"] == "INVALID_QUERY_LOCATOR"

@@ -14,6 +14,8 @@ import requests
 from hubspot import HubSpot
 
 from connector.sandbox.fault_injection import Fault, Frame
+from connector.sandbox.hubspot.options import HubSpotOptions
+from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.world.make import make_world
 
@@ -26,7 +28,7 @@ def stage() -> Iterator[SimpleNamespace]:
     world = make_world(now=NOW, hubspot_contacts=60, salesforce_leads=20)
     session = requests.Session()
     session.headers["Authorization"] = "Bearer sandbox-token"
-    with Sandbox(world=world, now=lambda: NOW, salesforce=False) as sandbox, session:
+    with Sandbox(world, now=lambda: NOW, salesforce=None) as sandbox, session:
 
         def ask(path: str, **more: Any) -> requests.Response:
             return session.get(sandbox.hubspot_url + path, timeout=10, **more)
@@ -40,7 +42,7 @@ def fault(match: str = "", times: int = 1, **more: object) -> Fault:
 
 def test_both_servers_answer_and_leave_nothing_behind() -> None:
     threads = threading.active_count()
-    with Sandbox(hubspot_contacts=60, salesforce_leads=20, now=lambda: NOW) as sandbox:
+    with Sandbox(make_world(now=NOW, hubspot_contacts=60, salesforce_leads=20), now=lambda: NOW) as sandbox:
         answer = requests.get(sandbox.hubspot_url + OWNERS, timeout=10)
         assert answer.status_code == 401
         versions = requests.get(sandbox.salesforce_url + "/services/data/", verify=sandbox.ca_bundle, timeout=10)
@@ -56,14 +58,16 @@ def test_both_servers_answer_and_leave_nothing_behind() -> None:
 
 
 def test_one_crm_can_be_left_out() -> None:
-    with Sandbox(hubspot_contacts=20, salesforce_leads=5, now=lambda: NOW, salesforce=False) as sandbox:
+    with Sandbox(make_world(now=NOW, hubspot_contacts=20, salesforce_leads=5), now=lambda: NOW, salesforce=None) as sandbox:
         assert sandbox.hubspot_url
         assert sandbox.salesforce_url == ""
 
 
-def test_an_option_that_no_server_knows_is_an_error() -> None:
-    with pytest.raises(TypeError, match="requests_per_fortnight"):
-        Sandbox(hubspot_contacts=20, salesforce_leads=5, now=lambda: NOW, salesforce=False, requests_per_fortnight=1)
+def test_an_option_that_a_server_does_not_know_is_an_error(stage: SimpleNamespace) -> None:
+    unknown: dict[str, Any] = {"requests_per_fortnight": 1}
+    for make in (HubSpotOptions, SalesforceOptions, stage.sandbox.hubspot.change_options):
+        with pytest.raises(TypeError, match="requests_per_fortnight"):
+            make(**unknown)
 
 
 def test_hubspots_own_client_reads_from_it(stage: SimpleNamespace) -> None:

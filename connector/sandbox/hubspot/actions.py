@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from connector.sandbox.hubspot.answers import Refusal, stamp
 from connector.sandbox.hubspot.associations import Associations
 from connector.sandbox.hubspot.limits import Limits
-from connector.sandbox.hubspot.options import Options
+from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.hubspot.records import Records
 from connector.sandbox.hubspot.removals import Removals
 from connector.sandbox.hubspot.schema_changes import HubSpotDrift
@@ -39,9 +40,14 @@ class HubSpotDeeds(HubSpotDrift):
         self.tokens = tokens
 
     @property
-    def options(self) -> Options:
-        """How the server behaves."""
+    def options(self) -> HubSpotOptions:
+        """How the server behaves now."""
         return self._records.options
+
+    def change_options(self, **changes: Any) -> None:
+        """These options are others from the next request on. Raises TypeError for a name that is none."""
+        with self._records.lock:
+            self._records.options = replace(self._records.options, **changes)
 
     @contextmanager
     def at_once(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ from typing import Any
 from connector.sandbox.hubspot.answers import missing_page, refused, stamp
 from connector.sandbox.hubspot.catalogue import CREATED, DEAL_STAGES, DEFAULT_PROPERTIES, MODIFIED
 from connector.sandbox.hubspot.index import Index
-from connector.sandbox.hubspot.options import Options
+from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.hubspot.validation import Values
 from connector.sandbox.state import HubSpotRow, World
 
@@ -27,7 +27,7 @@ Show = Callable[[HubSpotRow], dict[str, Any]]
 class Records:
     """Reads and writes the records of a world. Whoever uses it holds `lock`: the server's requests and a test's deeds take turns."""
 
-    def __init__(self, world: World, now: Callable[[], datetime], options: Options) -> None:
+    def __init__(self, world: World, now: Callable[[], datetime], options: HubSpotOptions) -> None:
         self.world = world
         self.options = options
         self.lock = RLock()

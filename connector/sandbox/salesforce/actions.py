@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from connector.sandbox.salesforce import lifecycle
 from connector.sandbox.salesforce.errors import RowRefused
 from connector.sandbox.salesforce.fields import Field
-from connector.sandbox.salesforce.org import Options, Org
+from connector.sandbox.salesforce.options import SalesforceOptions
+from connector.sandbox.salesforce.org import Org
 from connector.sandbox.salesforce.schema import NUMBERS, long_id
 from connector.sandbox.salesforce.writes import Row, Writer
 
@@ -32,9 +33,14 @@ class SalesforceDeeds:
         self._user = user
 
     @property
-    def options(self) -> Options:
-        """How the org behaves; attributes may be set while it runs."""
+    def options(self) -> SalesforceOptions:
+        """How the org behaves now."""
         return self._org.options
+
+    def change_options(self, **changes: Any) -> None:
+        """These options are others from the next request on. Raises TypeError for a name that is none."""
+        with self._org.lock:
+            self._org.options = replace(self._org.options, **changes)
 
     def _do(self, deed: Callable[[Writer], T], *, late: float | None = None) -> T:
         """One transaction. late: seconds until others see it, stamped now; None: as the option `late_commits` says."""

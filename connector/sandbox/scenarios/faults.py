@@ -33,7 +33,7 @@ def expiring_tokens(stage: Stage) -> None:
     if (hubspot := stage.hubspot) is not None:
         stage.meanwhile(stage.box.hubspot_frame, hubspot.tokens.expire)
     if stage.salesforce is not None:
-        stage.salesforce.options.session_calls = stage.every
+        stage.salesforce.change_options(session_calls=stage.every)
 
 
 def revoked(stage: Stage) -> None:

@@ -18,7 +18,7 @@ _MANY = 3000
 def late_index(stage: Stage) -> None:
     """HubSpot's search lags, and people edit contacts."""
     if (people := stage.hubspot) is not None:
-        people.options.search_lag_seconds = 15.0
+        people.change_options(search_lag_seconds=15.0)
         stage.meanwhile(stage.box.hubspot_frame, lambda: _edit_contact(stage, people))
 
 
@@ -30,7 +30,7 @@ def _edit_contact(stage: Stage, people: HubSpotDeeds) -> None:
 def late_commit(stage: Stage) -> None:
     """People edit Leads; others see it late."""
     if (people := stage.salesforce) is not None:
-        people.options.late_commits = 20.0
+        people.change_options(late_commits=20.0)
         stage.meanwhile(stage.box.salesforce_frame, lambda: _edit_lead(stage, people))
 
 

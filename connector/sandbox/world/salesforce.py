@@ -235,17 +235,19 @@ def _history(org: _Org, person: Person) -> None:
         if person.status != "Open - Not Contacted":
             steps.append((person.status_at or entered + timedelta(hours=1), "Open - Not Contacted", person.status))
     for at, before, after in steps:
-        _changed(org, person, at, "Status", before, after, "DynamicEnum")
+        _changed(org, person, at, "Status", (before, after), "DynamicEnum")
     if entered is not None and person.assigned_at is not None and person.owner != facts.QUEUE:
         queue, owner = org.owners[facts.QUEUE], org.owner(person.owner)
         users, groups = org.world.salesforce["User"], org.world.salesforce["Group"]
-        _changed(org, person, person.assigned_at, "Owner", groups[queue]["Name"], users[owner]["Name"], "Text")
-        _changed(org, person, person.assigned_at, "Owner", queue, owner, "EntityId")
+        _changed(org, person, person.assigned_at, "Owner", (groups[queue]["Name"], users[owner]["Name"]), "Text")
+        _changed(org, person, person.assigned_at, "Owner", (queue, owner), "EntityId")
 
 
-def _changed(org: _Org, person: Person, at: datetime, field: str, before: str, after: str, data_type: str) -> None:
+def _changed(org: _Org, person: Person, at: datetime, field: str, values: tuple[str, str], data_type: str) -> None:
+    """One row of history. values: before and after."""
+    old, new = values
     by = org.owners[facts.CONNECTOR]
-    org.put("LeadHistory", at, at, LeadId=person.lead_id, Field=field, OldValue=before, NewValue=after, DataType=data_type, CreatedById=by)
+    org.put("LeadHistory", at, at, LeadId=person.lead_id, Field=field, OldValue=old, NewValue=new, DataType=data_type, CreatedById=by)
 
 
 def _task(org: _Org, happening: Happening) -> None:

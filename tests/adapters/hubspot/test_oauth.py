@@ -20,7 +20,9 @@ from connector.config.settings import HubSpotSettings
 from connector.errors import PassStopped
 from connector.model import WriteState
 from connector.sandbox.fault_injection import Fault
+from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.serve import Sandbox
+from connector.sandbox.world.make import make_world
 from tests.adapters.hubspot.calls import task
 
 START = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
@@ -45,7 +47,8 @@ class Clock:
 @contextmanager
 def account(**options: Any) -> Iterator[tuple[Sandbox, Clock]]:
     clock = Clock()
-    with Sandbox(now=clock.now, hubspot_contacts=20, salesforce_leads=0, salesforce=False, **options) as box:
+    world = make_world(now=clock.now(), hubspot_contacts=20, salesforce_leads=0)
+    with Sandbox(world, now=clock.now, hubspot=HubSpotOptions(**options), salesforce=None) as box:
         yield box, clock
 
 

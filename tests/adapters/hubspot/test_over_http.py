@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -15,19 +14,22 @@ from connector.adapters.hubspot import HubSpotCrm, task_marker
 from connector.errors import CrmError, ObjectStopped, PassStopped, Retriable
 from connector.model import WriteState
 from connector.sandbox.fault_injection import Fault
+from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.serve import Sandbox
+from connector.sandbox.world.make import make_world
 from tests.adapters.hubspot.calls import WANTED, contact, ids, pull, task, write
 from tests.adapters.hubspot.fake_account import millis
 
 # ── Over real HTTP, against the sandbox's HubSpot ────────────────────────────────────────────────────────────────────────────────────
 
 WORLD_NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
-LIMITS: dict[str, Any] = {"requests_per_10_seconds": 100_000, "searches_per_second": 100_000}
+WIDE = HubSpotOptions(requests_per_10_seconds=100_000, searches_per_second=100_000)
 
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(now=lambda: WORLD_NOW, hubspot_contacts=250, salesforce_leads=20, salesforce=False, **LIMITS) as running:
+    world = make_world(now=WORLD_NOW, hubspot_contacts=250, salesforce_leads=20)
+    with Sandbox(world, now=lambda: WORLD_NOW, hubspot=WIDE, salesforce=None) as running:
         yield running
 
 

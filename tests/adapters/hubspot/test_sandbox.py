@@ -16,10 +16,12 @@ from connector.adapters.hubspot.transport import Transport
 from connector.errors import ObjectStopped
 from connector.model import Fate
 from connector.sandbox.fault_injection import Fault
+from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.serve import Sandbox
+from connector.sandbox.world.make import make_world
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
-LIMITS: dict[str, Any] = {"requests_per_10_seconds": 100_000, "searches_per_second": 100_000}
+WIDE = HubSpotOptions(requests_per_10_seconds=100_000, searches_per_second=100_000)
 WANTED = {"contacts": ["email", "lifecyclestage"], "companies": ["industry"]}
 
 
@@ -62,7 +64,8 @@ class Recorded:
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(now=lambda: NOW, hubspot_contacts=250, salesforce_leads=20, salesforce=False, **LIMITS) as running:
+    world = make_world(now=NOW, hubspot_contacts=250, salesforce_leads=20)
+    with Sandbox(world, now=lambda: NOW, hubspot=WIDE, salesforce=None) as running:
         yield running
 
 
@@ -172,7 +175,7 @@ def test_the_budget_hears_of_the_limits(recorded: Recorded) -> None:
     recorded.crm.schema(["contacts"])
     assert set(recorded.budget.limits) == {"10 seconds", "day"}
     used, of = recorded.budget.limits["10 seconds"]
-    assert 0 < used <= of == LIMITS["requests_per_10_seconds"]
+    assert 0 < used <= of == WIDE.requests_per_10_seconds
 
 
 @pytest.mark.parametrize("call", ["fates", "removals"])

@@ -21,6 +21,7 @@ from connector.adapters.salesforce.wire import tasks as wire_tasks
 from connector.errors import PassStopped, Retriable
 from connector.model import Finding, Page, Uses, WriteState
 from connector.sandbox.fault_injection import Fault
+from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.state import World
 from connector.sandbox.world.make import make_world
@@ -40,7 +41,7 @@ def world() -> World:
 def running(world: World) -> Iterator[Org]:
     """The server; a pull has several pages, and not so many that a bulk job costs fewer calls."""
     clock = Clock()
-    with Sandbox(now=clock, world=world, hubspot=False, page_size=PAGE) as box:
+    with Sandbox(world, now=clock, hubspot=None, salesforce=SalesforceOptions(page_size=PAGE)) as box:
         yield Org(box, clock)
 
 
@@ -440,7 +441,7 @@ def org_with(**tables: dict[str, dict[str, Any]]) -> Iterator[Org]:
         for row in rows.values():
             row.setdefault("AssigneeId", world.connector_user_id)
         world.salesforce[name] = rows
-    with Sandbox(world=world, now=clock, hubspot=False) as box:
+    with Sandbox(world, now=clock, hubspot=None) as box:
         made = Org(box, clock)
         yield made
         made.reset()

@@ -21,16 +21,15 @@ from tests.adapters.salesforce.fake_org import START, Clock, Org
 def running() -> Iterator[Org]:
     """A small org."""
     clock = Clock()
-    with Sandbox(now=clock, world=make_world(now=START, hubspot_contacts=20, salesforce_leads=90), hubspot=False) as box:
+    with Sandbox(make_world(now=START, hubspot_contacts=20, salesforce_leads=90), now=clock, hubspot=None) as box:
         yield Org(box, clock)
 
 
 @pytest.fixture
 def org(running: Org) -> Iterator[Org]:
     """The org as each test finds it."""
-    options = running.state.deeds.options
     yield running
-    options.page_size, options.cursor_pages = 2_000, None
+    running.state.deeds.change_options(page_size=2_000, cursor_pages=None)
     running.reset()
 
 
@@ -91,7 +90,7 @@ def test_a_refill_of_too_many_formulas_is_whole(org: Org, where: str, times: int
     frame.add(Fault("salesforce", where, times=times, status=400, body=refused))
     if where.startswith("composite"):
         frame.add(Fault("salesforce", "FROM Lead", times=1, status=400, body=refused))
-    org.state.deeds.options.page_size = 30
+    org.state.deeds.change_options(page_size=30)
     pages = list(org.crm().refill("Lead", fields, None, now=org.clock.now))
     found = [(record.id, dict(record.properties)) for page in pages for record in page.records]
     live = {row["Id"]: {name: row.get(name) for name in fields} for row in org.rows["Lead"].values() if not row["IsDeleted"]}
@@ -112,8 +111,7 @@ def test_one_formula_that_is_too_much_stops_the_refill(org: Org) -> None:
 def test_activities_of_a_person_come_once_each_though_every_cursor_vanishes(org: Org) -> None:
     who = org.open_leads()[1]
     logged = {org.state.deeds.log_call(who) for _ in range(17)}
-    options = org.state.deeds.options
-    options.page_size, options.cursor_pages = 3, 1
+    org.state.deeds.change_options(page_size=3, cursor_pages=1)
     found = [activity.id for activity in org.crm().activities_of("Lead", [who]) if activity.object == "Task"]
     assert len(found) == len(set(found))
     assert logged <= set(found)
@@ -123,8 +121,7 @@ def test_what_became_of_many_is_told_though_every_cursor_vanishes(org: Org) -> N
     gone = org.open_leads()[2:22]
     for lead in gone:
         org.state.deeds.delete("Lead", lead)
-    options = org.state.deeds.options
-    options.page_size, options.cursor_pages = 3, 1
+    org.state.deeds.change_options(page_size=3, cursor_pages=1)
     assert sorted(org.crm().fates("Lead", gone)) == sorted(gone)
 
 
@@ -135,8 +132,7 @@ def test_a_task_is_found_behind_a_vanished_cursor(org: Org) -> None:
     for _ in range(7):
         org.state.deeds.log_call(write.record.id)
     (made,) = crm.create_tasks([write])
-    options = org.state.deeds.options
-    options.page_size, options.cursor_pages = 2, 1
+    org.state.deeds.change_options(page_size=2, cursor_pages=1)
     assert crm.find_tasks([write]) == {write.key: made.id}
 
 
@@ -144,7 +140,7 @@ def test_a_cursor_that_vanishes_without_a_row_stops_the_look(org: Org) -> None:
     who = org.open_leads()[1]
     for _ in range(5):
         org.state.deeds.log_call(who)
-    org.state.deeds.options.page_size = 2
+    org.state.deeds.change_options(page_size=2)
     refused = json.dumps([{"errorCode": "INVALID_QUERY_LOCATOR", "message": "invalid query locator"}]).encode()
     org.box.salesforce_frame.add(Fault("salesforce", "/query", times=9, after=1, status=400, body=refused))
     with pytest.raises(ObjectStopped, match="INVALID_QUERY_LOCATOR"):

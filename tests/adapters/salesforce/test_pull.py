@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -17,7 +17,6 @@ from connector.adapters.salesforce.wire import bulk as wire_bulk
 from connector.adapters.salesforce.wire import requests as wire
 from connector.model import Page, Record, long_id
 from connector.sandbox.fault_injection import Fault
-from connector.sandbox.salesforce.org import Options
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.world.make import make_world
 from tests.adapters.salesforce.fake_org import START, Budget, Clock, Org
@@ -33,24 +32,22 @@ LISTS = {
 def running() -> Iterator[Org]:
     """A small world."""
     clock = Clock()
-    with Sandbox(now=clock, world=make_world(now=START, hubspot_contacts=200, salesforce_leads=220), hubspot=False) as box:
+    with Sandbox(make_world(now=START, hubspot_contacts=200, salesforce_leads=220), now=clock, hubspot=None) as box:
         yield Org(box, clock)
 
 
 @pytest.fixture
 def org(running: Org) -> Iterator[Org]:
     """The org as each test finds it."""
-    before = replace(options(running))
+    before = running.state.org.options
     running.state.org.jobs.clear()
     yield running
-    for one in fields(before):
-        setattr(options(running), one.name, getattr(before, one.name))
+    running.state.org.options = before
     running.reset()
 
 
-def options(org: Org) -> Options:
-    found: Options = org.state.deeds.options
-    return found
+def set_options(org: Org, **changes: Any) -> None:
+    org.state.deeds.change_options(**changes)
 
 
 def values(pages: Sequence[Page], stream: str) -> list[Any]:
@@ -79,7 +76,7 @@ def test_every_stream_brings_every_row_once(org: Org, stream: str) -> None:
 @pytest.mark.parametrize("stream", LISTS)
 def test_bulk_api_and_rest_tell_the_same(org: Org, stream: str) -> None:
     """By a job, then with Bulk API closed to us; rows of its pages are few, so that there are several."""
-    options(org).page_size, options(org).bulk_page = 3, 50
+    set_options(org, page_size=3, bulk_page=50)
     by_job = org.pages(stream)
     org.box.salesforce_frame.add(Fault("salesforce", f"POST {wire_bulk.JOBS}", times=9, status=400, body=refusal("INVALIDENTITY")))
     by_rest = org.pages(stream)
@@ -107,7 +104,7 @@ def test_what_the_org_does_not_show_is_an_empty_stream(org: Org, stream: str, st
 def test_a_first_read_gives_way_and_a_window_does_not(org: Org) -> None:
     crm, budget = org.crm(), Budget()
     crm._asking = replace(crm._asking, budget=budget)
-    options(org).page_size = 3
+    set_options(org, page_size=3)
     cursor = org.pages("Lead", crm=crm)[-1].cursor
     assert set(budget.lanes) == {"backfill"}
     org.pages("Lead", cursor, crm)
@@ -183,7 +180,7 @@ def test_a_late_commit_is_not_lost(org: Org, late: float) -> None:
 
 
 def test_a_row_that_changes_while_a_job_reads_is_not_lost(org: Org) -> None:
-    options(org).page_size, options(org).bulk_page = 3, 40
+    set_options(org, page_size=3, bulk_page=40)
     pages, edited = [], {}
     for number, page in enumerate(org.crm().pull("Lead", None, now=org.clock.now)):
         pages.append(page)
@@ -205,8 +202,8 @@ def test_a_row_that_changes_while_a_job_reads_is_not_lost(org: Org) -> None:
 def test_stopped_anywhere_it_goes_on(org: Org, seed: int) -> None:
     """By a job or by REST, with locators that die: what was stored and what new processes read from there is everything, once."""
     rng = random.Random(seed)
-    options(org).page_size, options(org).bulk_page = rng.choice([3, 60]), rng.choice([30, 90, 5_000])
-    options(org).cursor_pages = rng.choice([None, 1, 3])
+    set_options(org, page_size=rng.choice([3, 60]), bulk_page=rng.choice([30, 90, 5_000]))
+    set_options(org, cursor_pages=rng.choice([None, 1, 3]))
     stream, stored, cursor = rng.choice(["Lead", "Task"]), [], None
     for _ in range(400):
         part = list(islice(org.crm().pull(stream, cursor, now=org.clock.now), rng.randint(1, 5)))
@@ -232,13 +229,13 @@ def test_stopped_anywhere_it_goes_on(org: Org, seed: int) -> None:
     ids=["503", "truncated", "lost later", "html", "looking", "creating", "deleting"],
 )
 def test_a_bad_answer_of_a_job_is_asked_for_again(org: Org, fault: Fault) -> None:
-    options(org).page_size, options(org).bulk_page = 3, 40
+    set_options(org, page_size=3, bulk_page=40)
     org.box.salesforce_frame.add(fault)
     assert ids(org.pages("Lead"), "Lead") == shown(org, "Lead")
 
 
 def test_a_session_that_ends_in_a_job_is_renewed(org: Org) -> None:
-    options(org).page_size, options(org).bulk_page = 3, 40
+    set_options(org, page_size=3, bulk_page=40)
     found = []
     for page in org.crm().pull("Lead", None, now=org.clock.now):
         found.append(page)
@@ -247,7 +244,7 @@ def test_a_session_that_ends_in_a_job_is_renewed(org: Org) -> None:
 
 
 def test_queries_that_take_too_long_are_cut_into_parts(org: Org) -> None:
-    options(org).query_timeout_rows = 60
+    set_options(org, query_timeout_rows=60)
     org.box.salesforce_frame.add(Fault("salesforce", f"POST {wire_bulk.JOBS}", times=9, status=400, body=refusal("INVALIDENTITY")))
     pages = org.pages("Task")
     assert ids(pages, "Task") == shown(org, "Task")
@@ -277,13 +274,13 @@ def a_mass_update(org: Org, copies: int) -> None:
 def test_a_mass_update_gives_one_stamp_to_all() -> None:
     """Read in an incremental window, with the locator dying every second page, and stopped twice."""
     clock = Clock()
-    with Sandbox(now=clock, world=make_world(now=START, hubspot_contacts=100, salesforce_leads=100), hubspot=False) as box:
+    with Sandbox(make_world(now=START, hubspot_contacts=100, salesforce_leads=100), now=clock, hubspot=None) as box:
         org = Org(box, clock)
         cursor = org.pages("Lead")[-1].cursor
         clock.now += timedelta(hours=1)
         a_mass_update(org, 25_000)
         clock.now += timedelta(minutes=30)
-        options(org).page_size, options(org).cursor_pages = 2_000, 2
+        set_options(org, page_size=2_000, cursor_pages=2)
         stored: list[Page] = []
         for stop in (2, 4, None):
             stored += islice(org.crm().pull("Lead", stored[-1].cursor if stored else cursor, now=clock.now), stop)
@@ -299,7 +296,7 @@ def test_streams_are_those_of_the_org(org: Org) -> None:
 
 
 def test_a_refill_whose_query_is_closed_goes_on_behind_its_last_record(org: Org) -> None:
-    options(org).page_size, options(org).cursor_pages = 50, 2
+    set_options(org, page_size=50, cursor_pages=2)
     crm = org.crm()
     pages = list(crm.refill("Lead", ["Email"], None, now=org.clock.now))
     leads = sorted(row["Id"] for row in org.rows["Lead"].values() if not row["IsDeleted"])

@@ -15,6 +15,7 @@ from connector.adapters.salesforce.wire import requests as wire
 from connector.errors import ObjectStopped
 from connector.model import ActivityKind
 from connector.sandbox.salesforce.actions import SalesforceDeeds
+from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.world.make import make_world
 from tests.adapters.salesforce.answers import HOST, crm, granted, mocked
@@ -26,7 +27,7 @@ def running() -> Iterator[Org]:
     """A small org, pages of 20."""
     clock = Clock()
     world = make_world(now=START, hubspot_contacts=20, salesforce_leads=90)
-    with Sandbox(now=clock, world=world, hubspot=False, page_size=20) as box:
+    with Sandbox(world, now=clock, hubspot=None, salesforce=SalesforceOptions(page_size=20)) as box:
         yield Org(box, clock)
 
 

@@ -18,7 +18,7 @@ from tests.adapters.salesforce.fake_org import START, Clock, Org
 def running() -> Iterator[Org]:
     """A small org."""
     clock = Clock()
-    with Sandbox(now=clock, world=make_world(now=START, hubspot_contacts=20, salesforce_leads=120), hubspot=False) as box:
+    with Sandbox(make_world(now=START, hubspot_contacts=20, salesforce_leads=120), now=clock, hubspot=None) as box:
         yield Org(box, clock)
 
 
@@ -26,7 +26,7 @@ def running() -> Iterator[Org]:
 def org(running: Org) -> Iterator[Org]:
     """The org as each test finds it."""
     yield running
-    running.state.deeds.options.page_size, running.state.deeds.options.cursor_pages = 2_000, None
+    running.state.deeds.change_options(page_size=2_000, cursor_pages=None)
     running.reset()
 
 
@@ -60,8 +60,7 @@ def test_everybody_who_has_a_part_is_told(org: Org, stream: str, page_size: int)
     alone = org.state.deeds.task(people[0]) if stream == "Task" else org.state.deeds.event(people[0])
     org.clock.now += timedelta(minutes=1)
     expected = {one: set(people), other: set(people[:2]), alone: {people[0]}}
-    options = org.state.deeds.options
-    options.page_size, options.cursor_pages = page_size, None if page_size > 2 else 2
+    org.state.deeds.change_options(page_size=page_size, cursor_pages=None if page_size > 2 else 2)
     for cursor in (None, before):
         pages = org.pages(stream, cursor)
         found = told(pages)

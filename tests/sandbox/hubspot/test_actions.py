@@ -54,7 +54,7 @@ def test_links_and_calculated_values_change_no_modified_date(stage: Stage) -> No
     assert after["modified"] == before["modified"]
     assert (email, 197) in after["links"]["emails"]
     assert (after["properties"]["engagement_level"], after["properties"]["associatedcompanyid"]) == ("9", company)
-    stage.deeds.options.links_touch = True
+    stage.deeds.change_options(links_touch=True)
     stage.deeds.dissociate("emails", email, "contacts", contact)
     assert stage.deeds.live("contacts")[contact]["modified"] == stage.clock.now
     assert (email, 197) not in stage.deeds.live("contacts")[contact]["links"].get("emails", [])
@@ -134,7 +134,7 @@ def test_properties_are_renamed_retyped_and_lose_options(stage: Stage) -> None:
 
 
 def test_deeds_and_requests_take_turns(stage: Stage) -> None:
-    stage.deeds.options.search_lag_seconds = 0.0
+    stage.deeds.change_options(search_lag_seconds=0.0)
     problems: list[Exception] = []
 
     def meddle() -> None:

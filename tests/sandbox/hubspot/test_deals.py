@@ -71,7 +71,7 @@ def test_every_path_has_a_dated_form(stage: Stage, version: str) -> None:
 
 
 def test_an_account_may_serve_only_some_versions() -> None:
-    with running(versions={"2026-09"}) as stage:
+    with running(versions=frozenset({"2026-09"})) as stage:
         assert stage.api("GET", f"{OBJECTS}/contacts").status_code == 404
         assert stage.api("GET", "/crm/objects/2026-03/contacts").status_code == 404
         assert stage.api("GET", "/account-info/v3/details").status_code == 404

@@ -110,7 +110,7 @@ def test_merges_chain(stage: Stage) -> None:
 
 
 def test_an_account_may_keep_the_primary_id(stage: Stage) -> None:
-    stage.deeds.options.merge_keeps_id = True
+    stage.deeds.change_options(merge_keeps_id=True)
     keep, lose = two(stage, "companies")
     contacts = {each for each, row in stage.deeds.live("contacts").items() if (lose, 1) in row["links"].get("companies", [])}
     assert merge(stage.api, "companies", keep, lose)["id"] == keep

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.state import World
 from connector.sandbox.world.make import make_world
@@ -107,7 +108,7 @@ def test_searching_twenty_thousand_by_date_is_quick() -> None:
     template = next(iter(world.hubspot["contacts"].values()))
     for number in range(100_000, 120_000):
         world.hubspot["contacts"][str(number)] = {**template, "id": str(number), "updatedAt": NOW - timedelta(seconds=number % 3600)}
-    with Sandbox(world=world, now=lambda: NOW, salesforce=False, searches_per_second=10**6) as sandbox:
+    with Sandbox(world, now=lambda: NOW, hubspot=HubSpotOptions(searches_per_second=10**6), salesforce=None) as sandbox:
         api = Api(sandbox.hubspot_url)
         millis = str(int((NOW - timedelta(minutes=10)).timestamp() * 1000))
         spent = []
@@ -168,9 +169,9 @@ def test_ids_sort_and_compare_as_numbers_or_as_text() -> None:
         live = set(stage.deeds.live("contacts"))
         assert {len(each) for each in live} == {4, 5}
         assert keyset(stage.api) == sorted(live, key=int)
-        stage.deeds.options.ids_as_text = True
+        stage.deeds.change_options(ids_as_text=True)
         assert keyset(stage.api) == sorted(live)
-        stage.deeds.options.ids_as_text, stage.deeds.options.ids_sort_as_text = False, True
+        stage.deeds.change_options(ids_as_text=False, ids_sort_as_text=True)
         found = keyset(stage.api)
         assert found == sorted(found, key=int), "sorted as text and compared as numbers, this way of paging loses some"
         assert len(found) < len(live)
@@ -178,7 +179,7 @@ def test_ids_sort_and_compare_as_numbers_or_as_text() -> None:
 
 def test_pages_may_be_smaller_than_asked_for() -> None:
     with running(contacts=25) as stage:
-        stage.deeds.options.search_page = 10
+        stage.deeds.change_options(search_page=10)
         sizes, after = [], None
         while True:
             page = search(stage.api, limit=100, **({} if after is None else {"after": after}))

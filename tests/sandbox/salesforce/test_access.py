@@ -11,6 +11,7 @@ from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceAuthenticationFailed
 
 from connector.sandbox.salesforce.app import create_app
+from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.state import World
 from tests.sandbox.salesforce.client import LEADS, MORNING, Client, Clock, make_id, tiny_world
@@ -27,7 +28,7 @@ def world() -> World:
 
 
 def make(world: World, clock: Clock, **options: Any) -> Client:
-    client = Client(create_app(world, now=clock, **options), headers={"sforce_auto_assign": "FALSE"})
+    client = Client(create_app(world, SalesforceOptions(**options), now=clock), headers={"sforce_auto_assign": "FALSE"})
     assert client.sign_in().status == 200
     return client
 
@@ -45,7 +46,7 @@ def test_a_refresh_token_is_good_once(world: World, clock: Clock) -> None:
     second = client.sign_in(form).json["refresh_token"]
     assert client.sign_in(form).json == {"error": "invalid_grant", "error_description": "expired access/refresh token"}
     assert client.sign_in({**form, "refresh_token": second}).status == 200
-    client.app.state.org.options.rotate_refresh_tokens = False
+    client.app.state.deeds.change_options(rotate_refresh_tokens=False)
     assert "refresh_token" not in client.sign_in({**form, "refresh_token": "other"}).json
 
 
@@ -71,7 +72,7 @@ class _ToTheSandbox(requests.Session):
 
 
 def test_the_old_login_still_opens_to_simple_salesforce(world: World, clock: Clock) -> None:
-    with Sandbox(world=world, now=clock, hubspot=False) as sandbox, _ToTheSandbox(sandbox.salesforce_url, sandbox.ca_bundle) as session:
+    with Sandbox(world, now=clock, hubspot=None) as sandbox, _ToTheSandbox(sandbox.salesforce_url, sandbox.ca_bundle) as session:
         known: dict[str, Any] = {"username": "bot", "password": "p<&", "security_token": "t", "session": session}
         crm: Any = Salesforce(**known)
         assert crm.query("SELECT Id FROM Lead")["totalSize"] == 7

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from connector.sandbox.salesforce.actions import SalesforceDeeds
 from connector.sandbox.salesforce.app import create_app
 from connector.sandbox.salesforce.errors import RowRefused
+from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.state import World
 from tests.sandbox.salesforce.client import (
     ACME,
@@ -46,7 +47,7 @@ def world() -> World:
 
 @pytest.fixture
 def client(world: World, clock: Clock) -> Client:
-    made = Client(create_app(world, now=clock, multi_currency=True), headers={"sforce_auto_assign": "FALSE"})
+    made = Client(create_app(world, SalesforceOptions(multi_currency=True), now=clock), headers={"sforce_auto_assign": "FALSE"})
     assert made.sign_in().status == 200
     return made
 
@@ -200,7 +201,7 @@ def test_old_activities_are_archived_without_a_stamp(client: Client, deeds: Sale
 
 
 def test_a_late_commit_shows_later_under_its_old_stamp(client: Client, deeds: SalesforceDeeds, clock: Clock) -> None:
-    deeds.options.late_commits = 60
+    deeds.change_options(late_commits=60)
     made = deeds.create("Lead", LastName="Late", Company="Kunde")
     deeds.edit("Lead", LEADS[1], Title="late")
     clock.at += timedelta(seconds=59)

@@ -79,7 +79,7 @@ def test_spans_that_are_refused(client: Client, what: str) -> None:
     assert client.get(f"/sobjects/Lead/{what}?start=2026-12-01T00:00:00Z").code == "MISSING_ARGUMENT"
     assert client.get(f"/sobjects/Lead/{what}?start=soon&end=later").code == "INVALID_FIELD"
     assert ask(client, what, MORNING, NOON, "LeadStatus").code == "INVALID_TYPE"
-    client.app.state.org.options.most_ids = 0
+    client.app.state.deeds.change_options(most_ids=0)
     assert ask(client, what, MORNING, NOON).code == "EXCEEDED_ID_LIMIT"
 
 
