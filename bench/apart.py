@@ -124,7 +124,7 @@ def _serve(pipe: Pipe, people: Mapping[str, Any]) -> None:
     pin(1)
     with Sandbox(make_world(now=NOW, **people), now=lambda: NOW) as box:
         moments: list[float] = []
-        box.hubspot_frame.before_call.append(lambda _number: moments.append(time.monotonic()))
+        box.hubspot_faults.before_call.append(lambda _number: moments.append(time.monotonic()))
         place = Place(hubspot_url=box.hubspot_url, salesforce_url=box.salesforce_url, ca_bundle=box.ca_bundle, database="")
         sizes = {
             "hubspot": {"owners": len(box.world.hubspot_owners), **{name: len(rows) for name, rows in box.world.hubspot.items()}},
@@ -143,7 +143,7 @@ def _restart(box: Sandbox, moments: list[float], latency: float, limited: bool) 
     if moments:  # what one has used of HubSpot's ten seconds is not held against the next
         time.sleep(max(0.0, moments[-1] + _WINDOW - time.monotonic()))
     moments.clear()
-    for frame in (box.hubspot_frame, box.salesforce_frame):
+    for frame in (box.hubspot_faults, box.salesforce_faults):
         frame.latency, frame.calls = latency, 0
         frame.log.clear()
     box.hubspot.limits.restart_counts()
@@ -152,7 +152,7 @@ def _restart(box: Sandbox, moments: list[float], latency: float, limited: bool) 
 
 
 def _counts(box: Sandbox, moments: list[float]) -> Counts:
-    frames = {"hubspot": box.hubspot_frame, "salesforce": box.salesforce_frame}
+    frames = {"hubspot": box.hubspot_faults, "salesforce": box.salesforce_faults}
     return Counts(
         calls={crm: frame.calls for crm, frame in frames.items()},
         paths={crm: dict(Counter(f"{method} {path}" for method, path in frame.log)) for crm, frame in frames.items()},

@@ -20,11 +20,11 @@ import trustme
 import uvicorn
 from starlette.applications import Starlette
 
-from connector.sandbox.fault_injection import Application, ClosableProtocol, Frame
-from connector.sandbox.hubspot.actions import HubSpotDeeds
+from connector.sandbox.fault_injection import Application, ClosableProtocol, FaultInjector
+from connector.sandbox.hubspot.actions import HubSpotActions
 from connector.sandbox.hubspot.app import create_app as create_hubspot
 from connector.sandbox.hubspot.options import HubSpotOptions
-from connector.sandbox.salesforce.actions import SalesforceDeeds
+from connector.sandbox.salesforce.actions import SalesforceActions
 from connector.sandbox.salesforce.app import create_app as create_salesforce
 from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.state import World
@@ -57,8 +57,8 @@ class Sandbox:
     ) -> None:
         self.world = world
         self.now = now
-        self.hubspot_frame = Frame("hubspot", self.now)
-        self.salesforce_frame = Frame("salesforce", self.now)
+        self.hubspot_faults = FaultInjector("hubspot")
+        self.salesforce_faults = FaultInjector("salesforce")
         self.hubspot_url = ""
         self.salesforce_url = ""
         self.ca_bundle = ""
@@ -72,16 +72,16 @@ class Sandbox:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     @property
-    def hubspot(self) -> HubSpotDeeds:
-        """What people do in HubSpot meanwhile, its limits' counts and its options. Raises KeyError where there is no HubSpot."""
-        deeds: HubSpotDeeds = self._apps["hubspot"].state.deeds
-        return deeds
+    def hubspot(self) -> HubSpotActions:
+        """Actions of people in HubSpot, its limits' counts and its options. Raises KeyError where there is no HubSpot."""
+        actions: HubSpotActions = self._apps["hubspot"].state.actions
+        return actions
 
     @property
-    def salesforce(self) -> SalesforceDeeds:
-        """What people do in Salesforce meanwhile, and its options. Raises KeyError where there is no Salesforce."""
-        deeds: SalesforceDeeds = self._apps["salesforce"].state.deeds
-        return deeds
+    def salesforce(self) -> SalesforceActions:
+        """Actions of people in Salesforce, and its options. Raises KeyError where there is no Salesforce."""
+        actions: SalesforceActions = self._apps["salesforce"].state.actions
+        return actions
 
     def has(self, crm: str) -> bool:
         """Whether this sandbox has the CRM of that name."""
@@ -89,16 +89,16 @@ class Sandbox:
 
     def calls(self) -> dict[str, int]:
         """How many requests each server has had."""
-        return {"hubspot": self.hubspot_frame.calls, "salesforce": self.salesforce_frame.calls}
+        return {"hubspot": self.hubspot_faults.calls, "salesforce": self.salesforce_faults.calls}
 
     def __enter__(self) -> Self:
         """Starts the servers; both answer when this returns."""
         try:
             if "hubspot" in self._apps:
-                self.hubspot_url = f"http://{_HOST}:{self._start('hubspot', self.hubspot_frame)}"
+                self.hubspot_url = f"http://{_HOST}:{self._start('hubspot', self.hubspot_faults)}"
             if "salesforce" in self._apps:
                 tls = self._make_certificate()
-                self.salesforce_url = f"https://{_HOST}:{self._start('salesforce', self.salesforce_frame, **tls)}"
+                self.salesforce_url = f"https://{_HOST}:{self._start('salesforce', self.salesforce_faults, **tls)}"
         except BaseException:
             self._stop()
             raise
@@ -119,8 +119,8 @@ class Sandbox:
         certificate.private_key_and_cert_chain_pem.write_to_path(pair)
         return {"ssl_certfile": pair, "ssl_keyfile": pair}
 
-    def _start(self, crm: str, frame: Frame, **options: Any) -> int:
-        server = _Server(frame.wrap(self._apps[crm]), port=self._ports[crm], name=f"sandbox-{crm}", **options)
+    def _start(self, crm: str, faults: FaultInjector, **options: Any) -> int:
+        server = _Server(faults.wrap(self._apps[crm]), port=self._ports[crm], name=f"sandbox-{crm}", **options)
         self._servers.append(server)
         server.start()
         return server.port

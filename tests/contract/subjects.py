@@ -17,7 +17,7 @@ from connector.adapters.hubspot import HubSpotCrm
 from connector.adapters.port import Crm
 from connector.adapters.salesforce import SalesforceCrm
 from connector.model import RecordRef
-from connector.sandbox.fault_injection import Fault, Frame
+from connector.sandbox.fault_injection import Fault, FaultInjector
 from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.scenarios.catalogue import arm
@@ -171,7 +171,7 @@ class SandboxRoom(Room):
 
     @property
     @abstractmethod
-    def frame(self) -> Frame: ...
+    def frame(self) -> FaultInjector: ...
 
     def trouble(self, trouble: Trouble, *, times: int, after: int = 0, call: str = "pull") -> None:
         self.frame.add(Fault(self.frame.crm, "", times, after=after, **trouble.answer))
@@ -184,7 +184,7 @@ class SandboxRoom(Room):
         arm(self.box, scenario, every=every, times=times)
 
     def clean(self) -> None:
-        for frame in (self.box.hubspot_frame, self.box.salesforce_frame):
+        for frame in (self.box.hubspot_faults, self.box.salesforce_faults):
             frame.clear()
             frame.before_call.clear()
         contacts, org = self.box.hubspot, self.box.salesforce
@@ -210,8 +210,8 @@ class HubSpotRoom(SandboxRoom):
         super().__init__(box, clock)
 
     @property
-    def frame(self) -> Frame:
-        return self.box.hubspot_frame
+    def frame(self) -> FaultInjector:
+        return self.box.hubspot_faults
 
     def fresh(self) -> Crm:
         settings = SimpleNamespace(
@@ -262,10 +262,10 @@ class HubSpotRoom(SandboxRoom):
         return self.box.hubspot.log_call([who], at=self.now)
 
     def hide(self, name: str) -> None:
-        self.box.hubspot.hide_property("contacts", name)
+        self.box.hubspot.schema.hide_property("contacts", name)
 
     def show(self, name: str) -> None:
-        self.box.hubspot.show_property("contacts", name)
+        self.box.hubspot.schema.show_property("contacts", name)
 
     def tasks_with(self, subject: str) -> int:
         return sum(row["properties"].get("hs_task_subject") == subject for row in self.box.hubspot.live("tasks").values())
@@ -286,8 +286,8 @@ class SalesforceRoom(SandboxRoom):
     drifted = Drifted("Budget__c", "NumberOfEmployees", "NAICS__c", "Rejection_Reason__c", "Bad timing", "Second_Reason__c")
 
     @property
-    def frame(self) -> Frame:
-        return self.box.salesforce_frame
+    def frame(self) -> FaultInjector:
+        return self.box.salesforce_faults
 
     def fresh(self) -> Crm:
         settings = SimpleNamespace(
@@ -343,10 +343,10 @@ class SalesforceRoom(SandboxRoom):
         return self.box.salesforce.log_call(who)
 
     def hide(self, name: str) -> None:
-        self.box.salesforce.hide("Lead", name)
+        self.box.salesforce.schema.hide_field("Lead", name)
 
     def show(self, name: str) -> None:
-        self.box.salesforce.show("Lead", name)
+        self.box.salesforce.schema.show_field("Lead", name)
 
     def tasks_with(self, subject: str) -> int:
         return sum(row.get("Subject") == subject for row in self.box.salesforce.live("Task").values())

@@ -90,15 +90,15 @@ def test_a_name_that_is_none_names_its_neighbour(desk: Desk) -> None:
 
 def test_every_scenario_plays_with_both_crms_and_with_one(desk: Desk) -> None:
     alone = Sandbox(copy.deepcopy(desk.box.world), now=lambda: NOW, hubspot=None)
-    frames = (desk.box.hubspot_frame, desk.box.salesforce_frame)
+    both_faults = (desk.box.hubspot_faults, desk.box.salesforce_faults)
     for name in catalogue.SCENARIOS:
         catalogue.arm(alone, name, every=2, times=2)
         catalogue.arm(desk.box, name, every=2, times=2)
         said = [] if name == "slow" else desk.ask_both(4)
         assert 500 not in said, name
-        for frame in frames:
-            frame.clear()
-            frame.before_call.clear()
+        for faults in both_faults:
+            faults.clear()
+            faults.before_call.clear()
 
 
 def test_merges_are_bounded_and_leave_chains(desk: Desk) -> None:
@@ -182,8 +182,8 @@ def test_a_lost_answer_took_effect(desk: Desk) -> None:
 def test_html_and_halves(desk: Desk) -> None:
     catalogue.arm(desk.box, "html-errors", every=2, times=2)
     assert {502, 503} <= set(desk.ask_both(8))
-    desk.box.hubspot_frame.clear()
-    desk.box.salesforce_frame.clear()
+    desk.box.hubspot_faults.clear()
+    desk.box.salesforce_faults.clear()
     catalogue.arm(desk.box, "truncated", every=2, times=2)
     assert desk.ask_both(8).count(None) == 4
 

@@ -13,7 +13,7 @@ import pytest
 import requests
 from hubspot import HubSpot
 
-from connector.sandbox.fault_injection import Fault, Frame
+from connector.sandbox.fault_injection import Fault, FaultInjector
 from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.serve import Sandbox
@@ -33,7 +33,7 @@ def stage() -> Iterator[SimpleNamespace]:
         def ask(path: str, **more: Any) -> requests.Response:
             return session.get(sandbox.hubspot_url + path, timeout=10, **more)
 
-        yield SimpleNamespace(world=world, sandbox=sandbox, frame=sandbox.hubspot_frame, ask=ask)
+        yield SimpleNamespace(world=world, sandbox=sandbox, faults=sandbox.hubspot_faults, ask=ask)
 
 
 def fault(match: str = "", times: int = 1, **more: object) -> Fault:
@@ -80,22 +80,22 @@ def test_requests_are_counted_and_logged(stage: SimpleNamespace) -> None:
     stage.ask(OWNERS)
     stage.ask("/crm/v3/objects/contacts", params={"limit": 3})
     assert stage.sandbox.calls()["hubspot"] == 2
-    assert list(stage.frame.log) == [("GET", OWNERS), ("GET", "/crm/v3/objects/contacts")]
+    assert list(stage.faults.log) == [("GET", OWNERS), ("GET", "/crm/v3/objects/contacts")]
 
 
 def test_another_answer_hits_so_often_after_so_many(stage: SimpleNamespace) -> None:
-    stage.frame.add(fault("GET /crm/v3/owners", times=2, after=1, status=403, body=b'{"category":"MISSING_SCOPES"}'))
+    stage.faults.add(fault("GET /crm/v3/owners", times=2, after=1, status=403, body=b'{"category":"MISSING_SCOPES"}'))
     assert [stage.ask(OWNERS).status_code for _ in range(4)] == [200, 403, 403, 200]
     assert stage.ask("/account-info/v3/details").status_code == 200
-    stage.frame.clear()
-    stage.frame.faults.append(fault("limit=7", status=429, headers={"Retry-After": "1"}))
+    stage.faults.clear()
+    stage.faults.faults.append(fault("limit=7", status=429, headers={"Retry-After": "1"}))
     assert stage.ask(OWNERS).status_code == 200
     refused = stage.ask(OWNERS, params={"limit": 7})
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
 
 
 def test_an_answer_cut_in_half_is_noticed(stage: SimpleNamespace) -> None:
-    stage.frame.add(fault(kind="truncate"))
+    stage.faults.add(fault(kind="truncate"))
     with pytest.raises((requests.exceptions.ChunkedEncodingError, requests.ConnectionError)):
         stage.ask(OWNERS)
     assert stage.ask(OWNERS).status_code == 200
@@ -105,25 +105,25 @@ def test_a_lost_answer_took_effect(stage: SimpleNamespace) -> None:
     contact = next(iter(stage.world.hubspot["contacts"]))
     url = f"{stage.sandbox.hubspot_url}/crm/v3/objects/contacts/{contact}"
     headers = {"Authorization": "Bearer sandbox-token"}
-    stage.frame.add(fault("PATCH", kind="lost"))
+    stage.faults.add(fault("PATCH", kind="lost"))
     with pytest.raises(requests.ConnectionError):
         requests.patch(url, json={"properties": {"city": "Trier"}}, headers=headers, timeout=10)
     assert stage.world.hubspot["contacts"][contact]["properties"]["city"] == "Trier"
 
 
 def test_a_slow_answer_exceeds_a_timeout_and_comes_in_the_end(stage: SimpleNamespace) -> None:
-    stage.frame.add(fault(kind="slow", seconds=0.3))
+    stage.faults.add(fault(kind="slow", seconds=0.3))
     with pytest.raises(requests.Timeout):
         requests.get(stage.sandbox.hubspot_url + OWNERS, timeout=0.05)
-    stage.frame.add(fault(kind="slow", seconds=0.05))
+    stage.faults.add(fault(kind="slow", seconds=0.05))
     assert stage.ask(OWNERS).status_code == 200
 
 
 def test_latency_is_added_to_every_answer(stage: SimpleNamespace) -> None:
-    stage.frame.latency = 0.05
+    stage.faults.latency = 0.05
     assert stage.ask(OWNERS).elapsed.total_seconds() >= 0.05
 
 
 def test_a_frame_takes_only_its_own_faults() -> None:
     with pytest.raises(ValueError, match="salesforce"):
-        Frame("hubspot", lambda: NOW).add(Fault("salesforce", "", 1))
+        FaultInjector("hubspot").add(Fault("salesforce", "", 1))

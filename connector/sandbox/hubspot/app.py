@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from connector.sandbox.hubspot.account import Account
-from connector.sandbox.hubspot.actions import HubSpotDeeds
+from connector.sandbox.hubspot.actions import HubSpotActions
 from connector.sandbox.hubspot.answers import Refusal, invalid, missing_page, too_long
 from connector.sandbox.hubspot.associations import Associations
 from connector.sandbox.hubspot.limits import Limits
@@ -41,7 +41,7 @@ _USUAL = HubSpotOptions()
 
 
 def create_app(world: World, options: HubSpotOptions = _USUAL, *, now: Callable[[], datetime]) -> Starlette:
-    """A HubSpot over `world`, which it changes. `state.actions` is what people do in it meanwhile."""
+    """A HubSpot over `world`, which it changes. `state.actions`: what people do in it, for tests and scenarios."""
     records = Records(world, now, options)
     associations = Associations(world, records)
     removals = Removals(records, associations)
@@ -57,7 +57,7 @@ def create_app(world: World, options: HubSpotOptions = _USUAL, *, now: Callable[
         ],
         exception_handlers={HTTPException: _http_error},
     )
-    app.state.deeds = HubSpotDeeds(records, associations, removals, limits, tokens)
+    app.state.actions = HubSpotActions(records, associations, removals, limits, tokens)
     return app
 
 

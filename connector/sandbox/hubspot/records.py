@@ -25,7 +25,7 @@ Show = Callable[[HubSpotRow], dict[str, Any]]
 
 
 class Records:
-    """Reads and writes the records of a world. Whoever uses it holds `lock`: the server's requests and a test's deeds take turns."""
+    """Reads and writes the records of a world. Whoever uses it holds `lock`: the server's requests and a test's actions take turns."""
 
     def __init__(self, world: World, now: Callable[[], datetime], options: HubSpotOptions) -> None:
         self.world = world

@@ -1,4 +1,4 @@
-"""How the schema of the sandbox's HubSpot changes under a connector: properties that go, come back, are renamed, retyped or hidden.
+"""Schema changes of the sandbox's HubSpot under a running connector: for tests and `sandbox --fault` only.
 
 Definitions are replaced, never changed in place: a request that is being answered keeps the one it has.
 """
@@ -11,8 +11,8 @@ from connector.sandbox.hubspot.catalogue import Property
 from connector.sandbox.hubspot.records import Records
 
 
-class HubSpotDrift:
-    """Deeds of an administrator, from any thread. Raises KeyError for a property that is not there."""
+class SchemaChanges:
+    """Actions of an administrator, from any thread. Raises KeyError for a property that is not there."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
@@ -55,7 +55,7 @@ class HubSpotDrift:
         """Nobody can choose this value any more; records keep it."""
         with self._records.lock:
             options = self._definitions(object_name)[name]["options"]
-            self._change(object_name, name, options=[each for each in options if each["value"] != value])
+            self._change(object_name, name, options=[option for option in options if option["value"] != value])
 
     def add_option(self, object_name: str, name: str, value: str) -> None:
         """One more value to choose, the last in order."""

@@ -21,7 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connector.sandbox.salesforce import bulk, deleted, login, reads, records
-from connector.sandbox.salesforce.actions import SalesforceDeeds
+from connector.sandbox.salesforce.actions import SalesforceActions
 from connector.sandbox.salesforce.errors import Refused
 from connector.sandbox.salesforce.http import NOT_FOUND, answer
 from connector.sandbox.salesforce.options import SalesforceOptions
@@ -40,7 +40,7 @@ class Gate:
     """What stands before every handler: too long a head, a version that is none, no session, no calls left.
 
     Adds `Date` by the sandbox's clock to every answer and `Sforce-Limit-Info` to those of the REST API. A request is read whole, then
-    handled while the org's lock is held, then answered: so deeds of other threads come between requests, and a slow reader keeps nobody
+    handled while the org's lock is held, then answered: so actions of other threads come between requests, and a slow reader keeps nobody
     waiting.
     """
 
@@ -187,7 +187,7 @@ def _record_routes() -> list[Route]:
 def create_app(world: World, options: SalesforceOptions = _USUAL, *, now: Callable[[], datetime]) -> Starlette:
     """The application over this world.
 
-    now: aware; stamps, sessions and the day's limit go by it. For tests and scenarios, `app.state.deeds` is what other people do in this
+    now: aware; stamps, sessions and the day's limit go by it. For tests and scenarios, `app.state.actions` is what other people do in the
     org, and `app.state` has `org`, `hidden` (a set of (object, field) that the user may not see), `expire_sessions()` and `drop_cursors()`.
     """
     schema = Schema(world.salesforce, multi_currency=options.multi_currency)
@@ -199,7 +199,7 @@ def create_app(world: World, options: SalesforceOptions = _USUAL, *, now: Callab
     )
     app.router.redirect_slashes = False
     app.state.org = org
-    app.state.deeds = SalesforceDeeds(org)
+    app.state.actions = SalesforceActions(org)
     app.state.expire_sessions = org.expire_sessions
     app.state.drop_cursors = org.drop_cursors
     app.state.hidden = schema.hidden

@@ -62,7 +62,7 @@ class Late:
 
 @dataclass(kw_only=True)
 class Org:
-    """What all handlers and deeds share; `lock` is held by whoever reads or changes it. now: aware.
+    """What all handlers and actions share; `lock` is held by whoever reads or changes it. now: aware.
 
     gone: object → id → when it was deleted, of what is in no bin any more. log_from: what was deleted earlier, the log of deletions has
     forgotten. locks: id → how many writes to it are still to be refused (UNABLE_TO_LOCK_ROW); triggers: the same, by a trigger of
@@ -184,16 +184,17 @@ class Org:
 
     def commit_first(self, object_name: str, record_id: str) -> None:
         """Who writes to a row that another transaction holds waits for that to end."""
-        for one in [late for late in self.late if any((change.object, change.id) == (object_name, record_id) for change in late.changes)]:
-            self._commit(one)
+        held = [late for late in self.late if any((change.object, change.id) == (object_name, record_id) for change in late.changes)]
+        for late in held:
+            self._commit(late)
 
     # ── Time goes on ──
 
     def settle(self) -> None:
         """Does what is due by now: late commits, and, every hour, the emptying of what lay too long in the bin."""
         now = self.now()
-        for one in [late for late in self.late if late.visible <= now]:
-            self._commit(one)
+        for late in [late for late in self.late if late.visible <= now]:
+            self._commit(late)
         if now - self._tidied >= _TIDY_EVERY:
             self._tidied = now
             self._empty_bin(now - BIN_KEEPS)

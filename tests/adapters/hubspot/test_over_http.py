@@ -41,7 +41,7 @@ def crm(sandbox: Sandbox) -> Iterator[HubSpotCrm]:
     made = HubSpotCrm(settings, wanted=WANTED, budget=NoBudget(), sleep=waits.append, timeout=5.0)
     yield made
     made.close()
-    sandbox.hubspot_frame.clear()
+    sandbox.hubspot_faults.clear()
 
 
 class TestOverHttp:
@@ -95,7 +95,7 @@ class TestOverHttp:
     def test_a_task_whose_answer_was_lost_is_found_and_not_doubled(self, sandbox: Sandbox, crm: HubSpotCrm) -> None:
         person = list(sandbox.world.hubspot["contacts"])[7]
         before = len(sandbox.world.hubspot["tasks"])
-        sandbox.hubspot_frame.add(Fault("hubspot", "/tasks/batch/create", 1, kind="lost"))
+        sandbox.hubspot_faults.add(Fault("hubspot", "/tasks/batch/create", 1, kind="lost"))
         owner = next(owner["id"] for owner in sandbox.world.hubspot_owners if not owner["archived"])
         writes = [task("over/http", person, owner_id=owner)]
         assert [outcome.state for outcome in crm.create_tasks(writes)] == [WriteState.UNKNOWN]
@@ -123,7 +123,7 @@ class TestOverHttp:
         ],
     )
     def test_what_lasts_is_an_error_with_a_way_out(self, sandbox: Sandbox, crm: HubSpotCrm, fault: Fault, error: type[CrmError]) -> None:
-        sandbox.hubspot_frame.add(fault)
+        sandbox.hubspot_faults.add(fault)
         with pytest.raises(error) as told:
             pull(crm, "companies", None, WORLD_NOW)
         assert told.value.advice
@@ -139,7 +139,7 @@ class TestOverHttp:
         ],
     )
     def test_what_passes_is_waited_out(self, sandbox: Sandbox, crm: HubSpotCrm, fault: Fault) -> None:
-        sandbox.hubspot_frame.add(fault)
+        sandbox.hubspot_faults.add(fault)
         (page,) = pull(crm, "companies", None, WORLD_NOW)
         assert len(page.records) == len(sandbox.world.hubspot["companies"])
 

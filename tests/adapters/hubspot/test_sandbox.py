@@ -74,7 +74,7 @@ def recorded(sandbox: Sandbox, request: pytest.FixtureRequest) -> Iterator[Recor
     made = Recorded(sandbox, request.param)
     yield made
     made.close()
-    sandbox.hubspot_frame.clear()
+    sandbox.hubspot_faults.clear()
     paths = [each.path for each in made.requests]
     if request.param != "v3":
         assert [path for path in paths if "/v3" in path or "/v4" in path] == []
@@ -180,6 +180,6 @@ def test_the_budget_hears_of_the_limits(recorded: Recorded) -> None:
 
 @pytest.mark.parametrize("call", ["fates", "removals"])
 def test_what_fails_is_no_removal(sandbox: Sandbox, recorded: Recorded, call: str) -> None:
-    sandbox.hubspot_frame.add(Fault("hubspot", "/contacts", 99, status=403, body=b'{"category": "MISSING_SCOPES"}'))
+    sandbox.hubspot_faults.add(Fault("hubspot", "/contacts", 99, status=403, body=b'{"category": "MISSING_SCOPES"}'))
     with pytest.raises(ObjectStopped):
         recorded.crm.fates("contacts", ["1"]) if call == "fates" else list(recorded.crm.removals("contacts", None, now=NOW))

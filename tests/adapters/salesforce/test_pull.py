@@ -47,7 +47,7 @@ def org(running: Org) -> Iterator[Org]:
 
 
 def set_options(org: Org, **changes: Any) -> None:
-    org.state.deeds.change_options(**changes)
+    org.state.actions.change_options(**changes)
 
 
 def values(pages: Sequence[Page], stream: str) -> list[Any]:
@@ -60,7 +60,7 @@ def ids(pages: Sequence[Page], stream: str) -> list[str]:
 
 def shown(org: Org, stream: str) -> list[str]:
     """All that queryAll shows."""
-    return sorted(org.state.deeds.live(stream, deleted=True))
+    return sorted(org.state.actions.live(stream, deleted=True))
 
 
 # ── Streams ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -78,7 +78,7 @@ def test_bulk_api_and_rest_tell_the_same(org: Org, stream: str) -> None:
     """By a job, then with Bulk API closed to us; rows of its pages are few, so that there are several."""
     set_options(org, page_size=3, bulk_page=50)
     by_job = org.pages(stream)
-    org.box.salesforce_frame.add(Fault("salesforce", f"POST {wire_bulk.JOBS}", times=9, status=400, body=refusal("INVALIDENTITY")))
+    org.box.salesforce_faults.add(Fault("salesforce", f"POST {wire_bulk.JOBS}", times=9, status=400, body=refusal("INVALIDENTITY")))
     by_rest = org.pages(stream)
     assert {value.id: value for value in values(by_job, stream)} == {value.id: value for value in values(by_rest, stream)}
     assert ids(by_job, stream) == shown(org, stream)
@@ -96,7 +96,7 @@ def refusal(code: str) -> bytes:
     ("status", "code"), [(400, "INVALID_TYPE"), (403, "INSUFFICIENT_ACCESS"), (403, "INSUFFICIENT_ACCESS_OR_READONLY")]
 )
 def test_what_the_org_does_not_show_is_an_empty_stream(org: Org, stream: str, status: int, code: str) -> None:
-    org.box.salesforce_frame.add(Fault("salesforce", f"FROM {stream} ", times=1, status=status, body=refusal(code)))
+    org.box.salesforce_faults.add(Fault("salesforce", f"FROM {stream} ", times=1, status=status, body=refusal(code)))
     (page,) = org.pages(stream)
     assert (page.seen, page.last, page.calls, page.cursor) == (0, True, 1, {})
 
@@ -131,7 +131,7 @@ def test_one_currency_is_found_out_once(org: Org) -> None:
 
 
 def test_merges_conversions_and_deletions_come_with_the_next_pull(org: Org) -> None:
-    deeds = org.state.deeds
+    deeds = org.state.actions
     cursors = {stream: org.pages(stream)[-1].cursor for stream in LISTS}
     org.clock.now += timedelta(hours=1)
     keep, lose, convert, gone = org.open_leads()[:4]
@@ -151,10 +151,10 @@ def test_merges_conversions_and_deletions_come_with_the_next_pull(org: Org) -> N
 def test_archived_activities_are_seen(org: Org) -> None:
     cursor = org.pages("Task")[-1].cursor
     who = org.open_leads()[5]
-    task = org.state.deeds.log_call(who)
+    task = org.state.actions.log_call(who)
     row = org.rows["Task"][task]
     row["CreatedDate"], row["ActivityDate"] = START - timedelta(days=500), (START - timedelta(days=500)).date()
-    assert org.state.deeds.archive() >= 1
+    assert org.state.actions.archive() >= 1
     assert row["IsArchived"]
     org.clock.now += timedelta(hours=1)
     assert task in ids(org.pages("Task", cursor), "Task")
@@ -167,9 +167,9 @@ def test_a_late_commit_is_not_lost(org: Org, late: float) -> None:
     cursor = org.pages("Lead")[-1].cursor
     org.clock.now += timedelta(minutes=30)
     slow, quick = org.open_leads()[6:8]
-    org.state.deeds.edit("Lead", slow, Status="Nurturing", FirstName=f"late {late}", late=late)
+    org.state.actions.edit("Lead", slow, Status="Nurturing", FirstName=f"late {late}", late=late)
     org.clock.now += timedelta(seconds=1)
-    org.state.deeds.edit("Lead", quick, FirstName=f"quick {late}")
+    org.state.actions.edit("Lead", quick, FirstName=f"quick {late}")
     seen: dict[str, str] = {}
     for _ in range(8):
         pages = org.pages("Lead", cursor)
@@ -186,7 +186,7 @@ def test_a_row_that_changes_while_a_job_reads_is_not_lost(org: Org) -> None:
         pages.append(page)
         org.clock.now += timedelta(seconds=20)
         lead = org.open_leads()[-1 - number]
-        org.state.deeds.edit("Lead", lead, FirstName=f"edited {number}")
+        org.state.actions.edit("Lead", lead, FirstName=f"edited {number}")
         edited[lead] = f"edited {number}"
     org.clock.now += timedelta(minutes=1)
     pages += org.pages("Lead", pages[-1].cursor)
@@ -230,7 +230,7 @@ def test_stopped_anywhere_it_goes_on(org: Org, seed: int) -> None:
 )
 def test_a_bad_answer_of_a_job_is_asked_for_again(org: Org, fault: Fault) -> None:
     set_options(org, page_size=3, bulk_page=40)
-    org.box.salesforce_frame.add(fault)
+    org.box.salesforce_faults.add(fault)
     assert ids(org.pages("Lead"), "Lead") == shown(org, "Lead")
 
 
@@ -245,7 +245,7 @@ def test_a_session_that_ends_in_a_job_is_renewed(org: Org) -> None:
 
 def test_queries_that_take_too_long_are_cut_into_parts(org: Org) -> None:
     set_options(org, query_timeout_rows=60)
-    org.box.salesforce_frame.add(Fault("salesforce", f"POST {wire_bulk.JOBS}", times=9, status=400, body=refusal("INVALIDENTITY")))
+    org.box.salesforce_faults.add(Fault("salesforce", f"POST {wire_bulk.JOBS}", times=9, status=400, body=refusal("INVALIDENTITY")))
     pages = org.pages("Task")
     assert ids(pages, "Task") == shown(org, "Task")
     assert len(pages) > 5
@@ -254,7 +254,7 @@ def test_queries_that_take_too_long_are_cut_into_parts(org: Org) -> None:
 def test_a_first_read_that_takes_too_long_is_read_by_a_job(org: Org) -> None:
     """Its window ends earlier than ours began, since no answer told Salesforce's time; the next one goes on from there."""
     org.clock.now += timedelta(hours=1)
-    org.box.salesforce_frame.add(Fault("salesforce", "queryAll", times=1, status=400, body=refusal("QUERY_TIMEOUT")))
+    org.box.salesforce_faults.add(Fault("salesforce", "queryAll", times=1, status=400, body=refusal("QUERY_TIMEOUT")))
     pages = org.pages("Task")
     assert ids(pages, "Task") == shown(org, "Task")
     assert wire.moment_of(pages[-1].cursor["since"]) == org.clock.now - timedelta(minutes=10)
@@ -268,7 +268,7 @@ def a_mass_update(org: Org, copies: int) -> None:
     for number in range(copies):
         found = long_id(f"00QZz{number:010d}")
         rows[found] = {**first, "Id": found, "Email": f"{number}@kunde.example"}
-    org.state.deeds.stamp_alike("Lead", list(rows), org.clock.now)
+    org.state.actions.stamp_alike("Lead", list(rows), org.clock.now)
 
 
 def test_a_mass_update_gives_one_stamp_to_all() -> None:

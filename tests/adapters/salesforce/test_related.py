@@ -33,7 +33,7 @@ def running() -> Iterator[Org]:
 @pytest.fixture
 def org(running: Org) -> Iterator[Org]:
     """The org, as each test finds it."""
-    running.state.deeds.change_options(page_size=3)
+    running.state.actions.change_options(page_size=3)
     yield running
     running.reset()
 
@@ -47,10 +47,10 @@ def told(pages: list[Page]) -> dict[str, dict[str, Any]]:
 
 
 def test_bulk_api_and_rest_have_the_same_values_and_types(org: Org) -> None:
-    org.state.deeds.change_options(page_size=1)
+    org.state.actions.change_options(page_size=1)
     by_job = contacts(org, *_RELATED, "Email")
     assert any("bulk" in (page.cursor or {}) for page in by_job)
-    org.state.deeds.change_options(page_size=2_000)
+    org.state.actions.change_options(page_size=2_000)
     by_rest = contacts(org, *_RELATED, "Email")
     assert not any("bulk" in (page.cursor or {}) for page in by_rest)
     assert told(by_job) == told(by_rest)
@@ -61,7 +61,7 @@ def test_bulk_api_and_rest_have_the_same_values_and_types(org: Org) -> None:
 @pytest.mark.parametrize("page_size", [3, 2_000])
 def test_a_hidden_field_of_the_account_takes_no_other_with_it(org: Org, page_size: int) -> None:
     """Not the contact's own of the same name, nor the account's others."""
-    org.state.deeds.change_options(page_size=page_size)
+    org.state.actions.change_options(page_size=page_size)
     org.state.hidden.add(("Account", "Rating__c"))
     pages = contacts(org, "Email", "Rating__c", "Account.Name", "Account.Rating__c")
     assert {page.absent for page in pages} == {frozenset({"Account.Rating__c"})}

@@ -19,7 +19,7 @@ from connector.adapters.salesforce import SalesforceCrm
 from connector.adapters.salesforce.wire import requests as wire
 from connector.errors import ObjectStopped
 from connector.model import Cursor, Fate, RemovalPage, long_id
-from connector.sandbox.salesforce.actions import SalesforceDeeds
+from connector.sandbox.salesforce.actions import SalesforceActions
 from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.world.make import make_world
@@ -46,8 +46,8 @@ def box(running: Org) -> Iterator[Org]:
     running.state.org.log_from = None
 
 
-def deeds(box: Org) -> SalesforceDeeds:
-    found: SalesforceDeeds = box.state.deeds
+def deeds(box: Org) -> SalesforceActions:
+    found: SalesforceActions = box.state.actions
     return found
 
 

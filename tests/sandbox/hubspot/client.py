@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from connector.sandbox.hubspot.actions import HubSpotDeeds
+from connector.sandbox.hubspot.actions import HubSpotActions
 from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.state import World
@@ -55,7 +55,7 @@ class Stage:
     clock: Clock
 
     @property
-    def deeds(self) -> HubSpotDeeds:
+    def actions(self) -> HubSpotActions:
         return self.sandbox.hubspot
 
 

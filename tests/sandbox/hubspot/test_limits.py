@@ -157,11 +157,11 @@ def test_refusals_of_a_refresh_say_what_is_wrong() -> None:
         assert refresh(stage, grant_type="password").status_code == 400
         assert requests.post(f"{stage.api.base}/oauth/2026-09/token", json=FORM, timeout=10).status_code == 400, "a form, not JSON"
         token = refresh(stage).json()["access_token"]
-        stage.deeds.tokens.hub_gone = True
+        stage.actions.tokens.hub_gone = True
         gone = refresh(stage)
         assert gone.status_code == 400
         assert gone.json() == {"status": "BAD_HUB", "message": "missing or unknown hub id", "error": "access_denied"}
-        stage.deeds.tokens.revoke()
+        stage.actions.tokens.revoke()
         assert asked(stage, token).status_code == 401
 
 
@@ -175,6 +175,6 @@ def test_tokens_tell_what_they_are() -> None:
         stage.clock.now += timedelta(seconds=800)
         assert (told(token)["active"], told(token)["expires_in"], told(token)["token_use"]) == (True, 1000, "access_token")
         assert told(FORM["refresh_token"])["token_use"] == "refresh_token"
-        stage.deeds.tokens.expire()
+        stage.actions.tokens.expire()
         assert told(token) == {"active": False}
         assert asked(stage, token).status_code == 401

@@ -125,7 +125,7 @@ def test_what_bulk_does_not_read(client: Client, content: dict[str, str], code: 
 
 
 def test_a_job_fails_or_is_aborted(client: Client) -> None:
-    client.app.state.deeds.fail_jobs(1, "InternalServerError : x")
+    client.app.state.actions.fail_jobs(1, "InternalServerError : x")
     failed = start(client, "SELECT Id FROM Lead")
     client.get(f"/jobs/query/{failed}")
     told = client.get(f"/jobs/query/{failed}").json

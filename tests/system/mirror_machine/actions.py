@@ -350,7 +350,7 @@ class Deeds(RuleBasedStateMachine):
 
     @rule(answer=st.sampled_from(ANSWERS), salesforce=st.booleans(), after=st.integers(0, 30), times=st.integers(1, 7))
     def fail(self, answer: dict[str, Any], salesforce: bool, after: int, times: int) -> None:
-        frame = self.box.salesforce_frame if salesforce else self.box.hubspot_frame
+        frame = self.box.salesforce_faults if salesforce else self.box.hubspot_faults
         frame.add(Fault(frame.crm, "", times, after=after, **answer))
 
     @rule(name=st.sampled_from(MEANWHILE), every=st.integers(1, 9), seed=st.integers(0, 99))
@@ -367,22 +367,22 @@ class Deeds(RuleBasedStateMachine):
     @rule(place=st.sampled_from([(name, each) for name, fields in DRIFTING.items() for each in fields]))
     def drift(self, place: tuple[str, str]) -> None:
         """A field is hidden from the connector, or shown again; its values change all the while."""
-        people: Any = self.box.salesforce if place[0] in SALESFORCE_PEOPLE else self.box.hubspot
+        salesforce, hubspot = self.box.salesforce.schema, self.box.hubspot.schema
         back = place in self.known.hidden
-        if back:
-            (people.show if people is self.box.salesforce else people.show_property)(*place)
+        if place[0] in SALESFORCE_PEOPLE:
+            (salesforce.show_field if back else salesforce.hide_field)(*place)
         else:
-            (people.hide if people is self.box.salesforce else people.hide_property)(*place)
+            (hubspot.show_property if back else hubspot.hide_property)(*place)
         self.known.hidden ^= {place}
 
     def spend_day(self, left: int) -> None:
         """The day's calls of both CRMs are spent but so many."""
-        self.box.hubspot_frame.add(Fault("hubspot", "", 10**6, after=left, status=429, headers=_JSON, body=_DAILY))
+        self.box.hubspot_faults.add(Fault("hubspot", "", 10**6, after=left, status=429, headers=_JSON, body=_DAILY))
         self.box.salesforce.spend_calls(leave=left)
 
     def calm(self) -> None:
         """Nothing goes wrong, nobody does anything, all lags are over."""
-        for frame in (self.box.hubspot_frame, self.box.salesforce_frame):
+        for frame in (self.box.hubspot_faults, self.box.salesforce_faults):
             frame.clear()
             frame.before_call.clear()
         self.box.salesforce.change_options(session_calls=None, cursor_pages=None, late_commits=LAG)
