@@ -89,7 +89,7 @@ class Account:
         """A property of the account's own; one that was removed comes back with the values that records had."""
         object_name = type_named(request.path_params["type"])
         definitions = self._world.hubspot_properties[object_name]
-        missing = [each for each in ("name", "label", "type", "fieldType", "groupName") if not body.get(each)]
+        missing = [field for field in ("name", "label", "type", "fieldType", "groupName") if not body.get(field)]
         if missing:
             raise invalid(f"Some required fields were not set: {missing}")
         name = body["name"]

@@ -136,9 +136,9 @@ async def soap(request: Request) -> Response:
 
 
 def _fault(code: str, message: str) -> Response:
-    told = f"<faultcode>sf:{code}</faultcode><faultstring>{code}: {message}</faultstring>"
+    shown = f"<faultcode>sf:{code}</faultcode><faultstring>{code}: {message}</faultstring>"
     detail = f"<sf:exceptionCode>{code}</sf:exceptionCode><sf:exceptionMessage>{message}</sf:exceptionMessage>"
-    return _xml(f"<soapenv:Fault>{told}<detail><sf:LoginFault>{detail}</sf:LoginFault></detail></soapenv:Fault>", 500)
+    return _xml(f"<soapenv:Fault>{shown}<detail><sf:LoginFault>{detail}</sf:LoginFault></detail></soapenv:Fault>", 500)
 
 
 def _xml(content: str, status: int) -> Response:

@@ -23,8 +23,8 @@ def late_index(stage: Stage) -> None:
 
 
 def _edit_contact(stage: Stage, people: HubSpotActions) -> None:
-    for one in stage.some(people.live("contacts"), 1):
-        people.edit("contacts", one, jobtitle=f"Head of {stage.draw.choice(('Sales', 'IT', 'Logistics'))} {stage.draw.randint(1, 999)}")
+    for contact_id in stage.some(people.live("contacts"), 1):
+        people.edit("contacts", contact_id, jobtitle=_title(stage))
 
 
 def late_commit(stage: Stage) -> None:
@@ -35,12 +35,16 @@ def late_commit(stage: Stage) -> None:
 
 
 def _edit_lead(stage: Stage, people: SalesforceActions) -> None:
-    for one in _open_leads(stage, people, 1):
-        people.edit("Lead", one, Title=f"Head of {stage.draw.choice(('Sales', 'IT', 'Logistics'))} {stage.draw.randint(1, 999)}")
+    for lead_id in _open_leads(stage, people, 1):
+        people.edit("Lead", lead_id, Title=_title(stage))
+
+
+def _title(stage: Stage) -> str:
+    return f"Head of {stage.draw.choice(('Sales', 'IT', 'Logistics'))} {stage.draw.randint(1, 999)}"
 
 
 def _open_leads(stage: Stage, people: SalesforceActions, count: int) -> list[str]:
-    return stage.some((one for one, row in people.live("Lead").items() if not row.get("IsConverted")), count)
+    return stage.some((lead_id for lead_id, row in people.live("Lead").items() if not row.get("IsConverted")), count)
 
 
 def equal_timestamps(stage: Stage) -> None:
@@ -73,7 +77,7 @@ def merges(stage: Stage) -> None:
             survivors["hubspot"] = people.merge("contacts", *two)
 
     def in_salesforce(people: SalesforceActions) -> None:
-        live = {one for one, row in people.live("Lead").items() if not row.get("IsConverted")}
+        live = {lead_id for lead_id, row in people.live("Lead").items() if not row.get("IsConverted")}
         if (two := pair("salesforce", live)) is not None and two[1] in live:
             people.merge("Lead", *two)
             survivors["salesforce"] = two[0]
@@ -95,8 +99,8 @@ def conversions(stage: Stage) -> None:
 
 
 def _convert(stage: Stage, people: SalesforceActions) -> None:
-    for one in _open_leads(stage, people, 1):
-        people.convert(one)
+    for lead_id in _open_leads(stage, people, 1):
+        people.convert(lead_id)
 
 
 def deleted(stage: Stage) -> None:
@@ -105,20 +109,20 @@ def deleted(stage: Stage) -> None:
 
     def in_hubspot(people: HubSpotActions) -> None:
         name = stage.draw.choice(("contacts", "contacts", "meetings", "calls"))
-        for one in stage.some(people.live(name), 1):
-            (people.purge if stage.draw.random() < 0.2 else people.delete)(name, one)
+        for record_id in stage.some(people.live(name), 1):
+            (people.purge if stage.draw.random() < 0.2 else people.delete)(name, record_id)
 
     def in_salesforce(people: SalesforceActions) -> None:
         how = stage.draw.random()
         if binned and how < 0.25:
             people.undelete("Lead", binned.pop())
             return
-        for one in _open_leads(stage, people, 1):
+        for record_id in _open_leads(stage, people, 1):
             if how > 0.75:
-                people.hard_delete("Lead", one)
+                people.hard_delete("Lead", record_id)
             else:
-                people.delete("Lead", one)
-                binned.append(one)
+                people.delete("Lead", record_id)
+                binned.append(record_id)
 
     _in_both(stage, in_hubspot, in_salesforce)
 
@@ -127,11 +131,11 @@ def privacy_delete(stage: Stage) -> None:
     """Nothing of a person is left."""
 
     def in_hubspot(people: HubSpotActions) -> None:
-        for one in stage.some(people.live("contacts"), 1):
-            people.forget(one)
+        for record_id in stage.some(people.live("contacts"), 1):
+            people.forget(record_id)
 
     def in_salesforce(people: SalesforceActions) -> None:
-        for one in _open_leads(stage, people, 1):
-            people.hard_delete("Lead", one)
+        for record_id in _open_leads(stage, people, 1):
+            people.hard_delete("Lead", record_id)
 
     _in_both(stage, in_hubspot, in_salesforce)

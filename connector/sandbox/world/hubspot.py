@@ -40,7 +40,7 @@ def fill(world: World, maker: Maker, companies: Sequence[Company], people: Seque
         person.hubspot_id = str(number)
         # one import stamped some hundreds alike, to the millisecond: paging by date alone would lose some of them
         _contact(world, maker, person, owners, same_moment if at % 17 == 0 else None)
-    _engagements(world, maker, [each for each in found if each.crm == "hubspot"], owners)
+    _engagements(world, maker, [happening for happening in found if happening.crm == "hubspot"], owners)
 
 
 def put(world: World, name: str, record_id: str, properties: Mapping[str, str | None], created: datetime, updated: datetime) -> None:
@@ -56,13 +56,13 @@ def put(world: World, name: str, record_id: str, properties: Mapping[str, str | 
     }
 
 
-def link(world: World, one: tuple[str, str], other: tuple[str, str], types: Iterable[tuple[int, int]]) -> None:
-    """Links two records (object, id) in both directions; types: (from one to other, from other to one)."""
-    forward = world.hubspot_associations.setdefault((one[0], other[0]), {}).setdefault(one[1], [])
-    back = world.hubspot_associations.setdefault((other[0], one[0]), {}).setdefault(other[1], [])
-    for there, home in types:
-        forward.append((other[1], there))
-        back.append((one[1], home))
+def link(world: World, record: tuple[str, str], other: tuple[str, str], types: Iterable[tuple[int, int]]) -> None:
+    """Links two records (object, id) in both directions; types: (as seen from the record, as seen from the other)."""
+    forward = world.hubspot_associations.setdefault((record[0], other[0]), {}).setdefault(record[1], [])
+    back = world.hubspot_associations.setdefault((other[0], record[0]), {}).setdefault(other[1], [])
+    for type_from_record, type_from_other in types:
+        forward.append((other[1], type_from_record))
+        back.append((record[1], type_from_other))
 
 
 def _owners(world: World) -> dict[str, str]:
@@ -83,7 +83,7 @@ def _owners(world: World) -> dict[str, str]:
 
 def _companies(world: World, maker: Maker, companies: Sequence[Company]) -> None:
     number = 990
-    for company in sorted(companies, key=lambda each: each.created):
+    for company in sorted(companies, key=lambda company: company.created):
         number += maker.random.randint(1, 5)
         company.hubspot_id = str(number)
         properties = {
@@ -142,7 +142,7 @@ def _contact(world: World, maker: Maker, person: Person, owners: Mapping[str, st
 def _remember(world: World, person: Person, owner: str | None) -> None:
     """The history of stage, lead status and owner, newest first, as `propertiesWithHistory` gives it."""
     history: dict[str, list[tuple[str | None, datetime]]] = {
-        "lifecyclestage": sorted(person.entered.items(), key=lambda each: each[1], reverse=True),
+        "lifecyclestage": sorted(person.entered.items(), key=lambda entry: entry[1], reverse=True),
     }
     if owner and person.assigned_at:
         history["hubspot_owner_id"] = [(owner, person.assigned_at)]
@@ -167,7 +167,7 @@ def _touched(maker: Maker, happening: Happening) -> datetime:
 
 def _engagements(world: World, maker: Maker, found: list[Happening], owners: Mapping[str, str]) -> None:
     numbers = dict.fromkeys(_TYPES, 9_700)
-    for happening in sorted(found, key=lambda each: each.created):
+    for happening in sorted(found, key=lambda happening: happening.created):
         name = _OBJECT[happening.kind]
         numbers[name] += maker.random.randint(1, 9)
         record_id = str(numbers[name])

@@ -104,7 +104,7 @@ class Maker:
         for number in range(count):
             place = self.place()
             name = self._fakers[place.locale].company()
-            hubspot, salesforce, naics, _ = self.random.choices(facts.INDUSTRIES, [each[3] for each in facts.INDUSTRIES])[0]
+            hubspot, salesforce, naics, _ = self.random.choices(facts.INDUSTRIES, [industry[3] for industry in facts.INDUSTRIES])[0]
             made.append(
                 Company(
                     name=name,

@@ -79,9 +79,9 @@ def fill(world: World, maker: Maker, people: Sequence[Person], found: Sequence[H
     for number, (label, converted, default) in enumerate(facts.LEAD_STATUSES, 1):
         fields = {"ApiName": label, "MasterLabel": label, "IsConverted": converted, "IsDefault": default, "SortOrder": number}
         org.put("LeadStatus", maker.now - timedelta(days=1500), maker.now - timedelta(days=1500), **fields)
-    for person in sorted((each for each in people if each.in_salesforce), key=lambda each: each.created):
+    for person in sorted((person for person in people if person.in_salesforce), key=lambda person: person.created):
         _lead(org, person)
-    for happening in sorted((each for each in found if each.crm == "salesforce"), key=lambda each: each.created):
+    for happening in sorted((happening for happening in found if happening.crm == "salesforce"), key=lambda happening: happening.created):
         if happening.kind == "meeting":
             _event(org, happening)
         else:
