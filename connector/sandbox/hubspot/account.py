@@ -21,7 +21,7 @@ from connector.sandbox.hubspot.tokens import PORTAL
 
 
 class Account:
-    """Handlers: (request, body) → answer. They raise `Refusal`."""
+    """Handlers of requests about the account: (request, body) → answer. They raise `Refusal`."""
 
     def __init__(self, records: Records) -> None:
         self._world = records.world

@@ -27,9 +27,10 @@ Values = dict[str, str | None]
 
 
 class HubSpotActions:
-    """Objects are named as in the API's paths ("contacts"), records by their ids. Raises KeyError for a record that is not there.
+    """Actions on records, associations and activities. Raises KeyError for a record that is not there.
 
-    schema: what an administrator changes. limits, tokens: the server's own, to be read while it runs.
+    Objects are named as in the API's paths ("contacts"), records by their ids. schema: what an administrator changes. limits, tokens: the
+    server's own.
     """
 
     def __init__(self, records: Records, associations: Associations, removals: Removals, limits: Limits, tokens: Tokens) -> None:

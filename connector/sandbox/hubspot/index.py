@@ -1,4 +1,4 @@
-"""What search sees: each record in the version that the index has, and the records' orders by id and by date.
+"""The search index: each record in the version that the index has, and the records' orders by id and by date.
 
 The index may lag: a write becomes visible when its time has come, and until then the record is found, and shown, as it was. Windows, their
 totals and pages in them cost little however many records there are.
@@ -74,7 +74,7 @@ class Query:
 
 
 class Index:
-    """One object's. Not for several threads at once."""
+    """The search index of one object. Not for several threads at once."""
 
     def __init__(self, rows: Mapping[str, HubSpotRow], now: Callable[[], datetime], lag: Callable[[], timedelta]) -> None:
         self._rows = rows

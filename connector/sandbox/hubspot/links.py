@@ -21,7 +21,7 @@ _BATCH = 1000
 
 
 class Links:
-    """Handlers: (request, body) → answer. They raise `Refusal`."""
+    """Handlers of requests about associations: (request, body) → answer. They raise `Refusal`."""
 
     def __init__(self, records: Records, associations: Associations) -> None:
         self._records = records

@@ -29,7 +29,7 @@ Write = Callable[[], dict[str, Any]]
 
 
 class Objects:
-    """Handlers: (request, body) → answer. They raise `Refusal`."""
+    """Handlers of requests about records: (request, body) → answer. They raise `Refusal`."""
 
     def __init__(self, records: Records, associations: Associations, removals: Removals) -> None:
         self._records = records

@@ -1,4 +1,4 @@
-"""How the sandbox's HubSpot behaves where accounts differ, or where nobody knows what the real one does."""
+"""Options of the sandbox's HubSpot: how it behaves where accounts differ, or where nobody knows what the real one does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ VERSIONS = frozenset({"v3", "v4", "2026-03", "2026-09"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubSpotOptions:
-    """Other options may take their place while the server runs; a request reads them when it comes.
+    """How one HubSpot behaves. Other options may take their place while it runs; a request reads them when it comes.
 
     requests_per_10_seconds, searches_per_second, daily: the account's limits. token: an access token that never expires; token_seconds: how
     long those live that OAuth gives, by the sandbox's clock; rotate_refresh_tokens: each refresh gives another refresh token and ends the

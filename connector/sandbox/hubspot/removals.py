@@ -1,4 +1,4 @@
-"""How HubSpot's records go: into the recycle bin and back, merged into another one, forgotten for privacy.
+"""Removals of HubSpot's records: into the recycle bin and back, merged into another one, forgotten for privacy.
 
 Sources: developers.hubspot.com/changelog/updated-merge-functionality-for-contacts-and-companies (a merged record has a new id; single reads
 and writes by the old ids go on), /docs/api-reference/crm-contacts-v3 (merge, gdpr-delete), knowledge.hubspot.com/records/merge-records

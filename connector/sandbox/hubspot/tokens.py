@@ -1,4 +1,4 @@
-"""Who may ask: the account's access token, and the OAuth tokens that HubSpot gives for a refresh token, which expire.
+"""Access tokens: the account's access token, and the OAuth tokens that HubSpot gives for a refresh token, which expire.
 
 Sources: developers.hubspot.com/docs/api-reference/auth-oauth-v1 (form body, 1,800 seconds), /docs/apps/developer-platform/build-apps/
 authentication/oauth/working-with-oauth (refusals BAD_REFRESH_TOKEN and BAD_HUB; a new refresh token may come with each answer).

@@ -1,4 +1,4 @@
-"""What HubSpot says of values before it writes them: unknown properties, wrong types and options, values that must be unique.
+"""Checks of values before HubSpot writes them: unknown properties, wrong types and options, values that must be unique.
 
 Sources: developers.hubspot.com/docs/guides/api/crm/properties (types, clearing and appending), /docs/api-reference/error-handling (codes).
 """

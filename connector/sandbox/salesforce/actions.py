@@ -23,10 +23,10 @@ T = TypeVar("T")
 
 
 class SalesforceActions:
-    """Actions on records raise `RowRefused` where the service would refuse a person too. Ids may have 15 or 18 characters.
+    """Actions on records, activities and the service. Raise `RowRefused` where the service would refuse a person too.
 
-    schema: what an administrator changes. user: the Id of whose name stands beside each change; default: the first active user who is not
-    the connector.
+    Ids may have 15 or 18 characters. schema: what an administrator changes. user: the Id of whose name stands beside each change; default:
+    the first active user who is not the connector.
     """
 
     def __init__(self, org: Org, *, user: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""How the sandbox's Salesforce org behaves where orgs differ, or where a test wants what is rare."""
+"""Options of the sandbox's Salesforce: how it behaves where orgs differ, or where a test wants what is rare."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SalesforceOptions:
-    """Other options may take their place while the org runs, but for the first three.
+    """How one org behaves. Other options may take their place while it runs, but for the first three.
 
     client_id, client_secret: of the connected app. multi_currency: whether amounts have a CurrencyIsoCode. daily: calls in any 24 hours.
     page_size: rows of a query's page at most. late_commits: seconds between an action's stamp and the moment others see it.

@@ -1,4 +1,4 @@
-"""The sandbox's Salesforce describes itself: fields with their types and rights, by any spelling of their names.
+"""The schema of the sandbox's Salesforce: fields with their types and rights, by any spelling of their names.
 
 A field that stands in the world's rows but in no table of `fields` is taken as a custom field of the type its values have.
 """

@@ -38,10 +38,10 @@ def make_world(
         journeys.walk(maker, person)
         if person.cohort == "excluded":
             journeys.exclude(maker, person)
-    happenings = [happening for person in people for happening in activities.happenings(maker, person)]
-    salesforce.fill(world, maker, people, happenings)
-    happenings += activities.bulk(maker, people, happenings, seed=seed, wanted=round(hubspot_contacts * activities_a_contact))
-    hubspot.fill(world, maker, companies, people, happenings)
+    found = [activity for person in people for activity in activities.activities_of(maker, person)]
+    salesforce.fill(world, maker, people, found)
+    found += activities.bulk(maker, people, found, seed=seed, wanted=round(hubspot_contacts * activities_a_contact))
+    hubspot.fill(world, maker, companies, people, found)
     deals.fill(world, people, seed=seed)
     salesforce.more_calls(world, round(activities_a_lead * salesforce_leads))
     return world
