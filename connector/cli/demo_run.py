@@ -79,8 +79,9 @@ def run_demo(
     began = time.monotonic()
     make_folder(folder)
     from connector.sandbox.serve import Sandbox  # brings the servers and Faker along
+    from connector.sandbox.world.make import make_world
 
-    with Sandbox(seed=size.seed, hubspot_contacts=size.contacts, salesforce_leads=size.leads) as box:
+    with Sandbox(make_world(seed=size.seed, now=utc_now(), hubspot_contacts=size.contacts, salesforce_leads=size.leads)) as box:
         config = write_configuration(folder, box, now=utc_now())
         with open_store(config) as store:
             store.upgrade()

@@ -121,7 +121,7 @@ class MirrorMachine(Deeds):
         """The day's calls are spent in a pull; it goes on the next day."""
         self.spend_day(left)
         self._add_up(pull_only(self.app.context()))
-        self.box.hubspot_frame.clear()
+        self.box.hubspot_faults.clear()
         self.at += timedelta(days=1, minutes=1)
 
     @rule()
