@@ -9,6 +9,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from itertools import chain
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -66,10 +67,10 @@ def properties_wanted(config: Config, crm: CrmName) -> dict[str, tuple[str, ...]
 def options_used(config: Config, crm: CrmName) -> dict[tuple[str, str], tuple[str, ...]]:
     """The values of a CRM's own fields that the file names, by object and property: those of stages and of value maps."""
     found: dict[tuple[str, str], list[str]] = {}
-    for (one, object_name), name in STAGE_PROPERTY.items():
-        if one == crm:
+    for (stage_crm, object_name), name in STAGE_PROPERTY.items():
+        if stage_crm == crm:
             values = (stage.hubspot if crm == "hubspot" else stage.salesforce.lead_status for stage in config.stages)
-            found[object_name, name] = [value for each in values for value in each]
+            found[object_name, name] = list(chain.from_iterable(values))
     for rule in config.fields:
         mapped = [sides[crm] for sides in rule.values.values() if crm in sides]
         for place in places(rule, crm) if mapped else ():
@@ -223,6 +224,12 @@ class _Reading:
             hubspot_first=believed(rule) == "hubspot",
         )
 
+    def in_hubspot(self, sides: Sides) -> Any:
+        """HubSpot's value as it has it, None where it is empty or the field does not live there."""
+        if self.hubspot is not None:
+            return sides.hubspot.get(self.hubspot)
+        return None if self.no_hubspot else sides.raw(self.rule, "hubspot")
+
 
 class FieldReader:
     """Reads the fields of contacts; made once a pass."""
@@ -242,20 +249,20 @@ class FieldReader:
         """Column → value, ready to be stored (moments as microseconds); the folded twins are the store's own doing."""
         values: dict[str, Any] = {}
         alone = sides.lead is None and sides.contact is None
-        for one in self._plan:
-            hubspot = None if one.no_hubspot else sides.raw(one.rule, "hubspot") if one.hubspot is None else sides.hubspot.get(one.hubspot)
+        for reading in self._plan:
+            hubspot = reading.in_hubspot(sides)
             if hubspot is not None:
-                hubspot = self.value(one.rule, "hubspot", hubspot)
-            salesforce = None if alone else sides.raw(one.rule, "salesforce")
+                hubspot = self.value(reading.rule, "hubspot", hubspot)
+            salesforce = None if alone else sides.raw(reading.rule, "salesforce")
             if salesforce is not None:
-                salesforce = self.value(one.rule, "salesforce", salesforce)
-            if one.hubspot_column is not None:
-                values[one.hubspot_column] = hubspot
-            if one.salesforce_column is not None:
-                values[one.salesforce_column] = salesforce
-            if one.column is not None:
-                first, second = (hubspot, salesforce) if one.hubspot_first else (salesforce, hubspot)
-                values[one.column] = second if first is None else first
+                salesforce = self.value(reading.rule, "salesforce", salesforce)
+            if reading.hubspot_column is not None:
+                values[reading.hubspot_column] = hubspot
+            if reading.salesforce_column is not None:
+                values[reading.salesforce_column] = salesforce
+            if reading.column is not None:
+                first, second = (hubspot, salesforce) if reading.hubspot_first else (salesforce, hubspot)
+                values[reading.column] = second if first is None else first
         return values
 
     def value(self, rule: FieldRule, crm: CrmName, raw: Any) -> Any:

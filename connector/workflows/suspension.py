@@ -121,7 +121,7 @@ def rules_reading(config: Config, field: str) -> tuple[str, ...]:
 
 def gives_to(then: Iterable[Then], assigns: Collection[str]) -> bool:
     """Whether actions ask one of these [assign] rules: who gets the contact is not known, so that they wait as a whole."""
-    return any(one.assign in assigns for one in then if one.assign is not None)
+    return any(part.assign in assigns for part in then if part.assign is not None)
 
 
 def unknown_names(suspended: Suspended) -> frozenset[str]:
