@@ -15,7 +15,7 @@ Every step may be killed at any instruction: the next pass goes on from what is 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -35,12 +35,13 @@ from connector.pipeline.unify.unify import unify
 from connector.pipeline.write_back import write_back
 from connector.store import runs
 from connector.store.database import Store
+from connector.store.scratch import in_scratch
 from connector.store.tables import metadata
 from connector.workflows.suspension import Suspended
 
 # for those who look for them here, at the place to start
-__all__ = ["PassContext", "PassResult", "Progress", "StreamPull", "Unwatched", "evaluate", "judge_and_act", "plan", "pull",
-           "pulled_document", "run_pass"]  # fmt: skip
+__all__ = ["PassContext", "PassResult", "Progress", "StreamPull", "Unwatched", "evaluate", "judge_and_act", "plan", "preview",
+           "pull", "pulled_document", "run_pass"]  # fmt: skip
 
 contact = metadata.tables["contact"]
 
@@ -120,6 +121,21 @@ def run_pass(context: PassContext) -> PassResult:
         problem = problem_of(result.errors)
         runs.finish_run(store, run, "failed" if problem else "done", now=context.now(), summary=result.document(), problem=problem)
     return result
+
+
+def preview(context: PassContext, at: datetime | None = None) -> Plan:
+    """The plan of a pass over the mirror as it is, now or at another moment (aware). The same steps without pull and write back, in a
+    transaction that is taken back.
+    """
+    now = at or context.now()
+
+    def planned(scratch: Store) -> Plan:
+        inside = replace(context, store=scratch)
+        installation = prepare(scratch, inside.config, {}, now=now)
+        _, judged = evaluate(inside, installation, now=now, run=0)
+        return plan(inside, judged, run=0, mode="shadow", now=now, undecided=installation.suspended.undecided)
+
+    return in_scratch(context.store, planned)
 
 
 def judge_and_act(
