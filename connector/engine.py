@@ -28,12 +28,12 @@ from connector.errors import ConnectorError, Interrupted
 from connector.model import State
 from connector.pipeline.context import PassContext, Progress, Unwatched
 from connector.pipeline.evaluate.evaluate import Evaluated, EvaluationRun, judge, settled
-from connector.pipeline.installation import Installation, catch_up, prepare, record_url
+from connector.pipeline.installation import Installation, prepare, read_crms, record_url
 from connector.pipeline.plan.plan import Plan, build_plan
-from connector.pipeline.pull.streams import Pulled, StreamPull, errors_document, problem_of, pull, pulled_document
+from connector.pipeline.pull.streams import Pulled, StreamPull, pull, pulled_document
+from connector.pipeline.recorded_run import errors_document, recorded_run
 from connector.pipeline.unify.unify import unify
 from connector.pipeline.write_back import write_back
-from connector.store import runs
 from connector.store.database import Store
 from connector.store.scratch import in_scratch
 from connector.store.tables import metadata
@@ -99,27 +99,13 @@ class PassResult:
 
 def run_pass(context: PassContext) -> PassResult:
     """One pass. Errors of a CRM are in the result; those of the store and bugs come out, with the run marked failed."""
-    config, store = context.config, context.store
-    now = context.now()
-    run = runs.start_run(store, "run", config.mode, now=now, config_version=config.version)
-    result = PassResult(run=run, mode=config.mode)
-    try:
-        prepared = prepare(store, config, context.crms, now=now)
-        result.pulled = pull(context, now, silent=prepared.silent)
-        caught_up = catch_up(context, result.pulled, now=now)
-        result.errors += caught_up.errors
+    now, mode = context.now(), context.config.mode
+    with recorded_run(context, "run", lambda run: PassResult(run=run, mode=mode), now=now) as result:
+        caught_up = read_crms(context, result, now=now)
         result.note(caught_up.installation.suspended)
         if not caught_up.stops and not context.stopped():
             with context.judging():
                 judge_and_act(context, caught_up.installation, result, now)
-    except Interrupted:
-        result.interrupted = True
-    except ConnectorError as error:
-        result.errors.append(error)
-    finally:
-        result.interrupted = result.interrupted or context.stopped()
-        problem = problem_of(result.errors)
-        runs.finish_run(store, run, "failed" if problem else "done", now=context.now(), summary=result.document(), problem=problem)
     return result
 
 

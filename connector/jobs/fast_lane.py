@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from typing import Literal
 
 import orjson
 from sqlalchemy import BigInteger, Table, and_, func, literal, select, tuple_, type_coerce
@@ -18,13 +17,13 @@ from connector import conditions
 from connector.adapters.port import Crm
 from connector.config.settings import FastLane
 from connector.engine import PassResult, judge_and_act
-from connector.errors import ConnectorError, Interrupted
 from connector.model import Activity, CrmName, Page
 from connector.pipeline.context import PassContext
 from connector.pipeline.evaluate.statement import RuleStatement
 from connector.pipeline.installation import applied, prepare
 from connector.pipeline.pull import schema_drift
-from connector.pipeline.pull.streams import StreamPull, problem_of
+from connector.pipeline.pull.streams import StreamPull
+from connector.pipeline.recorded_run import recorded_run
 from connector.store import runs
 from connector.store.database import Store
 from connector.store.mirror import pages
@@ -45,25 +44,15 @@ def run_fast(context: PassContext) -> PassResult:
     Errors of a CRM are in the result; those of the store and bugs come out.
     One that came to nothing leaves no trace among the runs.
     """
-    config, store, now = context.config, context.store, context.now()
-    run = runs.start_run(store, "fast", config.mode, now=now, config_version=config.version)
-    result = PassResult(run=run, mode=config.mode)
-    try:
-        if config.schedule.fast is not None and applied(store, config):
+    config, now = context.config, context.now()
+    with recorded_run(context, "fast", lambda run: PassResult(run=run, mode=config.mode), now=now, keep=_came_to_something) as result:
+        if config.schedule.fast is not None and applied(context.store, config):
             _run(context, config.schedule.fast, result, now)
-    except Interrupted:
-        result.interrupted = True
-    except ConnectorError as error:
-        result.errors.append(error)
-    finally:
-        result.interrupted = result.interrupted or context.stopped()
-        if result.errors or result.evaluated or result.outcomes:
-            problem = problem_of(result.errors)
-            state: Literal["failed", "done"] = "failed" if problem else "done"
-            runs.finish_run(store, run, state, now=context.now(), summary=result.document(), problem=problem)
-        else:
-            runs.drop_run(store, run)
     return result
+
+
+def _came_to_something(result: PassResult) -> bool:
+    return bool(result.errors or result.evaluated or result.outcomes)
 
 
 def _run(context: PassContext, lane: FastLane, result: PassResult, now: datetime) -> None:

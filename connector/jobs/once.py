@@ -8,31 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 from connector.app import App
 from connector.engine import PassResult, run_pass
-from connector.errors import ConnectorError
 from connector.jobs.exclusive import LeaseKeeper, exclusive_run
 from connector.jobs.fast_lane import run_fast
 from connector.jobs.mirror_jobs import Mirrored, Reconciled, look_for_removals, pull_only, reconcile
 from connector.jobs.names import DELETES, FAST, JUDGING, PASS, RECONCILE
 from connector.pipeline.context import PassContext, Progress
+from connector.pipeline.recorded_run import RunResult
 
-
-class JobResult(Protocol):
-    """What a job came to."""
-
-    run: int
-    errors: list[ConnectorError]
-    interrupted: bool
-
-    def document(self) -> dict[str, Any]:
-        """As JSON prints it."""
-        ...
-
-
-R = TypeVar("R", bound=JobResult)
+R = TypeVar("R", bound=RunResult)
 
 
 def run_pass_once(

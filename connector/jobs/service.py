@@ -26,8 +26,9 @@ from connector.engine import PassResult, run_pass
 from connector.errors import ConnectorError, LeaseLost, Paused
 from connector.jobs.health import HEARTBEAT
 from connector.jobs.names import DELETES, FAST, JOBS, PASS, RECONCILE
-from connector.jobs.once import JobResult, fast_once, pull_once, reconcile_once, run_pass_once
+from connector.jobs.once import fast_once, pull_once, reconcile_once, run_pass_once
 from connector.pipeline.context import PassContext
+from connector.pipeline.recorded_run import RunResult
 from connector.store import runs
 from connector.store.database import Store
 
@@ -67,7 +68,7 @@ class Service:
         self.served = Served()
         self._app = app
         self._stop = stop
-        self._jobs: dict[str, Callable[[], JobResult]] = {
+        self._jobs: dict[str, Callable[[], RunResult]] = {
             PASS: lambda: run_pass_once(app, stopped=stop.is_set, work=work),
             FAST: lambda: fast_once(app, stopped=stop.is_set),
             DELETES: lambda: pull_once(app, deletes=True, stopped=stop.is_set, patient=True),
@@ -167,18 +168,18 @@ def log_pass(result: PassResult, *, seconds: float, job: str = PASS) -> None:
     _log_errors(result)
 
 
-def log_job(job: str, result: JobResult, *, seconds: float) -> None:
+def log_job(job: str, result: RunResult, *, seconds: float) -> None:
     """Another job as a line of the log."""
     log.log(logging.WARNING if result.errors else logging.INFO, "%s %s. run=%d seconds=%.1f", job, _ending(result), result.run, seconds)
     _log_errors(result)
 
 
-def _ending(result: JobResult) -> str:
+def _ending(result: RunResult) -> str:
     if result.interrupted:
         return "was interrupted"
     return "failed in part" if result.errors else "ended"
 
 
-def _log_errors(result: JobResult) -> None:
+def _log_errors(result: RunResult) -> None:
     for error in result.errors:
         log.error("run=%d %s. %s", result.run, error.message, error.advice)

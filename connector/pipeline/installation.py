@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import orjson
 from sqlalchemy import Connection, Table, func, select, update
@@ -23,13 +23,14 @@ from connector.model import CRMS, CrmName, Surroundings
 from connector.pipeline.context import PassContext
 from connector.pipeline.pull import schema_drift
 from connector.pipeline.pull.backfill import Filled, blind, fill, note_wanted, states
-from connector.pipeline.pull.streams import Pulled, errors_of, once, streams_of
+from connector.pipeline.pull.streams import Pulled, distinct, errors_of, pull, streams_of
 from connector.pipeline.unify import ContactWriter, UnifySettings
 from connector.pipeline.unify.identity import PEOPLE
 from connector.store import fields, runs
 from connector.store import tables as t
 from connector.store.database import Store
 from connector.store.fields import FieldState
+from connector.store.mirror import pages
 from connector.workflows import suspension
 from connector.workflows.fields import STAGE_PROPERTY, columns_needed
 from connector.workflows.suspension import Suspended
@@ -76,6 +77,27 @@ class CaughtUp:
     stops: bool
 
 
+class Reading(Protocol):
+    """The part of a run's result that reading the CRMs fills."""
+
+    pulled: Pulled
+    errors: list[ConnectorError]
+
+
+def read_crms(context: PassContext, result: Reading, *, now: datetime, full: bool = False) -> CaughtUp:
+    """The CRMs into the mirror, with what is to be done before and after a pull. full: from the beginning, whatever was read already.
+
+    What was pulled and what went wrong is in the result even where this ends early.
+    """
+    prepared = prepare(context.store, context.config, context.crms, now=now)
+    if full:
+        pages.reset_cursors(context.store)
+    result.pulled = pull(context, now, silent=prepared.silent)
+    caught_up = catch_up(context, result.pulled, now=now)
+    result.errors += caught_up.errors
+    return caught_up
+
+
 def prepare(store: Store, config: Config, crms: Mapping[CrmName, Crm], *, now: datetime) -> Installation:
     """Brings the database in line with the file. crms: none where the CRMs are not to be asked.
 
@@ -110,13 +132,13 @@ def catch_up(context: PassContext, pulled: Pulled, *, now: datetime) -> CaughtUp
     if not context.stopped() and _missed(pulled):
         silent = schema_drift.look(store, config, context.crms, now=now)
         _want(store, config, context.crms)
-    failed = once([*errors_of(pulled), *silent.values()])
+    failed = distinct([*errors_of(pulled), *silent.values()])
     filled = {} if context.stopped() or failed else fill(context, now)
     installation = _installed(store, config, now)
     hidden = schema_drift.hidden_objects(store)
     stopping = [stream.error for crm, name, stream in streams_of(pulled) if stream.error is not None and (crm, name) not in hidden]
     blinded = _blinded(installation.suspended, blind(store, config))
-    errors = once([*failed, *errors_of(filled), *blinded])
+    errors = distinct([*failed, *errors_of(filled), *blinded])
     return CaughtUp(installation=installation, filled=filled, errors=errors, stops=bool(stopping or blinded or silent))
 
 

@@ -50,13 +50,13 @@ class StreamPull:
         self.whole = page.last
 
 
-class Result(Protocol):
+class StreamResult(Protocol):
     """What became of one stream, whatever was done with it."""
 
     error: ConnectorError | None
 
 
-R = TypeVar("R", bound=Result)
+R = TypeVar("R", bound=StreamResult)
 Pulled = dict[str, dict[str, StreamPull]]
 
 
@@ -134,13 +134,13 @@ def streams_of(results: Mapping[str, Mapping[str, R]]) -> list[tuple[str, str, R
     return [(crm, name, result) for crm, streams in results.items() for name, result in streams.items()]
 
 
-def errors_of(results: Mapping[str, Mapping[str, Result]]) -> list[ConnectorError]:
+def errors_of(results: Mapping[str, Mapping[str, StreamResult]]) -> list[ConnectorError]:
     """What stopped streams, each error once: a spent budget stops all streams of a CRM with the same words."""
-    return once(result.error for streams in results.values() for result in streams.values() if result.error is not None)
+    return distinct(result.error for streams in results.values() for result in streams.values() if result.error is not None)
 
 
-def once(errors: Iterable[ConnectorError]) -> list[ConnectorError]:
-    """Errors that say the same are one."""
+def distinct(errors: Iterable[ConnectorError]) -> list[ConnectorError]:
+    """The errors, those that say the same once."""
     return list({(type(error), error.message): error for error in errors}.values())
 
 
@@ -151,13 +151,3 @@ def pulled_document(pulled: Mapping[str, Mapping[str, StreamPull]]) -> dict[str,
         crm: {stream: {name: getattr(result, name) for name in names} for stream, result in streams.items()}
         for crm, streams in pulled.items()
     }
-
-
-def errors_document(errors: Iterable[ConnectorError]) -> list[dict[str, str]]:
-    """What went wrong, and the way out, as JSON prints it."""
-    return [{"message": error.message, "advice": error.advice} for error in errors]
-
-
-def problem_of(errors: Iterable[ConnectorError]) -> str | None:
-    """The same as one text for the record of runs; None where all went well."""
-    return " ".join(f"{error.message}{'' if error.message.endswith('.') else '.'} {error.advice}".strip() for error in errors) or None
