@@ -84,9 +84,9 @@ def look_for_removals(context: PassContext, *, full: bool = False) -> Mirrored:
     """A pull, then the look for what no modified date tells, then what is older than is to be kept. As `pull_only` for the rest."""
     now = context.now()
     with recorded_run(context, "deletes", lambda run: Mirrored(run=run), now=now) as result:
-        read_crms(context, result, now=now, full=full)
+        installation = read_crms(context, result, now=now, full=full).installation
         if not context.stopped():
-            result.removed = look(context, now, leave_out=_unread(result.pulled))
+            result.removed = look(context, installation.fields, now, leave_out=_unread(result.pulled))
             result.errors += errors_of(result.removed)
         if not context.stopped():
             result.errors = distinct([*result.errors, *errors_of(refresh_calculated(context, now))])
@@ -102,7 +102,7 @@ def reconcile(context: PassContext) -> Reconciled:
     with recorded_run(context, "reconcile", lambda run: Reconciled(run=run), now=now) as result:
         installation = read_crms(context, result, now=now).installation
         if not context.stopped():
-            result.objects = compare(context, now, leave_out=_unread(result.pulled))
+            result.objects = compare(context, installation.fields, now, leave_out=_unread(result.pulled))
             result.errors += errors_of(result.objects)
         if not context.stopped():
             with context.judging():

@@ -13,8 +13,8 @@ from typing import Any
 from connector.config.names import COMPUTED
 from connector.config.tables import Config, Then
 from connector.model import CRMS
-from connector.store.fields import FieldState
-from connector.workflows.fields import columns_needed, side_column
+from connector.store.fields import FieldStatus
+from connector.workflows.fields import side_column
 
 #: What criteria bring about; what conditions read of it.
 _CRITERIA = frozenset({"criteria_met", "qualified"})
@@ -33,7 +33,7 @@ class Suspended:
     knows who is who and where they stand ("hubspot contacts.lifecyclestage"): then no contact is made, either.
     """
 
-    fields: Mapping[str, FieldState]
+    fields: Mapping[str, FieldStatus]
     rules: Mapping[str, tuple[str, ...]]
     criteria: bool = False
     score: bool = False
@@ -69,11 +69,9 @@ class Suspended:
 NOTHING = Suspended(fields={}, rules={})
 
 
-def of(config: Config, states: Mapping[str, FieldState], blind: Iterable[str] = ()) -> Suspended:
-    """What is suspended while the columns are in these states; one that is not named was never filled."""
-    fields: dict[str, FieldState] = {
-        column.name: states.get(column.name, "filling") for column in columns_needed(config) if states.get(column.name) != "present"
-    }
+def of(config: Config, states: Mapping[str, FieldStatus], blind: Iterable[str] = ()) -> Suspended:
+    """What is suspended while the columns that the file needs are in these states. blind: see `Suspended`."""
+    fields = {column: status for column, status in states.items() if status != "present"}
     stopped = tuple(blind)
     if not fields and not stopped:
         return NOTHING

@@ -16,6 +16,7 @@ from connector.adapters.port import Crm
 from connector.errors import ConnectorError, SafetyStop
 from connector.model import Cursor, Page
 from connector.pipeline.context import PassContext
+from connector.pipeline.pull.field_state import FieldState, Properties
 from connector.pipeline.pull.read_by_id import BATCH, ask_after, end_look, live_ids, read_again
 from connector.pipeline.pull.streams import each_stream
 from connector.store.mirror import cursors, known_ids, pages
@@ -28,7 +29,7 @@ _GOES_ON = timedelta(days=2)
 
 @dataclass(slots=True, kw_only=True)
 class Compared:
-    """What became of one object. seen = same + repaired (it differed, or was missing here) + set_aside; gone: here, and not there.
+    """The comparison of one object. seen = same + repaired (it differed, or was missing here) + set_aside; gone: here, and not there.
 
     calls: of reading it.
     """
@@ -45,7 +46,7 @@ class Compared:
     @property
     def removed(self) -> int:
         """How many live ones left the living here."""
-        return sum(each.archived + each.merged + each.deleted + each.purged for each in self.gone)
+        return sum(removed.archived + removed.merged + removed.deleted + removed.purged for removed in self.gone)
 
     def add(self, page: Page, stored: PageResult) -> None:
         """Another page."""
@@ -60,23 +61,27 @@ class Compared:
         return {name: getattr(self, name) for name in ("seen", "same", "repaired", "removed", "set_aside", "calls")}
 
 
-def compare(context: PassContext, now: datetime, *, leave_out: Collection[tuple[str, str]] = ()) -> dict[str, dict[str, Compared]]:
+def compare(
+    context: PassContext, state: FieldState, now: datetime, *, leave_out: Collection[tuple[str, str]] = ()
+) -> dict[str, dict[str, Compared]]:
     """Compares every object of every CRM but those left out (CRM, object), all beside each other. What stopped one is in its result."""
 
-    def one(crm: Crm, stream: str, result: Compared, stopped: Callable[[], bool]) -> None:
+    def compare_stream(crm: Crm, stream: str, result: Compared, stopped: Callable[[], bool]) -> None:
         if (crm.name, stream) not in leave_out:
-            Comparison(context=context, crm=crm, stream=stream, result=result, now=now).run(stopped)
+            wanted = state.wanted[crm.name]
+            Comparison(context=context, crm=crm, stream=stream, wanted=wanted, result=result, now=now).run(stopped)
 
-    return each_stream(context, Compared, one)
+    return each_stream(context, Compared, compare_stream)
 
 
 @dataclass(slots=True, kw_only=True)
 class Comparison:
-    """One object of one CRM against the mirror; `result` is filled as it goes."""
+    """One object of one CRM against the mirror; `result` is filled as it goes. wanted: the properties of this CRM, by object."""
 
     context: PassContext
     crm: Crm
     stream: str
+    wanted: Properties
     result: Compared
     now: datetime
 
@@ -161,7 +166,7 @@ class Comparison:
                 return
             gone, there = ask_after(self.context, self.crm, self.stream, ids, self.now)
             self.result.gone.append(gone)
-            read = read_again(self.context, self.crm, self.stream, there, self.now)
+            read = read_again(self.context, self.crm, self.stream, there, self.wanted, self.now)
             self.result.seen += read.seen
             self.result.repaired += read.changed
             self.result.set_aside += read.set_aside

@@ -1,4 +1,4 @@
-"""The look for what no modified date tells: what was archived, deleted, purged or merged away, what is missing here, and changed links.
+"""Removals, and what else no modified date tells: records archived, deleted, purged or merged away, or missing here, and changed links.
 
 Object by object: what the CRM itself tells as removed; where it can count by number, stretches of ids that differ, halved until they are
 small enough to be asked after; of objects that tell nothing, everything recent by id; and whom recent activities and deals are about now.
@@ -15,6 +15,7 @@ from connector.adapters.port import Crm
 from connector.errors import ConnectorError, ObjectStopped, SafetyStop
 from connector.model import Cursor
 from connector.pipeline.context import PassContext
+from connector.pipeline.pull.field_state import FieldState, Properties
 from connector.pipeline.pull.read_by_id import BATCH, ask_after, bring_again, end_look, read_again
 from connector.pipeline.pull.reconcile import Compared, Comparison
 from connector.pipeline.pull.streams import each_stream
@@ -41,7 +42,7 @@ _TOO_LONG_AGO = "TOO_LONG_AGO"
 
 @dataclass(slots=True, kw_only=True)
 class Looked:
-    """What a look at one object came to, in rows that were alive here before.
+    """The result of a look at one object, in rows that were alive here before.
 
     restored: archived here, and alive there; found: alive there, and not here; relinked: about other people than here. compared: the
     object had to be compared whole. error: what stopped it.
@@ -59,34 +60,40 @@ class Looked:
 
     def add(self, removed: Removed) -> None:
         """What another page of removals came to."""
-        for each in ("archived", "merged", "deleted", "purged"):
-            setattr(self, each, getattr(self, each) + getattr(removed, each))
+        self.archived += removed.archived
+        self.merged += removed.merged
+        self.deleted += removed.deleted
+        self.purged += removed.purged
 
     def document(self) -> dict[str, int | bool]:
         """As JSON prints it."""
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "error"}
+        return {count.name: getattr(self, count.name) for count in fields(self) if count.name != "error"}
 
 
-def look(context: PassContext, now: datetime, *, leave_out: Collection[tuple[str, str]] = ()) -> dict[str, dict[str, Looked]]:
+def look(
+    context: PassContext, state: FieldState, now: datetime, *, leave_out: Collection[tuple[str, str]] = ()
+) -> dict[str, dict[str, Looked]]:
     """Looks at every object of every CRM but those left out (CRM, object). What stopped one is in its result."""
 
-    many, done = sum(len(crm.streams()) for crm in context.crms.values()), count(1)
+    total, done = sum(len(crm.streams()) for crm in context.crms.values()), count(1)
 
-    def one(crm: Crm, stream: str, result: Looked, stopped: Callable[[], bool]) -> None:
+    def look_at(crm: Crm, stream: str, result: Looked, stopped: Callable[[], bool]) -> None:
         if (crm.name, stream) not in leave_out:
-            _Look(context=context, crm=crm, object=stream, result=result, stopped=stopped, now=now).run()
-        context.progress.step("removals", next(done), many)
+            wanted = state.wanted[crm.name]
+            _Look(context=context, crm=crm, object=stream, wanted=wanted, result=result, stopped=stopped, now=now).run()
+        context.progress.step("removals", next(done), total)
 
-    return each_stream(context, Looked, one)
+    return each_stream(context, Looked, look_at)
 
 
 @dataclass(slots=True, kw_only=True)
 class _Look:
-    """One object of one CRM."""
+    """The look at one object of one CRM."""
 
     context: PassContext
     crm: Crm
     object: str
+    wanted: Properties
     result: Looked
     stopped: Callable[[], bool]
     now: datetime
@@ -125,7 +132,8 @@ class _Look:
     def _compare(self) -> bool:
         """Compares the object whole, since its removals cannot be told any more; whether it came to its end."""
         compared = Compared()
-        Comparison(context=self.context, crm=self.crm, stream=self.object, result=compared, now=self.now).run(self.stopped)
+        comparison = Comparison(context=self.context, crm=self.crm, stream=self.object, wanted=self.wanted, result=compared, now=self.now)
+        comparison.run(self.stopped)
         self.result.compared = True
         for gone in compared.gone:
             self.result.add(gone)
@@ -187,8 +195,8 @@ class _Look:
 
     def _largest(self) -> int | None:
         """The largest id here, of those that are numbers, that is old enough to be counted there."""
-        found = known_ids.largest(self.context.store, self.crm.name, self.object, created_before=self.now - _COUNTED_AFTER)
-        return int(found) if found.isdigit() else None
+        largest = known_ids.largest(self.context.store, self.crm.name, self.object, created_before=self.now - _COUNTED_AFTER)
+        return int(largest) if largest.isdigit() else None
 
     def _check_size(self, theirs: int, ours: int) -> None:
         if ours - theirs > max(ALWAYS, ours * self.context.config.guard.shrink):
@@ -206,9 +214,9 @@ class _Look:
             return True
         if stretch.last - stretch.first >= _SMALL:
             return False
-        here = set(self._ids(stretch))
-        missing = [str(number) for number in range(stretch.first, stretch.last + 1) if str(number) not in here]
-        read = read_again(self.context, self.crm, self.object, missing, self.now)
+        known = set(self._ids(stretch))
+        missing = [str(number) for number in range(stretch.first, stretch.last + 1) if str(number) not in known]
+        read = read_again(self.context, self.crm, self.object, missing, self.wanted, self.now)
         self.result.restored += read.restored
         self.result.found += read.found
         return True
