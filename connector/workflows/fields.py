@@ -39,6 +39,10 @@ ESSENTIAL: Mapping[CrmName, Mapping[str, tuple[str, ...]]] = {
 }
 
 
+#: A value of a property, as a CRM has it in JSON, and of a column of `contact`.
+Value = str | int | float | bool | None
+
+
 class PropertyPlace(NamedTuple):
     """A property of a CRM's object: "contacts", "lifecyclestage"."""
 
@@ -213,14 +217,14 @@ def side_column(crm: str, name: str) -> str:
 class Sides:
     """The records of one contact that its fields are read from; properties by name, {} where there is none."""
 
-    hubspot: Mapping[str, Any] = field(default_factory=dict)
-    hubspot_company: Mapping[str, Any] = field(default_factory=dict)
-    lead: Mapping[str, Any] | None = None
-    contact: Mapping[str, Any] | None = None
-    account: Mapping[str, Any] = field(default_factory=dict)
+    hubspot: Mapping[str, Value] = field(default_factory=dict)
+    hubspot_company: Mapping[str, Value] = field(default_factory=dict)
+    lead: Mapping[str, Value] | None = None
+    contact: Mapping[str, Value] | None = None
+    account: Mapping[str, Value] = field(default_factory=dict)
     campaign: str | None = None  # the latest one that the person joined in Salesforce
 
-    def raw(self, rule: FieldRule, crm: CrmName) -> Any:
+    def raw(self, rule: FieldRule, crm: CrmName) -> Value:
         """The field's value as the CRM has it, None where it is empty or does not live there."""
         if crm == "hubspot":
             if rule.hubspot is None:
@@ -280,7 +284,7 @@ class FieldReader:
 
     def read(self, sides: Sides) -> dict[str, Any]:
         """Column → value, ready to be stored (moments as microseconds); the folded twins are the store's own doing."""
-        values: dict[str, Any] = {}
+        values: dict[str, Value] = {}
         alone = sides.lead is None and sides.contact is None
         for reading in self._plan:
             rule = reading.rule
@@ -302,7 +306,7 @@ class FieldReader:
                 values[reading.column] = second if first is None else first
         return values
 
-    def value(self, rule: FieldRule, crm: CrmName, raw: Any) -> Any:
+    def value(self, rule: FieldRule, crm: CrmName, raw: Value) -> Value:
         """A CRM's value as the file means it; None where it is empty or does not read as the field's type."""
         if raw is None or raw == "":
             return None
@@ -331,7 +335,9 @@ def believed(rule: FieldRule) -> CrmName:
     return "salesforce" if rule.salesforce is not None else "hubspot"
 
 
-def _number(raw: Any, *, whole: bool) -> int | float | None:
+def _number(raw: Value, *, whole: bool) -> int | float | None:
+    if raw is None:
+        return None
     try:
         number = float(raw)
         exact = int(raw) if whole and not isinstance(raw, float) and str(raw).strip().lstrip("+-").isdigit() else None
@@ -345,7 +351,7 @@ def _number(raw: Any, *, whole: bool) -> int | float | None:
     return integer if abs(integer) <= _BIGGEST_INTEGER else None
 
 
-def moment_micros(raw: Any, zone: ZoneInfo) -> int | None:
+def moment_micros(raw: Value, zone: ZoneInfo) -> int | None:
     """A CRM's moment as microseconds since 1970: ISO text, epoch milliseconds, or a date (its midnight in the business's zone)."""
     if isinstance(raw, int | float) and not isinstance(raw, bool):
         return int(raw) * 1000

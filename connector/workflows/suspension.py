@@ -107,7 +107,7 @@ def rules_reading(config: Config, field: str) -> tuple[str, ...]:
 
 def gives_to(then: Iterable[Then], assigns: Collection[str]) -> bool:
     """Whether actions ask one of these [assign] rules: who gets the contact is not known, so that they wait as a whole."""
-    return any(one.assign in assigns for one in then if one.assign is not None)
+    return any(action.assign in assigns for action in then if action.assign is not None)
 
 
 def unknown_names(suspended: Suspended) -> frozenset[str]:
@@ -155,7 +155,8 @@ def _hit(config: Config, names: Collection[str]) -> _Hit:
     unknown |= _SCORE if score else set()
     hit = [key for key, read in reading.items() if unknown & read]
     assigns = {key.partition(":")[2] for key in hit if key.startswith("assign:")}
-    hit += [key for rule in config.transitions if (key := f"transition:{rule.id}") not in hit and gives_to(rule.then, assigns)]
+    waiting = [f"transition:{rule.id}" for rule in config.transitions if gives_to(rule.then, assigns)]
+    hit += [key for key in waiting if key not in hit]
     return _Hit(tuple(hit), criteria, score)
 
 

@@ -147,10 +147,10 @@ def _wanted(config: Config, crm: CrmName, stock: PropertyStock) -> Properties:
 
 def _column_status(sources: Iterable[ColumnSource], stock: Stock) -> FieldStatus:
     """Gone where any of its sources is, present where all are."""
-    found = {stock[source.crm].status(source.place) for source in sources}
-    if "gone" in found:
+    statuses = {stock[source.crm].status(source.place) for source in sources}
+    if "gone" in statuses:
         return "gone"
-    return "filling" if "filling" in found else "present"
+    return "filling" if "filling" in statuses else "present"
 
 
 def _lacking(stock: Stock) -> dict[str, FieldStatus]:

@@ -7,7 +7,7 @@ was broken off goes on, and what it says adds up: seen = same + repaired + set a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain
@@ -74,6 +74,20 @@ def compare(
     return each_stream(context, Compared, compare_stream)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a comparison stands. at: the cursor of its reading, None before the first page; whole: all pages were read."""
+
+    at: Cursor | None
+    began: datetime
+    whole: bool
+
+    def cursor(self, counts: Mapping[str, int]) -> Cursor:
+        """The comparison's own cursor, as it is kept."""
+        at = None if self.at is None else dict(self.at)
+        return {"at": at, "began": self.began.isoformat(), "whole": self.whole, "counts": dict(counts)}
+
+
 @dataclass(slots=True, kw_only=True)
 class Comparison:
     """One object of one CRM against the mirror; `result` is filled as it goes. wanted: the properties of this CRM, by object."""
@@ -111,12 +125,12 @@ class Comparison:
     def _read(self, stopped: Callable[[], bool]) -> bool:
         """Reads on where an earlier comparison stopped; True once it is whole. The counts of the last page before a crash are lost."""
         store, result = self.context.store, self.result
-        state = self._state()
-        if state["whole"]:
+        place = self._place()
+        if place.whole:
             return True
-        for page in self.crm.pull(self.stream, state["at"], now=self.now):
-            kept = {"at": dict(page.cursor), "began": state["began"], "whole": page.last, "counts": self._counts(page)}
-            kept_page, shrink = replace(page, cursor=kept), self.context.config.guard.shrink
+        for page in self.crm.pull(self.stream, place.at, now=self.now):
+            behind = replace(place, at=page.cursor, whole=page.last)
+            kept_page, shrink = replace(page, cursor=behind.cursor(self._counts(page))), self.context.config.guard.shrink
             result.add(page, pages.commit_page(store, kept_page, now=self.now, shrink=shrink, under=self._name, mark=True))
             self.context.progress.pulled(self.crm.name, self.stream, result.seen, result.seen if page.last else page.total)
             if page.last:
@@ -125,15 +139,15 @@ class Comparison:
                 return False
         return False
 
-    def _state(self) -> Cursor:
+    def _place(self) -> _Place:
         """Where an earlier comparison stopped, its counts taken over; or the beginning of a new one."""
         kept = pages.get_cursor(self.context.store, self.crm.name, self._name)
         if kept is not None and self.now - datetime.fromisoformat(kept["began"]) <= _GOES_ON:
             for name, count in kept["counts"].items():
                 setattr(self.result, name, count)
-            return kept
+            return _Place(at=kept["at"], began=datetime.fromisoformat(kept["began"]), whole=kept["whole"])
         self._begin_anew()
-        return {"at": None, "began": self.now.isoformat(), "whole": False}
+        return _Place(at=None, began=self.now, whole=False)
 
     def _counts(self, page: Page) -> dict[str, int]:
         """The counts as they are to be kept with a page: with what it brought, as if nothing of it differed."""

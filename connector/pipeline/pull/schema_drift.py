@@ -330,5 +330,5 @@ def _keep(connection: Connection, crm: CrmName, changes: Iterable[Change], now: 
 def _row(crm: CrmName, change: Change, now: datetime) -> dict[str, object]:
     """The row of `drift` of a new change."""
     ended_at = None if change.open else now
-    told = {"what": change.what, "before": change.before, "after": change.after}
-    return {"crm": crm, "object": change.place.object, "property": change.place.name, **told, "at": now, "ended_at": ended_at}
+    place, content = change.place, {"what": change.what, "before": change.before, "after": change.after}
+    return {"crm": crm, "object": place.object, "property": place.name, **content, "at": now, "ended_at": ended_at}

@@ -30,7 +30,7 @@ BESIDE: Mapping[CrmName, int] = {"hubspot": 16, "salesforce": 2}
 
 @dataclass(slots=True, kw_only=True)
 class StreamPull:
-    """What became of one stream. error: what stopped it; whole: it was read to its end; absent: wanted properties that were not there."""
+    """The pull of one stream. error: what stopped it; whole: it was read to its end; absent: wanted properties that were not there."""
 
     seen: int = 0
     stored: int = 0
@@ -51,7 +51,7 @@ class StreamPull:
 
 
 class StreamResult(Protocol):
-    """What became of one stream, whatever was done with it."""
+    """What every work on a stream has in its result: the error that stopped it."""
 
     error: ConnectorError | None
 
@@ -67,7 +67,7 @@ def pull(context: PassContext, now: datetime, *, silent: Mapping[CrmName, CrmErr
     """
     before = {(row.crm, row.object): row.seen for row in pages.cursors(context.store)}
 
-    def one(crm: Crm, stream: str, result: StreamPull, stopped: Callable[[], bool]) -> None:
+    def pull_stream(crm: Crm, stream: str, result: StreamPull, stopped: Callable[[], bool]) -> None:
         if silent and crm.name in silent:
             raise silent[crm.name]
         cursor = pages.get_cursor(context.store, crm.name, stream)
@@ -87,21 +87,21 @@ def pull(context: PassContext, now: datetime, *, silent: Mapping[CrmName, CrmErr
             if stopped():
                 return
 
-    return each_stream(context, StreamPull, one)
+    return each_stream(context, StreamPull, pull_stream)
 
 
 def each_stream(
     context: PassContext, make: Callable[[], R], work: Callable[[Crm, str, R, Callable[[], bool]], None]
 ) -> dict[str, dict[str, R]]:
-    """Does something with every stream of every CRM, all beside each other; results in the order in which the CRMs name their streams.
+    """Runs a work on every stream of every CRM, all beside each other; results in the order in which the CRMs name their streams.
 
-    work gets the CRM, the stream, its result to fill, and whether to end after the page in hand. `ObjectStopped` ends its stream; any other
-    error ends all streams of its CRM; a bug ends all, and comes out.
+    make: an empty result. work gets the CRM, the stream, its result to fill, and whether to end after the page in hand. `ObjectStopped`
+    ends its stream; any other error ends all streams of its CRM; a bug ends all, and comes out.
     """
     results = {name: {stream: make() for stream in crm.streams()} for name, crm in context.crms.items()}
     halts = {name: threading.Event() for name in results}
 
-    def one(crm: Crm, stream: str, result: R) -> None:
+    def run(crm: Crm, stream: str, result: R) -> None:
         halt = halts[crm.name]
         try:
             if not halt.is_set() and not context.stopped():
@@ -114,8 +114,8 @@ def each_stream(
             result.error = error
             halt.set()
         except BaseException:
-            for each in halts.values():
-                each.set()
+            for halt_of_crm in halts.values():
+                halt_of_crm.set()
             raise
 
     with ExitStack() as open_pools:
@@ -123,7 +123,7 @@ def each_stream(
         for name, streams in results.items():
             workers = max(1, min(len(streams), BESIDE[name]))
             threads = open_pools.enter_context(ThreadPoolExecutor(max_workers=workers, thread_name_prefix=f"stream-{name}"))
-            futures += [threads.submit(one, context.crms[name], stream, result) for stream, result in streams.items()]
+            futures += [threads.submit(run, context.crms[name], stream, result) for stream, result in streams.items()]
         for future in futures:
             future.result()
     return {str(name): streams for name, streams in results.items()}
