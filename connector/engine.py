@@ -30,7 +30,7 @@ from connector.pipeline.context import PassContext, Progress, Unwatched
 from connector.pipeline.evaluate.evaluate import Evaluated, EvaluationRun, judge, settled
 from connector.pipeline.installation import Installation, prepare, read_crms, record_url
 from connector.pipeline.plan.plan import Plan, build_plan
-from connector.pipeline.pull.streams import Pulled, StreamPull, pull, pulled_document
+from connector.pipeline.pull.streams import Pulled, StreamPull, pulled_document
 from connector.pipeline.recorded_run import errors_document, recorded_run
 from connector.pipeline.unify.unify import unify
 from connector.pipeline.write_back import write_back
@@ -41,14 +41,14 @@ from connector.workflows.suspension import Suspended
 
 # for those who look for them here, at the place to start
 __all__ = ["PassContext", "PassResult", "Progress", "StreamPull", "Unwatched", "evaluate", "judge_and_act", "plan", "preview",
-           "pull", "pulled_document", "run_pass"]  # fmt: skip
+           "pulled_document", "run_pass"]  # fmt: skip
 
 contact = metadata.tables["contact"]
 
 
 @dataclass(slots=True, kw_only=True)
 class PassResult:
-    """What one pass did. suspended: fields that cannot be read, with the rules that wait for them; halted: why nobody at all was judged.
+    """The result of a pass. suspended: fields that cannot be read, with the rules that wait for them; halted: why nobody at all was judged.
 
     paused: what somebody paused that actions wait for, (scope, name). errors: what went wrong; empty where all went well.
     """
@@ -127,19 +127,19 @@ def preview(context: PassContext, at: datetime | None = None) -> Plan:
 def judge_and_act(
     context: PassContext, installation: Installation, result: PassResult, now: datetime, *, only: Collection[int] | None = None
 ) -> None:
-    """From the mirror as it is to the CRMs (in shadow: to the plan). only: these contacts alone (None: all that changed or are due).
+    """From the mirror as it is to the CRMs (in shadow: to the plan); the result is filled as it goes.
 
-    What became of it goes into the result.
+    only: these contacts alone (None: all that changed or are due).
     """
     result.note(installation.suspended)
-    bench, judged = evaluate(context, installation, now=now, run=result.run, only=only)
+    evaluation, judged = evaluate(context, installation, now=now, run=result.run, only=only)
     if context.stopped() or installation.suspended.blind:
         return
     result.evaluated = judged.evaluated
     undecided = installation.suspended.undecided
     result.plan = plan(context, judged, run=result.run, mode=context.config.mode, now=now, undecided=undecided)
     if context.config.mode == "live":
-        settled(context.store, bench.table, judged)
+        settled(context.store, evaluation.table, judged)
         _write_back(context, result)
     else:
         result.outcomes = {State.SHADOW: result.planned} if result.planned else {}
@@ -165,10 +165,10 @@ def evaluate(
     context: PassContext, installation: Installation, *, now: datetime, run: int, only: Collection[int] | None = None
 ) -> tuple[EvaluationRun, Evaluated]:
     """Unifies what changed and judges what is due; of these contacts alone where `only` names them. What is suspended says nothing."""
-    watch, writer, suspended = context.progress, installation.writer, installation.suspended
+    progress, writer, suspended = context.progress, installation.writer, installation.suspended
     if not suspended.blind:
-        unify(context.store, writer, now=now, only=only, stopped=context.stopped, progress=lambda done: watch.step("unify", done, None))
-    bench = EvaluationRun(
+        unify(context.store, writer, now=now, only=only, stopped=context.stopped, progress=lambda done: progress.step("unify", done, None))
+    evaluation = EvaluationRun(
         config=context.config,
         table=installation.table,
         writer=writer,
@@ -180,8 +180,12 @@ def evaluate(
         suspended=suspended,
     )
     if suspended.halted is not None:
-        return bench, Evaluated()
-    return bench, judge(context.store, bench, stopped=context.stopped, progress=lambda done, total: watch.step("evaluate", done, total))
+        return evaluation, Evaluated()
+
+    def step(done: int, total: int | None) -> None:
+        progress.step("evaluate", done, total)
+
+    return evaluation, judge(context.store, evaluation, stopped=context.stopped, progress=step)
 
 
 def plan(

@@ -100,7 +100,14 @@ class _Look:
     _bin_read: bool = False
 
     def run(self) -> None:
-        for step in (self._told, self._restored, self._forgotten, self._counted, self._asked, self._linked):
+        for step in (
+            self._apply_removals,
+            self._bring_restored,
+            self._ask_after_emptied_bin,
+            self._compare_counts,
+            self._ask_after_recent,
+            self._relink_recent,
+        ):
             if self.stopped():
                 return
             step()
@@ -108,18 +115,18 @@ class _Look:
 
     # ── What the CRM tells ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _told(self) -> None:
+    def _apply_removals(self) -> None:
         name = f"removals:{self.object}"
         cursor = pages.get_cursor(self.context.store, self.crm.name, name)
         try:
-            self._apply(cursor)
+            self._apply_from(cursor)
         except ObjectStopped as error:
             if error.code != _TOO_LONG_AGO:
                 raise
             if self._compare():
-                self._apply(None)
+                self._apply_from(None)
 
-    def _apply(self, cursor: Cursor | None) -> None:
+    def _apply_from(self, cursor: Cursor | None) -> None:
         for page in self.crm.removals(self.object, cursor, now=self.now):
             if page.since is not None and runs.began_before(self.context.store, page.since):
                 self._compare()  # what went before then, and after the first pull, nobody tells
@@ -141,7 +148,7 @@ class _Look:
 
     # ── What is back ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _restored(self) -> None:
+    def _bring_restored(self) -> None:
         """What was archived here as long as it can be restored, by id. Before counting: as many may be purged as came back."""
         for ids in self._pieces(known_ids.gone_lately, _RESTORED_BACK):
             read = None if self.stopped() else bring_again(self.context, self.crm, self.object, ids, self.now)
@@ -151,7 +158,7 @@ class _Look:
 
     # ── Who is not even in the bin ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _forgotten(self) -> None:
+    def _ask_after_emptied_bin(self) -> None:
         """People who were archived here, and whom the bin does not hold any more: they are back, or were deleted for privacy."""
         if not self._bin_read:
             return
@@ -164,26 +171,82 @@ class _Look:
 
     # ── What it can count ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _counted(self) -> None:
+    def _compare_counts(self) -> None:
         """Purged, merged and hard-deleted records, and records that are missing here: where the numbers of ids differ."""
-        if known_ids.let_go(self.context.store, self.crm.name, self.object):  # fewer are here on purpose
+        counts = _IdCounts(context=self.context, crm=self.crm, object=self.object, wanted=self.wanted, result=self.result, now=self.now)
+        if not counts.run(self.stopped):
+            self._compare()
+
+    # ── What has to be asked ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _ask_after_recent(self) -> None:
+        """Of an object that tells nothing, what is recent or still to come, by id."""
+        if self.crm.tells_removals(self.object):
             return
+        for ids in self._pieces(known_ids.recent_activity_ids, _ASKED_BACK):
+            if self.stopped():
+                return
+            removed, _ = ask_after(self.context, self.crm, self.object, ids, self.now)
+            self.result.add(removed)
+
+    def _relink_recent(self) -> None:
+        """Whom recent activities and deals are about now."""
+        for ids in self._pieces(known_ids.recent_activity_ids, _LINKED_BACK):
+            links = {} if self.stopped() else self.crm.relink(self.object, ids)
+            if not links:  # the pull brings every such change
+                return
+            self.result.relinked += activities.relink(self.context.store, self.crm.name, self.object, links, now=self.now)
+
+    def _pieces(self, which: Callable[..., list[str]], back: timedelta) -> Iterator[list[str]]:
+        """Ids that this function of `known` tells since so long ago."""
+        after, since = "", self.now - back
+        while ids := which(self.context.store, self.crm.name, self.object, since=since, after=after, limit=BATCH):
+            after = ids[-1]
+            yield ids
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Ids from first to last, both included, and how many of them live there and here."""
+
+    first: int
+    last: int
+    theirs: int
+    ours: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _IdCounts:
+    """The comparison of one object by how many ids there are in a stretch: those that differ are halved until they can be read id by id."""
+
+    context: PassContext
+    crm: Crm
+    object: str
+    wanted: Properties
+    result: Looked
+    now: datetime
+
+    def run(self, stopped: Callable[[], bool]) -> bool:
+        """Whether it came to its end; False where so many stretches differ that the object has to be compared whole."""
+        if known_ids.let_go(self.context.store, self.crm.name, self.object):  # fewer are here on purpose
+            return True
         last = self._largest()
         theirs = None if last is None else self.crm.count(self.object, 1, last)
         if last is None or theirs is None:
-            return
+            return True
         ours = known_ids.count_known(self.context.store, self.crm.name, self.object, 1, last)
         self._check_size(theirs, ours)
         work, counted = [*self._beyond(last), _Stretch(1, last, theirs, ours)], 1
-        while work and not self.stopped():
+        while work and not stopped():
             stretch = work.pop()
-            if stretch.theirs == stretch.ours or (stretch.first > last and stretch.theirs < stretch.ours) or self._settled(stretch):
+            uncounted = stretch.first > last and stretch.theirs < stretch.ours  # too new for the CRM's index
+            if stretch.theirs == stretch.ours or uncounted or self._settled(stretch):
                 continue
             if counted >= _MOST_COUNTS:
-                self._compare()
-                return
+                return False
             work += self._halves(stretch)
             counted += 1
+        return True
 
     def _beyond(self, last: int) -> list[_Stretch]:
         """The ids after the largest that is here: the newest of all may have come out of the bin. What the search does not show yet is no
@@ -230,40 +293,3 @@ class _Look:
         ours = known_ids.count_known(self.context.store, self.crm.name, self.object, stretch.first, middle)
         yield _Stretch(stretch.first, middle, theirs, ours)
         yield _Stretch(middle + 1, stretch.last, stretch.theirs - theirs, stretch.ours - ours)
-
-    # ── What has to be asked ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _asked(self) -> None:
-        """Of an object that tells nothing, what is recent or still to come, by id."""
-        if self.crm.tells_removals(self.object):
-            return
-        for ids in self._pieces(known_ids.recent_activity_ids, _ASKED_BACK):
-            if self.stopped():
-                return
-            removed, _ = ask_after(self.context, self.crm, self.object, ids, self.now)
-            self.result.add(removed)
-
-    def _linked(self) -> None:
-        """Whom recent activities and deals are about now."""
-        for ids in self._pieces(known_ids.recent_activity_ids, _LINKED_BACK):
-            links = {} if self.stopped() else self.crm.relink(self.object, ids)
-            if not links:  # the pull brings every such change
-                return
-            self.result.relinked += activities.relink(self.context.store, self.crm.name, self.object, links, now=self.now)
-
-    def _pieces(self, which: Callable[..., list[str]], back: timedelta) -> Iterator[list[str]]:
-        """Ids that this function of `known` tells since so long ago."""
-        after, since = "", self.now - back
-        while ids := which(self.context.store, self.crm.name, self.object, since=since, after=after, limit=BATCH):
-            after = ids[-1]
-            yield ids
-
-
-@dataclass(frozen=True, slots=True)
-class _Stretch:
-    """Ids from first to last, both included, and how many of them live there and here."""
-
-    first: int
-    last: int
-    theirs: int
-    ours: int
