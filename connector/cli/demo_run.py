@@ -21,7 +21,7 @@ from connector.config.load import load
 from connector.config.tables import Config
 from connector.engine import PassResult, Progress
 from connector.errors import ConnectorError
-from connector.jobs.service import run_pass_once
+from connector.jobs.once import run_pass_once
 from connector.sandbox.configuration import SECRETS, Place, configuration
 
 if TYPE_CHECKING:

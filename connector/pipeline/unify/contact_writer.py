@@ -33,7 +33,7 @@ class ContactWriter:
 
     def __init__(self, config: Config, columns: Sequence[FieldColumn], table: Table, setting: UnifySettings) -> None:
         self._config = config
-        self._reader = FieldReader(config)
+        self._reader = FieldReader(config, columns)
         self._book = StageBook(config, setting)
         self._table = table
         self._columns = list(columns)

@@ -15,7 +15,7 @@ from connector.pipeline.evaluate.cases import ContactState, Decision, JudgedCont
 from connector.pipeline.evaluate.decide import decide
 from connector.pipeline.evaluate.proposals import DecisionInputs
 from connector.pipeline.evaluate.statement import Answers
-from connector.store.fields import FieldState
+from connector.store.fields import FieldStatus
 from connector.store.tables.rows import Engagement, PersonRecord
 from connector.workflows import suspension
 from connector.workflows.assign import RoundRobin
@@ -134,7 +134,7 @@ class TestSteps:
         assert [action.kind for action in proposal.actions] == [Kind.SET_STAGE, Kind.SET_STAGE, Kind.CREATE_TASK]
 
     def test_where_nobody_knows_who_gets_it_the_step_waits_whole(self) -> None:
-        columns: dict[str, FieldState] = {"f_country": "gone"}
+        columns: dict[str, FieldStatus] = {"f_country": "gone"}
         suspended = suspension.of(CONFIG, {column.name: columns.get(column.name, "present") for column in columns_needed(CONFIG)})
         assert decided(state(answers=QUALIFIES), suspended=suspended).proposals == ()
 

@@ -12,11 +12,11 @@ from sqlalchemy import text
 
 from connector import engine
 from connector.app import App
+from connector.engine import preview
 from connector.errors import SafetyStop
 from connector.jobs.fast_lane import run_fast
 from connector.jobs.mirror_jobs import Mirrored, look_for_removals, reconcile
 from connector.model import RemovalPage
-from connector.preview import preview
 from connector.reports.checks.check import check
 from connector.sandbox.serve import Sandbox
 from connector.store.mirror.removals import apply_removals
