@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 
 from connector import __version__
 from connector.app import use_memory_well
-from connector.cli import demo, init, looking, passes, reconcile, serving, switches
+from connector.cli import check, demo, explain, init, passes, reconcile, serving, status, switches
 from connector.cli.common import DEBUG_VARIABLE, ExitCode, NotBuilt, debugging
 from connector.cli.output import Output, error_console
 from connector.errors import ConfigError, ConnectorError, Problem
@@ -128,13 +128,13 @@ for _command in (
     demo.demo,
     serving.sandbox,
     init.init,
-    looking.check,
+    check.check,
     passes.run,
     passes.pull,
     passes.plan,
     reconcile.reconcile,
-    looking.explain,
-    looking.status,
+    explain.explain,
+    status.status,
     switches.pause,
     switches.resume,
     serving.serve,
