@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 
 from connector import __version__
 from connector.app import use_memory_well
-from connector.cli import check, demo, explain, init, passes, reconcile, serving, status, switches
+from connector.cli import check, demo, explain, init, passes, plan, pull, reconcile, serving, status, switches
 from connector.cli.common import DEBUG_VARIABLE, ExitCode, NotBuilt, debugging
 from connector.cli.output import Output, error_console
 from connector.errors import ConfigError, ConnectorError, Problem
@@ -130,8 +130,8 @@ for _command in (
     init.init,
     check.check,
     passes.run,
-    passes.pull,
-    passes.plan,
+    pull.pull,
+    plan.plan,
     reconcile.reconcile,
     explain.explain,
     status.status,
