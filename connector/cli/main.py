@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 
 from connector import __version__
 from connector.app import use_memory_well
-from connector.cli import check, demo, explain, init, passes, plan, pull, reconcile, serving, status, switches
+from connector.cli import check, demo, explain, init, plan, pull, reconcile, run, serving, status, switches
 from connector.cli.common import DEBUG_VARIABLE, ExitCode, NotBuilt, debugging
 from connector.cli.output import Output, error_console
 from connector.errors import ConfigError, ConnectorError, Problem
@@ -129,7 +129,7 @@ for _command in (
     serving.sandbox,
     init.init,
     check.check,
-    passes.run,
+    run.run,
     pull.pull,
     plan.plan,
     reconcile.reconcile,

@@ -13,7 +13,7 @@ import pytest
 
 from connector import __version__
 from connector.app import Pacing, open_app
-from connector.cli import passes, status
+from connector.cli import run, status
 from connector.cli.main import app
 from connector.config.tables import Config
 from tests.cli.runner import RUNNER, Desk, make_desk
@@ -220,7 +220,7 @@ class TestErrors:
         assert (result.exit_code, result.stdout, result.stderr) == (130, "", "Interrupted.\n")
 
     def test_a_crm_that_does_not_answer(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(passes, "open_app", partial(open_app, waiting=Pacing(sleep=lambda _: None)))
+        monkeypatch.setattr(run, "open_app", partial(open_app, waiting=Pacing(sleep=lambda _: None)))
         document = desk.json("run", code=1)
         assert document["plan"] is None
         assert "hubspot did not answer" in document["errors"][0]["message"]
