@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 
 from connector import __version__
 from connector.app import use_memory_well
-from connector.cli import check, demo, explain, init, plan, pull, reconcile, run, serving, status, switches
+from connector.cli import check, demo, explain, init, plan, pull, reconcile, run, sandbox, serve, status, switches
 from connector.cli.common import DEBUG_VARIABLE, ExitCode, NotBuilt, debugging
 from connector.cli.output import Output, error_console
 from connector.errors import ConfigError, ConnectorError, Problem
@@ -126,7 +126,7 @@ def _options(
 
 for _command in (
     demo.demo,
-    serving.sandbox,
+    sandbox.sandbox,
     init.init,
     check.check,
     run.run,
@@ -137,7 +137,7 @@ for _command in (
     status.status,
     switches.pause,
     switches.resume,
-    serving.serve,
+    serve.serve,
 ):
     app.command(_command.__name__)(_command)
 database.command("upgrade")(switches.upgrade)

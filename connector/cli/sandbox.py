@@ -1,8 +1,7 @@
-"""`serve` and `sandbox`: what runs until it is asked to stop."""
+"""`sandbox`: two CRMs with made-up people on this machine, until it is asked to stop."""
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,27 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from connector.app import open_app
-from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, command, logging_to_stderr, make_tables, orderly, read_config
+from connector.cli.common import AsJson, ExitCode, command, orderly
 from connector.cli.output import Output
 from connector.errors import ConnectorError
-from connector.jobs.service import Service
 from connector.sandbox.configuration import SECRETS, Place, configuration, exports
 
 #: The word with which `--fault` shows what there is.
 LIST = "list"
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
-
-
-def serve(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
-    """The jobs of [schedule], a pass at once, until Ctrl-C or SIGTERM; what is in hand is finished then."""
-    settings, output = read_config(config), Output(as_json=as_json)
-    make_tables(settings)
-    with logging_to_stderr(logging.INFO), orderly() as asked, open_app(settings, stop=asked.event) as app:
-        served = Service(app, stop=asked.event).run()
-    output.document(served.document())
-    return ExitCode.DONE
 
 
 def sandbox(
