@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 
 from connector import __version__
 from connector.app import use_memory_well
-from connector.cli import check, demo, explain, init, plan, pull, reconcile, run, sandbox, serve, status, switches
+from connector.cli import check, db, demo, explain, init, pause, plan, pull, reconcile, run, sandbox, serve, status
 from connector.cli.common import DEBUG_VARIABLE, ExitCode, NotBuilt, debugging
 from connector.cli.output import Output, error_console
 from connector.errors import ConfigError, ConnectorError, Problem
@@ -135,12 +135,12 @@ for _command in (
     reconcile.reconcile,
     explain.explain,
     status.status,
-    switches.pause,
-    switches.resume,
+    pause.pause,
+    pause.resume,
     serve.serve,
 ):
     app.command(_command.__name__)(_command)
-database.command("upgrade")(switches.upgrade)
+database.command("upgrade")(db.upgrade)
 app.add_typer(database, name="db")
 
 

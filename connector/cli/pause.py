@@ -1,4 +1,4 @@
-"""`pause`, `resume`, `db upgrade`: the kill switch, and the database's schema."""
+"""`pause` and `resume`: the kill switch, for everything or a part of it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from connector.app import open_store
 from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, command, logging_to_stderr, make_tables, offline, read_config
 from connector.cli.output import Output, moment
 from connector.config.names import suggestion
 from connector.config.tables import Config
 from connector.jobs.service import JOBS
 from connector.pipeline.evaluate.decide import STAGES_RULE
-from connector.store import pauses, schema
+from connector.store import pauses
 from connector.store.database import Store
 from connector.workflows import rejection
 
@@ -84,20 +83,3 @@ def _show(output: Output, store: Store, config: Config, *, changed: bool) -> Non
     standing = [{"scope": row.scope, "name": row.name, "since": row.since} for row in rows]
     output.document({"changed": changed, "paused": standing})
     output.table(("Paused", "Name", "Since"), [(row.scope, row.name, moment(row.since, config.timezone)) for row in rows])
-
-
-def upgrade(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
-    """Makes the database's tables, or brings them to this program's version."""
-    settings, output = read_config(config), Output(as_json=as_json)
-    with logging_to_stderr(), open_store(settings) as store:
-        with store.read() as connection:
-            before = schema.current(connection)
-        store.upgrade()
-        with store.read() as connection:
-            after = schema.current(connection)
-    output.document({"before": before, "after": after})
-    if before == after:
-        output.line(f"The database is up to date: schema {after}.")
-    else:
-        output.line(f"The database has schema {after} now{'' if before is None else f', it had {before}'}.")
-    return ExitCode.DONE
