@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from connector.app import open_each, permissions_needed, utc_now
+from connector.app import open_each, utc_now
+from connector.cli.accounts import permissions_needed
 from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, command, logging_to_stderr, make_tables, read_config
 from connector.cli.output import Output
 from connector.cli.progress import NAMES

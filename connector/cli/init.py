@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from connector.app import look_around, permissions_needed, utc_now
+from connector.app import utc_now
+from connector.cli.accounts import look_around, permissions_needed
 from connector.cli.common import DEFAULT_CONFIG, AsJson, ExitCode, command, logging_to_stderr
 from connector.cli.output import Output
 from connector.cli.progress import NAMES

@@ -17,10 +17,10 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from connector import __version__
-from connector.app import use_memory_well
 from connector.cli import check, db, demo, explain, init, pause, plan, pull, reconcile, run, sandbox, serve, status
 from connector.cli.common import DEBUG_VARIABLE, ExitCode, NotBuilt, debugging
 from connector.cli.output import Output, error_console
+from connector.cli.process import use_memory_well
 from connector.errors import ConfigError, ConnectorError, Problem
 
 
