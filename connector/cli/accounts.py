@@ -42,18 +42,20 @@ class CrmAccount:
     native_sync: bool
 
 
+#: The objects whose schema a first file is made from.
 _OBJECTS: Mapping[CrmName, tuple[str, ...]] = {"hubspot": ("contacts", "companies"), "salesforce": ("Lead", "Contact", "Account")}
-_KEYS = {"10 seconds": "requests_per_10_seconds", "day": "daily_requests"}
+#: Limits as the CRMs name them → their keys in the file.
+_LIMIT_KEYS = {"10 seconds": "requests_per_10_seconds", "day": "daily_requests"}
 
 
 def look_around(config: Config, opened: ExitStack) -> dict[CrmName, CrmAccount]:
     """What each CRM of a file without rules says of itself. Raises `CrmError`, `ConfigError`."""
-    return {name: _told(config, name, opened) for name in config.crms}
+    return {name: _account(config, name, opened) for name in config.crms}
 
 
-def _told(config: Config, name: CrmName, opened: ExitStack) -> CrmAccount:
-    budget = _LimitsReader()
+def _account(config: Config, name: CrmName, opened: ExitStack) -> CrmAccount:
     settings = config.crm.hubspot if name == "hubspot" else config.crm.salesforce
+    budget = _LimitsReader()
     crm: Crm
     if isinstance(settings, HubSpotSettings):
         crm = HubSpotCrm(settings, wanted={}, budget=budget)
@@ -62,29 +64,34 @@ def _told(config: Config, name: CrmName, opened: ExitStack) -> CrmAccount:
     else:
         raise KeyError(name)
     opened.callback(crm.close)
-    people = "owners" if name == "hubspot" else "User"
     now = utc_now()
     schema = crm.schema(_OBJECTS[name])
-    owners = tuple(owner for page in crm.pull(people, None, now=now) for owner in page.owners)
-    beside = [one for one in crm.check(now=now) if one.topic == f"{name}: native sync"]
-    lower = {_KEYS[limit]: of for limit, of in budget.limits.items() if of < getattr(settings, _KEYS[limit], 0)}
-    around = crm.surroundings()
+    pages = crm.pull("owners" if name == "hubspot" else "User", None, now=now)
+    owners = tuple(owner for page in pages for owner in page.owners)
+    native_sync = [finding for finding in crm.check(now=now) if finding.topic == f"{name}: native sync"]
+    surroundings = crm.surroundings()
     return CrmAccount(
         schema=schema,
         owners=owners,
-        locked=next(iter(around.locked.values()), ()),
-        own_users=tuple(around.own_users),
-        limits={key: str(of) for key, of in lower.items()},
-        native_sync=any(not one.ok and not one.warning for one in beside),
+        locked=next(iter(surroundings.locked.values()), ()),
+        own_users=tuple(surroundings.own_users),
+        limits=_lower_limits(settings, budget.limits),
+        native_sync=any(not finding.ok and not finding.warning for finding in native_sync),
     )
+
+
+def _lower_limits(settings: HubSpotSettings | SalesforceSettings, reported: Mapping[str, int]) -> dict[str, str]:
+    """The reported limits that are lower than the file's."""
+    keys = {_LIMIT_KEYS[limit]: most for limit, most in reported.items()}
+    return {key: str(most) for key, most in keys.items() if most < getattr(settings, key, 0)}
 
 
 def permissions_needed(config: Config, *, now: datetime) -> dict[CrmName, tuple[Permission, ...]]:
     """All that the file needs of each of its CRMs; nobody is asked whether it is there."""
-    found: dict[CrmName, tuple[Permission, ...]] = {}
+    needed: dict[CrmName, tuple[Permission, ...]] = {}
     if config.crm.hubspot is not None:
-        found["hubspot"] = hubspot_checks.permissions(uses_of(config, "hubspot", now=now))
+        needed["hubspot"] = hubspot_checks.permissions(uses_of(config, "hubspot", now=now))
     if config.crm.salesforce is not None:
         uses, wanted = uses_of(config, "salesforce", now=now), properties_wanted(config, "salesforce")
-        found["salesforce"] = tuple(salesforce_access.needed(uses, wanted, None, key_field=config.crm.salesforce.task_key_field))
-    return found
+        needed["salesforce"] = tuple(salesforce_access.needed(uses, wanted, None, key_field=config.crm.salesforce.task_key_field))
+    return needed
