@@ -11,9 +11,10 @@ from rich.text import Text
 
 from connector.app import open_each, utc_now
 from connector.cli.accounts import permissions_needed
-from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, command, logging_to_stderr, make_tables, read_config
+from connector.cli.common import CRM_NAMES, DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, command, logging_to_stderr
 from connector.cli.output import Output
-from connector.cli.progress import NAMES
+from connector.cli.store import make_tables
+from connector.config.load import load
 from connector.config.tables import Config
 from connector.model import CrmName, Finding, Permission
 from connector.reports.checks.check import check as findings_of
@@ -28,7 +29,7 @@ def check(
     offline: Annotated[bool, typer.Option("--offline", help="Only the file and its examples: no CRM and no database is asked.")] = False,
 ) -> int:
     """The file and its examples; then credentials, permissions, fields, stages, owners and limits."""
-    settings, output = read_config(config), Output(as_json=as_json)
+    settings, output = load(config), Output(as_json=as_json)
     with logging_to_stderr():
         findings = run_examples(settings)
         if offline:
@@ -65,7 +66,7 @@ def _show_permissions(output: Output, needed: Mapping[CrmName, tuple[Permission,
     """All of it, so that whoever sets up the account has one list."""
     for crm, permissions in needed.items():
         rows = [(one.name, one.why, "before going live" if one.to_write else "now", _HAS[one.has]) for one in permissions]
-        output.table(("Needs", "For", "When", "Has"), rows, title=f"What the connector must be allowed in {NAMES[crm]}")
+        output.table(("Needs", "For", "When", "Has"), rows, title=f"What the connector must be allowed in {CRM_NAMES[crm]}")
 
 
 _HAS = {True: "yes", False: "no", None: "not told"}

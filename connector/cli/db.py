@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from connector.app import open_store
-from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, logging_to_stderr, read_config
+from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, logging_to_stderr
 from connector.cli.output import Output
+from connector.config.load import load
 from connector.store import schema
 
 
 def upgrade(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     """Makes the database's tables, or brings them to this program's version."""
-    settings, output = read_config(config), Output(as_json=as_json)
+    settings, output = load(config), Output(as_json=as_json)
     with logging_to_stderr(), open_store(settings) as store:
         with store.read() as connection:
             before = schema.current(connection)

@@ -6,18 +6,21 @@ from typing import Annotated
 
 import typer
 
-from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, logging_to_stderr, offline, read_config
+from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, logging_to_stderr
 from connector.cli.explain_page import show_contact
 from connector.cli.output import Output
+from connector.cli.store import offline
+from connector.config.load import load
 from connector.reports.explain import explain as explained
 
 
-def explain(    who: Annotated[str, typer.Argument(metavar="WHO", help="An e-mail address, a CRM's record id, or a record's address.")],
+def explain(
+    who: Annotated[str, typer.Argument(metavar="WHO", help="An e-mail address, a CRM's record id, or a record's address.")],
     config: ConfigPath = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> int:
     """Everything known and decided about one contact, and why; also why not."""
-    settings, output = read_config(config), Output(as_json=as_json)
+    settings, output = load(config), Output(as_json=as_json)
     with logging_to_stderr(), offline(settings) as app:
         found = explained(app.store, settings, who, now=app.now())
     output.document(found)

@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.text import Text
 
+from connector.cli.common import CRM_NAMES
 from connector.cli.output import Output, cell, moment, number
-from connector.cli.progress import NAMES
 from connector.config.tables import Config
 
 Document = Mapping[str, Any]
@@ -19,7 +19,7 @@ def show_contact(output: Output, found: Document, config: Config) -> None:
     """The whole page. Moments in the business's own time zone."""
     zone = config.timezone
     _head(output, found, zone)
-    records = [(NAMES[row["crm"]], row["object"], row["id"], row["role"], row["url"]) for row in found["records"]]
+    records = [(CRM_NAMES[row["crm"]], row["object"], row["id"], row["role"], row["url"]) for row in found["records"]]
     output.table(("CRM", "Object", "Id", "Role", "Address"), records, title="Records")
     fields = []
     for name, one in found["fields"].items():

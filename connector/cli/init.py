@@ -11,9 +11,8 @@ import typer
 
 from connector.app import utc_now
 from connector.cli.accounts import look_around, permissions_needed
-from connector.cli.common import DEFAULT_CONFIG, AsJson, ExitCode, command, logging_to_stderr
+from connector.cli.common import CRM_NAMES, DEFAULT_CONFIG, AsJson, ExitCode, command, logging_to_stderr
 from connector.cli.output import Output
-from connector.cli.progress import NAMES
 from connector.config.load import loads
 from connector.config.starter import Side, starter
 from connector.errors import ConfigError, ConnectorError, Problem
@@ -53,7 +52,7 @@ def init(
     shown.document({"config": str(output), "from": list(tables), "stages": [stage.name for stage in config.stages],
                     "fields": [rule.name for rule in config.fields if not rule.builtin]})  # fmt: skip
     if tables:
-        shown.line(f"{output} is made from what {' and '.join(NAMES[crm] for crm in tables)} told; its guesses are marked.")
+        shown.line(f"{output} is made from what {' and '.join(CRM_NAMES[crm] for crm in tables)} told; its guesses are marked.")
     else:
         shown.line(f"{output} is the example, with both CRMs: no credentials were named, so nothing was asked.")
         shown.line("With --hubspot-token env:NAME, --salesforce URL or both it is made from the CRMs' own fields and stages.")

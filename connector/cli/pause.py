@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, command, logging_to_stderr, make_tables, offline, read_config
+from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, command, logging_to_stderr
 from connector.cli.output import Output, moment
+from connector.cli.store import make_tables, offline
+from connector.config.load import load
 from connector.config.names import suggestion
 from connector.config.tables import Config
 from connector.jobs.service import JOBS
@@ -26,7 +28,7 @@ Name = Annotated[str, typer.Argument(metavar="[NAME]", help='Which one: "hubspot
 
 def pause(what: What = "", name: Name = "", config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     """Stops all passes and all writing, or one CRM's, a job, a rule: at once, for every process."""
-    settings, output = read_config(config), Output(as_json=as_json)
+    settings, output = load(config), Output(as_json=as_json)
     make_tables(settings)
     with logging_to_stderr(), offline(settings) as app:
         scope = _scope(what, name, _known(settings))
@@ -39,7 +41,7 @@ def pause(what: What = "", name: Name = "", config: ConfigPath = DEFAULT_CONFIG,
 
 def resume(what: What = "", name: Name = "", config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     """Ends a pause. What is paused by itself stays so when everything else goes on."""
-    settings, output = read_config(config), Output(as_json=as_json)
+    settings, output = load(config), Output(as_json=as_json)
     make_tables(settings)
     with logging_to_stderr(), offline(settings) as app:
         stand = {(row.scope, row.name) for row in pauses.list_pauses(app.store)}

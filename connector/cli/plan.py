@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo
 import typer
 
 from connector.app import App
-from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, NotBuilt, logging_to_stderr, offline, read_config
+from connector.cli.common import CRM_NAMES, DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, NotBuilt, logging_to_stderr
 from connector.cli.names import Person, people
 from connector.cli.output import Output, moment, values
 from connector.cli.planned import WHAT, show_planned
-from connector.cli.progress import NAMES
+from connector.cli.store import offline
+from connector.config.load import load
 from connector.model import Kind
 from connector.pipeline.plan.plan import Plan, PlannedAction, actions_json
 from connector.preview import preview
@@ -32,7 +33,7 @@ def plan(
     """What a pass would do now, without pulling; nothing of it is kept."""
     if follow:
         raise _not_built("--follow", "carrying the shadow on as if its writes had been made")
-    settings, output = read_config(config), Output(as_json=as_json)
+    settings, output = load(config), Output(as_json=as_json)
     when = None if at is None else _moment(at, settings.timezone)
     with logging_to_stderr(), offline(settings) as app:
         found = preview(app.context(), when)
@@ -75,7 +76,7 @@ def _show_plan(output: Output, app: App, plan: Plan, at: datetime, limit: int) -
 
 
 def _action(action: PlannedAction, person: Person | None, zone: str) -> tuple[Any, ...]:
-    what = f"{WHAT[action.kind]} in {NAMES[action.crm]}"
+    what = f"{WHAT[action.kind]} in {CRM_NAMES[action.crm]}"
     change = action.after or "" if action.kind is Kind.CREATE_TASK else f"{action.before or '–'} → {action.after or '–'}"
     name = f"{action.object} {action.id}" if person is None else person.label
     why = values({key: value for key, value in action.why.items() if key != "rule"}, zone)

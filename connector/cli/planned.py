@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from connector.cli.common import CRM_NAMES
 from connector.cli.output import Output
-from connector.cli.progress import NAMES
 from connector.model import Kind
 from connector.pipeline.plan.plan import Plan
 
@@ -27,5 +27,5 @@ WHAT: Mapping[Kind, str] = {
 def show_planned(output: Output, plan: Plan) -> None:
     """What is wanted, per rule, kind and state."""
     counted = Counter((action.rule, action.kind, action.crm, action.state) for action in plan.actions)
-    rows = [(rule, WHAT[kind], NAMES[crm], state, count) for (rule, kind, crm, state), count in sorted(counted.items())]
+    rows = [(rule, WHAT[kind], CRM_NAMES[crm], state, count) for (rule, kind, crm, state), count in sorted(counted.items())]
     output.table(("Rule", "What", "In", "State", "Actions"), rows, right=["Actions"], title="Planned")

@@ -11,11 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from connector.cli.common import CRM_NAMES
 from connector.model import CrmName
 from connector.pipeline.context import Step, Unwatched
-
-NAMES = {"hubspot": "HubSpot", "salesforce": "Salesforce"}
-
 
 #: How far back the speed is taken from that the time left is reckoned with, in seconds: pages come in bursts.
 _SPEED_SECONDS = 120.0
@@ -44,7 +42,7 @@ class PassWatch(Unwatched):
 
     def pulled(self, crm: CrmName, stream: str, seen: int, total: int | None) -> None:
         """Another page; the stream is whole where that was all."""
-        name = f"{NAMES[crm]} {stream}"
+        name = f"{CRM_NAMES[crm]} {stream}"
         with self._lock:
             self._show(name, seen, total)
             if seen == total:

@@ -7,22 +7,12 @@ from typing import Annotated
 import typer
 
 from connector.app import open_app
-from connector.cli.common import (
-    DEFAULT_CONFIG,
-    AsJson,
-    ConfigPath,
-    ExitCode,
-    Interruption,
-    command,
-    logging_to_stderr,
-    make_tables,
-    orderly,
-    read_config,
-)
+from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, Interruption, command, logging_to_stderr, orderly
 from connector.cli.output import Output
 from connector.cli.progress import pass_progress
-from connector.cli.pull_summary import show_errors, show_pulled
-from connector.cli.reconcile import show_removed
+from connector.cli.pull_summary import show_errors, show_pulled, show_removed
+from connector.cli.store import make_tables
+from connector.config.load import load
 from connector.config.tables import Config
 from connector.jobs.mirror_jobs import Mirrored
 from connector.jobs.service import pull_once
@@ -37,7 +27,7 @@ def pull(
     ] = False,
 ) -> int:
     """The mirror only: what changed in the CRMs since the last pull."""
-    settings, output = read_config(config), Output(as_json=as_json)
+    settings, output = load(config), Output(as_json=as_json)
     make_tables(settings)
     with logging_to_stderr(), orderly() as asked, open_app(settings, stop=asked.event) as app:
         with pass_progress(output.console, watched=output.watched) as progress:

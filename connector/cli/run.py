@@ -8,22 +8,13 @@ from typing import Any
 from sqlalchemy import and_, func, or_, select
 
 from connector.app import App, open_app
-from connector.cli.common import (
-    DEFAULT_CONFIG,
-    AsJson,
-    ConfigPath,
-    ExitCode,
-    Interruption,
-    command,
-    logging_to_stderr,
-    make_tables,
-    orderly,
-    read_config,
-)
+from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, Interruption, command, logging_to_stderr, orderly
 from connector.cli.output import Output
 from connector.cli.planned import WHAT, show_planned
 from connector.cli.progress import pass_progress
 from connector.cli.pull_summary import show_errors, show_pulled
+from connector.cli.store import make_tables
+from connector.config.load import load
 from connector.config.tables import Config
 from connector.engine import PassResult
 from connector.jobs.service import run_pass_once
@@ -41,7 +32,7 @@ _NOT_YET = (State.PARKED, State.UNKNOWN)
 
 def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     """One pass: pull, evaluate, plan, write back (in shadow: up to the plan)."""
-    settings, output = read_config(config), Output(as_json=as_json)
+    settings, output = load(config), Output(as_json=as_json)
     make_tables(settings)
     with logging_to_stderr(), orderly() as asked, open_app(settings, stop=asked.event) as app:
         began = app.now()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 
 from connector.app import open_app
-from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, logging_to_stderr, make_tables, orderly, read_config
+from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, logging_to_stderr, orderly
 from connector.cli.output import Output
+from connector.cli.store import make_tables
+from connector.config.load import load
 from connector.jobs.service import Service
 
 
 def serve(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     """The jobs of [schedule], a pass at once, until Ctrl-C or SIGTERM; what is in hand is finished then."""
-    settings, output = read_config(config), Output(as_json=as_json)
+    settings, output = load(config), Output(as_json=as_json)
     make_tables(settings)
     with logging_to_stderr(logging.INFO), orderly() as asked, open_app(settings, stop=asked.event) as app:
         served = Service(app, stop=asked.event).run()

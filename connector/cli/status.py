@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from connector.app import utc_now
-from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, logging_to_stderr, offline, read_config
+from connector.cli.common import CRM_NAMES, DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, logging_to_stderr
 from connector.cli.output import Output, moment
-from connector.cli.progress import NAMES
+from connector.cli.store import offline
+from connector.config.load import load
 from connector.config.tables import Config
 from connector.jobs.service import health
 from connector.reports.status import status as status_of
@@ -23,7 +24,7 @@ def status(
     health: Annotated[bool, typer.Option("--health", help="Only whether the service lives and does its work: exit code 0 or 1.")] = False,
 ) -> int:
     """The last runs, the mirror's age, the CRMs' limits, and everything that waits for somebody."""
-    settings, output = read_config(config), Output(as_json=as_json)
+    settings, output = load(config), Output(as_json=as_json)
     with logging_to_stderr(), offline(settings) as app:
         if health:
             return _health(output, app.store, settings)
@@ -96,7 +97,7 @@ def _show_waiting(output: Output, found: Document, config: Config) -> None:
         (row["rule"], row["target"], f"{row['object']} {row['id']}", row["message"], row["next_step"]) for row in found["parked"]["rows"]
     ]
     output.table(("Rule", "Writes", "Record", "Reason", "Next step"), parked, title=f"Parked: {found['parked']['count']:,}")
-    aside = [(NAMES[row["crm"]], row["object"], row["id"], row["reason"], row["next_step"]) for row in found["set_aside"]["rows"]]
+    aside = [(CRM_NAMES[row["crm"]], row["object"], row["id"], row["reason"], row["next_step"]) for row in found["set_aside"]["rows"]]
     output.table(("CRM", "Object", "Id", "Reason", "Next step"), aside, title=f"Set aside: {found['set_aside']['count']:,}")
     output.table(("Reason", "Contacts"), found["ambiguous"]["reasons"].items(), right=["Contacts"], title="Ambiguous: never written to")
     differs = [(row["hubspot"], row["salesforce"], row["n"]) for row in found["differences"]["stages"]]
@@ -108,7 +109,7 @@ def _show_waiting(output: Output, found: Document, config: Config) -> None:
         output.line(f"Nobody is judged: {found['halted']}.", style="yellow")
     drifted = [
         (
-            NAMES[row["crm"]],
+            CRM_NAMES[row["crm"]],
             row["object"],
             row["property"] or None,
             row["what"],
