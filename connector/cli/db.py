@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import typer
+
 from connector.app import open_store
 from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, logging_to_stderr
 from connector.cli.output import Output
 from connector.config.load import load
 from connector.store import schema
 
+db = typer.Typer(help="The connector's own database.", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
+
+@db.callback()
+def _group() -> None:
+    """Makes `db` a group, though it has one command."""
+
+
+@db.command()
 def upgrade(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     """Makes the database's tables, or brings them to this program's version."""
     settings, output = load(config), Output(as_json=as_json)
