@@ -1,4 +1,7 @@
-"""The composition root: a configuration becomes a store, CRMs, a clock. Nothing else in the program makes these."""
+"""The composition root: a configuration becomes a store, CRMs, a clock. Nothing else in the program makes these.
+
+A CRM's adapter, with its vendor's client, is imported where the file has the CRM and a command opens it: `status` and `explain` do not.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from connector.adapters.hubspot import HubSpotCrm
 from connector.adapters.port import Crm
-from connector.adapters.salesforce import SalesforceCrm
 from connector.config.tables import Config, HubSpotSettings, SalesforceSettings
 from connector.errors import ConfigError, Interrupted, Problem
 from connector.model import CRMS, CrmName, Finding
@@ -110,10 +111,10 @@ def open_app(
         store.check_schema()
         with ExitStack() as opened:
 
-            def how(crm: CrmName) -> Pacing:
+            def pacing(crm: CrmName) -> Pacing:
                 return waiting or (Pacing() if stop is None else Pacing().until(stop, crm))
 
-            yield App(config=config, store=store, crms=make_crms(config, store, how, opened), now=now)
+            yield App(config=config, store=store, crms=make_crms(config, store, pacing, opened), now=now)
 
 
 @contextmanager
@@ -121,16 +122,16 @@ def open_each(config: Config, *, now: Callable[[], datetime] = utc_now) -> Itera
     """Like `open_app`, but a CRM whose secrets are not there keeps no other from being opened: it is a finding."""
     with open_store(config) as store, ExitStack() as opened:
         crms: dict[CrmName, Crm] = {}
-        wrong: list[Finding] = []
+        not_ready: list[Finding] = []
         for name in config.crms:
-            alone = config.crm.model_copy(update={other: None for other in CRMS if other != name})
+            only = config.crm.model_copy(update={other: None for other in CRMS if other != name})
             try:
-                crms |= make_crms(config.model_copy(update={"crm": alone}), store, lambda _: Pacing(), opened)
+                crms |= make_crms(config.model_copy(update={"crm": only}), store, lambda _: Pacing(), opened)
             except ConfigError as error:
-                told = "; ".join(f"{one.path}: {one.found}, {one.expected}" for one in error.problems)
+                message = "; ".join(f"{problem.path}: {problem.found}, {problem.expected}" for problem in error.problems)
                 advice = f"Put the secret where [crm.{name}] looks for it."
-                wrong.append(Finding(topic=f"{name}: credentials", ok=False, message=told or error.message, advice=advice))
-        yield App(config=config, store=store, crms=crms, now=now), wrong
+                not_ready.append(Finding(topic=f"{name}: credentials", ok=False, message=message or error.message, advice=advice))
+        yield App(config=config, store=store, crms=crms, now=now), not_ready
 
 
 @contextmanager
@@ -157,6 +158,8 @@ def make_crms(config: Config, store: Store, waiting: Callable[[CrmName], Pacing]
 
 
 def _hubspot(config: Config, settings: HubSpotSettings, store: Store, waiting: Pacing, opened: ExitStack) -> Crm:
+    from connector.adapters.hubspot import HubSpotCrm
+
     limits = hubspot_limits(
         requests_per_10_seconds=settings.requests_per_10_seconds,
         searches_per_second=settings.searches_per_second,
@@ -177,6 +180,8 @@ def _hubspot(config: Config, settings: HubSpotSettings, store: Store, waiting: P
 
 
 def _salesforce(config: Config, settings: SalesforceSettings, store: Store, waiting: Pacing, opened: ExitStack) -> Crm:
+    from connector.adapters.salesforce import SalesforceCrm
+
     limits = salesforce_limits(daily_requests=settings.daily_requests)
     account = f"salesforce {settings.instance_url}"
     budget = SharedBudget(store, account, limits, crm="salesforce", headroom=settings.headroom, clock=waiting.clock, sleep=waiting.sleep)

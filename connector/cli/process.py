@@ -14,14 +14,14 @@ _YOUNG_OBJECTS = 50_000
 
 
 def use_memory_well() -> None:
-    """For a process that reads pages in a dozen threads at once; to be called once, when everything is imported.
+    """For a process that reads pages in a dozen threads at once; to be called once, when the command's modules are imported.
 
     Each thread's heap would keep the memory of its largest page, and glibc would learn from the first large body to keep those that follow;
-    Python would look for cycles every 700 objects, among all that was ever imported. Where there is no glibc, the first two do not apply.
+    Python would look for cycles every 700 objects, among all that was imported. Where there is no glibc, the first two do not apply.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, _ARENAS)
         mallopt(_M_MMAP_THRESHOLD, _OWN_BLOCK)
-    gc.freeze()
+    gc.freeze()  # what is imported until now is never looked through for cycles
     gc.set_threshold(_YOUNG_OBJECTS, 10, 10)

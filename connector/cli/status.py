@@ -6,14 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from connector.app import utc_now
 from connector.cli.common import CRM_NAMES, DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, logging_to_stderr
 from connector.cli.output import Output, moment
 from connector.cli.store import offline
 from connector.config.load import load
 from connector.config.tables import Config
-from connector.jobs.service import health
-from connector.reports.status import status as status_of
+from connector.jobs.service import Health
+from connector.jobs.service import health as health_of
 
 Document = dict[str, Any]
 
@@ -27,18 +26,19 @@ def status(
     settings, output = load(config), Output(as_json=as_json)
     with logging_to_stderr(), offline(settings) as app:
         if health:
-            return _health(output, app.store, settings)
-        found = status_of(app.store, settings, now=app.now())
-    output.document(found)
-    _show_status(output, found, settings)
+            return _show_health(output, health_of(app.store, settings, now=app.now()))
+        from connector.reports.status import status as status_of  # a health check, each minute, does without the whole report
+
+        report = status_of(app.store, settings, now=app.now())
+    output.document(report)
+    _show_status(output, report, settings)
     return ExitCode.DONE
 
 
-def _health(output: Output, store: Any, config: Config) -> int:
-    found = health(store, config, now=utc_now())
-    output.document(found.document())
-    output.line("well" if found.healthy else "; ".join(found.problems))
-    return ExitCode.DONE if found.healthy else ExitCode.FAILED
+def _show_health(output: Output, health: Health) -> int:
+    output.document(health.document())
+    output.line("well" if health.healthy else "; ".join(health.problems))
+    return ExitCode.DONE if health.healthy else ExitCode.FAILED
 
 
 def _show_status(output: Output, found: Document, config: Config) -> None:

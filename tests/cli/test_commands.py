@@ -13,9 +13,10 @@ import pytest
 
 from connector import __version__
 from connector.app import Pacing, open_app
-from connector.cli import run, status
+from connector.cli import run
 from connector.cli.main import app
 from connector.config.tables import Config
+from connector.reports import status as status_report
 from tests.cli.runner import RUNNER, Desk, make_desk
 from tests.support.stores import lay_tables
 
@@ -196,7 +197,7 @@ class TestErrors:
         return status
 
     def test_a_bug_is_told_without_its_text_and_without_a_traceback(self, filled: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(status, "status_of", self.broken(KeyError("anna@kunde.example")))
+        monkeypatch.setattr(status_report, "status", self.broken(KeyError("anna@kunde.example")))
         result = filled.type("status")
         assert (result.exit_code, result.stdout) == (1, "")
         assert "Something unexpected went wrong: KeyError in status.py, line" in result.stderr
@@ -206,7 +207,7 @@ class TestErrors:
         assert set(filled.json("status", code=1)) == {"error", "advice", "problems"}
 
     def test_debugging_shows_the_traceback_on_standard_error(self, filled: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(status, "status_of", self.broken(KeyError("x")))
+        monkeypatch.setattr(status_report, "status", self.broken(KeyError("x")))
         result = RUNNER.invoke(app, ["status", "--json", "--config", str(filled.config)], env={"CONNECTOR_DEBUG": "1"})
         assert "Traceback" in result.stderr
         json.loads(result.stdout)
@@ -215,7 +216,7 @@ class TestErrors:
         def interrupted(_store: object, _config: Config, **_: object) -> dict[str, Any]:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(status, "status_of", interrupted)
+        monkeypatch.setattr(status_report, "status", interrupted)
         result = filled.type("status")
         assert (result.exit_code, result.stdout, result.stderr) == (130, "", "Interrupted.\n")
 
