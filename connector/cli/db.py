@@ -10,7 +10,7 @@ from connector.cli.output import Output
 from connector.config.load import load
 from connector.store import schema
 
-db = typer.Typer(help="The connector's own database.", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+db = typer.Typer(name="db", help="The connector's own database.", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
 @db.callback()
