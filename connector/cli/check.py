@@ -21,6 +21,9 @@ from connector.reports.checks.check import check as findings_of
 from connector.reports.checks.examples import run_examples
 
 Document = dict[str, Any]
+#: When a permission is needed, by whether it is one to write; and whether it is there (None: the CRM does not tell).
+_WHEN = {True: "before going live", False: "now"}
+_HAS = {True: "yes", False: "no", None: "not told"}
 
 
 def check(
@@ -43,7 +46,7 @@ def check(
     output.document(
         {
             "ok": not failed,
-            "requires": {crm: [asdict(one) for one in permissions] for crm, permissions in needed.items()},
+            "requires": {crm: [asdict(permission) for permission in permissions] for crm, permissions in needed.items()},
             "findings": [_plain(finding) for finding in findings],
         }
     )
@@ -54,8 +57,8 @@ def check(
 
 def _permissions(config: Config, findings: list[Finding]) -> dict[CrmName, tuple[Permission, ...]]:
     """What each CRM must allow; as the CRM told it, where it did."""
-    told = {finding.topic.partition(":")[0]: finding.permissions for finding in findings if finding.permissions}
-    return {crm: told.get(crm, needed) for crm, needed in permissions_needed(config, now=utc_now()).items()}
+    answered = {finding.topic.partition(":")[0]: finding.permissions for finding in findings if finding.permissions}
+    return {crm: answered.get(crm, needed) for crm, needed in permissions_needed(config, now=utc_now()).items()}
 
 
 def _plain(finding: Finding) -> Document:
@@ -65,11 +68,8 @@ def _plain(finding: Finding) -> Document:
 def _show_permissions(output: Output, needed: Mapping[CrmName, tuple[Permission, ...]]) -> None:
     """All of it, so that whoever sets up the account has one list."""
     for crm, permissions in needed.items():
-        rows = [(one.name, one.why, "before going live" if one.to_write else "now", _HAS[one.has]) for one in permissions]
+        rows = [(permission.name, permission.why, _WHEN[permission.to_write], _HAS[permission.has]) for permission in permissions]
         output.table(("Needs", "For", "When", "Has"), rows, title=f"What the connector must be allowed in {CRM_NAMES[crm]}")
-
-
-_HAS = {True: "yes", False: "no", None: "not told"}
 
 
 def _show_findings(output: Output, findings: list[Finding], failed: list[Finding], config: Config, *, offline: bool) -> None:

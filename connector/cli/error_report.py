@@ -73,5 +73,5 @@ class ErrorReport:
 
 
 def _document(message: str, advice: str, problems: Sequence[Problem]) -> dict[str, Any]:
-    told = [{"path": problem.path, "found": problem.found, "expected": problem.expected} for problem in problems]
-    return {"error": message, "advice": advice, "problems": told}
+    listed = [{"path": problem.path, "found": problem.found, "expected": problem.expected} for problem in problems]
+    return {"error": message, "advice": advice, "problems": listed}

@@ -11,7 +11,7 @@ from connector.cli.explain_page import show_contact
 from connector.cli.output import Output
 from connector.cli.store import offline
 from connector.config.load import load
-from connector.reports.explain import explain as explained
+from connector.reports.explain import explain as explain_contact
 
 
 def explain(
@@ -22,7 +22,7 @@ def explain(
     """Everything known and decided about one contact, and why; also why not."""
     settings, output = load(config), Output(as_json=as_json)
     with logging_to_stderr(), offline(settings) as app:
-        found = explained(app.store, settings, who, now=app.now())
-    output.document(found)
-    show_contact(output, found, settings)
+        explanation = explain_contact(app.store, settings, who, now=app.now())
+    output.document(explanation)
+    show_contact(output, explanation, settings)
     return ExitCode.DONE

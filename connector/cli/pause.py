@@ -19,56 +19,58 @@ from connector.store.database import Store
 from connector.workflows import rejection
 
 Scope = Literal["all", "crm", "job", "rule"]
-What = Annotated[
+KindArgument = Annotated[
     str,
     typer.Argument(metavar="[crm|job|rule]", help="What is meant; left out: everything.", show_default=False),
 ]
-Name = Annotated[str, typer.Argument(metavar="[NAME]", help='Which one: "hubspot", "pass", "first touch".', show_default=False)]
+NameArgument = Annotated[str, typer.Argument(metavar="[NAME]", help='Which one: "hubspot", "pass", "first touch".', show_default=False)]
 
 
-def pause(what: What = "", name: Name = "", config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
+def pause(kind: KindArgument = "", name: NameArgument = "", config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     """Stops all passes and all writing, or one CRM's, a job, a rule: at once, for every process."""
     settings, output = load(config), Output(as_json=as_json)
     make_tables(settings)
     with logging_to_stderr(), offline(settings) as app:
-        scope = _scope(what, name, _known(settings))
+        scope = _scope(kind, name, _pausable(settings))
         changed = pauses.pause(app.store, scope, name, now=app.now())
         _show(output, app.store, settings, changed=changed)
-        words = f"resume {what} {_quoted(name)}".strip()
+        words = f"resume {kind} {_quoted(name)}".strip()
         output.line(f"{'Paused' if changed else 'It was paused already'}. `{command(words, settings)}` lets it go on.")
     return ExitCode.DONE
 
 
-def resume(what: What = "", name: Name = "", config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
+def resume(kind: KindArgument = "", name: NameArgument = "", config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     """Ends a pause. What is paused by itself stays so when everything else goes on."""
     settings, output = load(config), Output(as_json=as_json)
     make_tables(settings)
     with logging_to_stderr(), offline(settings) as app:
-        stand = {(row.scope, row.name) for row in pauses.list_pauses(app.store)}
-        known = {kind: [*names, *(name for scope, name in stand if scope == kind)] for kind, names in _known(settings).items()}
-        changed = pauses.resume(app.store, _scope(what, name, known), name)
+        names = _pausable(settings)
+        for row in pauses.list_pauses(app.store):
+            if row.scope in names:  # a pause of what the file no longer has can be ended too
+                names[row.scope].append(row.name)
+        changed = pauses.resume(app.store, _scope(kind, name, names), name)
         output.line("It goes on." if changed else "It was not paused.")
         _show(output, app.store, settings, changed=changed)
     return ExitCode.DONE
 
 
-def _scope(what: str, name: str, known: dict[str, list[str]]) -> Scope:
+def _scope(kind: str, name: str, names: dict[str, list[str]]) -> Scope:
     """What is meant. Raises BadParameter, with what would be right."""
-    if what in ("", "all"):
+    if kind in ("", "all"):
         if name:
             raise typer.BadParameter("everything is paused without a name")
         return "all"
-    if what not in known:
-        raise typer.BadParameter(f"{what!r} is none of crm, job, rule; left out, everything is meant")
+    if kind not in names:
+        raise typer.BadParameter(f"{kind!r} is none of crm, job, rule; left out, everything is meant")
     if not name:
-        raise typer.BadParameter(f"which {what}? {', '.join(known[what])}")
-    if name not in known[what]:
-        raise typer.BadParameter(f"there is no {what} {name!r}: {suggestion(name, known[what])}")
+        raise typer.BadParameter(f"which {kind}? {', '.join(names[kind])}")
+    if name not in names[kind]:
+        raise typer.BadParameter(f"there is no {kind} {name!r}: {suggestion(name, names[kind])}")
     scopes: dict[str, Scope] = {"crm": "crm", "job": "job", "rule": "rule"}
-    return scopes[what]
+    return scopes[kind]
 
 
-def _known(config: Config) -> dict[str, list[str]]:
+def _pausable(config: Config) -> dict[str, list[str]]:
     """What can be paused, by the ids under which the ledger keeps it."""
     rules = [*(rule.id for rule in config.transitions), *(rule.id for rule in config.slas), STAGES_RULE]
     if config.rejection is not None:

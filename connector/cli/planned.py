@@ -10,8 +10,8 @@ from connector.cli.output import Output
 from connector.model import Kind
 from connector.pipeline.plan.plan import Plan
 
-#: What an action does, for people.
-WHAT: Mapping[Kind, str] = {
+#: The kinds of actions as people read them.
+KIND_NAMES: Mapping[Kind, str] = {
     Kind.SET_STAGE: "set stage",
     Kind.SET_FIELD: "set field",
     Kind.CREATE_LEAD: "create Lead",
@@ -27,5 +27,5 @@ WHAT: Mapping[Kind, str] = {
 def show_planned(output: Output, plan: Plan) -> None:
     """What is wanted, per rule, kind and state."""
     counted = Counter((action.rule, action.kind, action.crm, action.state) for action in plan.actions)
-    rows = [(rule, WHAT[kind], CRM_NAMES[crm], state, count) for (rule, kind, crm, state), count in sorted(counted.items())]
+    rows = [(rule, KIND_NAMES[kind], CRM_NAMES[crm], state, count) for (rule, kind, crm, state), count in sorted(counted.items())]
     output.table(("Rule", "What", "In", "State", "Actions"), rows, right=["Actions"], title="Planned")

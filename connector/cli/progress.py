@@ -59,16 +59,16 @@ class PassWatch(Unwatched):
 
     def _show(self, name: str, done: int, total: int | None) -> None:
         if name not in self._tasks:
-            self._tasks[name] = self._bars.add_task(name, total=total, seen="")
-        seen = f"{done:,}" if total is None else f"{done:,} / {total:,}"
-        self._bars.update(self._tasks[name], completed=done, total=total, seen=seen)
+            self._tasks[name] = self._bars.add_task(name, total=total, count="")
+        count = f"{done:,}" if total is None else f"{done:,} / {total:,}"
+        self._bars.update(self._tasks[name], completed=done, total=total, count=count)
 
     def _finish(self, name: str) -> None:
         """A full bar; a stream that was broken off has read what it has read."""
         self._streams.discard(name)
         task = self._tasks[name]
         done = self._bars.tasks[task].completed
-        self._bars.update(task, total=max(done, 1), completed=max(done, 1), seen=f"{done:,.0f}")
+        self._bars.update(task, total=max(done, 1), completed=max(done, 1), count=f"{done:,.0f}")
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def pass_progress(console: Console, *, watched: bool) -> Iterator[Unwatched]:
         SpinnerColumn(finished_text="✓"),
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
-        TextColumn("{task.fields[seen]}"),
+        TextColumn("{task.fields[count]}"),
         TimeElapsedColumn(),
         TimeLeft(),
     )

@@ -46,21 +46,23 @@ def reconcile(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> i
 
 
 def _show(output: Output, result: Reconciled) -> None:
+    counts = ("seen", "same", "repaired", "set_aside", "removed", "calls")
     numbers = ("Seen", "Same", "Repaired", "Set aside", "Removed", "Calls")
     rows = [
-        (CRM_NAMES[crm], name, one.seen, one.same, one.repaired, one.set_aside, one.removed, one.calls, "" if one.whole else "stopped")
+        (CRM_NAMES[crm], name, *(getattr(compared, count) for count in counts), "" if compared.whole else "stopped")
         for crm, objects in result.objects.items()
-        for name, one in objects.items()
+        for name, compared in objects.items()
     ]
     output.table(("CRM", "Object", *numbers, ""), rows, right=numbers, title="The mirror against the CRMs")
     if not result.buckets:
         return
-    columns = ("People", *(f"{CRM_NAMES[crm]} records" for crm in result.buckets["totals"]))
-    found = [(_BUCKETS[one["name"]], one["n"], *(one[crm] for crm in result.buckets["totals"])) for one in result.buckets["buckets"]]
-    found.append(("All", sum(one["n"] for one in result.buckets["buckets"]), *result.buckets["totals"].values()))
-    output.table(("", *columns), found, right=columns, title="Who is where")
+    buckets, totals = result.buckets["buckets"], result.buckets["totals"]
+    columns = ("People", *(f"{CRM_NAMES[crm]} records" for crm in totals))
+    people = [(_BUCKETS[bucket["name"]], bucket["n"], *(bucket[crm] for crm in totals)) for bucket in buckets]
+    people.append(("All", sum(bucket["n"] for bucket in buckets), *totals.values()))
+    output.table(("", *columns), people, right=columns, title="Who is where")
     for name in ("ambiguous", "duplicates"):
-        listed = [(one["contact"], [_record(row) for row in one["records"]], one["reason"]) for one in result.buckets[name]]
+        listed = [(person["contact"], [_record(row) for row in person["records"]], person["reason"]) for person in result.buckets[name]]
         output.table(("Contact", "Records", "Reason"), listed, right=["Contact"], title=_BUCKETS[name])
 
 

@@ -51,12 +51,12 @@ def import_command(name: str) -> Any:
 
     Any: Typer has no public name for the class of both.
     """
-    found: Callable[..., Any] | typer.Typer = getattr(import_module(f"connector.cli.{COMMANDS[name].module}"), name)
-    if isinstance(found, typer.Typer):
-        return typer.main.get_command(found)
-    alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-    alone.command(name)(found)
-    return typer.main.get_command(alone)
+    target: Callable[..., Any] | typer.Typer = getattr(import_module(f"connector.cli.{COMMANDS[name].module}"), name)
+    if isinstance(target, typer.Typer):
+        return typer.main.get_command(target)
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    single.command(name)(target)
+    return typer.main.get_command(single)
 
 
 class ImportedCommands(UserDict[str, Any]):

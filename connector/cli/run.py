@@ -10,7 +10,7 @@ from sqlalchemy import and_, func, or_, select
 from connector.app import App, open_app
 from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, Interruption, command, logging_to_stderr, orderly
 from connector.cli.output import Output
-from connector.cli.planned import WHAT, show_planned
+from connector.cli.planned import KIND_NAMES, show_planned
 from connector.cli.progress import pass_progress
 from connector.cli.pull_summary import show_errors, show_pulled
 from connector.cli.store import make_tables
@@ -40,7 +40,7 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
             result = run_pass_once(app, progress=progress, stopped=asked)
         output.document(result.document())
         held = _held(app)
-        refused = _unhappy(app, began)
+        refused = _not_done(app, began)
         _show_run(output, app, result, refused, held)
         return _run_exit(result, asked, held=held)
 
@@ -58,14 +58,14 @@ def _held(app: App) -> int:
         return ledger.counts(connection)[State.HELD]
 
 
-def _unhappy(app: App, since: datetime) -> list[tuple[Any, ...]]:
+def _not_done(app: App, since: datetime) -> list[tuple[Any, ...]]:
     """What was not done in this pass and why, by outcome, rule, kind and reason."""
     columns = (_LEDGER.c.state, _LEDGER.c.rule, _LEDGER.c.kind, _LEDGER.c.message, _LEDGER.c.next_step)
-    told = or_(and_(_LEDGER.c.state.in_(_NOT_DONE), _LEDGER.c.settled_at >= since), _LEDGER.c.state.in_(_NOT_YET))
-    query = select(*columns, func.count()).where(told).group_by(*columns).order_by(*columns)
+    concerned = or_(and_(_LEDGER.c.state.in_(_NOT_DONE), _LEDGER.c.settled_at >= since), _LEDGER.c.state.in_(_NOT_YET))
+    query = select(*columns, func.count()).where(concerned).group_by(*columns).order_by(*columns)
     with app.store.read() as connection:
         rows = connection.execute(query).all()
-    return [(state, rule, WHAT[Kind(kind)], message, advice, count) for state, rule, kind, message, advice, count in rows]
+    return [(state, rule, KIND_NAMES[Kind(kind)], message, advice, count) for state, rule, kind, message, advice, count in rows]
 
 
 # ── What is shown ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -79,15 +79,15 @@ def _show_run(output: Output, app: App, result: PassResult, refused: list[tuple[
     if result.outcomes:
         output.table(("Outcome", "Actions"), sorted(result.outcomes.items()), right=["Actions"], title="What became of them")
     output.table(("Outcome", "Rule", "What", "Reason", "Next step", "Actions"), refused, right=["Actions"], title="Not done")
-    suspended = [(one["field"], one["state"], ", ".join(one["rules"])) for one in result.suspended]
+    suspended = [(field["field"], field["state"], ", ".join(field["rules"])) for field in result.suspended]
     output.table(("Field", "State", "Rules that wait for it"), suspended, title="Suspended")
     if result.halted is not None:
         output.line(f"Nobody was judged: {result.halted}.", style="yellow")
     for scope, name in result.paused:
-        what = "All writing" if scope == "all" else f"The {scope} {name}"
+        paused = "All writing" if scope == "all" else f"The {scope} {name}"
         called = f'"{name}"' if " " in name else name
         lets_go = command(f"resume {scope} {called}" if name else "resume", app.config)
-        output.line(f"{what} is paused, and actions wait for it: `{lets_go}` lets them go.", style="yellow")
+        output.line(f"{paused} is paused, and actions wait for it: `{lets_go}` lets them go.", style="yellow")
     show_errors(output, result.errors)
     output.heading(_next_step(app.config, result, held))
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,6 +15,8 @@ from connector.cli.common import AsJson, ExitCode, command, orderly
 from connector.cli.output import Output
 from connector.errors import ConnectorError
 from connector.sandbox.configuration import SECRETS, Place, configuration, exports
+from connector.sandbox.scenarios.catalogue import SCENARIOS, UnknownScenario, arm
+from connector.sandbox.serve import Sandbox
 
 #: The word with which `--fault` shows what there is.
 LIST = "list"
@@ -36,9 +39,6 @@ def sandbox(
     ] = None,
 ) -> int:
     """A HubSpot and a Salesforce with made-up people on this machine, until Ctrl-C, and a configuration that points at them."""
-    from connector.sandbox.scenarios.catalogue import arm
-    from connector.sandbox.serve import Sandbox  # brings the servers and Faker along
-
     output = Output(as_json=as_json)
     faults = _faults(fault or [])
     if LIST in faults:
@@ -51,7 +51,7 @@ def sandbox(
     box = Sandbox(seed=seed, hubspot_contacts=contacts, salesforce_leads=leads, hubspot_port=hubspot_port, salesforce_port=salesforce_port)
     for name in faults:
         arm(box, name)
-    with orderly() as asked, _listening(box):
+    with orderly() as asked, _running(box):
         place = Place(
             hubspot_url=box.hubspot_url,
             salesforce_url=box.salesforce_url,
@@ -66,8 +66,6 @@ def sandbox(
 
 def _faults(names: Sequence[str]) -> list[str]:
     """The names, each once. A name that is none is an error of the command line (2)."""
-    from connector.sandbox.scenarios.catalogue import SCENARIOS, UnknownScenario
-
     for name in names:
         if name != LIST and name not in SCENARIOS:
             raise typer.BadParameter(f"{UnknownScenario(name)} `connector sandbox --fault {LIST}` shows them all.", param_hint="--fault")
@@ -75,28 +73,21 @@ def _faults(names: Sequence[str]) -> list[str]:
 
 
 def _show_faults(output: Output) -> None:
-    from connector.sandbox.scenarios.catalogue import SCENARIOS
-
-    output.document({"faults": {one.name: one.summary for one in SCENARIOS.values()}})
-    output.table(("Fault", "What happens"), [(one.name, one.summary) for one in SCENARIOS.values()])
+    output.document({"faults": {scenario.name: scenario.summary for scenario in SCENARIOS.values()}})
+    output.table(("Fault", "What happens"), [(scenario.name, scenario.summary) for scenario in SCENARIOS.values()])
 
 
-class _listening:  # noqa: N801 - read as a word in a with statement
-    """A sandbox's servers; a port that is taken is an error with a way out."""
-
-    def __init__(self, box: Any) -> None:
-        self._box = box
-
-    def __enter__(self) -> None:
+@contextmanager
+def _running(box: Sandbox) -> Iterator[None]:
+    """A sandbox's servers, for as long as the block lasts. Raises `ConnectorError` for a port that is taken."""
+    with ExitStack() as opened:
         try:
-            self._box.__enter__()
+            opened.enter_context(box)
         except OSError as error:
             raise ConnectorError(
                 f"the sandbox cannot listen there: {error.strerror}", advice="Leave the ports out: free ones are taken."
             ) from error
-
-    def __exit__(self, *error: Any) -> None:
-        self._box.__exit__(*error)
+        yield
 
 
 def _database(write_config: Path | None, now: datetime) -> str:

@@ -41,23 +41,23 @@ def _show_health(output: Output, health: Health) -> int:
     return ExitCode.DONE if health.healthy else ExitCode.FAILED
 
 
-def _show_status(output: Output, found: Document, config: Config) -> None:
-    lag = found["lag_seconds"]
+def _show_status(output: Output, report: Document, config: Config) -> None:
+    lag = report["lag_seconds"]
     age = "was never read whole" if lag is None else f"is as of {_span(lag)} ago"
-    people = f"{found['contacts']:,} contacts, {found['excluded']:,} of them excluded by [scope]"
-    output.line(f"Mode {found['mode']}. The mirror {age}. {people}.")
-    for pause in found["paused"]:
-        what = "Everything" if pause["scope"] == "all" else f"{pause['scope']} {pause['name']}"
-        output.line(f"{what} is paused since {moment(pause['since'], config.timezone)}.", style="yellow")
-    _show_runs(output, found, config)
-    _show_budget(output, found)
-    _show_waiting(output, found, config)
+    people = f"{report['contacts']:,} contacts, {report['excluded']:,} of them excluded by [scope]"
+    output.line(f"Mode {report['mode']}. The mirror {age}. {people}.")
+    for pause in report["paused"]:
+        paused = "Everything" if pause["scope"] == "all" else f"{pause['scope']} {pause['name']}"
+        output.line(f"{paused} is paused since {moment(pause['since'], config.timezone)}.", style="yellow")
+    _show_runs(output, report, config)
+    _show_budget(output, report)
+    _show_waiting(output, report, config)
 
 
-def _show_runs(output: Output, found: Document, config: Config) -> None:
+def _show_runs(output: Output, report: Document, config: Config) -> None:
     rows = [
         (run["run"], run["command"], run["mode"], moment(run["started_at"], config.timezone), _length(run), run["state"], _summary(run))
-        for run in found["runs"]
+        for run in report["runs"]
     ]
     output.table(("Run", "Command", "Mode", "Began", "Took", "State", ""), rows, right=["Run", "Took"], title="Last runs")
 
@@ -70,44 +70,52 @@ def _summary(run: Document) -> str:
     if run["problem"]:
         return str(run["problem"])
     summary = run["summary"] or {}
-    told = [f"{summary[name]:,} {name}" for name in ("evaluated", "planned", "held") if summary.get(name)]
-    told += [f"{count:,} {state}" for state, count in (summary.get("outcomes") or {}).items()]
-    return ", ".join(told + [f"{pause['name'] or 'all writing'} was paused" for pause in summary.get("paused") or ()])
+    parts = [f"{summary[name]:,} {name}" for name in ("evaluated", "planned", "held") if summary.get(name)]
+    parts += [f"{count:,} {state}" for state, count in (summary.get("outcomes") or {}).items()]
+    parts += [f"{pause['name'] or 'all writing'} was paused" for pause in summary.get("paused") or ()]
+    return ", ".join(parts)
 
 
-def _show_budget(output: Output, found: Document) -> None:
+def _show_budget(output: Output, report: Document) -> None:
     rows = [
         (account, f"{limit} in {_span(use['seconds'])}", round(use["used"]), round(use["of"]))
-        for account, limits in found["budget"].items()
+        for account, limits in report["budget"].items()
         for limit, use in limits.items()
     ]
     output.table(("Account", "Limit", "Used", "Of"), rows, right=["Used", "Of"], title="The CRMs' limits, less what is left to others")
 
 
-def _show_waiting(output: Output, found: Document, config: Config) -> None:
+def _show_waiting(output: Output, report: Document, config: Config) -> None:
     zone = config.timezone
-    output.table(("State", "Actions"), found["open"].items(), right=["Actions"], title="Actions by state")
+    output.table(("State", "Actions"), report["open"].items(), right=["Actions"], title="Actions by state")
     held = [
         (plan["plan"], rule, count, moment(plan["lapses_at"], zone))
-        for plan in found["held"]["plans"]
+        for plan in report["held"]["plans"]
         for rule, count in plan["rules"].items()
     ]
     output.table(("Plan", "Rule / what", "Actions", "Lapses"), held, right=["Plan", "Actions"], title="Held beyond a guard rail")
     parked = [
-        (row["rule"], row["target"], f"{row['object']} {row['id']}", row["message"], row["next_step"]) for row in found["parked"]["rows"]
+        (row["rule"], row["target"], f"{row['object']} {row['id']}", row["message"], row["next_step"]) for row in report["parked"]["rows"]
     ]
-    output.table(("Rule", "Writes", "Record", "Reason", "Next step"), parked, title=f"Parked: {found['parked']['count']:,}")
-    aside = [(CRM_NAMES[row["crm"]], row["object"], row["id"], row["reason"], row["next_step"]) for row in found["set_aside"]["rows"]]
-    output.table(("CRM", "Object", "Id", "Reason", "Next step"), aside, title=f"Set aside: {found['set_aside']['count']:,}")
-    output.table(("Reason", "Contacts"), found["ambiguous"]["reasons"].items(), right=["Contacts"], title="Ambiguous: never written to")
-    differs = [(row["hubspot"], row["salesforce"], row["n"]) for row in found["differences"]["stages"]]
+    output.table(("Rule", "Writes", "Record", "Reason", "Next step"), parked, title=f"Parked: {report['parked']['count']:,}")
+    aside = [(CRM_NAMES[row["crm"]], row["object"], row["id"], row["reason"], row["next_step"]) for row in report["set_aside"]["rows"]]
+    output.table(("CRM", "Object", "Id", "Reason", "Next step"), aside, title=f"Set aside: {report['set_aside']['count']:,}")
+    output.table(("Reason", "Contacts"), report["ambiguous"]["reasons"].items(), right=["Contacts"], title="Ambiguous: never written to")
+    differs = [(row["hubspot"], row["salesforce"], row["n"]) for row in report["differences"]["stages"]]
     columns = ("HubSpot", "Salesforce", "Contacts")
     output.table(columns, differs, right=["Contacts"], title="Stages that differed when they were adopted (not written)")
-    suspended = [(one["field"], one["state"], ", ".join(one["rules"])) for one in found["suspended"]]
+    suspended = [(field["field"], field["state"], ", ".join(field["rules"])) for field in report["suspended"]]
     output.table(("Field", "State", "Rules that wait for it"), suspended, title="Suspended")
-    if found["halted"] is not None:
-        output.line(f"Nobody is judged: {found['halted']}.", style="yellow")
-    drifted = [
+    if report["halted"] is not None:
+        output.line(f"Nobody is judged: {report['halted']}.", style="yellow")
+    _show_drift(output, report, zone)
+    output.line(f"\n{report['open_tasks']:,} tasks of the connector are open.")
+
+
+def _show_drift(output: Output, report: Document, zone: str) -> None:
+    """What changed in the CRMs' set-up."""
+    columns = ("CRM", "Object", "Field", "What", "Before", "Now", "Since", "Rules that read it")
+    rows = [
         (
             CRM_NAMES[row["crm"]],
             row["object"],
@@ -118,12 +126,9 @@ def _show_waiting(output: Output, found: Document, config: Config) -> None:
             moment(row["at"], zone),
             ", ".join(row["rules"]),
         )
-        for row in found["drift"]
+        for row in report["drift"]
     ]
-    output.table(
-        ("CRM", "Object", "Field", "What", "Before", "Now", "Since", "Rules that read it"), drifted, title="Changed in the CRMs' set-up"
-    )
-    output.line(f"\n{found['open_tasks']:,} tasks of the connector are open.")
+    output.table(columns, rows, title="Changed in the CRMs' set-up")
 
 
 def _span(seconds: float) -> str:
