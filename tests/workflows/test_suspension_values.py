@@ -46,8 +46,8 @@ def test_who_reads_a_field_and_what_builds_on_it(column: str, rules: tuple[str, 
             assert getattr(suspended, name) == expected, name
 
 
-def test_a_field_that_was_never_filled_is_filling() -> None:
-    suspended = suspension.of(config(), dict.fromkeys(COLUMNS - {"f_interest"}, "present"))
+def test_a_field_that_is_being_filled_suspends_as_one_that_is_gone() -> None:
+    suspended = suspension.of(config(), {name: "filling" if name == "f_interest" else "present" for name in COLUMNS})
     assert suspended.document() == [{"field": "interest", "state": "filling", "rules": ["interested", "qualify"]}]
 
 
