@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """Where a command is, in `connector.cli`, and the first line of its help."""
 
     module: str
@@ -23,26 +23,30 @@ class Entry(NamedTuple):
 
 
 #: In the order of `connector --help`. The summary is the docstring's; a test compares them.
-COMMANDS: Mapping[str, Entry] = {
-    "demo": Entry(
+COMMANDS: Mapping[str, CommandEntry] = {
+    "demo": CommandEntry(
         "demo", "Sandbox CRMs with made-up people, the example's rules, live passes until nothing is left to do. No account is needed."
     ),
-    "sandbox": Entry(
+    "sandbox": CommandEntry(
         "sandbox",
         "A HubSpot and a Salesforce with made-up people on this machine, until Ctrl-C, and a configuration that points at them.",
     ),
-    "init": Entry("init", "A starter file from the CRMs' own fields and stages; without any credentials the example, to be filled in."),
-    "check": Entry("check", "The file and its examples; then credentials, permissions, fields, stages, owners and limits."),
-    "run": Entry("run", "One pass: pull, evaluate, plan, write back (in shadow: up to the plan)."),
-    "pull": Entry("pull", "The mirror only: what changed in the CRMs since the last pull."),
-    "plan": Entry("plan", "What a pass would do now, without pulling; nothing of it is kept."),
-    "reconcile": Entry("reconcile", "Compares every record of the CRMs with the mirror, puts right what differs, and says who is where."),
-    "explain": Entry("explain", "Everything known and decided about one contact, and why; also why not."),
-    "status": Entry("status", "The last runs, the mirror's age, the CRMs' limits, and everything that waits for somebody."),
-    "pause": Entry("pause", "Stops all passes and all writing, or one CRM's, a job, a rule: at once, for every process."),
-    "resume": Entry("pause", "Ends a pause. What is paused by itself stays so when everything else goes on."),
-    "serve": Entry("serve", "The jobs of [schedule], a pass at once, until Ctrl-C or SIGTERM; what is in hand is finished then."),
-    "db": Entry("db", "The connector's own database."),
+    "init": CommandEntry(
+        "init", "A starter file from the CRMs' own fields and stages; without any credentials the example, to be filled in."
+    ),
+    "check": CommandEntry("check", "The file and its examples; then credentials, permissions, fields, stages, owners and limits."),
+    "run": CommandEntry("run", "One pass: pull, evaluate, plan, write back (in shadow: up to the plan)."),
+    "pull": CommandEntry("pull", "The mirror only: what changed in the CRMs since the last pull."),
+    "plan": CommandEntry("plan", "What a pass would do now, without pulling; nothing of it is kept."),
+    "reconcile": CommandEntry(
+        "reconcile", "Compares every record of the CRMs with the mirror, puts right what differs, and says who is where."
+    ),
+    "explain": CommandEntry("explain", "Everything known and decided about one contact, and why; also why not."),
+    "status": CommandEntry("status", "The last runs, the mirror's age, the CRMs' limits, and everything that waits for somebody."),
+    "pause": CommandEntry("pause", "Stops all passes and all writing, or one CRM's, a job, a rule: at once, for every process."),
+    "resume": CommandEntry("pause", "Ends a pause. What is paused by itself stays so when everything else goes on."),
+    "serve": CommandEntry("serve", "The jobs of [schedule], a pass at once, until Ctrl-C or SIGTERM; what is in hand is finished then."),
+    "db": CommandEntry("db", "The connector's own database."),
 }
 
 
