@@ -29,6 +29,7 @@ from connector.model import State
 from connector.pipeline.context import PassContext, Progress, Unwatched
 from connector.pipeline.evaluate.evaluate import Evaluated, EvaluationRun, evaluate_due, settled
 from connector.pipeline.installation import Installation, catch_up, prepare, record_url
+from connector.pipeline.plan.parts import PlanTerms
 from connector.pipeline.plan.plan import Plan, build_plan
 from connector.pipeline.pull.streams import Pulled, StreamPull, errors_document, problem_of, pull, pulled_document
 from connector.pipeline.unify.unify import unify
@@ -193,9 +194,7 @@ def plan(
     calendar = Calendar.of(CalendarRule(), config.timezone)
     zone = ZoneInfo(config.timezone)
     today = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    return build_plan(
-        context.store,
-        judged.proposals,
+    terms = PlanTerms(
         run=run,
         mode=mode,
         guard=config.guard,
@@ -208,6 +207,7 @@ def plan(
         judged=judged.contacts,
         undecided=undecided,
     )
+    return build_plan(context.store, judged.proposals, terms)
 
 
 def _in_scope(store: Store) -> int:
