@@ -33,7 +33,7 @@ from connector.pipeline.plan.parts import PlanTerms
 from connector.pipeline.plan.plan import Plan, build_plan
 from connector.pipeline.pull.streams import Pulled, StreamPull, errors_document, problem_of, pull, pulled_document
 from connector.pipeline.unify.unify import unify
-from connector.pipeline.write_back import write_back
+from connector.pipeline.write_back import WriteBackTerms, write_back
 from connector.store import runs
 from connector.store.database import Store
 from connector.store.tables import metadata
@@ -147,14 +147,13 @@ def judge_and_act(
 
 
 def _write_back(context: PassContext, result: PassResult) -> None:
-    written = write_back(
-        context.store,
-        context.crms,
+    terms = WriteBackTerms(
         now=context.now,
         holder=context.holder,
         stopped=context.stopped,
         progress=lambda done, total: context.progress.step("write back", done, total),
     )
+    written = write_back(context.store, context.crms, terms)
     result.outcomes = dict(written.outcomes)
     result.paused = sorted(written.paused)
     result.errors += [error for error in written.errors if not isinstance(error, Interrupted)]

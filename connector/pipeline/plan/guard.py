@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from connector.config.tables import Guard
 from connector.model import Kind, State
-from connector.pipeline.plan.parts import Part, PlanTerms
+from connector.pipeline.plan.parts import PlanPart, PlanTerms
 from connector.store.ledger import HeldEntry, Used
 
 #: Which guard rail of the file counts which kind of action.
@@ -25,7 +25,7 @@ _BACKWARD = "backward"
 class Guarded:
     """The parts, those beyond a rail held; report: how each rail stands (see `Plan.guard`)."""
 
-    parts: Sequence[Part]
+    parts: Sequence[PlanPart]
     report: Mapping[str, Mapping[str, int]]
 
     @property
@@ -51,13 +51,13 @@ class _Rail:
         return (self.used + self.wanted) / max(self.limit, 0.5)
 
 
-def guarded(parts: Sequence[Part], held: Sequence[HeldEntry], used: Used, terms: PlanTerms) -> Guarded:
+def guarded(parts: Sequence[PlanPart], held: Sequence[HeldEntry], used: Used, terms: PlanTerms) -> Guarded:
     """Holds what is beyond a rail, and what stands behind it in its bundle.
 
     held: what waits for approval since earlier plans; it is still wanted, and counts. used: what rules did within the window.
     """
     share = max(1, math.ceil(terms.contacts_in_scope * terms.guard.rule_share - 1e-9))
-    groups: dict[tuple[str, Kind], list[Part]] = {}
+    groups: dict[tuple[str, Kind], list[PlanPart]] = {}
     for part in parts:
         groups.setdefault(part.group, []).append(part)
     rails: dict[str, _Rail] = {}
@@ -72,7 +72,7 @@ def guarded(parts: Sequence[Part], held: Sequence[HeldEntry], used: Used, terms:
 
 
 def _rails_of(
-    members: Sequence[Part], waiting: Sequence[HeldEntry], used: Used, guard: Guard, share: int
+    members: Sequence[PlanPart], waiting: Sequence[HeldEntry], used: Used, guard: Guard, share: int
 ) -> Iterator[tuple[str, _Rail]]:
     """The rails of one rule and kind, by name: its own, and that of stages that go down. waiting: its rows that are held."""
     rule, kind = members[0].group
@@ -96,7 +96,7 @@ def _nearer(group: tuple[str, str], wanted: Sequence[int], used: Used, limit: in
     return max(actions, contacts, key=lambda rail: rail.fullness)
 
 
-def _hold_bundles(parts: Sequence[Part], held: Sequence[HeldEntry], beyond: Collection[tuple[str, Kind]]) -> Iterator[Part]:
+def _hold_bundles(parts: Sequence[PlanPart], held: Sequence[HeldEntry], beyond: Collection[tuple[str, Kind]]) -> Iterator[PlanPart]:
     """The parts in their order; those of one bundle stand together. What is held joins the plan of what it waits with."""
     plan_of = {(row.rule, row.kind): row.plan for row in held}
     first_held = {row.bundle: row for row in sorted(held, key=lambda row: -row.position)}
@@ -112,7 +112,7 @@ def _hold_bundles(parts: Sequence[Part], held: Sequence[HeldEntry], beyond: Coll
         yield replace(part, state=State.HELD, plan=plan) if holding else part
 
 
-def _report(rails: Mapping[str, _Rail], parts: Sequence[Part], held: Sequence[HeldEntry]) -> dict[str, dict[str, int]]:
+def _report(rails: Mapping[str, _Rail], parts: Sequence[PlanPart], held: Sequence[HeldEntry]) -> dict[str, dict[str, int]]:
     now = [part for part in parts if part.state is State.HELD]
     count = Counter(f"{part.proposal.rule}/{part.action.kind}" for part in now)
     count.update(f"{part.proposal.rule}/{_BACKWARD}" for part in now if part.action.backward)

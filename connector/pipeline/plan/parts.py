@@ -39,7 +39,7 @@ class PlanTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class PlanPart:
     """One action on its way into the plan. plan: the plan that it joins, where not the new one. new: not in the shadow plan before."""
 
     proposal: Proposal
@@ -53,7 +53,7 @@ class Part:
     new: bool = True
 
     @classmethod
-    def of(cls, proposal: Proposal, action: Action, position: int) -> Part:
+    def of(cls, proposal: Proposal, action: Action, position: int) -> PlanPart:
         """The part with its key: rule, contact, kind, CRM, target and cause."""
         rule, cause = key_part(proposal.rule), key_part(proposal.cause)
         return cls(
@@ -104,14 +104,14 @@ class Part:
         )
 
 
-def parts_of(proposals: Iterable[Proposal]) -> list[Part]:
+def parts_of(proposals: Iterable[Proposal]) -> list[PlanPart]:
     """The actions of all proposals, bundle by bundle and each in its order; the same key once."""
-    parts: dict[str, Part] = {}
+    parts: dict[str, PlanPart] = {}
     for proposal in proposals:
         places: Counter[Kind] = Counter()
         for action in sorted(proposal.actions, key=lambda action: BUNDLE_ORDER.index(action.kind)):
             position = BUNDLE_ORDER.index(action.kind) * _KIND_SPACE + places[action.kind]
             places[action.kind] += 1
-            part = Part.of(proposal, action, position)
+            part = PlanPart.of(proposal, action, position)
             parts.setdefault(part.key, part)
     return sorted(parts.values(), key=lambda part: (part.proposal.rule, part.proposal.contact, part.bundle, part.position))

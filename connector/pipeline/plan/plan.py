@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from connector.model import CrmName, Kind, Proposal, State
 from connector.pipeline.plan.daily_tasks import share_out_the_day
 from connector.pipeline.plan.guard import RAILS, guarded
-from connector.pipeline.plan.parts import Part, PlanTerms, parts_of
+from connector.pipeline.plan.parts import PlanPart, PlanTerms, parts_of
 from connector.store import ledger
 from connector.store.database import Store
 
@@ -43,7 +43,7 @@ class PlannedAction:
     new: bool
 
     @classmethod
-    def of(cls, part: Part) -> PlannedAction:
+    def of(cls, part: PlanPart) -> PlannedAction:
         """The part as a plan shows it."""
         action = part.action
         return cls(
@@ -101,7 +101,7 @@ def _json(value: object) -> object:
 # ── One transaction: look, decide, save ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _plan(connection: Connection, wanted: Sequence[Part], terms: PlanTerms) -> Plan:
+def _plan(connection: Connection, wanted: Sequence[PlanPart], terms: PlanTerms) -> Plan:
     held = _retire_held(connection, wanted, terms) if terms.mode == "live" else []
     parts = _still_to_do(connection, wanted, terms)
     rules = {part.proposal.rule for part in parts} | {row.rule for row in held}
@@ -118,7 +118,7 @@ def _plan(connection: Connection, wanted: Sequence[Part], terms: PlanTerms) -> P
     return Plan(id=plan, mode=terms.mode, actions=tuple(map(PlannedAction.of, parts)), held=result.held, guard=result.report)
 
 
-def _retire_held(connection: Connection, wanted: Sequence[Part], terms: PlanTerms) -> list[ledger.HeldEntry]:
+def _retire_held(connection: Connection, wanted: Sequence[PlanPart], terms: PlanTerms) -> list[ledger.HeldEntry]:
     """Ends what is held for too long or not true any more; returns what goes on waiting for approval."""
     proposed = {part.key for part in wanted}
     judged = frozenset(terms.judged if terms.judged is not None else (part.proposal.contact for part in wanted))
@@ -133,7 +133,7 @@ def _retire_held(connection: Connection, wanted: Sequence[Part], terms: PlanTerm
     return [row for row in rows if row.id not in ended]
 
 
-def _still_to_do(connection: Connection, wanted: Sequence[Part], terms: PlanTerms) -> list[Part]:
+def _still_to_do(connection: Connection, wanted: Sequence[PlanPart], terms: PlanTerms) -> list[PlanPart]:
     """Without what the ledger has had already, what is so already, and tasks for which one of the same purpose is open."""
     differing = [part for part in wanted if not part.already_so]
     standing = ledger.standing(connection, [part.key for part in differing])
@@ -150,11 +150,11 @@ def _still_to_do(connection: Connection, wanted: Sequence[Part], terms: PlanTerm
     return to_do
 
 
-def _save(connection: Connection, parts: Sequence[Part], head: ledger.PlanHead) -> int:
+def _save(connection: Connection, parts: Sequence[PlanPart], head: ledger.PlanHead) -> int:
     return ledger.save_plan(connection, head, [part.entry() for part in parts])
 
 
-def _save_shadow(connection: Connection, parts: Sequence[Part], head: ledger.PlanHead) -> tuple[list[Part], int | None]:
+def _save_shadow(connection: Connection, parts: Sequence[PlanPart], head: ledger.PlanHead) -> tuple[list[PlanPart], int | None]:
     """Saves what is wanted without taking keys. Where nothing differs from the shadow plan before, that plan stands."""
     before, shown = ledger.last_shadow(connection)
     shadow = [replace(part, state=State.SHADOW, new=part.key not in shown) for part in parts]
