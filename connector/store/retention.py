@@ -18,6 +18,7 @@ from connector.model import Kind, State
 from connector.store.bulk import plain, put
 from connector.store.database import Store
 from connector.store.mirror.activities import KEPT_SINCE
+from connector.store.mirror.keys import FullKey
 from connector.store.tables import metadata, to_micros
 
 _T = metadata.tables
@@ -36,8 +37,6 @@ CONTACTS = 100
 _ENDED = (State.APPLIED, State.ALREADY_SO, State.REFUSED, State.SUPERSEDED, State.COLLIDED, State.BLOCKED, State.DROPPED, State.UNDONE)
 _WRITTEN = (State.APPLIED, State.ALREADY_SO)
 _CAUSE = re.compile(r"^(spell|attempt|agreement):([0-9]+)")
-
-FullKey = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,9 @@ from connector.store.tables import to_micros
 _RECORD = plain("record")
 _CONTACT = plain("contact")
 
+#: CRM, object, id.
+FullKey = tuple[str, str, str]
+
 
 def by_object(keys: Iterable[Key]) -> Iterator[tuple[str, list[str]]]:
     """Ids of each object, in pieces that one statement takes, in the order in which every process locks them."""
@@ -24,6 +27,16 @@ def by_object(keys: Iterable[Key]) -> Iterator[tuple[str, list[str]]]:
     for object_name in sorted(grouped):
         for some in chunks(sorted(grouped[object_name])):
             yield object_name, some
+
+
+def by_crm_and_object(keys: Iterable[FullKey]) -> Iterator[tuple[str, str, list[str]]]:
+    """The same of several CRMs: CRM, object, ids."""
+    of_crm: defaultdict[str, list[Key]] = defaultdict(list)
+    for crm, object_name, row_id in keys:
+        of_crm[crm].append((object_name, row_id))
+    for crm in sorted(of_crm):
+        for object_name, ids in by_object(of_crm[crm]):
+            yield crm, object_name, ids
 
 
 def fingerprints(connection: Connection, table: str, crm: str, keys: Iterable[Key]) -> dict[Key, bytes]:

@@ -6,7 +6,7 @@ Figures stay: plans, ledger, spells, attempts, rejections, clocks and touches ke
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import Connection, and_, delete, select, update
@@ -15,7 +15,7 @@ from sqlalchemy import text as sql
 from connector.model import FieldType, State
 from connector.store.bulk import chunks, find
 from connector.store.ledger import OPEN
-from connector.store.mirror.keys import by_object
+from connector.store.mirror.keys import FullKey, by_crm_and_object, by_object
 from connector.store.tables import metadata
 
 _T = metadata.tables
@@ -23,23 +23,12 @@ _ENDED = "the person was deleted for privacy"
 #: What is of one record, by its own id.
 _OF_RECORDS = ("record", "record_version", "record_email", "set_aside", "seen")
 
-#: CRM, object, id.
-FullKey = tuple[str, str, str]
-
-
-def grouped(keys: Iterable[FullKey]) -> list[tuple[str, str, list[str]]]:
-    """CRM, object and ids, in pieces that a statement takes."""
-    by_crm: dict[str, list[tuple[str, str]]] = {}
-    for crm, object_name, row_id in keys:
-        by_crm.setdefault(crm, []).append((object_name, row_id))
-    return [(crm, object_name, ids) for crm in sorted(by_crm) for object_name, ids in by_object(by_crm[crm])]
-
 
 def delete_mirrored(connection: Connection, keys: Collection[FullKey]) -> None:
     """Deletes these records, and all that tells of them: their person is to be forgotten."""
     _delete_records(connection, keys)
     link = _T["activity_link"]
-    for crm, object_name, ids in grouped(keys):
+    for crm, object_name, ids in by_crm_and_object(keys):
         connection.execute(delete(link).where(link.c.crm == crm, link.c.record_object == object_name, link.c.record_id.in_(ids)))
         for name in ("deal_link", "campaign_member"):
             table = _T[name]
@@ -57,13 +46,13 @@ def take_away(connection: Connection, keys: Collection[FullKey], now: datetime) 
     """
     here: set[FullKey] = set()
     contacts: set[int] = set()
-    for crm, object_name, ids in grouped(keys):
+    for crm, object_name, ids in by_crm_and_object(keys):
         for row_id, contact_id in find(connection, "record", ("id", "contact_id"), ids, crm=crm, object=object_name):
             here.add((crm, object_name, row_id))
             contacts |= set() if contact_id is None else {contact_id}
     _delete_records(connection, here)
     record, link = _T["record"], _T["activity_link"]
-    for crm, object_name, ids in grouped(here):
+    for crm, object_name, ids in by_crm_and_object(here):
         about = (link.c.crm == crm, link.c.record_object == object_name, link.c.record_id.in_(ids))
         connection.execute(update(link).where(*about).values(contact_id=None))
     left: set[int] = set()
@@ -78,7 +67,7 @@ def take_away(connection: Connection, keys: Collection[FullKey], now: datetime) 
 def _delete_records(connection: Connection, keys: Collection[FullKey]) -> None:
     """With their versions, addresses and histories; what others did with them keeps no words."""
     activity, link, history = _T["activity"], _T["activity_link"], _T["field_history"]
-    for crm, object_name, ids in grouped(keys):
+    for crm, object_name, ids in by_crm_and_object(keys):
         about = (link.c.crm == crm, link.c.record_object == object_name, link.c.record_id.in_(ids))
         for told, some in by_object({(row.object, row.id) for row in connection.execute(select(link.c.object, link.c.id).where(*about))}):
             same = (activity.c.crm == crm, activity.c.object == told, activity.c.id.in_(some))

@@ -19,7 +19,8 @@ from connector.model import RecordRef
 from connector.store.bulk import chunks, find, plain, put
 from connector.store.database import Store
 from connector.store.mirror import privacy_hashes
-from connector.store.mirror.privacy_erase import FullKey, delete_mirrored, empty_conclusions, empty_contacts, grouped, take_away
+from connector.store.mirror.keys import FullKey, by_crm_and_object
+from connector.store.mirror.privacy_erase import delete_mirrored, empty_conclusions, empty_contacts, take_away
 from connector.store.mirror.privacy_residue import still_there
 from connector.store.mirror.rows import EMAIL_PROPERTY, normalised_email
 from connector.store.tables import metadata
@@ -143,14 +144,14 @@ class _Persons:
     @classmethod
     def of(cls, connection: Connection, refs: Sequence[RecordRef]) -> _Persons:
         persons = cls({(ref.crm, ref.object, ref.id) for ref in refs})
-        for crm, object_name, ids in grouped(persons.keys):
+        for crm, object_name, ids in by_crm_and_object(persons.keys):
             rows = find(connection, "record", ("id", "contact_id"), ids, crm=crm, object=object_name)
             persons.contacts |= {contact for _, contact in rows if contact is not None}
         record = _T["record"]
         columns = (record.c.crm, record.c.object, record.c.id, record.c.email, record.c.properties)
         for some in chunks(sorted(persons.contacts)):
             persons._take(connection.execute(select(*columns).where(record.c.contact_id.in_(some))))
-        for crm, object_name, ids in grouped(persons.keys - persons.records):
+        for crm, object_name, ids in by_crm_and_object(persons.keys - persons.records):
             same = (record.c.crm == crm, record.c.object == object_name, record.c.id.in_(ids))
             persons._take(connection.execute(select(*columns).where(*same)))
         persons.keys |= persons.records
@@ -187,7 +188,7 @@ class _Persons:
     def _take_past(self, connection: Connection) -> None:
         """Further addresses, those of before, and the losers of merges."""
         version = _T["record_version"]
-        for crm, object_name, ids in grouped(self.keys):
+        for crm, object_name, ids in by_crm_and_object(self.keys):
             for (email,) in find(connection, "record_email", ("email",), ids, crm=crm, object=object_name):
                 self._address(email)
             same = (version.c.crm == crm, version.c.object == object_name, version.c.id.in_(ids))
@@ -195,7 +196,7 @@ class _Persons:
                 for name, pair in changed.items():
                     for value in pair:
                         self._value(crm, object_name, name, value)
-        for crm, object_name, ids in grouped(set(self.keys)):
+        for crm, object_name, ids in by_crm_and_object(set(self.keys)):
             losers = find(connection, "merged", ("id",), ids, by="into_id", crm=crm, object=object_name)
             self.keys |= {(crm, object_name, row_id) for (row_id,) in losers}
 
@@ -205,7 +206,7 @@ class _Persons:
         found = {*map(tuple, find(connection, "record", columns, emails, by="email"))}
         found |= {*map(tuple, find(connection, "record_email", columns, emails, by="email"))}
         self.bearers = found - self.keys
-        for crm, object_name, ids in grouped(self.bearers):
+        for crm, object_name, ids in by_crm_and_object(self.bearers):
             for (properties,) in find(connection, "record", ("properties",), ids, crm=crm, object=object_name):
                 spelt = str(orjson.loads(properties).get(EMAIL_PROPERTY.get((crm, object_name), "")) or "").strip()
                 self.as_came |= {spelt} if normalised_email(spelt) in self.emails else set()
