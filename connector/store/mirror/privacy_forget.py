@@ -149,8 +149,8 @@ class _Persons:
             persons.contacts |= {contact for _, contact in rows if contact is not None}
         record = _T["record"]
         columns = (record.c.crm, record.c.object, record.c.id, record.c.email, record.c.properties)
-        for some in chunks(sorted(persons.contacts)):
-            persons._take(connection.execute(select(*columns).where(record.c.contact_id.in_(some))))
+        for piece in chunks(sorted(persons.contacts)):
+            persons._take(connection.execute(select(*columns).where(record.c.contact_id.in_(piece))))
         for crm, object_name, ids in by_crm_and_object(persons.keys - persons.records):
             same = (record.c.crm == crm, record.c.object == object_name, record.c.id.in_(ids))
             persons._take(connection.execute(select(*columns).where(*same)))
@@ -158,8 +158,8 @@ class _Persons:
         persons._take_past(connection)
         persons._take_bearers(connection)
         contact = _T["contact"]
-        for some in chunks(sorted(persons.contacts)):  # contacts that turned out to be one of these
-            persons.contacts |= set(connection.scalars(select(contact.c.id).where(contact.c.merged_into.in_(some))))
+        for piece in chunks(sorted(persons.contacts)):  # contacts that turned out to be one of these
+            persons.contacts |= set(connection.scalars(select(contact.c.id).where(contact.c.merged_into.in_(piece))))
         return persons
 
     def _take(self, rows: Iterable[Any]) -> None:
@@ -203,9 +203,9 @@ class _Persons:
     def _take_bearers(self, connection: Connection) -> None:
         emails = sorted(self.emails)
         columns = ("crm", "object", "id")
-        found = {*map(tuple, find(connection, "record", columns, emails, by="email"))}
-        found |= {*map(tuple, find(connection, "record_email", columns, emails, by="email"))}
-        self.bearers = found - self.keys
+        keys = {*map(tuple, find(connection, "record", columns, emails, by="email"))}
+        keys |= {*map(tuple, find(connection, "record_email", columns, emails, by="email"))}
+        self.bearers = keys - self.keys
         for crm, object_name, ids in by_crm_and_object(self.bearers):
             for (properties,) in find(connection, "record", ("properties",), ids, crm=crm, object=object_name):
                 spelt = str(orjson.loads(properties).get(EMAIL_PROPERTY.get((crm, object_name), "")) or "").strip()
@@ -214,7 +214,7 @@ class _Persons:
     def mention(self, text: str) -> bool:
         """Whether a text that a person wrote names one of them."""
         plain_text = text.casefold()
-        return any(one.casefold() in plain_text for ones in (self.emails, self.as_came, self.phones, self.names) for one in ones)
+        return any(word.casefold() in plain_text for words in (self.emails, self.as_came, self.phones, self.names) for word in words)
 
 
 # ── What stands with others ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -223,8 +223,8 @@ class _Persons:
 def _empty_reasons(connection: Connection, persons: _Persons) -> None:
     """A rejection's reason that somebody typed may name the person; one of the file's stays, and is counted."""
     rejection = _T["rejection"]
-    for some in chunks(sorted(persons.contacts)):
-        given = and_(rejection.c.contact_id.in_(some), rejection.c.reason.is_not(None), ~rejection.c.accepted)
+    for ids in chunks(sorted(persons.contacts)):
+        given = and_(rejection.c.contact_id.in_(ids), rejection.c.reason.is_not(None), ~rejection.c.accepted)
         for row in connection.execute(select(rejection.c.contact_id, rejection.c.attempt, rejection.c.reason).where(given)).all():
             if persons.mention(row.reason):
                 same = (rejection.c.contact_id == row.contact_id, rejection.c.attempt == row.attempt)
@@ -242,14 +242,14 @@ _TEXTS = (
 
 def _redact(connection: Connection, emails: Collection[str]) -> None:
     """Takes messages away that name one of the addresses, whomever they are about."""
-    for some in chunks(sorted(emails)):
+    for piece in chunks(sorted(emails)):
         for name, column, empty in _TEXTS:
             table = _T[name]
-            for part in _few(some):
+            for part in _few(piece):
                 named = or_(*(func.lower(table.c[column]).contains(email, autoescape=True) for email in part))
                 connection.execute(update(table).where(named).values({column: empty}))
         run = plain("run")
-        for part in _few(some):
+        for part in _few(piece):
             named = or_(*(func.lower(run.c.summary).contains(email, autoescape=True) for email in part))
             for row in connection.execute(select(run.c.id, run.c.summary).where(named)).all():
                 summary = orjson.dumps(_without(orjson.loads(row.summary), part)).decode()
@@ -264,8 +264,8 @@ def _forget_values(connection: Connection, spelt: Collection[str]) -> None:
         for row in connection.execute(select(version).where(named)).all():
             same = and_(*(version.c[name] == getattr(row, name) for name in ("crm", "object", "id", "number")))
             rest = {name: pair for name, pair in orjson.loads(row.changed).items() if not _names(pair, part)}
-            left = update(version).values(changed=orjson.dumps(rest).decode()) if rest else delete(version)
-            connection.execute(left.where(same))
+            statement = update(version).values(changed=orjson.dumps(rest).decode()) if rest else delete(version)
+            connection.execute(statement.where(same))
         connection.execute(delete(history).where(or_(_any_of(history.c.before, part), _any_of(history.c.after, part))))
         for name in ("before", "after", "found", "why", "task"):
             connection.execute(update(value).where(_any_of(value.c[name], part)).values({name: None}))
@@ -273,12 +273,12 @@ def _forget_values(connection: Connection, spelt: Collection[str]) -> None:
 
 def _any_of(column: Any, texts: Iterable[str]) -> ColumnElement[bool]:
     """Whether one of these stands in a column, in small letters or as it is written here."""
-    return or_(*(where.contains(one, autoescape=True) for one in texts for where in (column, func.lower(column))))
+    return or_(*(where.contains(text, autoescape=True) for text in texts for where in (column, func.lower(column))))
 
 
 def _names(value: Any, texts: Iterable[str]) -> bool:
     said = str(value)
-    return any(one in said or one in said.casefold() for one in texts)
+    return any(text in said or text in said.casefold() for text in texts)
 
 
 def _few(emails: Sequence[str]) -> Iterable[Sequence[str]]:
