@@ -21,7 +21,7 @@ from connector.config.load import load
 from connector.config.tables import Config
 from connector.engine import PassResult, Progress
 from connector.errors import ConnectorError
-from connector.jobs.service import run_pass_once
+from connector.jobs.once import run_pass_once
 from connector.sandbox.configuration import SECRETS, Place, configuration
 
 if TYPE_CHECKING:
@@ -79,8 +79,9 @@ def run_demo(
     began = time.monotonic()
     make_folder(folder)
     from connector.sandbox.serve import Sandbox  # brings the servers and Faker along
+    from connector.sandbox.world.make import make_world
 
-    with Sandbox(seed=size.seed, hubspot_contacts=size.contacts, salesforce_leads=size.leads) as box:
+    with Sandbox(make_world(seed=size.seed, now=utc_now(), hubspot_contacts=size.contacts, salesforce_leads=size.leads)) as box:
         config = write_configuration(folder, box, now=utc_now())
         with open_store(config) as store:
             store.upgrade()

@@ -15,7 +15,7 @@ from connector.cli.explain_page import show_contact
 from connector.cli.output import Output, moment
 from connector.cli.progress import NAMES
 from connector.config.tables import Config
-from connector.jobs.service import health
+from connector.jobs.health import health
 from connector.model import CrmName, Finding, Permission
 from connector.reports.checks.check import check as findings_of
 from connector.reports.checks.examples import run_examples

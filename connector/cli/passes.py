@@ -32,12 +32,11 @@ from connector.cli.progress import NAMES, pass_progress
 from connector.cli.pull_summary import show_errors, show_pulled
 from connector.cli.reconcile import show_removed
 from connector.config.tables import Config
-from connector.engine import PassResult
+from connector.engine import PassResult, preview
 from connector.jobs.mirror_jobs import Mirrored
-from connector.jobs.service import pull_once, run_pass_once
+from connector.jobs.once import pull_once, run_pass_once
 from connector.model import Kind, State
 from connector.pipeline.plan.plan import Plan, PlannedAction, actions_json
-from connector.preview import preview
 from connector.store import ledger
 from connector.store.tables import metadata
 

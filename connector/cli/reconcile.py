@@ -22,7 +22,7 @@ from connector.cli.progress import NAMES, pass_progress
 from connector.cli.pull_summary import show_errors
 from connector.config.tables import Config
 from connector.jobs.mirror_jobs import Reconciled
-from connector.jobs.service import reconcile_once
+from connector.jobs.once import reconcile_once
 from connector.pipeline.pull.removals import Looked
 
 #: The buckets as people read them.

@@ -51,6 +51,7 @@ def sandbox(
     """A HubSpot and a Salesforce with made-up people on this machine, until Ctrl-C, and a configuration that points at them."""
     from connector.sandbox.scenarios.catalogue import arm
     from connector.sandbox.serve import Sandbox  # brings the servers and Faker along
+    from connector.sandbox.world.make import make_world
 
     output = Output(as_json=as_json)
     faults = _faults(fault or [])
@@ -61,7 +62,8 @@ def sandbox(
     if write_config is not None and write_config.exists():
         raise ConnectorError(f"{write_config} exists already", advice="Name another file, or remove it first.")
     output.line(f"Making up {contacts:,} HubSpot contacts and {leads:,} Salesforce Leads …")
-    box = Sandbox(seed=seed, hubspot_contacts=contacts, salesforce_leads=leads, hubspot_port=hubspot_port, salesforce_port=salesforce_port)
+    world = make_world(seed=seed, now=now, hubspot_contacts=contacts, salesforce_leads=leads)
+    box = Sandbox(world, hubspot_port=hubspot_port, salesforce_port=salesforce_port)
     for name in faults:
         arm(box, name)
     with orderly() as asked, _listening(box):

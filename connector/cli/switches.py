@@ -11,7 +11,7 @@ from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, c
 from connector.cli.output import Output, moment
 from connector.config.names import suggestion
 from connector.config.tables import Config
-from connector.jobs.service import JOBS
+from connector.jobs.names import JOBS
 from connector.pipeline.evaluate.decide import STAGES_RULE
 from connector.store import pauses, schema
 from connector.store.database import Store

@@ -19,7 +19,7 @@ from connector.model import CRMS, bundle_name
 from connector.pipeline.evaluate import cases
 from connector.pipeline.evaluate.cases import ContactState
 from connector.pipeline.installation import record_url
-from connector.pipeline.pull.backfill import suspended as suspended_now
+from connector.pipeline.pull.field_state import suspended_by_last_pass
 from connector.pipeline.unify import sides_of
 from connector.pipeline.unify.merge import aliases
 from connector.reports.find_contact import find
@@ -104,7 +104,7 @@ class _Seen:
 def _table(store: Store, config: Config) -> tuple[Table, Suspended]:
     """The contact table with the file's columns, as far as the database has them; and what is suspended."""
     stored = fields.stored_fields(store)
-    return fields.contact_table([column for column in columns_needed(config) if column in stored]), suspended_now(store, config)
+    return fields.contact_table([column for column in columns_needed(config) if column in stored]), suspended_by_last_pass(store, config)
 
 
 def _paused(store: Store) -> frozenset[tuple[str, str]]:
@@ -146,7 +146,7 @@ def _record(row: Any, url: Callable[[str, str, str], str]) -> dict[str, Any]:
 def _fields(connection: Connection, seen: _Seen) -> dict[str, dict[str, Any]]:
     """Each field as rules believe it, and what each CRM says; `stage` and the owner among them."""
     mains = {crm: seen.state.main[crm] for crm in CRMS if crm in seen.state.main}
-    reader = FieldReader(seen.config)
+    reader = FieldReader(seen.config, columns_needed(seen.config))
     campaign = latest_campaigns(connection, [seen.state.contact.id]).get(seen.state.contact.id)
     sides = sides_of(mains, _companies(connection, mains.values()), campaign)
     told = {rule.name: _field(rule, reader, sides, seen.contact) for rule in seen.config.fields if rule.name != "owner"}

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, and_, func, select
 from connector.config.tables import Config
 from connector.model import CRMS, CrmName, State
 from connector.pipeline.pull import schema_drift
-from connector.pipeline.pull.backfill import suspended
+from connector.pipeline.pull.field_state import suspended_by_last_pass
 from connector.store import ledger, pauses, runs
 from connector.store.budget import Limit, SharedBudget, hubspot_limits, salesforce_limits
 from connector.store.database import Store
@@ -41,7 +41,7 @@ def status(store: Store, config: Config, *, now: datetime) -> dict[str, Any]:
 
     now: also the moment for which the budget is told; its windows go by the wall clock.
     """
-    latest, waiting = runs.last_runs(store, _RUNS), suspended(store, config)
+    latest, waiting = runs.last_runs(store, _RUNS), suspended_by_last_pass(store, config)
     with store.read() as connection:
         return {
             "mode": config.mode,

@@ -90,11 +90,11 @@ class Moved:
 def move(history: History, change: StageChange, stages: StageMap, rules: Sequence[Transition], clocks_from: datetime) -> Moved:
     """Books a change of stage."""
     spell = history.spell + 1
-    taken = {one.rule: one for one in _taken(history, change, spell, stages, rules)}
-    back = {one.rule: one for one in (*_freed(history, change, stages), *_moved_back(history, change, stages, rules))}
+    taken = {evidence.rule: evidence for evidence in _taken(history, change, spell, stages, rules)}
+    back = {evidence.rule: evidence for evidence in (*_freed(history, change, stages), *_moved_back(history, change, stages, rules))}
     passed = _time_passed(history, change)
     present = replace(history, attempt=passed[-1]) if passed else history
-    attempts = {one.number: one for one in (*passed, *_attempts(present, change, spell, stages, clocks_from))}
+    attempts = {state.number: state for state in (*passed, *_attempts(present, change, spell, stages, clocks_from))}
     return Moved(spell=spell, attempts=tuple(attempts.values()), evidence=tuple({**back, **taken}.values()))
 
 
@@ -213,7 +213,8 @@ def _freed(history: History, change: StageChange, stages: StageMap) -> list[Evid
     """Somebody made the contact MQL again, or more: what the rejection barred counts as taken, and waits as the rules say from then on."""
     if not stages.at_least(change.stage, MQL):
         return []
-    return [replace(one, barred=False, moved_back_at=None, again_at=None, basis=None) for one in history.evidence if one.barred]
+    barred = [evidence for evidence in history.evidence if evidence.barred]
+    return [replace(evidence, barred=False, moved_back_at=None, again_at=None, basis=None) for evidence in barred]
 
 
 def _leads_to_sales(rule: Transition, stages: StageMap) -> bool:

@@ -14,8 +14,7 @@ from connector.config.columns import name_of
 from connector.config.rule_conditions import RuleKey, RuleTable, rule_conditions
 from connector.config.tables import Config, Then
 from connector.model import CRMS
-from connector.store.fields import FieldState
-from connector.workflows.fields import columns_needed
+from connector.store.fields import FieldStatus
 
 #: What criteria bring about; what conditions read of it.
 _CRITERIA = frozenset({"criteria_met", "qualified"})
@@ -33,7 +32,7 @@ class Suspended:
     knows who is who and where they stand ("hubspot contacts.lifecyclestage"): then no contact is made, either.
     """
 
-    fields: Mapping[str, FieldState]
+    fields: Mapping[str, FieldStatus]
     rules: Mapping[str, tuple[str, ...]]
     criteria: bool = False
     score: bool = False
@@ -81,11 +80,9 @@ class Suspended:
 NOTHING = Suspended(fields={}, rules={})
 
 
-def of(config: Config, states: Mapping[str, FieldState], blind: Iterable[str] = ()) -> Suspended:
-    """What is suspended while the columns are in these states; one that is not named was never filled."""
-    fields: dict[str, FieldState] = {
-        column.name: states.get(column.name, "filling") for column in columns_needed(config) if states.get(column.name) != "present"
-    }
+def of(config: Config, states: Mapping[str, FieldStatus], blind: Iterable[str] = ()) -> Suspended:
+    """What is suspended while the columns that the file needs are in these states. blind: see `Suspended`."""
+    fields = {column: status for column, status in states.items() if status != "present"}
     stopped = tuple(blind)
     if not fields and not stopped:
         return NOTHING
@@ -121,7 +118,7 @@ def rules_reading(config: Config, field: str) -> tuple[str, ...]:
 
 def gives_to(then: Iterable[Then], assigns: Collection[str]) -> bool:
     """Whether actions ask one of these [assign] rules: who gets the contact is not known, so that they wait as a whole."""
-    return any(one.assign in assigns for one in then if one.assign is not None)
+    return any(action.assign in assigns for action in then if action.assign is not None)
 
 
 def unknown_names(suspended: Suspended) -> frozenset[str]:

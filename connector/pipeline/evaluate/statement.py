@@ -16,8 +16,10 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Double,
+    FromClause,
     RowMapping,
     Select,
+    Subquery,
     Table,
     and_,
     bindparam,
@@ -137,21 +139,21 @@ class RuleStatement:
 
     # ── What conditions read ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def env(self, row: Any, *, later: bool = False) -> Env:
-        """The names of conditions as columns of `row` (the contact table, or a layer of it)."""
+    def env(self, layer: FromClause, *, later: bool = False) -> Env:
+        """The names of conditions as columns of `layer` (the contact table, or a layer of it)."""
         places = {name: compared_column(name, kind) for name, kind in self._types.items() if later or name not in JUDGED}
-        columns = {name: _micros_if_moment(row.c[place], self._types[name]) for name, place in places.items() if place in row.c}
+        columns = {name: _micros_if_moment(layer.c[place], self._types[name]) for name, place in places.items() if place in layer.c}
         columns["stage"] = self._folded_stage(columns["stage"])
         return Env(
             columns=columns,
             types=self._types,
             now=literal(to_micros(self.now), BigInteger),
             timezone=self.config.timezone,
-            count_activities=lambda kind, since: _count(row, kind, since, self.now),
-            count_touches=lambda since: _touches(row, since, self.now, func.count()),
-            oldest_activity=lambda kind, since: _oldest(row, kind, since, self.now),
-            next_activity=lambda kind: _next(row, kind, self.now),
-            oldest_touch=lambda since: _touches(row, since, self.now, func.min(touch.c.at)),
+            count_activities=lambda kind, since: _count(layer, kind, since, self.now),
+            count_touches=lambda since: _touches(layer, since, self.now, func.count()),
+            oldest_activity=lambda kind, since: _oldest(layer, kind, since, self.now),
+            next_activity=lambda kind: _next(layer, kind, self.now),
+            oldest_touch=lambda since: _touches(layer, since, self.now, func.min(touch.c.at)),
         )
 
     def _folded_stage(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -172,7 +174,7 @@ class RuleStatement:
         keep = [scored.c[name] for name in ("id", "excluded_now", "criteria_now", "criteria_met", "qualified", "score")]
         return select(*keep, *flags, self._next_change(scored, env).label("next_change"))
 
-    def scored(self) -> Any:
+    def scored(self) -> Subquery:
         """The last layer but the flags: the columns of the contact table, excluded_now, criteria_now, criteria_met, qualified, score.
 
         Every condition of the file can be asked on it (`env(scored, later=True)`). Parameter `ids`, as for `statement`.
@@ -180,7 +182,7 @@ class RuleStatement:
         base = select(self.table).where(self.table.c.id.in_(bindparam("ids", expanding=True))).subquery("b")
         return self._score(self._counted(self._criteria(base)))
 
-    def _criteria(self, base: Any) -> Any:
+    def _criteria(self, base: FromClause) -> Subquery:
         """What is judged of the layer before it: each criterion, and whether the contact is out of scope."""
         env = self.env(base)
         kept = {*(qualification.JUDGED if self.suspended.criteria else ()), *(("score",) if self.suspended.score else ())}
@@ -192,7 +194,7 @@ class RuleStatement:
     def _criteria_asked(self) -> Sequence[Criterion]:
         return () if self.config.qualification is None or self.suspended.criteria else self.config.qualification.criteria
 
-    def _counted(self, layer: Any) -> Any:
+    def _counted(self, layer: FromClause) -> Subquery:
         if self.suspended.criteria:
             return select(*layer.c, layer.c.criteria.label("criteria_now")).subquery("d")
         criteria = self._criteria_asked()
@@ -200,7 +202,7 @@ class RuleStatement:
         others = [column for column in layer.c if column.name not in qualification.columns(criteria)]
         return select(*others, *counted).subquery("d")
 
-    def _score(self, layer: Any) -> Any:
+    def _score(self, layer: FromClause) -> Subquery:
         if self.suspended.score:
             return select(*layer.c, literal(0).label("fading")).subquery("f")
         env = self.env(layer, later=True)
@@ -227,12 +229,12 @@ class RuleStatement:
         result: ColumnElement[Any] = score.points(rule, met, column, self.now, self._zone)
         return result
 
-    def _next_change(self, row: Any, env: Env) -> ColumnElement[Any]:
+    def _next_change(self, layer: FromClause, env: Env) -> ColumnElement[Any]:
         """The first moment after now at which any condition could change by time alone."""
         asked = (when for rule, when in judging_conditions(self.config) if not self.suspended.silences(rule))
         moments = [next_change(condition, env) for condition in asked]
-        moments.append(case((row.c.fading > 0, self._midnight)))
-        moments.append(_next(row, None, self.now))  # a meeting to come is a touch from its start on
+        moments.append(case((layer.c.fading > 0, self._midnight)))
+        moments.append(_next(layer, None, self.now))  # a meeting to come is a touch from its start on
         return earliest(moments)
 
 
@@ -241,8 +243,8 @@ def _micros_if_moment(column: ColumnElement[Any], kind: FieldType) -> ColumnElem
     return type_coerce(column, BigInteger) if kind is FieldType.DATETIME else column
 
 
-def _about(row: Any, kind: str | None) -> ColumnElement[bool]:
-    about = and_(link.c.contact_id == row.c.id, link.c.counts)
+def _about(layer: FromClause, kind: str | None) -> ColumnElement[bool]:
+    about = and_(link.c.contact_id == layer.c.id, link.c.counts)
     return about if kind is None else and_(about, link.c.kind == kind)
 
 
@@ -250,21 +252,21 @@ def _at() -> ColumnElement[int]:
     return type_coerce(link.c.at, BigInteger)
 
 
-def _count(row: Any, kind: str | None, since: ColumnElement[int], now: datetime) -> ColumnElement[int]:
-    inside = and_(_about(row, kind), _at() >= since, _at() <= to_micros(now))
-    return select(func.count(func.distinct(link.c.crm.concat(link.c.id)))).where(inside).correlate(row).scalar_subquery()
+def _count(layer: FromClause, kind: str | None, since: ColumnElement[int], now: datetime) -> ColumnElement[int]:
+    inside = and_(_about(layer, kind), _at() >= since, _at() <= to_micros(now))
+    return select(func.count(func.distinct(link.c.crm.concat(link.c.id)))).where(inside).correlate(layer).scalar_subquery()
 
 
-def _oldest(row: Any, kind: str | None, since: ColumnElement[int], now: datetime) -> ColumnElement[int]:
-    inside = and_(_about(row, kind), _at() >= since, _at() <= to_micros(now))
-    return select(func.min(_at())).where(inside).correlate(row).scalar_subquery()
+def _oldest(layer: FromClause, kind: str | None, since: ColumnElement[int], now: datetime) -> ColumnElement[int]:
+    inside = and_(_about(layer, kind), _at() >= since, _at() <= to_micros(now))
+    return select(func.min(_at())).where(inside).correlate(layer).scalar_subquery()
 
 
-def _next(row: Any, kind: str | None, now: datetime) -> ColumnElement[int]:
-    return select(func.min(_at())).where(_about(row, kind), _at() > to_micros(now)).correlate(row).scalar_subquery()
+def _next(layer: FromClause, kind: str | None, now: datetime) -> ColumnElement[int]:
+    return select(func.min(_at())).where(_about(layer, kind), _at() > to_micros(now)).correlate(layer).scalar_subquery()
 
 
-def _touches(row: Any, since: ColumnElement[int], now: datetime, what: ColumnElement[Any]) -> ColumnElement[Any]:
+def _touches(layer: FromClause, since: ColumnElement[int], now: datetime, what: ColumnElement[Any]) -> ColumnElement[Any]:
     at = type_coerce(touch.c.at, BigInteger)
-    inside = and_(touch.c.contact_id == row.c.id, at >= since, at <= to_micros(now))
-    return select(type_coerce(what, BigInteger)).where(inside).correlate(row).scalar_subquery()
+    inside = and_(touch.c.contact_id == layer.c.id, at >= since, at <= to_micros(now))
+    return select(type_coerce(what, BigInteger)).where(inside).correlate(layer).scalar_subquery()

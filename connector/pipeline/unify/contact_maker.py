@@ -35,7 +35,7 @@ class ContactMaker:
 
     def __init__(self, config: Config, columns: Sequence[FieldColumn], setting: UnifySettings) -> None:
         first: CrmName = config.field("owner").read or "salesforce"
-        self._fields = FieldReader(config)
+        self._fields = FieldReader(config, columns)
         self._ownership = Ownership(first, setting.own_users, ZoneInfo(config.timezone))
         self._stages = StageReader(config, setting)
         self._book = StageBook(config, setting)

@@ -23,7 +23,7 @@ from connector.app import App, Pacing, open_app
 from connector.config.load import load
 from connector.engine import evaluate
 from connector.jobs.mirror_jobs import look_for_removals, pull_only
-from connector.pipeline.installation import catch_up
+from connector.pipeline.installation import catch_up, prepare
 from connector.pipeline.pull.streams import streams_of
 from connector.pipeline.unify import ContactWriter, linking
 from connector.store.database import Store
@@ -113,7 +113,8 @@ def work(app: App, job: str) -> dict[str, Any]:
     """The whole job; what became of it."""
     context = app.context()
     done = (look_for_removals if job == "look" else pull_only)(context)
-    caught_up = catch_up(context, done.pulled, now=app.now())
+    prepared = prepare(app.store, app.config, app.crms, now=app.now())
+    caught_up = catch_up(context, prepared, done.pulled, now=app.now())
     evaluate(context, caught_up.installation, now=app.now(), run=done.run)
     streams = {f"{crm} {name}": [one.seen, one.stored, one.set_aside, one.whole] for crm, name, one in streams_of(done.pulled)}
     return {"errors": [error.message for error in [*done.errors, *caught_up.errors]], "streams": streams}
