@@ -29,11 +29,12 @@ from connector.model import State
 from connector.pipeline.context import PassContext, Progress, Unwatched
 from connector.pipeline.evaluate.evaluate import Evaluated, EvaluationRun, evaluate_due, settled
 from connector.pipeline.installation import Installation, prepare, read_crms, record_url
+from connector.pipeline.plan.parts import PlanTerms
 from connector.pipeline.plan.plan import Plan, build_plan
 from connector.pipeline.pull.streams import Pulled, StreamPull, pulled_document
 from connector.pipeline.recorded_run import errors_document, recorded_run
 from connector.pipeline.unify.unify import unify
-from connector.pipeline.write_back import write_back
+from connector.pipeline.write_back import WriteBackTerms, write_back
 from connector.store.database import Store
 from connector.store.scratch import in_scratch
 from connector.store.tables import metadata
@@ -148,14 +149,13 @@ def judge_and_act(
 
 
 def _write_back(context: PassContext, result: PassResult) -> None:
-    written = write_back(
-        context.store,
-        context.crms,
+    terms = WriteBackTerms(
         now=context.now,
         holder=context.holder,
         stopped=context.stopped,
         progress=lambda done, total: context.progress.step("write back", done, total),
     )
+    written = write_back(context.store, context.crms, terms)
     result.outcomes = dict(written.outcomes)
     result.paused = sorted(written.paused)
     result.errors += [error for error in written.errors if not isinstance(error, Interrupted)]
@@ -196,9 +196,7 @@ def plan(
     calendar = Calendar.of(CalendarRule(), config.timezone)
     zone = ZoneInfo(config.timezone)
     today = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    return build_plan(
-        context.store,
-        judged.proposals,
+    terms = PlanTerms(
         run=run,
         mode=mode,
         guard=config.guard,
@@ -211,6 +209,7 @@ def plan(
         judged=judged.contacts,
         undecided=undecided,
     )
+    return build_plan(context.store, judged.proposals, terms)
 
 
 def _in_scope(store: Store) -> int:

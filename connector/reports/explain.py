@@ -70,7 +70,9 @@ def explain(store: Store, config: Config, who: str, *, now: datetime) -> dict[st
             "deals": [asdict(one) for one in deals_of(connection, [contact]).get(contact, ())],
             "campaigns": [asdict(one) for one in campaigns_of(connection, contact)],
             "merged": aliases(connection, contact),
-            "history": timeline(connection, config, [contact, *aliases(connection, contact)], people, now),
+            "history": timeline(
+                connection, config, [contact, *aliases(connection, contact)], [(row.crm, row.object, row.id) for row in people], now
+            ),
         }
 
 

@@ -122,13 +122,13 @@ def _differences(connection: Connection, config: Config) -> dict[str, Any]:
 def _budget(store: Store, config: Config, connection: Connection, now: datetime) -> dict[str, dict[str, dict[str, float]]]:
     """Account ("hubspot https://…") → limit → {"used", "of" (the connector's share), "seconds"}."""
     shares = _shares(config)
-    told = {}
+    usages = {}
     for account in connection.execute(select(_BUDGET.c.account).distinct().order_by(_BUDGET.c.account)).scalars():
         for crm, (limits, headroom) in shares.items():
             if account.startswith(f"{crm} "):
                 budget = SharedBudget(store, account, limits, crm=crm, headroom=headroom, clock=now.timestamp, sleep=_never)
-                told[account] = budget.usage()
-    return told
+                usages[account] = budget.usage()
+    return usages
 
 
 def _shares(config: Config) -> Mapping[CrmName, tuple[tuple[Limit, ...], float]]:

@@ -25,7 +25,7 @@ from connector.engine import evaluate
 from connector.jobs.mirror_jobs import look_for_removals, pull_only
 from connector.pipeline.installation import catch_up, prepare
 from connector.pipeline.pull.streams import streams_of
-from connector.pipeline.unify import ContactWriter, unify
+from connector.pipeline.unify import ContactWriter, linking
 from connector.store.database import Store
 from connector.store.mirror import pages
 from tests.system.crash.kill_switch import Bomb
@@ -50,7 +50,7 @@ class Places:
 
     def wire(self) -> None:
         """Puts the bomb in place."""
-        commit_page, link, slice_, write = pages.commit_page, unify.link_slice, ContactWriter.write_slice, Store._once
+        commit_page, link, slice_, write = pages.commit_page, linking.link_slice, ContactWriter.write_slice, Store._once
 
         def page_committed(store: Store, page: Any, **options: Any) -> Any:
             self._here.doing = "page" if page.seen else ""
@@ -85,7 +85,7 @@ class Places:
 
         submit = Store.write
         pages.commit_page = page_committed
-        unify.link_slice = in_slice("link", link)
+        linking.link_slice = in_slice("link", link)
         ContactWriter.write_slice = in_slice("contact", slice_)  # type: ignore[method-assign]  # the test's own process
         Store._once, Store.write = once, handed_over  # type: ignore[method-assign, assignment]  # as above
         event.listen(Engine, "before_cursor_execute", lambda *args: self._statement("before", args[2]))
