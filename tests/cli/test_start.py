@@ -16,7 +16,7 @@ import typer.main
 import connector.cli
 from connector.cli.main import app
 from connector.cli.registry import COMMANDS
-from tests.cli.runner import make_desk
+from tests.cli.runner import command_line
 from tests.support.stores import lay_tables
 
 #: What a CRM, the service's schedule and the sandbox take.
@@ -57,9 +57,9 @@ def test_the_command_line_alone_loads_nothing_heavy(option: str) -> None:
 
 
 def test_the_health_check_loads_no_client_no_sandbox_and_no_report(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path)
+    cli = command_line(tmp_path)
     lay_tables(f"sqlite:///{tmp_path / 'store.db'}")
-    frozen, code, modules = loaded("status", "--health", "--config", str(desk.config))
+    frozen, code, modules = loaded("status", "--health", "--config", str(cli.config))
     assert code == 1  # the service never ran
     assert packages(modules) & (CRM_CLIENTS | SANDBOX) == set()
     assert {"connector.adapters.hubspot", "connector.adapters.salesforce", "connector.reports.status", "rich.progress"} & modules == set()
