@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from sqlalchemy import BigInteger, ColumnElement, case, literal
 
-from connector.conditions.checking import Sort, sort_of
 from connector.conditions.literals import micros
 from connector.conditions.moments import earliest
 from connector.conditions.parsing import Condition
-from connector.conditions.sql import Compiler, Env
+from connector.conditions.sorts import Sort, sort_of
+from connector.conditions.sql_values import Env, ValueCompiler
 from connector.conditions.tree import Between, Comparison, Count, In, Moving, Name, Node, Sign, Text, walk
 
 Moment = ColumnElement[int]
@@ -72,7 +72,7 @@ def _meeting(sign: Sign, left: Node, right: Node, env: Env) -> Iterator[_Passing
 
 
 def _passing(env: Env, fixed: Name | Text, back: int, *, after: bool) -> Iterator[Moment]:
-    meeting = Compiler(env).moment(fixed) + literal(back + after, BigInteger())
+    meeting = ValueCompiler(env).moment(fixed) + literal(back + after, BigInteger())
     yield case((meeting > env.now, meeting))
 
 
