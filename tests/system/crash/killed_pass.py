@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from connector import engine
 from connector.app import open_app
 from connector.config.load import load
+from connector.pipeline import installation
 from connector.store.database import Store
 from tests.system.crash.kill_switch import Bomb
 
@@ -35,8 +36,9 @@ class InPhase:
 
 def wire(bomb: InPhase) -> None:
     """Puts the bomb into the phases, the store's writes and the CRMs' write calls."""
-    for phase in ("pull", "unify", "judge", "plan", "write_back"):
-        setattr(engine, phase, during(bomb, phase, getattr(engine, phase)))
+    modules = {"pull": installation, "unify": engine, "judge": engine, "plan": engine, "write_back": engine}
+    for phase, module in modules.items():
+        setattr(module, phase, during(bomb, phase, getattr(module, phase)))
     write = Store.write
 
     def watched(store: Store, work: Callable[[Connection], Any]) -> Any:
