@@ -1,15 +1,16 @@
 """Runs one pass and kills this process (SIGKILL) at a given instruction of it. Started by test_killed_passes.py as a process of its own.
 
-Arguments: the configuration file, the moment (ISO), the phase (pull, unify, judge, plan, write_back), how many times to let it go by, and
+Arguments: the configuration file, the moment (ISO), the phase (pull, unify, evaluate, plan, write_back), how many times to let it go by, and
 where: "before", "inside" or "after" the commit of a write, or "acted": a CRM acted and its answer was not yet settled.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,8 +18,18 @@ from sqlalchemy import Connection
 from connector import engine
 from connector.app import open_app
 from connector.config.load import load
+from connector.pipeline import installation
 from connector.store.database import Store
 from tests.system.crash.kill_switch import KillSwitch
+
+#: Each phase, and the function of which module it is.
+PHASES: Mapping[str, tuple[ModuleType, str]] = {
+    "pull": (installation, "pull"),
+    "unify": (engine, "unify"),
+    "evaluate": (engine, "evaluate_due"),
+    "plan": (engine, "plan"),
+    "write_back": (engine, "write_back"),
+}
 
 
 class InPhase:
@@ -35,8 +46,8 @@ class InPhase:
 
 def wire(switch: InPhase) -> None:
     """Puts the switch into the phases, the store's writes and the CRMs' write calls."""
-    for phase in ("pull", "unify", "judge", "plan", "write_back"):
-        setattr(engine, phase, during(switch, phase, getattr(engine, phase)))
+    for phase, (module, name) in PHASES.items():
+        setattr(module, name, during(switch, phase, getattr(module, name)))
     write = Store.write
 
     def watched(store: Store, work: Callable[[Connection], Any]) -> Any:

@@ -22,7 +22,7 @@ KILLED = "tests.system.crash.killed_pass"
 #: Phase, how many go by, where. Each of them is reached by a first pass over the small sandbox.
 EVERY_TIME = [
     ("pull", 7, "inside"),
-    ("judge", 0, "after"),
+    ("evaluate", 0, "after"),
     ("plan", 0, "inside"),
     ("write_back", 2, "after"),
     ("write_back", 0, "acted"),
@@ -32,7 +32,7 @@ AT_LENGTH = [
     ("pull", 12, "after"),
     ("unify", 0, "inside"),
     ("unify", 1, "after"),
-    ("judge", 0, "inside"),
+    ("evaluate", 0, "inside"),
     ("plan", 0, "after"),
     ("write_back", 1, "inside"),
     ("write_back", 2, "acted"),
