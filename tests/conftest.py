@@ -3,8 +3,8 @@
 `database_url` runs a test on both databases, each time on an empty one; `postgres_url` is one PostgreSQL database a module;
 `fresh_postgres()` makes another. The server comes from a wheel, is reached by a socket alone, and starts when a test first asks.
 
-For worlds of whole passes: `url` is one SQLite database, `either_url` runs a test on both; they stay open for all tests of the run and
-are emptied for each world (see kept_stores). What is pure needs `url` alone, what is read and stored through SQL both.
+For tests of whole passes: `url` is one SQLite database, `either_url` runs a test on both; they stay open for all tests of the run and
+are emptied for each company (see support/stores.py). What is pure needs `url` alone, what is read and stored through SQL both.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def kept_databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
-    """The address of a kept SQLite database by name; it is emptied whenever a world begins on it."""
+    """The address of a kept SQLite database by name; it is emptied whenever a company begins on it."""
     folder = tmp_path_factory.mktemp("kept")
     yield lambda name: keep(f"sqlite:///{folder / name}.db")
     close_kept()
@@ -153,12 +153,12 @@ def kept_postgres(kept_databases: object, fresh_postgres: Callable[[], str]) -> 
 
 @pytest.fixture
 def url(kept_databases: Callable[[str], str]) -> str:
-    """The address of an SQLite database for one world at a time."""
+    """The address of an SQLite database for one company at a time."""
     return kept_databases("one")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def either_url(request: pytest.FixtureRequest) -> str:
-    """The address for one world at a time, on SQLite and on PostgreSQL."""
+    """The address for one company at a time, on SQLite and on PostgreSQL."""
     found: str = request.getfixturevalue("url" if request.param == "sqlite" else "kept_postgres")
     return found

@@ -78,14 +78,14 @@ class CaughtUp:
     stops: bool
 
 
-class Reading(Protocol):
+class CrmsRead(Protocol):
     """The part of a run's result that reading the CRMs fills."""
 
     pulled: Pulled
     errors: list[ConnectorError]
 
 
-def read_crms(context: PassContext, result: Reading, *, now: datetime, full: bool = False) -> CaughtUp:
+def read_crms(context: PassContext, result: CrmsRead, *, now: datetime, full: bool = False) -> CaughtUp:
     """The CRMs into the mirror, with what is to be done before and after a pull. full: from the beginning, whatever was read already.
 
     What was pulled and what went wrong is in the result even where this ends early.

@@ -28,7 +28,7 @@ RUNNER = CliRunner(env={**SECRETS, "CONNECTOR_DEBUG": ""})
 
 
 @dataclass(frozen=True)
-class Desk:
+class CommandLine:
     """One configuration file of a test."""
 
     config: Path
@@ -49,7 +49,7 @@ class Desk:
         self.config.write_text(with_values(self.config.read_text(encoding="utf-8"), values), encoding="utf-8")
 
 
-def make_desk(folder: Path, box: Sandbox | None = None, *, mode: Literal["shadow", "live"] = "shadow") -> Desk:
+def command_line(folder: Path, box: Sandbox | None = None, *, mode: Literal["shadow", "live"] = "shadow") -> CommandLine:
     """A file in a folder that points at a sandbox, or at nobody."""
     nobody = ("http://127.0.0.1:9", "https://127.0.0.1:9", str(folder / "no-ca.pem"))
     hubspot, salesforce, authority = nobody if box is None else (box.hubspot_url, box.salesforce_url, box.ca_bundle)
@@ -62,13 +62,13 @@ def make_desk(folder: Path, box: Sandbox | None = None, *, mode: Literal["shadow
     )
     file = folder / "config.toml"
     file.write_text(configuration(place, now=datetime.now(UTC)), encoding="utf-8")
-    desk = Desk(file)
-    desk.edit({("crm.hubspot", name): str(limit) for name, limit in LIMITS.items()})
-    return desk
+    cli = CommandLine(file)
+    cli.edit({("crm.hubspot", name): str(limit) for name, limit in LIMITS.items()})
+    return cli
 
 
 def small_sandbox() -> Sandbox:
-    """A few people, by the real clock: commands know no other. Its limits are as wide as the desks' (`make_desk`)."""
+    """A few people, by the real clock: commands know no other. Its limits are as wide as those of `command_line`."""
     world = make_world(now=datetime.now(UTC), hubspot_contacts=CONTACTS, salesforce_leads=LEADS)
     return Sandbox(world, hubspot=HubSpotOptions(**LIMITS))
 

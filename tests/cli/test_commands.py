@@ -13,25 +13,26 @@ import pytest
 
 from connector import __version__
 from connector.app import Pacing, open_app
-from connector.cli import looking, passes
+from connector.cli import run
 from connector.cli.main import app
 from connector.config.tables import Config
-from tests.cli.runner import RUNNER, Desk, make_desk
+from connector.reports import status as status_report
+from tests.cli.runner import RUNNER, CommandLine, command_line
 from tests.support.stores import lay_tables
 
 COMMANDS = ("demo", "sandbox", "init", "check", "run", "pull", "plan", "explain", "status", "pause", "resume", "serve")
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return make_desk(tmp_path)
+def cli(tmp_path: Path) -> CommandLine:
+    return command_line(tmp_path)
 
 
 @pytest.fixture
-def filled(desk: Desk) -> Desk:
+def filled(cli: CommandLine) -> CommandLine:
     """With the tables made."""
-    lay_tables(f"sqlite:///{desk.config.parent / 'store.db'}")
-    return desk
+    lay_tables(f"sqlite:///{cli.config.parent / 'store.db'}")
+    return cli
 
 
 class TestCommandLine:
@@ -78,8 +79,8 @@ class TestCommandLine:
         }
 
     @pytest.mark.parametrize(("words", "name"), [(["plan", "--follow"], "--follow")])
-    def test_what_is_not_built_is_refused_by_name(self, desk: Desk, words: list[str], name: str) -> None:
-        result = desk.type(*words)
+    def test_what_is_not_built_is_refused_by_name(self, cli: CommandLine, words: list[str], name: str) -> None:
+        result = cli.type(*words)
         assert result.exit_code == 2
         assert f"{name} (" in result.stderr
         assert "is not built yet" in result.stderr
@@ -87,62 +88,62 @@ class TestCommandLine:
 
 class TestConfiguration:
     def test_a_missing_file(self, tmp_path: Path) -> None:
-        result = Desk(tmp_path / "none.toml").type("run")
+        result = CommandLine(tmp_path / "none.toml").type("run")
         assert (result.exit_code, result.stdout) == (2, "")
         assert "no such file; --config PATH names another" in result.stderr
 
     @pytest.mark.parametrize(
         "words", [["run"], ["pull"], ["plan"], ["status"], ["check"], ["explain", "x@y.example"], ["pause"], ["serve"]], ids=" ".join
     )
-    def test_every_problem_is_told_at_once(self, desk: Desk, words: list[str]) -> None:
-        text = desk.config.read_text(encoding="utf-8")
+    def test_every_problem_is_told_at_once(self, cli: CommandLine, words: list[str]) -> None:
+        text = cli.config.read_text(encoding="utf-8")
         text = text.replace('timezone = "Europe/Berlin"', 'timezone = "Europe/Berlinn"').replace("[adopt]", "[adopt]\nspeed = 3")
         text = text.replace("employees BETWEEN 50 AND 5000", "employes BETWEEN 50 AND 5000")
-        desk.config.write_text(text, encoding="utf-8")
-        document = desk.json(*words, code=2)
+        cli.config.write_text(text, encoding="utf-8")
+        document = cli.json(*words, code=2)
         found = {problem["path"].split('"')[0].strip() for problem in document["problems"]}
         assert found == {"timezone", "adopt.speed", "qualification.criteria[1]"}
-        assert document["error"] == f"3 problems in {desk.config}"
-        result = desk.type(*words)
+        assert document["error"] == f"3 problems in {cli.config}"
+        result = cli.type(*words)
         assert (result.exit_code, result.stdout) == (2, "")
         assert all(problem["expected"].split("?")[0] in result.stderr.replace("\n", " ") for problem in document["problems"])
 
-    def test_a_secret_that_is_not_set(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-        desk.edit({("crm.hubspot", "access_token"): '"env:NOBODY_SET_THIS"'})
-        document = desk.json("run", code=2)
+    def test_a_secret_that_is_not_set(self, cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+        cli.edit({("crm.hubspot", "access_token"): '"env:NOBODY_SET_THIS"'})
+        document = cli.json("run", code=2)
         assert [problem["path"] for problem in document["problems"]] == ["env:NOBODY_SET_THIS"]
 
-    def test_check_offline_runs_the_examples_and_asks_nobody(self, desk: Desk) -> None:
-        document = desk.json("check", "--offline")
+    def test_check_offline_runs_the_examples_and_asks_nobody(self, cli: CommandLine) -> None:
+        document = cli.json("check", "--offline")
         assert document["ok"] is True
         assert sum(finding["topic"].startswith("example") for finding in document["findings"]) == 4
-        assert not (desk.config.parent / "store.db").exists()
-        shown = desk.type("check", "--offline")
+        assert not (cli.config.parent / "store.db").exists()
+        shown = cli.type("check", "--offline")
         assert shown.exit_code == 0
         assert "✓" in shown.stdout
 
-    def test_a_wrong_example_fails_the_check(self, desk: Desk) -> None:
-        desk.config.write_text(desk.config.read_text(encoding="utf-8").replace("score = 80", "score = 81"), encoding="utf-8")
-        assert desk.json("check", "--offline", code=1)["ok"] is False
-        shown = desk.type("check", "--offline")
+    def test_a_wrong_example_fails_the_check(self, cli: CommandLine) -> None:
+        cli.config.write_text(cli.config.read_text(encoding="utf-8").replace("score = 80", "score = 81"), encoding="utf-8")
+        assert cli.json("check", "--offline", code=1)["ok"] is False
+        shown = cli.type("check", "--offline")
         assert shown.exit_code == 1
         assert "✗" in shown.stdout
 
 
 class TestDatabase:
-    def test_upgrade_makes_the_tables_once(self, desk: Desk) -> None:
-        first, second = desk.json("db", "upgrade"), desk.json("db", "upgrade")
+    def test_upgrade_makes_the_tables_once(self, cli: CommandLine) -> None:
+        first, second = cli.json("db", "upgrade"), cli.json("db", "upgrade")
         assert first["before"] is None
         assert second == {"before": first["after"], "after": first["after"]}
 
     @pytest.mark.parametrize("words", [["status"], ["plan"], ["explain", "a@b.example"]])
-    def test_before_the_first_pass_there_is_nothing_to_look_at(self, desk: Desk, words: list[str]) -> None:
-        document = desk.json(*words, code=1)
+    def test_before_the_first_pass_there_is_nothing_to_look_at(self, cli: CommandLine, words: list[str]) -> None:
+        document = cli.json(*words, code=1)
         assert "nothing was pulled yet" in document["error"]
         assert "run" in document["advice"]
 
     @pytest.mark.parametrize("words", [["run"], ["status"], ["pause"], ["serve"]])
-    def test_an_older_schema_is_upgraded_by_nobody_but_its_command(self, filled: Desk, words: list[str]) -> None:
+    def test_an_older_schema_is_upgraded_by_nobody_but_its_command(self, filled: CommandLine, words: list[str]) -> None:
         with sqlite3.connect(filled.config.parent / "store.db") as connection:
             connection.execute("UPDATE alembic_version SET version_num = '9999'")
         connection.close()
@@ -150,7 +151,7 @@ class TestDatabase:
 
 
 class TestPauses:
-    def test_pause_and_resume_everything(self, filled: Desk) -> None:
+    def test_pause_and_resume_everything(self, filled: CommandLine) -> None:
         document = filled.json("pause")
         assert document["changed"] is True
         assert [(one["scope"], one["name"]) for one in document["paused"]] == [("all", "")]
@@ -162,7 +163,7 @@ class TestPauses:
         assert filled.json("resume")["changed"] is False
 
     @pytest.mark.parametrize(("what", "name"), [("crm", "hubspot"), ("job", "pass"), ("rule", "first touch"), ("rule", "rejection")])
-    def test_a_part_of_it(self, filled: Desk, what: str, name: str) -> None:
+    def test_a_part_of_it(self, filled: CommandLine, what: str, name: str) -> None:
         assert [(one["scope"], one["name"]) for one in filled.json("pause", what, name)["paused"]] == [(what, name)]
         assert name in filled.type("resume").stdout  # what was paused by itself stays so
         assert filled.json("resume", what, name)["paused"] == []
@@ -176,12 +177,12 @@ class TestPauses:
             (["all", "x"], "without a name"),
         ],
     )
-    def test_what_cannot_be_paused(self, filled: Desk, words: list[str], said: str) -> None:
+    def test_what_cannot_be_paused(self, filled: CommandLine, words: list[str], said: str) -> None:
         result = filled.type("pause", *words)
         assert result.exit_code == 2
         assert said in result.stderr
 
-    def test_a_pause_of_a_rule_that_the_file_lost_can_be_ended(self, filled: Desk) -> None:
+    def test_a_pause_of_a_rule_that_the_file_lost_can_be_ended(self, filled: CommandLine) -> None:
         filled.json("pause", "rule", "went cold")
         text = filled.config.read_text(encoding="utf-8").replace('name = "went cold"', 'name = "cooled"')
         filled.config.write_text(text, encoding="utf-8")
@@ -195,43 +196,43 @@ class TestErrors:
 
         return status
 
-    def test_a_bug_is_told_without_its_text_and_without_a_traceback(self, filled: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(looking, "status_of", self.broken(KeyError("anna@kunde.example")))
+    def test_a_bug_is_told_without_its_text_and_without_a_traceback(self, filled: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(status_report, "status", self.broken(KeyError("anna@kunde.example")))
         result = filled.type("status")
         assert (result.exit_code, result.stdout) == (1, "")
-        assert "Something unexpected went wrong: KeyError in looking.py, line" in result.stderr
+        assert "Something unexpected went wrong: KeyError in status.py, line" in result.stderr
         assert "CONNECTOR_DEBUG=1" in result.stderr
         assert "Traceback" not in result.output
         assert "anna@kunde.example" not in result.output
         assert set(filled.json("status", code=1)) == {"error", "advice", "problems"}
 
-    def test_debugging_shows_the_traceback_on_standard_error(self, filled: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(looking, "status_of", self.broken(KeyError("x")))
+    def test_debugging_shows_the_traceback_on_standard_error(self, filled: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(status_report, "status", self.broken(KeyError("x")))
         result = RUNNER.invoke(app, ["status", "--json", "--config", str(filled.config)], env={"CONNECTOR_DEBUG": "1"})
         assert "Traceback" in result.stderr
         json.loads(result.stdout)
 
-    def test_ctrl_c_ends_a_command(self, filled: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_ctrl_c_ends_a_command(self, filled: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
         def interrupted(_store: object, _config: Config, **_: object) -> dict[str, Any]:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(looking, "status_of", interrupted)
+        monkeypatch.setattr(status_report, "status", interrupted)
         result = filled.type("status")
         assert (result.exit_code, result.stdout, result.stderr) == (130, "", "Interrupted.\n")
 
-    def test_a_crm_that_does_not_answer(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(passes, "open_app", partial(open_app, waiting=Pacing(sleep=lambda _: None)))
-        document = desk.json("run", code=1)
+    def test_a_crm_that_does_not_answer(self, cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(run, "open_app", partial(open_app, waiting=Pacing(sleep=lambda _: None)))
+        document = cli.json("run", code=1)
         assert document["plan"] is None
         assert "hubspot did not answer" in document["errors"][0]["message"]
-        shown = desk.type("run")
+        shown = cli.type("run")
         assert shown.exit_code == 1
         assert "Errors" in shown.stdout
         assert "Nothing was lost" in shown.stdout
 
 
 class TestStatus:
-    def test_status_of_an_empty_mirror(self, filled: Desk) -> None:
+    def test_status_of_an_empty_mirror(self, filled: CommandLine) -> None:
         document = filled.json("status")
         assert document["runs"] == []
         assert document["lag_seconds"] is None
@@ -239,14 +240,14 @@ class TestStatus:
         assert shown.exit_code == 0
         assert "The mirror was never read whole" in shown.stdout
 
-    def test_health(self, filled: Desk) -> None:
+    def test_health(self, filled: CommandLine) -> None:
         assert filled.json("status", "--health", code=1)["problems"] == ["the service never ran on this database"]
         assert filled.type("status", "--health").stdout == "the service never ran on this database\n"
 
-    def test_explain_somebody_unknown(self, filled: Desk) -> None:
+    def test_explain_somebody_unknown(self, filled: CommandLine) -> None:
         assert "the mirror is empty" in filled.json("explain", "nobody@kunde.example", code=1)["error"]
 
-    def test_a_moment_that_is_none(self, filled: Desk) -> None:
+    def test_a_moment_that_is_none(self, filled: CommandLine) -> None:
         result = filled.type("plan", "--at", "yesterday")
         assert result.exit_code == 2
         assert "'yesterday' is no moment" in result.stderr

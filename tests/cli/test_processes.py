@@ -14,7 +14,7 @@ import pytest
 
 from connector.config.load import load
 from connector.sandbox.serve import Sandbox
-from tests.cli.runner import CONTACTS, Desk, make_desk, small_sandbox, start
+from tests.cli.runner import CONTACTS, CommandLine, command_line, small_sandbox, start
 
 
 @pytest.fixture(scope="module")
@@ -50,24 +50,24 @@ def wait_for(process: subprocess.Popen[str], words: str) -> None:
 
 class TestServe:
     def test_it_passes_beats_and_ends_with_0_on_sigterm(self, box: Sandbox, tmp_path: Path) -> None:
-        desk = make_desk(tmp_path, box)
-        process = start("serve", "--json", "--config", str(desk.config))
+        cli = command_line(tmp_path, box)
+        process = start("serve", "--json", "--config", str(cli.config))
         try:
             wait_for(process, "A pass ended. run=1 mode=shadow")
-            assert desk.json("status", "--health")["healthy"] is True
+            assert cli.json("status", "--health")["healthy"] is True
             output, log = end(process, signal.SIGTERM)
         finally:
             process.kill()
         assert process.returncode == 0
         assert json.loads(output) == {"passes": 1, "failed": 0, "skipped": 0, "jobs": {}}
         assert "The service stopped. passes=1" in log
-        assert ".example" not in log.replace(str(desk.config), "")
+        assert ".example" not in log.replace(str(cli.config), "")
 
     def test_sigterm_in_the_middle_of_a_pull_finishes_the_page_and_loses_nothing(self, tmp_path: Path) -> None:
         with small_sandbox() as box:
             box.hubspot_faults.latency = 0.2
-            desk = make_desk(tmp_path, box)
-            process = start("serve", "--config", str(desk.config))
+            cli = command_line(tmp_path, box)
+            process = start("serve", "--config", str(cli.config))
             try:
                 wait_for(process, "The service began")
                 asked(box, calls=3)
@@ -77,16 +77,16 @@ class TestServe:
             assert process.returncode == 0, log
             assert "A pass was interrupted. run=1" in log
             box.hubspot_faults.latency = 0.0
-            assert desk.json("run")["errors"] == []
-        status = desk.json("status")
+            assert cli.json("run")["errors"] == []
+        status = cli.json("status")
         assert [run["state"] for run in status["runs"]] == ["done", "done"]
         assert status["contacts"] > CONTACTS
 
 
 class TestRun:
     def test_only_json_on_standard_output(self, box: Sandbox, tmp_path: Path) -> None:
-        desk = make_desk(tmp_path, box)
-        process = start("run", "--json", "--config", str(desk.config))
+        cli = command_line(tmp_path, box)
+        process = start("run", "--json", "--config", str(cli.config))
         output, log = process.communicate(timeout=120)
         assert process.returncode == 0, log
         assert json.loads(output)["run"] == 1
@@ -94,8 +94,8 @@ class TestRun:
 
     def test_ctrl_c_ends_in_order_with_130(self, tmp_path: Path) -> None:
         with small_sandbox() as box:
-            desk = make_desk(tmp_path, box)
-            process = start("run", "--config", str(desk.config))
+            cli = command_line(tmp_path, box)
+            process = start("run", "--config", str(cli.config))
             try:
                 asked(box, calls=2)
                 output, log = end(process, signal.SIGINT)
@@ -105,15 +105,15 @@ class TestRun:
             assert "Traceback" not in log
             assert "Stopping after what is in hand" in log
             assert "Stopped as asked" in output
-            assert desk.json("run")["errors"] == []
+            assert cli.json("run")["errors"] == []
 
     def test_a_killed_run_keeps_nobody_waiting(self, tmp_path: Path) -> None:
         with small_sandbox() as box:
-            desk = make_desk(tmp_path, box)
-            process = start("run", "--config", str(desk.config))
+            cli = command_line(tmp_path, box)
+            process = start("run", "--config", str(cli.config))
             asked(box, calls=2)
             end(process, signal.SIGKILL)
-            assert desk.json("run")["errors"] == []
+            assert cli.json("run")["errors"] == []
 
 
 class TestSandbox:
@@ -131,7 +131,7 @@ class TestSandbox:
             assert "export HUBSPOT_ACCESS_TOKEN=sandbox-token" in text
             assert f"run --config {file}" in text
             assert "sandbox-token" not in file.read_text(encoding="utf-8")
-            assert Desk(file).json("run")["pulled"]["hubspot"]["contacts"]["seen"] == 60
+            assert CommandLine(file).json("run")["pulled"]["hubspot"]["contacts"]["seen"] == 60
             output, log = end(process, signal.SIGTERM)
         finally:
             process.kill()

@@ -12,7 +12,7 @@ from connector.app import open_store
 from connector.config.load import load
 from connector.sandbox.serve import Sandbox
 from connector.store import leases
-from tests.cli.runner import CONTACTS, Desk, make_desk, small_sandbox
+from tests.cli.runner import CONTACTS, CommandLine, command_line, small_sandbox
 
 
 @pytest.fixture(scope="module")
@@ -22,22 +22,22 @@ def box() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="module")
-def shadow(box: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+def shadow(box: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     """After one pass in shadow: nothing was written, so that it serves every test that only looks."""
-    desk = make_desk(tmp_path_factory.mktemp("shadow"), box)
-    document = desk.json("run")
+    cli = command_line(tmp_path_factory.mktemp("shadow"), box)
+    document = cli.json("run")
     assert document["planned"] > 0
     assert document["outcomes"] == {"shadow": document["planned"]}
-    return desk
+    return cli
 
 
-def planned(desk: Desk, *words: str) -> list[dict[str, Any]]:
-    actions: list[dict[str, Any]] = desk.json("plan", *words)["actions"]
+def planned(cli: CommandLine, *words: str) -> list[dict[str, Any]]:
+    actions: list[dict[str, Any]] = cli.json("plan", *words)["actions"]
     return actions
 
 
 class TestLooking:
-    def test_run_tells_what_was_pulled_planned_and_is_next(self, shadow: Desk) -> None:
+    def test_run_tells_what_was_pulled_planned_and_is_next(self, shadow: CommandLine) -> None:
         result = shadow.type("run")
         assert result.exit_code == 0
         assert result.stderr == ""
@@ -45,14 +45,14 @@ class TestLooking:
             assert words in result.stdout
         assert "\x1b" not in result.stdout  # no terminal, no colours and no bars
 
-    def test_run_document(self, shadow: Desk) -> None:
+    def test_run_document(self, shadow: CommandLine) -> None:
         document = shadow.json("run")
         keys = {"run", "mode", "pulled", "evaluated", "plan", "planned", "held", "outcomes", "suspended", "halted", "paused", "errors"}
         assert set(document) == keys
         assert set(document["pulled"]) == {"hubspot", "salesforce"}
         assert set(document["pulled"]["hubspot"]["contacts"]) == {"seen", "stored", "set_aside", "calls"}
 
-    def test_pull_only_mirrors(self, shadow: Desk) -> None:
+    def test_pull_only_mirrors(self, shadow: CommandLine) -> None:
         part, whole = shadow.json("pull"), shadow.json("pull", "--full")
         assert set(part) == {"run", "pulled", "interrupted", "errors"}
         assert whole["pulled"]["hubspot"]["contacts"]["seen"] == CONTACTS
@@ -62,7 +62,7 @@ class TestLooking:
         assert shown.exit_code == 0
         assert "plan" in shown.stdout.splitlines()[-1]
 
-    def test_pull_with_deletes_tells_what_was_removed(self, shadow: Desk) -> None:
+    def test_pull_with_deletes_tells_what_was_removed(self, shadow: CommandLine) -> None:
         document = shadow.json("pull", "--deletes")
         assert document["errors"] == []
         counts = {"archived", "merged", "deleted", "purged", "restored", "found", "relinked", "compared"}
@@ -72,7 +72,7 @@ class TestLooking:
         assert again.exit_code == 0
         assert "Nothing was removed, restored or linked anew." in again.stdout
 
-    def test_reconcile_adds_up(self, shadow: Desk) -> None:
+    def test_reconcile_adds_up(self, shadow: CommandLine) -> None:
         document = shadow.json("reconcile")
         assert document["errors"] == []
         for objects in document["objects"].values():
@@ -87,7 +87,7 @@ class TestLooking:
             assert words in shown.stdout
         assert "@" not in shown.stdout
 
-    def test_plan_lists_its_actions(self, shadow: Desk) -> None:
+    def test_plan_lists_its_actions(self, shadow: CommandLine) -> None:
         document = shadow.json("plan")
         assert set(document) == {"plan", "actions", "held", "guard"}
         keys = {"key", "bundle", "kind", "rule", "contact", "crm", "object", "id", "before", "after", "why", "state", "new"}
@@ -97,15 +97,15 @@ class TestLooking:
         assert f"… and {len(document['actions']) - 3} more" in result.stdout
         assert "engaged and qualified" in result.stdout
 
-    def test_a_plan_is_not_kept(self, shadow: Desk) -> None:
+    def test_a_plan_is_not_kept(self, shadow: CommandLine) -> None:
         assert planned(shadow) == planned(shadow)
 
-    def test_a_plan_at_another_moment(self, shadow: Desk) -> None:
+    def test_a_plan_at_another_moment(self, shadow: CommandLine) -> None:
         assert planned(shadow, "--at", "2031-01-01T10:00") != planned(shadow)
         with_zone = shadow.type("plan", "--at", "2031-01-01T10:00:00+09:00")
         assert "Wed 2031-01-01 02:00" in with_zone.stdout
 
-    def test_explain_is_a_page_and_a_document(self, shadow: Desk) -> None:
+    def test_explain_is_a_page_and_a_document(self, shadow: CommandLine) -> None:
         record = next(action for action in planned(shadow) if action["rule"] == "engaged and qualified")
         document = shadow.json("explain", record["id"])
         assert document["contact"] == record["contact"]
@@ -116,7 +116,7 @@ class TestLooking:
             assert words in result.stdout
         assert "+00:00" not in result.stdout
 
-    def test_status_tells_runs_and_limits(self, shadow: Desk) -> None:
+    def test_status_tells_runs_and_limits(self, shadow: CommandLine) -> None:
         document = shadow.json("status")
         assert {"runs", "lag_seconds", "budget", "set_aside", "held", "parked", "suspended", "open_tasks"} <= set(document)
         assert document["contacts"] > CONTACTS
@@ -125,7 +125,7 @@ class TestLooking:
         for words in ("Mode shadow. The mirror is as of", "Last runs", "10 seconds in 10 s", "tasks of the connector are open"):
             assert words in result.stdout
 
-    def test_check_asks_the_crms(self, shadow: Desk) -> None:
+    def test_check_asks_the_crms(self, shadow: CommandLine) -> None:
         document = shadow.json("check")
         wrong = [finding for finding in document["findings"] if not finding["ok"] and not finding["warning"]]
         assert wrong == []
@@ -137,7 +137,7 @@ class TestLooking:
         assert shown.exit_code == 0
         assert "✓ salesforce: credentials: logged in" in shown.stdout
 
-    def test_who_runs_is_said_when_a_pass_runs_elsewhere(self, shadow: Desk) -> None:
+    def test_who_runs_is_said_when_a_pass_runs_elsewhere(self, shadow: CommandLine) -> None:
         with open_store(load(shadow.config)) as store:
             held = leases.take(store, "pass", "elsewhere/77", 3600, lambda: 4e9)
             document = shadow.json("run", code=1)
@@ -147,33 +147,33 @@ class TestLooking:
 
 class TestLive:
     def test_what_is_beyond_its_rail_is_held_with_exit_code_3(self, box: Sandbox, tmp_path: Path) -> None:
-        desk = make_desk(tmp_path, box, mode="live")
+        cli = command_line(tmp_path, box, mode="live")
         nothing = {("guard", name): "0" for name in ("stage_changes", "backward", "assign", "tasks")}
-        desk.edit(nothing)
-        document = desk.json("run", code=3)
+        cli.edit(nothing)
+        document = cli.json("run", code=3)
         assert document["held"] == document["planned"] > 0
-        again = desk.type("run")
+        again = cli.type("run")
         assert again.exit_code == 3
         assert "wait for approval; nothing of them is written" in again.stdout
-        assert "Held beyond a guard rail" in desk.type("status").stdout
+        assert "Held beyond a guard rail" in cli.type("status").stdout
 
     def test_a_run_and_the_status_tell_of_what_waits_for_a_pause(self, box: Sandbox, tmp_path: Path) -> None:
-        desk = make_desk(tmp_path, box, mode="live")
-        desk.type("pause", "crm", "hubspot")
-        desk.type("pause", "crm", "salesforce")
-        shown = " ".join(desk.type("run").stdout.split())
+        cli = command_line(tmp_path, box, mode="live")
+        cli.type("pause", "crm", "hubspot")
+        cli.type("pause", "crm", "salesforce")
+        shown = " ".join(cli.type("run").stdout.split())
         assert "The crm hubspot is paused, and actions wait for it: `" in shown
         assert "connector resume crm salesforce --config" in shown
-        document = desk.json("run")
+        document = cli.json("run")
         assert document["paused"] == [{"scope": "crm", "name": "hubspot"}, {"scope": "crm", "name": "salesforce"}]
-        assert "hubspot was paused" in " ".join(desk.type("status").stdout.split())
+        assert "hubspot was paused" in " ".join(cli.type("status").stdout.split())
 
     def test_live_passes_come_to_rest(self, tmp_path: Path) -> None:
         with small_sandbox() as box:
-            desk = make_desk(tmp_path, box, mode="live")
-            document = desk.json("run")
+            cli = command_line(tmp_path, box, mode="live")
+            document = cli.json("run")
             assert document["planned"] == sum(document["outcomes"].values()) > 0
             for _ in range(4):
-                shown = desk.type("run")
+                shown = cli.type("run")
                 assert shown.exit_code == 0, shown.output
             assert "Nothing was left to do." in shown.stdout

@@ -64,11 +64,11 @@ VALUES: dict[FieldType, st.SearchStrategy[Any]] = {
     FieldType.BOOLEAN: st.none() | st.booleans(),
     FieldType.DATETIME: st.none() | moments,
 }
-deeds = st.tuples(st.sampled_from(["call", "email", "meeting", "task"]), moments)
+activities = st.tuples(st.sampled_from(["call", "email", "meeting", "task"]), moments)
 persons = st.builds(
     Person,
     values=st.fixed_dictionaries({name: VALUES[kind] for name, kind in TYPES.items() if not name.startswith("salesforce.")}),
-    deeds=st.lists(deeds, max_size=4),
+    activities=st.lists(activities, max_size=4),
     touches=st.lists(moments, max_size=3),
 )
 
@@ -111,7 +111,7 @@ number_literals = st.sampled_from(["0", "1", "2", "-1", "3", "0.1", "1e3", "9007
 
 def _count(kind: str, window: str) -> Case:
     def evaluate(person: Person, now: int) -> int:
-        return sum(now - DURATIONS[window] <= at <= now for one, at in person.deeds if kind in ("*", one))
+        return sum(now - DURATIONS[window] <= at <= now for one, at in person.activities if kind in ("*", one))
 
     return Case(f"activities({quoted(kind)}, {quoted(window)})", evaluate)
 

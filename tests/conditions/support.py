@@ -1,4 +1,4 @@
-"""A small world for conditions: one table of people with a field of every type, their activities and touches, on either database."""
+"""What conditions are tried on: one table of people with a field of every type, their activities and touches, on either database."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ people = Table(
     Column("id", BigInteger, primary_key=True),
     *(Column(name.replace(".", "_"), _type(TYPES[name])) for name in COLUMNS),
 )
-deeds = Table("deed", metadata, Column("person", BigInteger), Column("kind", String), Column("at", BigInteger))
+activities = Table("activity", metadata, Column("person", BigInteger), Column("kind", String), Column("at", BigInteger))
 touches = Table("touch", metadata, Column("person", BigInteger), Column("at", BigInteger))
 
 
@@ -82,7 +82,7 @@ class Person:
     """Values by name (text as a person typed it), activities as (kind, at), touches as moments."""
 
     values: dict[str, Any] = field(default_factory=dict)
-    deeds: list[tuple[str, int]] = field(default_factory=list)
+    activities: list[tuple[str, int]] = field(default_factory=list)
     touches: list[int] = field(default_factory=list)
 
     def stored(self, name: str) -> Any:
@@ -97,8 +97,8 @@ def env(**changes: Any) -> Env:
     now: ColumnElement[int] = bindparam("now", type_=BigInteger)
 
     def counted(kind: str | None, since: ColumnElement[int], what: Any) -> Any:
-        where = [deeds.c.person == people.c.id, deeds.c.at >= since, deeds.c.at <= now]
-        where += [] if kind is None else [deeds.c.kind == kind]
+        where = [activities.c.person == people.c.id, activities.c.at >= since, activities.c.at <= now]
+        where += [] if kind is None else [activities.c.kind == kind]
         return select(what).where(*where).correlate(people).scalar_subquery()
 
     def touched(since: ColumnElement[int], what: Any) -> Any:
@@ -106,9 +106,9 @@ def env(**changes: Any) -> Env:
         return select(what).where(*where).correlate(people).scalar_subquery()
 
     def following(kind: str | None) -> Any:
-        where = [deeds.c.person == people.c.id, deeds.c.at > now]
-        where += [] if kind is None else [deeds.c.kind == kind]
-        return select(func.min(deeds.c.at)).where(*where).correlate(people).scalar_subquery()
+        where = [activities.c.person == people.c.id, activities.c.at > now]
+        where += [] if kind is None else [activities.c.kind == kind]
+        return select(func.min(activities.c.at)).where(*where).correlate(people).scalar_subquery()
 
     def next_touch() -> Any:
         where = (touches.c.person == people.c.id, touches.c.at > now)
@@ -121,7 +121,7 @@ def env(**changes: Any) -> Env:
         "timezone": ZONE,
         "count_activities": lambda kind, since: counted(kind, since, func.count()),
         "count_touches": lambda since: touched(since, func.count()),
-        "oldest_activity": lambda kind, since: counted(kind, since, func.min(deeds.c.at)),
+        "oldest_activity": lambda kind, since: counted(kind, since, func.min(activities.c.at)),
         "oldest_touch": lambda since: touched(since, func.min(touches.c.at)),
         "next_activity": following,
         "next_touch": next_touch,
@@ -129,7 +129,7 @@ def env(**changes: Any) -> Env:
     return Env(**(given | changes))
 
 
-class World:
+class PersonTables:
     """The tables on one database. Each `of` is a transaction that is rolled back."""
 
     def __init__(self, url: str) -> None:
@@ -144,9 +144,9 @@ class World:
         with self.engine.connect() as connection:
             rows = [{"id": i, **{name.replace(".", "_"): one.stored(name) for name in COLUMNS}} for i, one in enumerate(crowd)]
             connection.execute(insert(people), rows)
-            done = [{"person": i, "kind": kind, "at": at} for i, one in enumerate(crowd) for kind, at in one.deeds]
+            done = [{"person": i, "kind": kind, "at": at} for i, one in enumerate(crowd) for kind, at in one.activities]
             if done:
-                connection.execute(insert(deeds), done)
+                connection.execute(insert(activities), done)
             touched = [{"person": i, "at": at} for i, one in enumerate(crowd) for at in one.touches]
             if touched:
                 connection.execute(insert(touches), touched)

@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 from connector.conditions import parse, parts
-from tests.conditions.support import DAY, NOW, Person, World, env
+from tests.conditions.support import DAY, NOW, Person, PersonTables, env
 
 
 @pytest.fixture
-def world(database_url: str) -> Any:
-    made = World(database_url)
+def tables(database_url: str) -> Any:
+    made = PersonTables(database_url)
     yield made
     made.close()
 
 
-def test_each_part_shows_its_text_value_and_truth(world: World) -> None:
+def test_each_part_shows_its_text_value_and_truth(tables: PersonTables) -> None:
     condition = parse(
         "qualified AND (touches('1 day') = 0 OR 'x' = industry) AND NOT (employees > 5 AND budget > 1) AND NOT job_title LIKE '%Boss%' "
         "AND stage_since < ago('1 day') AND employees * 2 BETWEEN 1 AND 9 AND has(roles, 'A') AND domain(email) IN ('b.de') AND TRUE "
@@ -36,11 +36,11 @@ def test_each_part_shows_its_text_value_and_truth(world: World) -> None:
         touches=[NOW],
     )
     shown = []
-    with world.of([person]) as connection:
+    with tables.of([person]) as connection:
         for part in parts(condition):
             value = part.value(env())
-            seen = None if value is None else world.ask(connection, value)[0]
-            shown.append((part.text, part.name, seen, world.ask(connection, part.met(env()))[0]))
+            seen = None if value is None else tables.ask(connection, value)[0]
+            shown.append((part.text, part.name, seen, tables.ask(connection, part.met(env()))[0]))
     assert shown == [
         ("qualified", "qualified", True, True),
         ("touches('1 day') = 0", None, 1, False),

@@ -11,31 +11,34 @@ from hypothesis import strategies as st
 
 from connector.conditions import ConditionError, check, parse
 from tests.conditions.cases import Case, cases, persons
-from tests.conditions.support import DAY, NOW, TYPES, Person, World
+from tests.conditions.support import DAY, NOW, TYPES, Person, PersonTables
 
 
 @pytest.fixture(scope="module")
-def worlds(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, World]]:
-    made = {"sqlite": World(f"sqlite:///{tmp_path_factory.mktemp('conditions') / 'world.db'}"), "postgresql": World(postgres_url)}
+def databases(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, PersonTables]]:
+    made = {
+        "sqlite": PersonTables(f"sqlite:///{tmp_path_factory.mktemp('conditions') / 'tables.db'}"),
+        "postgresql": PersonTables(postgres_url),
+    }
     yield made
-    for world in made.values():
-        world.close()
+    for tables in made.values():
+        tables.close()
 
 
 @given(case=cases, crowd=st.lists(persons, min_size=1, max_size=6))
 @settings(max_examples=250)
-def test_both_databases_and_python_say_the_same(worlds: dict[str, World], case: Case, crowd: list[Person]) -> None:
+def test_both_databases_and_python_say_the_same(databases: dict[str, PersonTables], case: Case, crowd: list[Person]) -> None:
     condition = parse(case.text)
     problems = check(condition, TYPES)
     assume(not any("range of numbers" in problem.expected for problem in problems))
     assert problems == []
     expected = [case.evaluate(person, NOW) for person in crowd]
-    assert {name: world.met(condition, crowd) for name, world in worlds.items()} == {"sqlite": expected, "postgresql": expected}
+    assert {name: tables.met(condition, crowd) for name, tables in databases.items()} == {"sqlite": expected, "postgresql": expected}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def world(request: pytest.FixtureRequest, worlds: dict[str, World]) -> World:
-    return worlds[request.param]
+def tables(request: pytest.FixtureRequest, databases: dict[str, PersonTables]) -> PersonTables:
+    return databases[request.param]
 
 
 #: condition, values of one person, what it says.
@@ -116,10 +119,10 @@ SAID: list[tuple[str, dict[str, Any], bool | None]] = [
 
 
 @pytest.mark.parametrize(("text", "values", "said"), SAID)
-def test_what_a_condition_says(world: World, text: str, values: dict[str, Any], said: bool | None) -> None:
+def test_what_a_condition_says(tables: PersonTables, text: str, values: dict[str, Any], said: bool | None) -> None:
     condition = parse(text)
     assert check(condition, TYPES) == []
-    assert world.met(condition, [Person(values)]) == [said]
+    assert tables.met(condition, [Person(values)]) == [said]
 
 
 @pytest.mark.parametrize(
@@ -133,21 +136,21 @@ def test_what_a_condition_says(world: World, text: str, values: dict[str, Any], 
         ("activities('meeting', '90 days') > touches('90 days')", False),
     ],
 )
-def test_counts_take_their_window_and_no_future(world: World, text: str, met: bool) -> None:
-    someone = Person(deeds=[("meeting", NOW - 80 * DAY), ("meeting", NOW + 1), ("email", NOW - DAY)], touches=[NOW, NOW - 3 * DAY])
-    stranger = Person(deeds=[("call", NOW)] * 3)
-    assert world.met(parse(text), [someone, stranger])[0] is met
+def test_counts_take_their_window_and_no_future(tables: PersonTables, text: str, met: bool) -> None:
+    someone = Person(activities=[("meeting", NOW - 80 * DAY), ("meeting", NOW + 1), ("email", NOW - DAY)], touches=[NOW, NOW - 3 * DAY])
+    stranger = Person(activities=[("call", NOW)] * 3)
+    assert tables.met(parse(text), [someone, stranger])[0] is met
 
 
-def test_the_longest_conditions_run(world: World) -> None:
+def test_the_longest_conditions_run(tables: PersonTables) -> None:
     chain = " AND ".join(["employees = 5"] * 66)
-    assert world.met(parse(chain), [Person({"employees": 5})]) == [True]
+    assert tables.met(parse(chain), [Person({"employees": 5})]) == [True]
     total = " + ".join(["employees"] * 25) + " > 100"
-    assert world.met(parse(total), [Person({"employees": 5})]) == [True]
+    assert tables.met(parse(total), [Person({"employees": 5})]) == [True]
     deep = "NOT (" * 25 + "employees = 5" + ")" * 25
-    assert world.met(parse(deep), [Person({"employees": 5})]) == [False]
+    assert tables.met(parse(deep), [Person({"employees": 5})]) == [False]
 
 
-def test_a_name_that_is_not_declared_cannot_be_compiled(world: World) -> None:
+def test_a_name_that_is_not_declared_cannot_be_compiled(tables: PersonTables) -> None:
     with pytest.raises(ConditionError, match="unknown name nobody_knows"):
-        world.met(parse("nobody_knows = 'x'"), [Person()])
+        tables.met(parse("nobody_knows = 'x'"), [Person()])

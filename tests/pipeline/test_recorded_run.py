@@ -15,16 +15,16 @@ from connector.pipeline import installation
 from connector.pipeline.context import PassContext
 from connector.reports.status import status
 from connector.store import runs
-from tests.support.small_world import World, config, world
+from tests.support.company import Company, funnel, new_company
 
 
 @pytest.fixture
-def company(tmp_path: Path) -> Iterator[World]:
-    with world(f"sqlite:///{tmp_path}/store.db") as made:
+def company(tmp_path: Path) -> Iterator[Company]:
+    with new_company(f"sqlite:///{tmp_path}/store.db", funnel(), fields=False) as made:
         yield made
 
 
-def context(company: World) -> PassContext:
+def context(company: Company) -> PassContext:
     return PassContext(config=company.config, store=company.store, crms=company.crms, now=lambda: company.now, holder="test")
 
 
@@ -37,7 +37,7 @@ def failing(patch: pytest.MonkeyPatch, error: BaseException) -> None:
     patch.setattr(installation, "prepare", read)
 
 
-def test_a_bug_comes_out_and_the_run_has_failed(company: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_comes_out_and_the_run_has_failed(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is "done" counts as a whole pull: the mirror would pass for as young as a run that read nothing."""
     failing(monkeypatch, KeyError("dora@kunde.example"))
     with pytest.raises(KeyError):
@@ -47,7 +47,7 @@ def test_a_bug_comes_out_and_the_run_has_failed(company: World, monkeypatch: pyt
     assert status(company.store, company.config, now=company.now)["lag_seconds"] is None
 
 
-def test_an_error_of_the_store_is_in_the_result_and_the_run_has_failed(company: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_store_is_in_the_result_and_the_run_has_failed(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     failing(monkeypatch, StoreError("the disk is full", advice="Make room."))
     result = pull_only(context(company))
     (run,) = runs.last_runs(company.store)
@@ -56,14 +56,14 @@ def test_an_error_of_the_store_is_in_the_result_and_the_run_has_failed(company: 
     assert result.document()["errors"] == [{"message": "the disk is full", "advice": "Make room."}]
 
 
-def test_to_be_interrupted_is_no_failure(company: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_to_be_interrupted_is_no_failure(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     failing(monkeypatch, Interrupted("asked to end", crm="hubspot"))
     result = pull_only(context(company))
     (run,) = runs.last_runs(company.store)
     assert (run.state, run.problem, result.interrupted, result.errors) == ("done", None, True, [])
 
 
-def test_what_was_pulled_is_on_record_where_the_run_ends_behind_it(company: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_pulled_is_on_record_where_the_run_ends_behind_it(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise ConnectorError("the disk is full")
 
@@ -80,7 +80,7 @@ def test_a_fast_pass_that_came_to_nothing_is_not_kept_but_a_bug_in_it_is(tmp_pat
 [schedule]
 fast = { every = "1 minute", when = "owner IS NULL" }
 """
-    with world(f"sqlite:///{tmp_path}/store.db", config(more=lane)) as company:
+    with new_company(f"sqlite:///{tmp_path}/store.db", funnel(lane), fields=False) as company:
         run_fast(context(company))
         assert runs.last_runs(company.store) == []
         monkeypatch.setattr(fast_lane, "applied", lambda *_: dict[str, bool]()["nothing"])

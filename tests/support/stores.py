@@ -43,7 +43,7 @@ def close_kept() -> None:
 
 @contextmanager
 def empty_store(url: str, *, fields: bool = True) -> Iterator[Store]:
-    """A store with its tables and no row. fields: at a kept address, the columns of the worlds before stay, as does their catalogue."""
+    """A store with its tables and no row. fields: at a kept address, the columns of the companies before stay, as does their catalogue."""
     if url not in _KEPT:
         lay_tables(url)
         with Store.open(url) as store:

@@ -23,7 +23,7 @@ from tests import ROOT
 from tests.support.stores import lay_tables
 
 
-class Waited:
+class SkippingClock:
     """Time that goes by only when somebody waits."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Waited:
             self.at += seconds
 
     @property
-    def waiting(self) -> Pacing:
+    def pacing(self) -> Pacing:
         return Pacing(clock=lambda: self.at, sleep=self.sleep)
 
 

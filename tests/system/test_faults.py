@@ -14,7 +14,7 @@ from connector import engine
 from connector.app import App
 from connector.sandbox.fault_injection import Fault
 from connector.sandbox.serve import Sandbox
-from tests.system.support import Waited, config_for, records_stored, running, small_sandbox
+from tests.system.support import SkippingClock, config_for, records_stored, running, small_sandbox
 
 _JSON = {"content-type": "application/json"}
 _HTML = {"content-type": "text/html"}
@@ -104,9 +104,9 @@ def everything_is_there(app: App, box: Sandbox) -> bool:
 
 @pytest.mark.parametrize(("fault", "says", "way_out"), LASTING.values(), ids=LASTING)
 def test_what_lasts_is_said_and_nothing_is_concluded(box: Sandbox, tmp_path: Path, fault: Fault, says: str, way_out: str) -> None:
-    waited = Waited()
+    clock = SkippingClock()
     config = config_for(box, f"sqlite:///{tmp_path}/c.db", mode="shadow")
-    with running(config, waiting=waited.waiting) as app:
+    with running(config, waiting=clock.pacing) as app:
         add(box, fault)
         result = engine.run_pass(app.context())
         assert result.errors
@@ -115,10 +115,10 @@ def test_what_lasts_is_said_and_nothing_is_concluded(box: Sandbox, tmp_path: Pat
         assert re.search(says, said)
         assert re.search(way_out, " ".join(error.advice for error in result.errors))
         assert "@" not in said
-        assert sum(waited.slept) < 3600
+        assert sum(clock.slept) < 3600
         box.hubspot_faults.clear()
         box.salesforce_faults.clear()
-    with running(config, waiting=waited.waiting) as app:
+    with running(config, waiting=clock.pacing) as app:
         again = engine.run_pass(app.context())
         assert again.errors == []
         assert everything_is_there(app, box)
@@ -127,8 +127,8 @@ def test_what_lasts_is_said_and_nothing_is_concluded(box: Sandbox, tmp_path: Pat
 
 @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
 def test_what_passes_is_waited_out(box: Sandbox, tmp_path: Path, fault: Fault) -> None:
-    waited = Waited()
-    with running(config_for(box, f"sqlite:///{tmp_path}/c.db", mode="shadow"), waiting=waited.waiting) as app:
+    clock = SkippingClock()
+    with running(config_for(box, f"sqlite:///{tmp_path}/c.db", mode="shadow"), waiting=clock.pacing) as app:
         add(box, fault)
         result = engine.run_pass(app.context())
         assert result.errors == []
@@ -137,11 +137,11 @@ def test_what_passes_is_waited_out(box: Sandbox, tmp_path: Path, fault: Fault) -
 
 
 def test_retry_after_is_obeyed(box: Sandbox, tmp_path: Path) -> None:
-    waited = Waited()
-    with running(config_for(box, f"sqlite:///{tmp_path}/c.db", mode="shadow"), waiting=waited.waiting) as app:
+    clock = SkippingClock()
+    with running(config_for(box, f"sqlite:///{tmp_path}/c.db", mode="shadow"), waiting=clock.pacing) as app:
         add(box, hubspot(429, _BURST, times=1, **{"retry-after": "7"}))
         engine.run_pass(app.context())
-        assert 7.0 <= sum(waited.slept) < 30.0  # in one go, or in steps that let more urgent requests pass
+        assert 7.0 <= sum(clock.slept) < 30.0  # in one go, or in steps that let more urgent requests pass
 
 
 def test_an_unknown_property_is_named(box: Sandbox, tmp_path: Path) -> None:

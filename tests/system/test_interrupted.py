@@ -13,14 +13,13 @@ from connector.app import Pacing
 from connector.engine import run_pass
 from connector.errors import Interrupted
 from connector.model import Cursor, Page
-from connector.pipeline.context import PassContext
 from connector.store.budget import Limit, SharedBudget
-from tests.support.small_world import World, world
+from tests.support.company import Company, funnel, new_company
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Iterator[World]:
-    with world(f"sqlite:///{tmp_path}/store.db") as made:
+def company(tmp_path: Path) -> Iterator[Company]:
+    with new_company(f"sqlite:///{tmp_path}/store.db", funnel(), fields=False) as made:
         yield made
 
 
@@ -32,7 +31,7 @@ def test_a_wait_ends_when_it_is_asked_to_and_says_so() -> None:
         Pacing().until(stop, "hubspot").sleep(3600)
 
 
-def test_a_pass_that_waits_for_an_hour_ends_at_once(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pass_that_waits_for_an_hour_ends_at_once(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two requests an hour are allowed: the third would wait for the rest of it, by the wall clock."""
     stop, waits = threading.Event(), threading.Event()
     waiting = Pacing().until(stop, "hubspot")
@@ -43,15 +42,15 @@ def test_a_pass_that_waits_for_an_hour_ends_at_once(here: World, monkeypatch: py
         waiting.sleep(seconds)
 
     limit = Limit(name="hour", count=2, seconds=3600, buckets=frozenset({"call"}))
-    budget = SharedBudget(here.store, "a", [limit], crm="hubspot", headroom=0, clock=waiting.clock, sleep=sleep)
-    real = here.hubspot.pull
+    budget = SharedBudget(company.store, "a", [limit], crm="hubspot", headroom=0, clock=waiting.clock, sleep=sleep)
+    real = company.hubspot.pull
 
     def pages(stream: str, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:
         for page in real(stream, cursor, now=now):
             budget.take("call")
             yield page
 
-    monkeypatch.setattr(here.hubspot, "pull", pages)
+    monkeypatch.setattr(company.hubspot, "pull", pages)
 
     def ask() -> None:
         assert waits.wait(60)
@@ -59,13 +58,13 @@ def test_a_pass_that_waits_for_an_hour_ends_at_once(here: World, monkeypatch: py
 
     asking = threading.Thread(target=ask)
     asking.start()
-    context = PassContext(config=here.config, store=here.store, crms=here.crms, now=lambda: here.now, holder="test", stopped=stop.is_set)
+    context = company.context(stopped=stop.is_set)
     result = run_pass(context)
     asking.join(60)
     assert result.interrupted
     assert (result.errors, result.evaluated) == ([], 0)
     assert sum(stream.whole for stream in result.pulled["hubspot"].values()) <= 2
     monkeypatch.undo()
-    here.run()
-    with here.store.read() as connection:
+    company.run()
+    with company.store.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM record").scalar_one() == 5

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.rule_world import HEAD, QUALIFY, running_world, when
+from tests.support.company import HEAD, QUALIFY, running_company, when
 
 ZONE = ZoneInfo("Europe/Berlin")
 IN_BERLIN = HEAD.replace('timezone = "UTC"', 'timezone = "Europe/Berlin"')
@@ -51,31 +51,31 @@ moments = st.integers(-40 * 24 * 60, 3 * 24 * 60).map(lambda minutes: when("18 1
 @settings(max_examples=4)
 @given(people=st.lists(st.tuples(st.none() | moments, st.integers(-3, 40), st.booleans()), min_size=20, max_size=40))
 def test_the_sum_as_the_words_say(kept_databases: Callable[[str], str], people: list[tuple[datetime | None, int, bool]]) -> None:
-    with running_world(kept_databases("one"), RULES, head=IN_BERLIN) as w:
+    with running_company(kept_databases("one"), RULES, head=IN_BERLIN) as company:
         for number, (seen, interest, student) in enumerate(people):
             seen_at = None if seen is None else seen.isoformat()
-            w.person(f"p{number}", seen_at=seen_at, interest=str(interest), jobtitle="Student" if student else None)
-        w.run()
+            company.person(f"p{number}", seen_at=seen_at, interest=str(interest), jobtitle="Student" if student else None)
+        company.run()
         for number, person in enumerate(people):
-            assert w.contact(f"p{number}").score == pytest.approx(expected(w.now, *person))
+            assert company.contact(f"p{number}").score == pytest.approx(expected(company.now, *person))
 
 
 def test_at_each_midnight_it_fades_and_passes_a_threshold(either_url: str) -> None:
     """On both databases to the same number; the contact is due at the business's midnight, over the end of summer time too."""
     start = datetime(2026, 10, 24, 10, 0, tzinfo=ZONE)
     down = QUALIFY.replace("interest >= 10", "interest >= 10 AND score < 25")
-    with running_world(either_url, RULES + down, head=IN_BERLIN, start=start) as w:
-        w.person(seen_at=start.isoformat(), interest="1")
-        w.run()
-        assert w.contact().score == 42
+    with running_company(either_url, RULES + down, head=IN_BERLIN, start=start) as company:
+        company.person(seen_at=start.isoformat(), interest="1")
+        company.run()
+        assert company.contact().score == 42
         for day in (25, 26, 27):
-            w.at(datetime(2026, 10, day, tzinfo=ZONE) - timedelta(minutes=1))
-            assert w.run().evaluated == 0
-            w.later(minutes=1)
-            assert w.run().evaluated == 1
-            assert w.contact().score == pytest.approx(2 + 40 * 0.5 ** ((day - 24) / 2))
-        w.at(datetime(2027, 1, 1, tzinfo=ZONE))
-        w.run()
-        assert w.contact().score == 2
-        w.later(days=30)
-        assert w.run().evaluated == 0
+            company.at(datetime(2026, 10, day, tzinfo=ZONE) - timedelta(minutes=1))
+            assert company.run().evaluated == 0
+            company.later(minutes=1)
+            assert company.run().evaluated == 1
+            assert company.contact().score == pytest.approx(2 + 40 * 0.5 ** ((day - 24) / 2))
+        company.at(datetime(2027, 1, 1, tzinfo=ZONE))
+        company.run()
+        assert company.contact().score == 2
+        company.later(days=30)
+        assert company.run().evaluated == 0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from connector.model import Surroundings, TaskSpec
 from connector.workflows.task import TaskContext, render, shown
-from tests.support.rule_world import HEAD, QUALIFY, running_world, when
+from tests.support.company import HEAD, QUALIFY, running_company, when
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -63,8 +63,8 @@ priority = "high"
 )
 
 
-def spec_of(w: Any) -> TaskSpec:
-    (row,) = w.rows("SELECT v.task FROM action_value v JOIN ledger l ON l.id = v.ledger WHERE l.kind = 'create_task'")
+def spec_of(company: Any) -> TaskSpec:
+    (row,) = company.rows("SELECT v.task FROM action_value v JOIN ledger l ON l.id = v.ledger WHERE l.kind = 'create_task'")
     import orjson
 
     values = orjson.loads(row.task)
@@ -76,11 +76,11 @@ def test_everything_a_task_can_say(url: str) -> None:
     rules = QUALIFY.replace("interest >= 10", "interest >= 10 AND seen_at IS NOT NULL") + 'then = [{ task = "everything" }]\n'
     rules += '[[score]]\nname = "keen"\npoints = 12.5\nwhen = "interest >= 10"\n'
     links = {"contacts": "https://app.example/{id}"}
-    with running_world(url, rules, head=TEXT, set_up={"hubspot": Surroundings(links=links)}) as w:
-        w.person(stage="lead", interest="50", firstname="Ida", lastname="Ito\nx", seen_at="2026-11-18T08:00:00Z", owner="anna")
-        w.touch("17 15:00")
-        w.settle()
-        spec = spec_of(w)
+    with running_company(url, rules, head=TEXT, set_up={"hubspot": Surroundings(links=links)}) as company:
+        company.person(stage="lead", interest="50", firstname="Ida", lastname="Ito\nx", seen_at="2026-11-18T08:00:00Z", owner="anna")
+        company.touch("17 15:00")
+        company.settle()
+        spec = spec_of(company)
         assert spec.subject == "Ida Ito x"
         assert spec.body.splitlines() == [
             "2026-11-18 09:00 | 50 | lead | 12.5 | 0 | 1 | False | anna@acme.example",
@@ -90,22 +90,22 @@ def test_everything_a_task_can_say(url: str) -> None:
         ]
         assert (spec.due_at, spec.reminder_at) == (when("18 14:05"), when("18 13:35"))
         assert (spec.priority, spec.owner_id, spec.purpose) == ("high", "anna", "everything")
-        why = w.rows("SELECT v.why FROM action_value v JOIN ledger l ON l.id = v.ledger WHERE l.kind = 'create_task'")[0].why
+        why = company.rows("SELECT v.why FROM action_value v JOIN ledger l ON l.id = v.ledger WHERE l.kind = 'create_task'")[0].why
         assert '"2026-11-18T08:00:00+00:00"' in why
 
 
 def test_whom_nobody_owns_goes_to_a_manager(url: str) -> None:
-    with running_world(url, QUALIFY + 'then = [{ task = "alert" }]\n') as w:
-        w.person(stage="lead", interest="50")
-        w.settle()
-        assert [(task.crm, task.owner_id) for task in w.tasks()] == [("hubspot", "desk")]
+    with running_company(url, QUALIFY + 'then = [{ task = "alert" }]\n') as company:
+        company.person(stage="lead", interest="50")
+        company.settle()
+        assert [(task.crm, task.owner_id) for task in company.tasks()] == [("hubspot", "desk")]
 
 
 @pytest.mark.parametrize(("wish", "crm"), [("", "salesforce"), ('in = "hubspot"\n', "hubspot")])
 def test_where_it_is_created(url: str, wish: str, crm: str) -> None:
     head = HEAD.replace("[task.alert]\n", f"[task.alert]\n{wish}")
-    with running_world(url, QUALIFY + 'then = [{ task = "alert" }]\n', head=head) as w:
-        w.person(stage="lead", interest="50", owner="anna")
-        w.lead(stage="Nurturing")
-        w.settle()
-        assert [task.crm for task in w.tasks()] == [crm]
+    with running_company(url, QUALIFY + 'then = [{ task = "alert" }]\n', head=head) as company:
+        company.person(stage="lead", interest="50", owner="anna")
+        company.lead(stage="Nurturing")
+        company.settle()
+        assert [task.crm for task in company.tasks()] == [crm]

@@ -69,7 +69,7 @@ def compare(
     def compare_stream(crm: Crm, stream: str, result: Compared, stopped: Callable[[], bool]) -> None:
         if (crm.name, stream) not in leave_out:
             wanted = state.wanted[crm.name]
-            Comparison(context=context, crm=crm, stream=stream, wanted=wanted, result=result, now=now).run(stopped)
+            ObjectComparison(context=context, crm=crm, stream=stream, wanted=wanted, result=result, now=now).run(stopped)
 
     return each_stream(context, Compared, compare_stream)
 
@@ -89,7 +89,7 @@ class _Place:
 
 
 @dataclass(slots=True, kw_only=True)
-class Comparison:
+class ObjectComparison:
     """One object of one CRM against the mirror; `result` is filled as it goes. wanted: the properties of this CRM, by object."""
 
     context: PassContext

@@ -17,7 +17,7 @@ from connector.model import Cursor
 from connector.pipeline.context import PassContext
 from connector.pipeline.pull.field_state import FieldState, Properties
 from connector.pipeline.pull.read_by_id import BATCH, ask_after, bring_again, end_look, read_again
-from connector.pipeline.pull.reconcile import Compared, Comparison
+from connector.pipeline.pull.reconcile import Compared, ObjectComparison
 from connector.pipeline.pull.streams import each_stream
 from connector.store import runs
 from connector.store.mirror import activities, known_ids, pages
@@ -139,7 +139,9 @@ class _Look:
     def _compare(self) -> bool:
         """Compares the object whole, since its removals cannot be told any more; whether it came to its end."""
         compared = Compared()
-        comparison = Comparison(context=self.context, crm=self.crm, stream=self.object, wanted=self.wanted, result=compared, now=self.now)
+        comparison = ObjectComparison(
+            context=self.context, crm=self.crm, stream=self.object, wanted=self.wanted, result=compared, now=self.now
+        )
         comparison.run(self.stopped)
         self.result.compared = True
         for gone in compared.gone:

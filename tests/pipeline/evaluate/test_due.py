@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from connector.model import ActivityKind
-from tests.support.rule_world import ASSIGN, REJECTION, SLA, THEN, World, running_world
+from tests.support.company import ASSIGN, REJECTION, SLA, THEN, Company, running_company
 
 RULES = (
     """
@@ -57,16 +57,16 @@ again_after = "8 days"
 )
 
 Event = tuple[str, Any]
-EVENTS: dict[str, Callable[[World, Any], None]] = {
-    "stage": lambda w, value: w.edit(stage=value),
-    "interest": lambda w, value: w.edit(interest=value),
-    "owner": lambda w, value: w.edit(owner=value),
-    "status": lambda w, value: w.edit(status=value),
-    "reason": lambda w, value: w.edit(rejection_reason=value),
-    "seen": lambda w, days: w.edit(seen_at=(w.now - timedelta(days=days)).isoformat()),
-    "lead": lambda w, value: w.edit("00Q1", stage=value),
-    "touch": lambda w, hours: w.touch(w.now - timedelta(hours=hours), by="ben"),
-    "meeting": lambda w, hours: w.touch(w.now + timedelta(hours=hours), kind=ActivityKind.MEETING),
+EVENTS: dict[str, Callable[[Company, Any], None]] = {
+    "stage": lambda company, value: company.edit(stage=value),
+    "interest": lambda company, value: company.edit(interest=value),
+    "owner": lambda company, value: company.edit(owner=value),
+    "status": lambda company, value: company.edit(status=value),
+    "reason": lambda company, value: company.edit(rejection_reason=value),
+    "seen": lambda company, days: company.edit(seen_at=(company.now - timedelta(days=days)).isoformat()),
+    "lead": lambda company, value: company.edit("00Q1", stage=value),
+    "touch": lambda company, hours: company.touch(company.now - timedelta(hours=hours), by="ben"),
+    "meeting": lambda company, hours: company.touch(company.now + timedelta(hours=hours), kind=ActivityKind.MEETING),
 }
 events = st.one_of(
     st.tuples(st.just("stage"), st.sampled_from(["subscriber", "lead", "mql", "sql"])),
@@ -83,19 +83,22 @@ minutes_on = st.sampled_from([1, 30, 60, 240, 241, 1440, 2880, 4 * 1440 + 7])
 steps = st.lists(st.tuples(minutes_on, st.lists(events, max_size=2)), min_size=4, max_size=14)
 
 
-def _concluded(w: World) -> dict[str, Any]:
+def _concluded(company: Company) -> dict[str, Any]:
     """Everything concluded of the contact, and what was written."""
     found = {
-        table: w.rows(f"SELECT * FROM {table} WHERE contact_id = :id ORDER BY 2, 3", id=w.contact().id)
+        table: company.rows(f"SELECT * FROM {table} WHERE contact_id = :id ORDER BY 2, 3", id=company.contact().id)
         for table in ("spell", "attempt", "rejection", "clock", "evidence")
     }
     names = ("stage", "spell", "attempt", "owner", "touch_count", "last_touch_at", "criteria_met", "qualified", "rejected_before")
-    contact = w.contact()
+    contact = company.contact()
     found["contact"] = [getattr(contact, name) for name in names]
     found["written"] = [
-        (effect.what, effect.record.id, effect.name, effect.value) for crm in w.crms.values() for effect in crm.log if effect.what == "set"
+        (effect.what, effect.record.id, effect.name, effect.value)
+        for crm in company.crms.values()
+        for effect in crm.log
+        if effect.what == "set"
     ]
-    found["tasks"] = [(task.key, task.due_at, task.owner_id, task.outcome) for task in w.tasks()]
+    found["tasks"] = [(task.key, task.due_at, task.owner_id, task.outcome) for task in company.tasks()]
     return found
 
 
@@ -119,27 +122,27 @@ def test_judging_only_what_is_due_concludes_the_same_at_length(
 
 def concludes_the_same(kept_databases: Callable[[str], str], history: list[tuple[int, list[Event]]]) -> None:
     """One history, judged in both ways, pass by pass."""
-    with running_world(kept_databases("one"), RULES) as some, running_world(kept_databases("other"), RULES) as every:
-        for w in (some, every):
-            w.person(stage="lead")
-            w.lead(stage="Nurturing")
+    with running_company(kept_databases("one"), RULES) as some, running_company(kept_databases("other"), RULES) as every:
+        for company in (some, every):
+            company.person(stage="lead")
+            company.lead(stage="Nurturing")
         for minutes, happened in history:
-            for w in (some, every):
-                w.later(minutes=minutes)
+            for company in (some, every):
+                company.later(minutes=minutes)
                 for what, value in happened:
-                    EVENTS[what](w, value)
+                    EVENTS[what](company, value)
             every.all_due()
-            for w in (some, every):
-                w.run()
+            for company in (some, every):
+                company.run()
             assert _concluded(some) == _concluded(every)
 
 
 def test_a_quiet_contact_is_not_judged_again(url: str) -> None:
-    with running_world(url, RULES) as w:
-        w.person(stage="lead")
-        w.run()
-        assert w.run().evaluated == 0
-        w.later(days=30)
-        w.run()  # "cold" looks back six days: it may have become true
-        w.later(days=300)
-        assert w.run().evaluated == 0
+    with running_company(url, RULES) as company:
+        company.person(stage="lead")
+        company.run()
+        assert company.run().evaluated == 0
+        company.later(days=30)
+        company.run()  # "cold" looks back six days: it may have become true
+        company.later(days=300)
+        assert company.run().evaluated == 0

@@ -17,18 +17,18 @@ from connector.pipeline.pull.field_state import PropertyStock, brought_in_line, 
 from connector.store.fields import FieldStatus
 from connector.workflows.fields import PropertyPlace, columns_needed
 from tests.pipeline.pull.test_schema_drift import EMPTY, HOUR, MINUTE, facts, suspended
-from tests.support.small_world import World, config, world
+from tests.support.company import Company, funnel, new_company
 
 
 @pytest.fixture
-def company(tmp_path: Path) -> Iterator[World]:
-    with world(f"sqlite:///{tmp_path}/store.db", config(more=EMPTY)) as made:
+def company(tmp_path: Path) -> Iterator[Company]:
+    with new_company(f"sqlite:///{tmp_path}/store.db", funnel(EMPTY), fields=False) as made:
         made.hubspot.make_property(facts("contacts", "budget", "number", FieldType.NUMBER))
-        made.person("1", "dora@kunde.example", budget="500")
+        made.person("1", "dora@kunde.example", stage="lead", budget="500")
         yield made
 
 
-def stage_of(company: World, number: str) -> str | None:
+def stage_of(company: Company, number: str) -> str | None:
     query = text("SELECT stage FROM record JOIN contact ON contact.id = contact_id WHERE crm = 'hubspot' AND record.id = :number")
     with company.store.read() as connection:
         stage: str | None = connection.execute(query, {"number": number}).scalar_one()
@@ -69,7 +69,7 @@ def test_before_a_first_read_all_that_is_wanted_will_have_been_read_and_afterwar
 
 
 class TestRefreshing:
-    def test_a_quiet_pass_makes_it_once(self, company: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_quiet_pass_makes_it_once(self, company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
         company.run()
         company.run(MINUTE)
         made: list[Any] = []
@@ -84,7 +84,7 @@ class TestRefreshing:
         assert len(made) == 1
         assert made[0].suspended.fields == {}
 
-    def test_the_same_value_where_nothing_changed(self, company: World) -> None:
+    def test_the_same_value_where_nothing_changed(self, company: Company) -> None:
         company.run()
         state = brought_in_line(company.store, company.config, columns_needed(company.config), company.crms)
         assert refreshed(company.store, company.config, state) is state
@@ -95,13 +95,13 @@ class TestRefreshing:
         assert ("budget" in state.wanted["hubspot"]["contacts"], "budget" in after.wanted["hubspot"]["contacts"]) == (True, False)
 
     def test_drift_that_the_fast_lane_found_during_the_pull_holds_for_the_pass(
-        self, company: World, monkeypatch: pytest.MonkeyPatch
+        self, company: Company, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The fast lane of the same process asks the same CRM not to bring the property: no page shows that it lacks one."""
         company.run()
         company.run(MINUTE)
         company.hubspot.drop_property("contacts", "budget")
-        company.person("2", "emil@kunde.example")
+        company.person("2", "emil@kunde.example", stage="lead")
         real = company.hubspot.pull
 
         def beside(stream: str, cursor: Cursor | None, *, now: Any) -> Iterator[Page]:
@@ -116,14 +116,14 @@ class TestRefreshing:
         assert result.suspended == [{"field": "budget", "state": "gone", "rules": ["no budget"]}]
         assert stage_of(company, "2") == "lead"
 
-    def test_a_first_read_that_ends_in_the_pull_makes_its_fields_present_in_the_same_pass(self, company: World) -> None:
-        company.person("2", "emil@kunde.example", budget=None)
+    def test_a_first_read_that_ends_in_the_pull_makes_its_fields_present_in_the_same_pass(self, company: Company) -> None:
+        company.person("2", "emil@kunde.example", stage="lead", budget=None)
         company.run()
         assert suspended(company) == {}
         company.run(MINUTE)
         assert (stage_of(company, "1"), stage_of(company, "2")) == ("lead", "sql")
 
-    def test_a_property_that_is_back_is_filled_and_present_in_the_same_pass(self, company: World) -> None:
+    def test_a_property_that_is_back_is_filled_and_present_in_the_same_pass(self, company: Company) -> None:
         company.run()
         company.hubspot.drop_property("contacts", "budget")
         company.run(HOUR + timedelta(minutes=1))

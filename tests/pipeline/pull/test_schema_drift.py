@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from connector.errors import ObjectStopped
 from connector.model import FieldType, PropertyFacts
@@ -16,7 +15,7 @@ from connector.pipeline.pull.schema_drift import reads_as
 from connector.reports.checks.check import check
 from connector.reports.explain import explain
 from connector.reports.status import status
-from tests.support.small_world import DIRECTOR, LEAD, World, config, world
+from tests.support.company import DIRECTOR, LEAD, Company, funnel, new_company
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
@@ -42,16 +41,16 @@ when = "job_title = 'Intern'"
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Iterator[World]:
-    with world(f"sqlite:///{tmp_path}/store.db") as made:
+def company(tmp_path: Path) -> Iterator[Company]:
+    with new_company(f"sqlite:///{tmp_path}/store.db", funnel(), fields=False) as made:
         yield made
 
 
 @pytest.fixture
-def spending(tmp_path: Path) -> Iterator[World]:
-    with world(f"sqlite:///{tmp_path}/store.db", config(more=EMPTY)) as made:
+def spending(tmp_path: Path) -> Iterator[Company]:
+    with new_company(f"sqlite:///{tmp_path}/store.db", funnel(EMPTY), fields=False) as made:
         made.hubspot.make_property(facts("contacts", "budget", "number", FieldType.NUMBER))
-        made.person("1", EMAIL, budget="500")
+        made.person("1", EMAIL, stage="lead", budget="500")
         yield made
 
 
@@ -59,28 +58,23 @@ def facts(object_name: str, name: str, type_: str, means: FieldType, **more: Any
     return PropertyFacts(object=object_name, name=name, label=name, type=type_, means=means, **more)
 
 
-def rows(here: World, statement: str) -> list[Any]:
-    with here.store.read() as connection:
-        return list(connection.execute(text(statement)).all())
-
-
-def told(here: World) -> list[tuple[str, str, str, str | None, str | None]]:
-    found = status(here.store, here.config, now=here.now)["drift"]
+def told(company: Company) -> list[tuple[str, str, str, str | None, str | None]]:
+    found = status(company.store, company.config, now=company.now)["drift"]
     return sorted((row["object"], row["property"], row["what"], row["before"], row["after"]) for row in found)
 
 
-def suspended(here: World) -> dict[str, tuple[str, list[str]]]:
-    found = status(here.store, here.config, now=here.now)["suspended"]
+def suspended(company: Company) -> dict[str, tuple[str, list[str]]]:
+    found = status(company.store, company.config, now=company.now)["suspended"]
     return {row["field"]: (row["state"], row["rules"]) for row in found}
 
 
-def stages(here: World) -> dict[str, str | None]:
-    return dict(rows(here, "SELECT record.id, stage FROM record JOIN contact ON contact.id = contact_id WHERE crm = 'hubspot'"))
+def stages(company: Company) -> dict[str, str | None]:
+    return dict(company.rows("SELECT record.id, stage FROM record JOIN contact ON contact.id = contact_id WHERE crm = 'hubspot'"))
 
 
 class TestAPropertyThatVanishes:
-    def test_fires_nothing_from_its_emptiness_and_the_others_go_on(self, spending: World) -> None:
-        spending.person("2", "rich@kunde.example", budget="900", lifecyclestage="salesqualifiedlead")
+    def test_fires_nothing_from_its_emptiness_and_the_others_go_on(self, spending: Company) -> None:
+        spending.person("2", "rich@kunde.example", budget="900", lifecyclestage="sql")
         spending.run()
         spending.hubspot.drop_property("contacts", "budget")
         spending.hubspot.edit("contacts", "1", firstname="Dora")
@@ -94,10 +88,10 @@ class TestAPropertyThatVanishes:
             one.message for one in check(spending.config, spending.crms, spending.store, now=spending.now) if one.topic == "suspended"
         ]
         assert warned == ["the field budget is gone; suspended: no budget"]
-        assert rows(spending, "SELECT f_budget FROM contact JOIN record ON contact_id = contact.id WHERE record.id = '1'") == [(500,)]
+        assert spending.rows("SELECT f_budget FROM contact JOIN record ON contact_id = contact.id WHERE record.id = '1'") == [(500,)]
 
-    def test_is_filled_and_judged_anew_when_it_comes_back(self, spending: World) -> None:
-        spending.person("2", "poor@kunde.example", budget="1")
+    def test_is_filled_and_judged_anew_when_it_comes_back(self, spending: Company) -> None:
+        spending.person("2", "poor@kunde.example", stage="lead", budget="1")
         spending.run()
         spending.hubspot.drop_property("contacts", "budget")
         spending.hubspot.edit("contacts", "1", firstname="Dora")
@@ -107,11 +101,11 @@ class TestAPropertyThatVanishes:
         assert spending.run(HOUR).suspended == []
         assert (told(spending), suspended(spending)) == ([], {})
         assert stages(spending)["1"] == "lead"
-        assert [row.what for row in rows(spending, "SELECT what FROM drift ORDER BY id")] == ["vanished", "appeared"]
+        assert [row.what for row in spending.rows("SELECT what FROM drift ORDER BY id")] == ["vanished", "appeared"]
         spending.run(MINUTE)
         assert stages(spending)["2"] == "sql"
 
-    def test_is_found_within_the_hour_only_where_a_record_shows_it(self, spending: World) -> None:
+    def test_is_found_within_the_hour_only_where_a_record_shows_it(self, spending: Company) -> None:
         spending.run()
         asked = spending.hubspot.requests["schema"]
         spending.run(MINUTE)
@@ -122,7 +116,7 @@ class TestAPropertyThatVanishes:
         spending.run(HOUR)
         assert suspended(spending)["budget"][0] == "gone"
 
-    def test_is_looked_for_by_the_next_pass_where_this_one_dies(self, spending: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_is_looked_for_by_the_next_pass_where_this_one_dies(self, spending: Company, monkeypatch: pytest.MonkeyPatch) -> None:
         """The page that lacks the property is stored, and its cursor: the next pull shows nothing of it any more."""
         spending.run()
         spending.hubspot.drop_property("contacts", "budget")
@@ -135,96 +129,96 @@ class TestAPropertyThatVanishes:
         assert (result.planned, suspended(spending)["budget"][0]) == (0, "gone")
         assert stages(spending)["1"] == "lead"
 
-    def test_that_never_was_is_reported_and_stops_nothing_else(self, here: World) -> None:
-        here.hubspot.drop_property("contacts", "recent_conversion_date")
-        here.person("151", EMAIL, lifecyclestage="marketingqualifiedlead", hs_lead_status="NEW")
-        here.run()
-        here.hubspot.edit("contacts", "151", hs_lead_status="CONNECTED")
-        here.run(MINUTE)
-        here.run(MINUTE)
-        assert stages(here)["151"] == "sql"
-        assert told(here) == [("contacts", "recent_conversion_date", "vanished", None, None)]
-        assert suspended(here) == {"last_conversion_at": ("gone", ["conversion", "qualified"])}
+    def test_that_never_was_is_reported_and_stops_nothing_else(self, company: Company) -> None:
+        company.hubspot.drop_property("contacts", "recent_conversion_date")
+        company.person("151", EMAIL, lifecyclestage="mql", hs_lead_status="NEW")
+        company.run()
+        company.hubspot.edit("contacts", "151", hs_lead_status="CONNECTED")
+        company.run(MINUTE)
+        company.run(MINUTE)
+        assert stages(company)["151"] == "sql"
+        assert told(company) == [("contacts", "recent_conversion_date", "vanished", None, None)]
+        assert suspended(company) == {"last_conversion_at": ("gone", ["conversion", "qualified"])}
 
-    def test_suspends_what_builds_on_it_and_keeps_what_was_said(self, here: World) -> None:
-        here.config = config(edit=(('mode = "live"', 'mode = "shadow"'),))
-        here.person("151", EMAIL, **DIRECTOR)
-        here.lead(LEAD, EMAIL, Industry="Technology")
-        here.run()
-        before = rows(here, "SELECT criteria, criteria_met, qualified, score FROM contact ORDER BY id")
+    def test_suspends_what_builds_on_it_and_keeps_what_was_said(self, company: Company) -> None:
+        company.config = funnel(edit=(('mode = "live"', 'mode = "shadow"'),))
+        company.person("151", EMAIL, **DIRECTOR)
+        company.lead(LEAD, EMAIL, Industry="Technology")
+        company.run()
+        before = company.rows("SELECT criteria, criteria_met, qualified, score FROM contact ORDER BY id")
         assert any(row.criteria_met == 2 for row in before)
-        here.salesforce.drop_property("Lead", "Industry")
-        here.salesforce.edit("Lead", LEAD, FirstName="Dora")
-        here.hubspot.edit("contacts", "151", jobtitle="Nobody")
-        assert here.run(MINUTE).planned == 0
-        assert suspended(here) == {"industry": ("gone", ["industry", "qualified", "by hand"])}
-        after = rows(here, "SELECT criteria, criteria_met, qualified, score FROM contact ORDER BY id")
+        company.salesforce.drop_property("Lead", "Industry")
+        company.salesforce.edit("Lead", LEAD, FirstName="Dora")
+        company.hubspot.edit("contacts", "151", jobtitle="Nobody")
+        assert company.run(MINUTE).planned == 0
+        assert suspended(company) == {"industry": ("gone", ["industry", "qualified", "by hand"])}
+        after = company.rows("SELECT criteria, criteria_met, qualified, score FROM contact ORDER BY id")
         assert [row[:3] for row in after] == [row[:3] for row in before]
         assert after != before  # the score does not build on it
-        shown = explain(here.store, here.config, EMAIL, now=here.now)
+        shown = explain(company.store, company.config, EMAIL, now=company.now)
         assert [one["suspended"] for one in shown["criteria"]] == [["industry"], [], []]
         waits = {one["name"]: one["waits"] for one in shown["transitions"]}
         assert waits["by hand"] == "suspended: qualified rests on such a field"
         assert shown["suspended"][0]["field"] == "industry"
 
-    def test_that_scope_reads_stops_the_judging_of_all(self, here: World) -> None:
-        here.person("151", EMAIL, lifecyclestage="marketingqualifiedlead")
-        here.run()
-        here.hubspot.drop_property("contacts", "jobtitle")
-        here.hubspot.edit("contacts", "151", hs_lead_status="CONNECTED")
-        result = here.run(MINUTE)
+    def test_that_scope_reads_stops_the_judging_of_all(self, company: Company) -> None:
+        company.person("151", EMAIL, lifecyclestage="mql")
+        company.run()
+        company.hubspot.drop_property("contacts", "jobtitle")
+        company.hubspot.edit("contacts", "151", hs_lead_status="CONNECTED")
+        result = company.run(MINUTE)
         assert (result.evaluated, result.planned) == (0, 0)
         assert result.halted == "[scope] reads job_title: who is to be judged is not known"
-        here.furnish()
-        here.hubspot.make_property(facts("contacts", "jobtitle", "string", FieldType.TEXT))
-        assert here.run(HOUR).halted is None
-        here.run(MINUTE)
-        assert stages(here)["151"] == "sql"
+        company.furnish()
+        company.hubspot.make_property(facts("contacts", "jobtitle", "string", FieldType.TEXT))
+        assert company.run(HOUR).halted is None
+        company.run(MINUTE)
+        assert stages(company)["151"] == "sql"
 
-    def test_that_carries_the_stage_stops_everything_with_an_error(self, here: World) -> None:
-        here.person("151", EMAIL, lifecyclestage="marketingqualifiedlead")
-        here.run()
-        here.hubspot.drop_property("contacts", "lifecyclestage")
-        here.hubspot.edit("contacts", "151", hs_lead_status="CONNECTED")
+    def test_that_carries_the_stage_stops_everything_with_an_error(self, company: Company) -> None:
+        company.person("151", EMAIL, lifecyclestage="mql")
+        company.run()
+        company.hubspot.drop_property("contacts", "lifecyclestage")
+        company.hubspot.edit("contacts", "151", hs_lead_status="CONNECTED")
         words = "nobody is judged: hubspot contacts.lifecyclestage: without it nobody knows who is who and in which stage"
-        assert here.run(MINUTE, errors=(words,)).plan is None
-        assert stages(here)["151"] == "mql"
-        here.hubspot.make_property(facts("contacts", "lifecyclestage", "enumeration", FieldType.CHOICE))
-        here.run(HOUR)
-        here.run(MINUTE)
-        assert stages(here)["151"] == "sql"
+        assert company.run(MINUTE, errors=(words,)).plan is None
+        assert stages(company)["151"] == "mql"
+        company.hubspot.make_property(facts("contacts", "lifecyclestage", "enumeration", FieldType.CHOICE))
+        company.run(HOUR)
+        company.run(MINUTE)
+        assert stages(company)["151"] == "sql"
 
 
-def test_a_rejection_that_nobody_can_read_says_neither_yes_nor_no(here: World) -> None:
+def test_a_rejection_that_nobody_can_read_says_neither_yes_nor_no(company: Company) -> None:
     """The attempt may not learn that it "has been false once", and what is rejected waits for its reason in peace."""
-    here.person("151", EMAIL, lifecyclestage="marketingqualifiedlead", hs_lead_status="UNQUALIFIED")
-    here.run()
-    here.hubspot.drop_property("contacts", "hs_lead_status")
-    here.hubspot.edit("contacts", "151", firstname="Dora")
+    company.person("151", EMAIL, lifecyclestage="mql", hs_lead_status="UNQUALIFIED")
+    company.run()
+    company.hubspot.drop_property("contacts", "hs_lead_status")
+    company.hubspot.edit("contacts", "151", firstname="Dora")
     for _ in range(3):
-        assert here.run(MINUTE).planned == 0
-    here.hubspot.make_property(facts("contacts", "hs_lead_status", "enumeration", FieldType.CHOICE))
-    here.run(HOUR)
-    assert here.run(MINUTE).planned == 0
-    assert rows(here, "SELECT * FROM rejection") == []
+        assert company.run(MINUTE).planned == 0
+    company.hubspot.make_property(facts("contacts", "hs_lead_status", "enumeration", FieldType.CHOICE))
+    company.run(HOUR)
+    assert company.run(MINUTE).planned == 0
+    assert company.rows("SELECT * FROM rejection") == []
 
 
 def test_what_is_held_of_a_suspended_rule_waits_on(tmp_path: Path) -> None:
-    file = config(more=EMPTY, edit=(('rule_share = "100%"', "stage_changes = 0"),))
-    with world(f"sqlite:///{tmp_path}/store.db", file) as here:
-        here.hubspot.make_property(facts("contacts", "budget", "number", FieldType.NUMBER))
-        here.person("1", EMAIL)
-        here.run()
-        assert rows(here, "SELECT rule, state FROM ledger") == [("no budget", "held")]
-        here.hubspot.drop_property("contacts", "budget")
-        here.hubspot.edit("contacts", "1", firstname="Dora")
-        here.run(MINUTE)
-        assert suspended(here)["budget"][0] == "gone"
-        assert rows(here, "SELECT rule, state FROM ledger") == [("no budget", "held")]
+    file = funnel(EMPTY, edit=(("stage_changes = 1000", "stage_changes = 0"),))
+    with new_company(f"sqlite:///{tmp_path}/store.db", file, fields=False) as company:
+        company.hubspot.make_property(facts("contacts", "budget", "number", FieldType.NUMBER))
+        company.person("1", EMAIL, stage="lead")
+        company.run()
+        assert company.rows("SELECT rule, state FROM ledger") == [("no budget", "held")]
+        company.hubspot.drop_property("contacts", "budget")
+        company.hubspot.edit("contacts", "1", firstname="Dora")
+        company.run(MINUTE)
+        assert suspended(company)["budget"][0] == "gone"
+        assert company.rows("SELECT rule, state FROM ledger") == [("no budget", "held")]
 
 
 class TestOtherChanges:
-    def test_another_type_that_does_not_read_as_the_files_suspends(self, spending: World) -> None:
+    def test_another_type_that_does_not_read_as_the_files_suspends(self, spending: Company) -> None:
         spending.run()
         spending.hubspot.make_property(facts("contacts", "budget", "bool", FieldType.BOOLEAN))
         spending.hubspot.edit("contacts", "1", budget="true")
@@ -236,16 +230,16 @@ class TestOtherChanges:
         spending.run(HOUR)
         assert (told(spending), suspended(spending), stages(spending)["1"]) == ([], {}, "lead")
 
-    def test_a_number_that_becomes_a_text_is_believed_when_the_file_was_changed(self, spending: World) -> None:
+    def test_a_number_that_becomes_a_text_is_believed_when_the_file_was_changed(self, spending: Company) -> None:
         spending.run()
         spending.hubspot.make_property(facts("contacts", "budget", "string", FieldType.TEXT))
         spending.run(HOUR)
         assert suspended(spending)["budget"][0] == "gone"
-        spending.config = config(more=EMPTY.replace("job_title = 'Intern'", "job_title = 'Trainee'"))
+        spending.config = funnel(EMPTY.replace("job_title = 'Intern'", "job_title = 'Trainee'"))
         spending.run(MINUTE)
         assert (told(spending), suspended(spending)) == ([], {})
 
-    def test_a_number_that_becomes_a_text_is_not_believed_since_something_else_is_missing(self, spending: World) -> None:
+    def test_a_number_that_becomes_a_text_is_not_believed_since_something_else_is_missing(self, spending: Company) -> None:
         """A page without a property calls for a look; the file is the same as before."""
         spending.run()
         spending.hubspot.make_property(facts("contacts", "budget", "string", FieldType.TEXT))
@@ -255,69 +249,71 @@ class TestOtherChanges:
         spending.run(MINUTE)
         assert {field: state for field, (state, _) in suspended(spending).items()} == {"budget": "gone", "job_title": "gone"}
 
-    def test_another_type_that_reads_as_well_is_noted_and_stops_nothing(self, spending: World) -> None:
+    def test_another_type_that_reads_as_well_is_noted_and_stops_nothing(self, spending: Company) -> None:
         spending.run()
         spending.hubspot.make_property(facts("contacts", "budget", "currency", FieldType.NUMBER))
         spending.run(HOUR)
         assert (told(spending), suspended(spending)) == ([], {})
-        found = rows(spending, "SELECT what, before, after, ended_at IS NOT NULL AS over FROM drift")
+        found = spending.rows("SELECT what, before, after, ended_at IS NOT NULL AS over FROM drift")
         assert [tuple(row) for row in found] == [("type", "number", "currency", 1)]
 
-    def test_an_option_that_the_file_names_and_that_is_lost(self, here: World) -> None:
-        offered = ("lead", "marketingqualifiedlead", "salesqualifiedlead")
-        here.hubspot.make_property(facts("contacts", "lifecyclestage", "enumeration", FieldType.CHOICE, options=offered))
-        here.run()
-        assert told(here) == []
-        here.hubspot.make_property(facts("contacts", "lifecyclestage", "enumeration", FieldType.CHOICE, options=offered[:2]))
-        here.run(HOUR)
-        assert told(here) == [("contacts", "lifecyclestage", "options", "salesqualifiedlead", None)]
-        assert suspended(here) == {}
-        here.hubspot.make_property(facts("contacts", "lifecyclestage", "enumeration", FieldType.CHOICE, options=(*offered, "other")))
-        here.run(HOUR)
-        assert told(here) == []
+    def test_an_option_that_the_file_names_and_that_is_lost(self, company: Company) -> None:
+        offered = ("subscriber", "lead", "mql", "customer", "sql")
+        company.hubspot.make_property(facts("contacts", "lifecyclestage", "enumeration", FieldType.CHOICE, options=offered))
+        company.run()
+        assert told(company) == []
+        company.hubspot.make_property(facts("contacts", "lifecyclestage", "enumeration", FieldType.CHOICE, options=offered[:-1]))
+        company.run(HOUR)
+        assert told(company) == [("contacts", "lifecyclestage", "options", "sql", None)]
+        assert suspended(company) == {}
+        company.hubspot.make_property(facts("contacts", "lifecyclestage", "enumeration", FieldType.CHOICE, options=(*offered, "other")))
+        company.run(HOUR)
+        assert told(company) == []
 
-    def test_an_option_for_which_a_condition_asks_and_that_is_lost(self, here: World) -> None:
+    def test_an_option_for_which_a_condition_asks_and_that_is_lost(self, company: Company) -> None:
         """Nobody can be given it any more: the rule would fall silent. What was never an option is no drift."""
         offered = ("NEW", "CONNECTED", "UNQUALIFIED")
-        here.hubspot.make_property(facts("contacts", "hs_lead_status", "enumeration", FieldType.CHOICE, options=offered))
-        here.run()
-        assert told(here) == []
-        here.hubspot.make_property(facts("contacts", "hs_lead_status", "enumeration", FieldType.CHOICE, options=("unqualified", "CALLED")))
+        company.hubspot.make_property(facts("contacts", "hs_lead_status", "enumeration", FieldType.CHOICE, options=offered))
+        company.run()
+        assert told(company) == []
+        company.hubspot.make_property(
+            facts("contacts", "hs_lead_status", "enumeration", FieldType.CHOICE, options=("unqualified", "CALLED"))
+        )
         for after in (HOUR, HOUR):
-            here.run(after)
-            assert told(here) == [("contacts", "hs_lead_status", "options", "CONNECTED", None)]
-        assert "accepted" in status(here.store, here.config, now=here.now)["drift"][0]["rules"]
-        here.hubspot.make_property(facts("contacts", "hs_lead_status", "enumeration", FieldType.CHOICE, options=("Connected", "CALLED")))
-        here.run(HOUR)
-        assert [str(row[3]).upper() for row in told(here)] == ["UNQUALIFIED"]
-        here.hubspot.make_property(facts("contacts", "hs_lead_status", "enumeration", FieldType.CHOICE, options=offered))
-        here.run(HOUR)
-        assert told(here) == []
+            company.run(after)
+            assert told(company) == [("contacts", "hs_lead_status", "options", "CONNECTED", None)]
+        assert "accepted" in status(company.store, company.config, now=company.now)["drift"][0]["rules"]
+        company.hubspot.make_property(facts("contacts", "hs_lead_status", "enumeration", FieldType.CHOICE, options=("Connected", "CALLED")))
+        company.run(HOUR)
+        assert [str(row[3]).upper() for row in told(company)] == ["UNQUALIFIED"]
+        company.hubspot.make_property(facts("contacts", "hs_lead_status", "enumeration", FieldType.CHOICE, options=offered))
+        company.run(HOUR)
+        assert told(company) == []
 
-    def test_a_stage_that_may_not_be_written_any_more(self, here: World) -> None:
-        here.run()
-        here.salesforce.make_property(facts("Lead", "Status", "string", FieldType.TEXT, writable=False))
-        here.run(HOUR)
-        assert told(here) == [("Lead", "Status", "permission", "writable", "read only")]
+    def test_a_stage_that_may_not_be_written_any_more(self, company: Company) -> None:
+        company.run()
+        company.salesforce.make_property(facts("Lead", "Status", "string", FieldType.TEXT, writable=False))
+        company.run(HOUR)
+        assert told(company) == [("Lead", "Status", "permission", "writable", "read only")]
 
-    def test_an_object_that_may_not_be_seen_any_more(self, here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_object_that_may_not_be_seen_any_more(self, company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
         """Its error is reported; everybody is judged by the rules that do not read it."""
-        here.person("151", EMAIL, lifecyclestage="marketingqualifiedlead")
-        here.run()
-        here.hubspot.edit("contacts", "151", hs_lead_status="CONNECTED")
-        hide(here, "companies", monkeypatch)
-        result = here.run(HOUR, errors=("hubspot does not show companies",))
+        company.person("151", EMAIL, lifecyclestage="mql")
+        company.run()
+        company.hubspot.edit("contacts", "151", hs_lead_status="CONNECTED")
+        hide(company, "companies", monkeypatch)
+        result = company.run(HOUR, errors=("hubspot does not show companies",))
         assert [action.rule for action in result.plan.actions] == ["accepted"] if result.plan else False
-        assert told(here) == [("companies", "", "permission", "readable", None)]
-        assert suspended(here)["industry"][0] == "gone"
+        assert told(company) == [("companies", "", "permission", "readable", None)]
+        assert suspended(company)["industry"][0] == "gone"
         monkeypatch.undo()
-        here.run(HOUR)
-        assert (told(here), suspended(here)) == ([], {})
+        company.run(HOUR)
+        assert (told(company), suspended(company)) == ([], {})
 
 
-def hide(here: World, object_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def hide(company: Company, object_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The credentials lose an object."""
-    crm = here.hubspot
+    crm = company.hubspot
     schema, pull = crm.schema, crm.pull
 
     def check(name: str) -> None:
@@ -353,9 +349,9 @@ def test_which_types_read_as_which(means: FieldType | None, declared: FieldType,
     assert reads_as(means, declared) == verdict
 
 
-def test_a_field_of_both_crms_is_gone_where_one_of_them_lost_it(here: World) -> None:
-    here.hubspot.person("companies", "7", industry="COMPUTER_SOFTWARE")
-    here.run()
-    here.hubspot.drop_property("companies", "industry")
-    here.run(HOUR)
-    assert suspended(here)["industry"][0] == "gone"
+def test_a_field_of_both_crms_is_gone_where_one_of_them_lost_it(company: Company) -> None:
+    company.hubspot.person("companies", "7", industry="COMPUTER_SOFTWARE")
+    company.run()
+    company.hubspot.drop_property("companies", "industry")
+    company.run(HOUR)
+    assert suspended(company)["industry"][0] == "gone"

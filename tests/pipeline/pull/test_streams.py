@@ -12,11 +12,11 @@ import pytest
 
 from connector.adapters.memory.crm import MemoryCrm
 from connector.errors import CrmError, Interrupted, ObjectStopped, PassStopped, Retriable
-from connector.model import ActivityKind, CrmName, Cursor, Page
-from connector.pipeline.context import PassContext, Unwatched
+from connector.model import CrmName, Cursor, Page
+from connector.pipeline.context import Unwatched
 from connector.pipeline.pull.streams import Pulled, errors_of, pull
 from connector.store.mirror import pages as mirror
-from tests.support.small_world import NOW, World, world
+from tests.support.company import NOW, Company, funnel, new_company
 
 #: For how long a test waits for another thread, at most.
 LONG = 60.0
@@ -33,23 +33,18 @@ class Watched(Unwatched):
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Iterator[World]:
-    with world(f"sqlite:///{tmp_path}/store.db") as made:
+def company(tmp_path: Path) -> Iterator[Company]:
+    with new_company(f"sqlite:///{tmp_path}/store.db", funnel(), fields=False) as made:
         made.hubspot.page_size = 2
         yield made
 
 
-def pulled(here: World, *, stopped: Callable[[], bool] = lambda: False, progress: Unwatched | None = None) -> Pulled:
-    context = PassContext(
-        config=here.config,
-        store=here.store,
-        crms=here.crms,
-        now=lambda: here.now,
-        holder="test",
+def pulled(company: Company, *, stopped: Callable[[], bool] = lambda: False, progress: Unwatched | None = None) -> Pulled:
+    context = company.context(
         stopped=stopped,
         progress=progress or Unwatched(),
     )
-    return pull(context, here.now)
+    return pull(context, company.now)
 
 
 def during(crm: MemoryCrm, monkeypatch: pytest.MonkeyPatch, what: dict[str, Callable[[], object]]) -> None:
@@ -72,7 +67,7 @@ def raising(error: BaseException) -> Callable[[], object]:
 
 
 class TestBesideEachOther:
-    def test_streams_of_both_crms_are_read_at_the_same_time(self, here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_streams_of_both_crms_are_read_at_the_same_time(self, company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
         """Four streams meet: one after the other they would wait for ever."""
         meeting = threading.Barrier(4, timeout=LONG)
         once: set[str] = set()
@@ -86,22 +81,24 @@ class TestBesideEachOther:
 
             return work
 
-        during(here.hubspot, monkeypatch, {name: meet(name) for name in ("owners", "contacts")})
-        during(here.salesforce, monkeypatch, {name: meet(name) for name in ("User", "Lead")})
-        assert errors_of(pulled(here)) == []
+        during(company.hubspot, monkeypatch, {name: meet(name) for name in ("owners", "contacts")})
+        during(company.salesforce, monkeypatch, {name: meet(name) for name in ("User", "Lead")})
+        assert errors_of(pulled(company)) == []
         assert once == {"owners", "contacts", "User", "Lead"}
 
-    def test_results_stand_in_the_order_of_the_streams(self, here: World) -> None:
-        found = pulled(here)
-        assert {crm: list(streams) for crm, streams in found.items()} == {crm: list(here.crms[crm].streams()) for crm in here.crms}
+    def test_results_stand_in_the_order_of_the_streams(self, company: Company) -> None:
+        found = pulled(company)
+        assert {crm: list(streams) for crm, streams in found.items()} == {crm: list(company.crms[crm].streams()) for crm in company.crms}
         assert found["hubspot"]["contacts"].seen == 5
         assert all(stream.whole for streams in found.values() for stream in streams.values())
 
-    def test_activities_that_come_before_their_contacts_are_linked_and_count(self, here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_activities_that_come_before_their_contacts_are_linked_and_count(
+        self, company: Company, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         calls_are_in = threading.Event()
-        ada = here.person("1", "ada@kunde.example")
-        here.activity(ada, "77", ActivityKind.CALL, NOW - timedelta(hours=1))
-        here.activity(ada, "78", ActivityKind.CALL, NOW - timedelta(hours=2))
+        ada = company.person("1", "ada@kunde.example")
+        company.touch(NOW - timedelta(hours=1), on=ada.id, id="77")
+        company.touch(NOW - timedelta(hours=2), on=ada.id, id="78")
         real = mirror.commit_page
 
         def commit(store: object, page: Page, **options: object) -> object:
@@ -113,8 +110,8 @@ class TestBesideEachOther:
             return result
 
         monkeypatch.setattr(mirror, "commit_page", commit)
-        here.run()
-        with here.store.read() as connection:
+        company.run()
+        with company.store.read() as connection:
             rows = connection.exec_driver_sql(
                 "SELECT c.touch_count, (SELECT count(*) FROM activity_link l WHERE l.contact_id = c.id) FROM contact c "
                 "JOIN record r ON r.contact_id = c.id WHERE r.id = '1'"
@@ -123,20 +120,20 @@ class TestBesideEachOther:
 
 
 class TestErrors:
-    def test_an_object_that_cannot_be_read_stops_itself_alone(self, here: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        during(here.hubspot, monkeypatch, {"contacts": raising(ObjectStopped("no scope", crm="hubspot"))})
-        found = pulled(here)
+    def test_an_object_that_cannot_be_read_stops_itself_alone(self, company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+        during(company.hubspot, monkeypatch, {"contacts": raising(ObjectStopped("no scope", crm="hubspot"))})
+        found = pulled(company)
         assert {name: (stream.whole, stream.error is None) for name, stream in found["hubspot"].items() if name != "contacts"} == {
-            name: (True, True) for name in here.hubspot.streams() if name != "contacts"
+            name: (True, True) for name in company.hubspot.streams() if name != "contacts"
         }
         assert [error.message for error in errors_of(found)] == ["no scope"]
 
     @pytest.mark.parametrize("error", [PassStopped("the day's share is spent", crm="hubspot"), Retriable("500", crm="hubspot")])
     def test_what_concerns_the_whole_crm_stops_all_its_streams_after_the_page_in_hand(
-        self, here: World, monkeypatch: pytest.MonkeyPatch, error: CrmError
+        self, company: Company, monkeypatch: pytest.MonkeyPatch, error: CrmError
     ) -> None:
         for number in range(20, 40):
-            here.person(str(number), f"{number}@kunde.example")
+            company.person(str(number), f"{number}@kunde.example")
         contacts_began, owners_failed = threading.Event(), threading.Event()
 
         def fail() -> object:
@@ -147,7 +144,7 @@ class TestErrors:
             contacts_began.set()
             return owners_failed.wait(LONG)
 
-        real = here.hubspot.pull
+        real = company.hubspot.pull
 
         def pages(stream: str, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:
             try:
@@ -156,9 +153,9 @@ class TestErrors:
                 if stream == "owners":
                     owners_failed.set()
 
-        monkeypatch.setattr(here.hubspot, "pull", pages)
-        during(here.hubspot, monkeypatch, {"owners": fail, "contacts": go_on})
-        found = pulled(here)
+        monkeypatch.setattr(company.hubspot, "pull", pages)
+        during(company.hubspot, monkeypatch, {"owners": fail, "contacts": go_on})
+        found = pulled(company)
         assert errors_of(found) == [error]
         contacts = found["hubspot"]["contacts"]
         assert contacts.error is None
@@ -166,32 +163,32 @@ class TestErrors:
         assert 0 < contacts.seen < 25
         assert all(stream.whole for stream in found["salesforce"].values())
         monkeypatch.undo()
-        rest = pulled(here)["hubspot"]["contacts"]
+        rest = pulled(company)["hubspot"]["contacts"]
         assert (rest.whole, rest.seen + contacts.seen) == (True, 25)
 
-    def test_the_same_words_of_several_streams_are_one_error(self, here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_same_words_of_several_streams_are_one_error(self, company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
         meeting = threading.Barrier(2, timeout=LONG)
 
         def fail() -> object:
             meeting.wait()
             raise PassStopped("the day's share is spent", crm="hubspot")
 
-        during(here.hubspot, monkeypatch, {"owners": fail, "contacts": fail})
-        assert len(errors_of(pulled(here))) == 1
+        during(company.hubspot, monkeypatch, {"owners": fail, "contacts": fail})
+        assert len(errors_of(pulled(company))) == 1
 
-    def test_a_bug_comes_out_and_stops_everything(self, here: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        during(here.salesforce, monkeypatch, {"Lead": raising(KeyError("bug"))})
+    def test_a_bug_comes_out_and_stops_everything(self, company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+        during(company.salesforce, monkeypatch, {"Lead": raising(KeyError("bug"))})
         with pytest.raises(KeyError, match="bug"):
-            pulled(here)
+            pulled(company)
 
-    def test_who_was_asked_to_end_while_waiting_has_failed_at_nothing(self, here: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        during(here.hubspot, monkeypatch, {"contacts": raising(Interrupted("asked to end", crm="hubspot"))})
-        found = pulled(here)
+    def test_who_was_asked_to_end_while_waiting_has_failed_at_nothing(self, company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+        during(company.hubspot, monkeypatch, {"contacts": raising(Interrupted("asked to end", crm="hubspot"))})
+        found = pulled(company)
         assert errors_of(found) == []
         assert not found["hubspot"]["contacts"].whole
 
     def test_when_the_days_share_is_spent_the_run_says_when_it_goes_on_and_keeps_its_place(
-        self, here: World, monkeypatch: pytest.MonkeyPatch
+        self, company: Company, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pages = iter([None, PassStopped("its share is spent", crm="hubspot", advice="It goes on by itself after 10:00 UTC.")])
 
@@ -201,53 +198,53 @@ class TestErrors:
                 raise error
             return None
 
-        during(here.hubspot, monkeypatch, {"contacts": spend})
-        result = here.run(errors=("its share is spent",))
+        during(company.hubspot, monkeypatch, {"contacts": spend})
+        result = company.run(errors=("its share is spent",))
         assert result.pulled["hubspot"]["contacts"].seen == 2
-        with here.store.read() as connection:
+        with company.store.read() as connection:
             (problem,) = connection.exec_driver_sql("SELECT problem FROM run").scalars()
         assert problem == "its share is spent. It goes on by itself after 10:00 UTC."
         monkeypatch.undo()
-        assert here.run().pulled["hubspot"]["contacts"].seen == 3
+        assert company.run().pulled["hubspot"]["contacts"].seen == 3
 
 
 class TestEnding:
-    def test_asked_to_stop_it_ends_between_pages(self, here: World) -> None:
+    def test_asked_to_stop_it_ends_between_pages(self, company: Company) -> None:
         watched = Watched()
-        found = pulled(here, stopped=lambda: "hubspot contacts" in watched.told, progress=watched)
+        found = pulled(company, stopped=lambda: "hubspot contacts" in watched.told, progress=watched)
         assert found["hubspot"]["contacts"].seen in (0, 2)
         assert errors_of(found) == []
-        assert sum(pulled(here)["hubspot"][name].seen + found["hubspot"][name].seen for name in ("contacts",)) == 5
+        assert sum(pulled(company)["hubspot"][name].seen + found["hubspot"][name].seen for name in ("contacts",)) == 5
 
-    def test_asked_before_it_begins_it_reads_nothing(self, here: World) -> None:
-        found = pulled(here, stopped=lambda: True)
-        assert here.hubspot.calls() == 0
+    def test_asked_before_it_begins_it_reads_nothing(self, company: Company) -> None:
+        found = pulled(company, stopped=lambda: True)
+        assert company.hubspot.calls() == 0
         assert not any(stream.whole for stream in found["hubspot"].values())
 
 
 class TestProgress:
-    def test_pages_with_the_total_and_the_end(self, here: World) -> None:
+    def test_pages_with_the_total_and_the_end(self, company: Company) -> None:
         watched = Watched()
-        pulled(here, progress=watched)
+        pulled(company, progress=watched)
         assert watched.told["hubspot contacts"] == [(2, 5), (4, 5), (5, 5)]
         assert watched.told["hubspot companies"] == [(0, 0)]
 
-    def test_going_on_it_shows_what_was_seen_before(self, here: World) -> None:
+    def test_going_on_it_shows_what_was_seen_before(self, company: Company) -> None:
         first, second = Watched(), Watched()
-        pulled(here, progress=first, stopped=lambda: "hubspot contacts" in first.told)
+        pulled(company, progress=first, stopped=lambda: "hubspot contacts" in first.told)
         seen = first.told.get("hubspot contacts", [(0, 5)])[-1][0]
-        pulled(here, progress=second)
+        pulled(company, progress=second)
         assert second.told["hubspot contacts"][0][0] == seen + 2 if seen < 4 else 5
         assert second.told["hubspot contacts"][-1] == (5, 5)
 
-    def test_a_stream_that_does_not_tell_its_size_ends_full_all_the_same(self, here: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        real = here.hubspot.pull
+    def test_a_stream_that_does_not_tell_its_size_ends_full_all_the_same(self, company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+        real = company.hubspot.pull
 
         def pages(stream: str, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:
             for page in real(stream, cursor, now=now):
                 yield replace(page, total=None)
 
-        monkeypatch.setattr(here.hubspot, "pull", pages)
+        monkeypatch.setattr(company.hubspot, "pull", pages)
         watched = Watched()
-        pulled(here, progress=watched)
+        pulled(company, progress=watched)
         assert watched.told["hubspot contacts"] == [(2, None), (4, None), (5, 5)]

@@ -11,7 +11,7 @@ from connector.config.load import load
 from connector.model import Finding
 from connector.reports.checks.examples import run_examples
 from tests import ROOT
-from tests.support.small_world import config
+from tests.support.company import funnel
 
 QUALIFIED = 'email = "d@kunde.example", industry = "software", job_title = "Director IT"'
 
@@ -19,7 +19,7 @@ QUALIFIED = 'email = "d@kunde.example", industry = "software", job_title = "Dire
 def run(contact: str, expect: str, *, at: str = "2026-11-18T10:00:00Z", edit: tuple[tuple[str, str], ...] = ()) -> Finding:
     when = f"at = {at}" if at else ""
     more = f'\n[[example]]\nname = "one"\n{when}\ncontact = {{ {contact} }}\nexpect = {{ {expect} }}\n'
-    (finding,) = run_examples(config(edit=edit, more=more))
+    (finding,) = run_examples(funnel(edit=edit, more=more))
     assert finding.topic == "example: one"
     return finding
 
@@ -30,7 +30,7 @@ def run_all(examples: Sequence[tuple[str, str]]) -> list[Finding]:
         f'\n[[example]]\nname = "{number}"\nat = 2026-11-18T10:00:00Z\ncontact = {{ {contact} }}\nexpect = {{ {expect} }}\n'
         for number, (contact, expect) in enumerate(examples)
     ]
-    findings = run_examples(config(more="".join(texts)))
+    findings = run_examples(funnel("".join(texts)))
     assert [finding.topic for finding in findings] == [f"example: {number}" for number in range(len(examples))]
     return findings
 
@@ -43,7 +43,7 @@ def test_the_example_files_own_examples_hold() -> None:
 
 
 def test_a_file_without_examples() -> None:
-    assert run_examples(config()) == []
+    assert run_examples(funnel()) == []
 
 
 HOLD = (
@@ -98,8 +98,9 @@ def test_without_a_moment_the_result_never_changes() -> None:
 
 def test_the_moment_is_the_examples_own() -> None:
     contact = f"{QUALIFIED}, last_conversion_at = 2026-11-18T08:00:00Z"
-    assert run(contact, "score = 60", at="2026-11-18T23:00:00+01:00").ok
-    assert run(contact, "score = 59.09", at="2026-11-19T00:30:00+01:00").ok  # one midnight later, in Berlin
+    berlin = (('timezone = "UTC"', 'timezone = "Europe/Berlin"'),)
+    assert run(contact, "score = 60", at="2026-11-18T23:00:00+01:00", edit=berlin).ok
+    assert run(contact, "score = 59.09", at="2026-11-19T00:30:00+01:00", edit=berlin).ok  # one midnight later, in Berlin
 
 
 def test_names_are_compared_without_regard_to_case() -> None:

@@ -1,4 +1,4 @@
-"""A bomb in a process: it counts the instructions of each kind that go by, and kills the process (SIGKILL) at the one it was set to."""
+"""A switch in a process: it counts the instructions of each kind that go by, and kills the process (SIGKILL) at the one it was set to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import Counter
 from threading import Lock
 
 
-class Bomb:
+class KillSwitch:
     """Goes off at a place, (phase, where), after so many have gone by there; never where count is None.
 
     met: how often each place was met.

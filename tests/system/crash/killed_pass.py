@@ -1,4 +1,4 @@
-"""Runs one pass and kills this process (SIGKILL) at a given instruction of it. Started by test_killed.py as a process of its own.
+"""Runs one pass and kills this process (SIGKILL) at a given instruction of it. Started by test_killed_passes.py as a process of its own.
 
 Arguments: the configuration file, the moment (ISO), the phase (pull, unify, judge, plan, write_back), how many times to let it go by, and
 where: "before", "inside" or "after" the commit of a write, or "acted": a CRM acted and its answer was not yet settled.
@@ -18,69 +18,69 @@ from connector import engine
 from connector.app import open_app
 from connector.config.load import load
 from connector.store.database import Store
-from tests.system.crash.kill_switch import Bomb
+from tests.system.crash.kill_switch import KillSwitch
 
 
 class InPhase:
-    """Knows which phase is under way, and tells the bomb what goes by in it."""
+    """Knows which phase is under way, and tells the switch what goes by in it."""
 
-    def __init__(self, bomb: Bomb) -> None:
-        self.bomb = bomb
+    def __init__(self, switch: KillSwitch) -> None:
+        self.switch = switch
         self.now_in = ""
 
     def passes(self, where: str) -> None:
         if self.now_in:
-            self.bomb.passes(self.now_in, where)
+            self.switch.passes(self.now_in, where)
 
 
-def wire(bomb: InPhase) -> None:
-    """Puts the bomb into the phases, the store's writes and the CRMs' write calls."""
+def wire(switch: InPhase) -> None:
+    """Puts the switch into the phases, the store's writes and the CRMs' write calls."""
     for phase in ("pull", "unify", "judge", "plan", "write_back"):
-        setattr(engine, phase, during(bomb, phase, getattr(engine, phase)))
+        setattr(engine, phase, during(switch, phase, getattr(engine, phase)))
     write = Store.write
 
     def watched(store: Store, work: Callable[[Connection], Any]) -> Any:
         def inside(connection: Connection) -> Any:
             result = work(connection)
-            bomb.passes("inside")
+            switch.passes("inside")
             return result
 
-        bomb.passes("before")
+        switch.passes("before")
         result = write(store, inside)
-        bomb.passes("after")
+        switch.passes("after")
         return result
 
     Store.write = watched  # type: ignore[method-assign, assignment]  # the test's own process
 
 
-def during(bomb: InPhase, phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def during(switch: InPhase, phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **options: Any) -> Any:
-        bomb.now_in = phase
+        switch.now_in = phase
         try:
             return function(*args, **options)
         finally:
-            bomb.now_in = ""
+            switch.now_in = ""
 
     return run
 
 
 def main() -> None:
     path, moment, phase, count, where = sys.argv[1:]
-    bomb = InPhase(Bomb(phase, where, int(count)))
+    switch = InPhase(KillSwitch(phase, where, int(count)))
     now = datetime.fromisoformat(moment)
     with open_app(load(Path(path)), now=lambda: now) as app:
         for crm in app.crms.values():
             for name in ("update", "create_tasks"):
-                setattr(crm, name, acting(bomb, getattr(crm, name)))
-        wire(bomb)
+                setattr(crm, name, acting(switch, getattr(crm, name)))
+        wire(switch)
         result = engine.run_pass(app.context())
         sys.exit(1 if result.errors else 0)
 
 
-def acting(bomb: InPhase, call: Callable[..., Any]) -> Callable[..., Any]:
+def acting(switch: InPhase, call: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any) -> Any:
         answer = call(*args)
-        bomb.passes("acted")
+        switch.passes("acted")
         return answer
 
     return run

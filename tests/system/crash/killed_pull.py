@@ -28,11 +28,11 @@ from connector.pipeline.pull.streams import streams_of
 from connector.pipeline.unify import ContactWriter, linking
 from connector.store.database import Store
 from connector.store.mirror import pages
-from tests.system.crash.kill_switch import Bomb
+from tests.system.crash.kill_switch import KillSwitch
 
 
 class Places:
-    """Tells the bomb what goes by in the store's transactions.
+    """Tells the switch what goes by in the store's transactions.
 
     ("page", "statement"): before and after each statement of the commit of a page that brought something; ("page", "commit"): before its
     COMMIT; ("page", "committed"): right after it. ("cursor", "before" / "after" / "commit"): around the statement that moves a cursor, and
@@ -40,8 +40,8 @@ class Places:
     slice's COMMIT.
     """
 
-    def __init__(self, bomb: Bomb) -> None:
-        self._bomb = bomb
+    def __init__(self, switch: KillSwitch) -> None:
+        self._switch = switch
         self._here = threading.local()
 
     @property
@@ -49,7 +49,7 @@ class Places:
         return getattr(self._here, "doing", "")
 
     def wire(self) -> None:
-        """Puts the bomb in place."""
+        """Puts the switch in place."""
         commit_page, link, slice_, write = pages.commit_page, linking.link_slice, ContactWriter.write_slice, Store._once
 
         def page_committed(store: Store, page: Any, **options: Any) -> Any:
@@ -71,7 +71,7 @@ class Places:
             place = {"page": ("page", "committed"), "link": ("unify", "between"), "contact": ("unify", "between")}.get(self._doing)
             self._here.doing, self._here.moved = "", False
             if place is not None:
-                self._bomb.passes(*place, "right after COMMIT")
+                self._switch.passes(*place, "right after COMMIT")
             return result
 
         def handed_over(store: Store, work: Callable[[Connection], Any]) -> Any:
@@ -96,17 +96,17 @@ class Places:
         told = f"{when} {' '.join(statement.split()[:4])}"
         if statement.startswith("INSERT INTO cursor"):
             self._here.moved = True
-            self._bomb.passes("cursor", when, told)
+            self._switch.passes("cursor", when, told)
         elif self._doing == "page":
-            self._bomb.passes("page", "statement", told)
+            self._switch.passes("page", "statement", told)
         elif self._doing:
-            self._bomb.passes("unify", self._doing, told)
+            self._switch.passes("unify", self._doing, told)
 
     def _commit(self) -> None:
         if self._doing == "page":
-            self._bomb.passes("page", "commit", "before COMMIT")
+            self._switch.passes("page", "commit", "before COMMIT")
         if getattr(self._here, "moved", False):
-            self._bomb.passes("cursor", "commit", "before COMMIT")
+            self._switch.passes("cursor", "commit", "before COMMIT")
 
 
 def work(app: App, job: str) -> dict[str, Any]:
@@ -122,13 +122,13 @@ def work(app: App, job: str) -> dict[str, Any]:
 
 def obey(order: dict[str, Any]) -> None:
     """One job in a process of its own; its last line tells what it met and did."""
-    bomb = Bomb(*order["place"]) if order["place"] else Bomb("", "", None)
+    switch = KillSwitch(*order["place"]) if order["place"] else KillSwitch("", "", None)
     now = datetime.fromisoformat(order["moment"])
     shortly = Pacing(sleep=lambda seconds: time.sleep(min(seconds, 0.01)))
     with open_app(load(Path(order["path"])), now=lambda: now, waiting=shortly) as app:
-        Places(bomb).wire()
+        Places(switch).wire()
         result = work(app, order["job"])
-    met = {" ".join(place): count for place, count in bomb.met.items()}
+    met = {" ".join(place): count for place, count in switch.met.items()}
     sys.stdout.write(json.dumps({**result, "met": met}) + "\n")
 
 

@@ -26,7 +26,7 @@ from connector.config.load import load
 from connector.sandbox.serve import Sandbox
 from connector.store.database import Store
 from tests.system.crash.killed_processes import Ended, Processes
-from tests.system.mirror_machine.oracle import Truth
+from tests.system.mirror_machine.oracle import Oracle
 from tests.system.support import NOW, config_text, running, small_sandbox
 
 SEED = int(os.environ.get("KILL_SEED", "20261118"))
@@ -169,7 +169,7 @@ def same_mirrors(trial: Trial, killed: Path, whole: Path) -> None:
     held = []
     for path in (killed, whole):
         with open_app(load(path), now=lambda: trial.at) as app:
-            differences = Truth(app, trial.box).differences()
+            differences = Oracle(app, trial.box).differences()
             assert not differences, "\n".join(differences)
             held.append(contents(app.store))
     for name in held[0]:

@@ -84,7 +84,7 @@ class Known:
         return {each for known in (self.forgotten, self.purged) for emails in known.values() for each in emails}
 
 
-class Deeds(RuleBasedStateMachine):
+class Actions(RuleBasedStateMachine):
     """seed: of the made-up people."""
 
     seed: ClassVar[int] = 7
@@ -323,23 +323,23 @@ class Deeds(RuleBasedStateMachine):
             with suppress(RowRefused):
                 self.box.salesforce.edit("Opportunity", two, **({"StageName": "Closed Lost"} if stage else {"Amount": amount * 500}))
 
-    @rule(number=which, other=which, deed=st.sampled_from(["role", "end role", "member", "status", "campaign"]))
-    def change_parts(self, number: int, other: int, deed: str) -> None:
+    @rule(number=which, other=which, action=st.sampled_from(["role", "end role", "member", "status", "campaign"]))
+    def change_parts(self, number: int, other: int, action: str) -> None:
         people = self.box.salesforce
         with suppress(RowRefused):
-            if deed == "role":
+            if action == "role":
                 deal, contact = self._one(people.live("Opportunity"), number), self._one(people.live("Contact"), other)
                 if deal and contact:
                     people.create("OpportunityContactRole", OpportunityId=deal, ContactId=contact, Role="Influencer")
-            elif deed == "end role" and (one := self._one(people.live("OpportunityContactRole"), number)):
+            elif action == "end role" and (one := self._one(people.live("OpportunityContactRole"), number)):
                 people.delete("OpportunityContactRole", one)
-            elif deed == "member":
+            elif action == "member":
                 campaign, lead = self._one(people.live("Campaign"), number), self._lead(other)
                 if campaign and lead:
                     people.create("CampaignMember", CampaignId=campaign, LeadId=lead, Status="Sent")
-            elif deed == "status" and (one := self._one(people.live("CampaignMember"), number)):
+            elif action == "status" and (one := self._one(people.live("CampaignMember"), number)):
                 people.edit("CampaignMember", one, Status="Responded")
-            elif deed == "campaign" and (one := self._one(people.live("Campaign"), number)):
+            elif action == "campaign" and (one := self._one(people.live("Campaign"), number)):
                 people.edit("Campaign", one, Name=f"Campaign {other}", Status="Completed")
 
     @rule(seconds=st.sampled_from([0.5, 1.0, 15.0, 61.0, OVERLAP - 1, OVERLAP + 1, 3600.0, 86400.0]))

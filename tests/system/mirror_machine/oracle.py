@@ -27,7 +27,7 @@ _PEOPLE = ("contacts", "Lead", "Contact")
 
 
 @dataclass(slots=True)
-class Truth:
+class Oracle:
     """A mirror, the sandbox it is of, and what was done that the sandbox's books do not show.
 
     held_back: who is kept away, since the person was deleted for privacy in one of the CRMs. but: (object, id) not to be compared.

@@ -1,7 +1,7 @@
 """At random: people and tools change both CRMs, answers fail, pulls are killed; after a quiet pull the mirror equals the CRMs.
 
-A held clock moves only between steps. HubSpot's index and Salesforce's commits are late all the while. `mirror_deeds` has what people
-do and what goes wrong, `mirror_truth` compares.
+A held clock moves only between steps. HubSpot's index and Salesforce's commits are late all the while. `actions` has what people
+do and what goes wrong, `oracle` compares.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from connector.pipeline.unify.unify import unify
 from connector.store.database import Store
 from connector.store.mirror import pages
 from connector.workflows.fields import properties_wanted
-from tests.system.mirror_machine.actions import OVERLAP, Deeds
+from tests.system.mirror_machine.actions import OVERLAP, Actions
 from tests.system.mirror_machine.killable import Killable, Killed
-from tests.system.mirror_machine.oracle import Truth
+from tests.system.mirror_machine.oracle import Oracle
 from tests.system.support import config_text, rows
 
 SHORT = 8
@@ -53,7 +53,7 @@ def _told(errors: Sequence[BaseException]) -> str:
     return "\n".join("".join(format_exception(error)) for error in errors)
 
 
-class MirrorMachine(Deeds):
+class MirrorMachine(Actions):
     """database: gives the URL of an empty database, in a folder where one may lie. mode: whether passes write to the CRMs."""
 
     database: ClassVar[Callable[[Path], str]]
@@ -69,7 +69,7 @@ class MirrorMachine(Deeds):
         store = self.opened.enter_context(open_store(config))
         self.killable = {name: Killable(crm) for name, crm in self._crms(config).items()}
         self.app = App(config=config, store=store, crms=self.killable, now=lambda: self.at)  # type: ignore[arg-type]  # it passes all on
-        self.truth = Truth(self.app, self.box, self.known)
+        self.oracle = Oracle(self.app, self.box, self.known)
 
     def _crms(self, config: Config) -> dict[str, Any]:
         assert config.crm.hubspot is not None
@@ -168,7 +168,7 @@ class MirrorMachine(Deeds):
             self._equal(set())
 
     def _equal(self, but: set[tuple[str, str]]) -> None:
-        differences = self.truth.differences(but)
+        differences = self.oracle.differences(but)
         assert not differences, "\n".join(differences)
 
     @rule()

@@ -1,6 +1,7 @@
-"""A small company with both CRMs in memory, one file of rules, and a clock that is set by hand; for tests of what the rules mean.
+"""A small company with both CRMs in memory, a file of rules, and a clock that is set by hand: for tests of whole passes.
 
-Everything goes through whole passes: what a test asserts is what stands in the CRMs and in the store afterwards.
+The file is put together from parts: HEAD has teams, fields, stages, hours and tasks, the others are rules. What a test asserts is what
+stands in the CRMs and in the store afterwards, or what is told of it.
 """
 
 from __future__ import annotations
@@ -28,16 +29,24 @@ from tests.support.stores import empty_store
 
 #: A Wednesday, 10:00 in the business's zone (UTC).
 NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
-BYSTANDERS = 12
-PEOPLE = {"anna": "anna@acme.example", "ben": "ben@acme.example", "chiara": "chiara@acme.example", "desk": "desk@acme.example"}
+#: Nobody to speak of, but a guard rail is a share of the contacts in scope.
+BYSTANDERS = tuple(f"90{place}" for place in range(1, 6))
+#: The users of both CRMs, by their id in each.
+USERS = {"anna": "anna@acme.example", "ben": "ben@acme.example", "chiara": "chiara@acme.example", "desk": "desk@acme.example"}
+LINKS: Mapping[CrmName, Mapping[str, str]] = {
+    "hubspot": {"contacts": "https://app.hubspot.com/contacts/4711/record/0-1/{id}"},
+    "salesforce": {"Lead": "https://acme.my.salesforce.com/lightning/r/Lead/{id}/view"},
+}
+
+# ── The file, in parts ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 CRMS = """
 [crm.hubspot]
-access_token = "env:RULES_TOKEN"
+access_token = "env:COMPANY_TOKEN"
 [crm.salesforce]
-instance_url = "https://rules.example"
-client_id = "env:RULES_TOKEN"
-client_secret = "env:RULES_TOKEN"
+instance_url = "https://acme.my.salesforce.com"
+client_id = "env:COMPANY_TOKEN"
+client_secret = "env:COMPANY_TOKEN"
 """
 
 HEAD = """
@@ -144,20 +153,115 @@ ignored_after = "5 business days"
 """
 EVERYTHING = QUALIFY + THEN + ASSIGN + SLA + REJECTION
 
+#: Instead of QUALIFY: people qualify by criteria and a score.
+CRITERIA = """
+[scope]
+exclude = "domain(email) = 'acme.example' OR job_title LIKE '%Student%'"
+[fields.industry]
+type = "choice"
+hubspot = "company.industry"
+salesforce = { lead = "Industry", contact = "Account.Industry" }
+values = { software = { hubspot = "COMPUTER_SOFTWARE", salesforce = "Technology" } }
+[fields.roles]
+type = "choices"
+hubspot = "hs_buying_role"
+[qualification]
+minimum = 2
+[[qualification.criteria]]
+name = "industry"
+when = "industry = 'software'"
+[[qualification.criteria]]
+name = "role"
+when = "has(roles, 'CHAMPION') OR job_title LIKE '%Director%'"
+[[qualification.criteria]]
+name = "met us"
+when = "activities('meeting', '90 days') >= 1"
+"""
+SCORE = """
+[fields.last_conversion_at]
+type = "datetime"
+hubspot = "recent_conversion_date"
+[[score]]
+name = "conversion"
+points = 40
+since = "last_conversion_at"
+half_life = "30 days"
+when = "last_conversion_at IS NOT NULL"
+[[score]]
+name = "director"
+points = 20
+when = "job_title LIKE '%Director%'"
+"""
+STEPS = """
+[[transition]]
+name = "qualified"
+from = ["", "lead"]
+to = "mql"
+when = "qualified AND score >= 50"
+again_after = "90 days"
+again_if_changed = ["last_conversion_at"]
+then = [{ assign = "inbound" }, { task = "alert" }]
+[[transition]]
+name = "by hand"
+from = ["lead"]
+to = "sql"
+when = "qualified"
+[[transition]]
+name = "accepted"
+from = ["mql"]
+to = "sql"
+when = "hubspot.lead_status = 'CONNECTED'"
+"""
+FUNNEL = CRITERIA + SCORE + STEPS + ASSIGN + SLA + REJECTION
+#: The head where sales works in HubSpot.
+IN_HUBSPOT = HEAD.replace('works_in = "salesforce"', 'works_in = "hubspot"')
 
-class World:
-    """Both CRMs, the store, the clock."""
 
-    def __init__(self, store: Store, config: Config, crms: Mapping[CrmName, MemoryCrm], clock: Clock) -> None:
+def config_of(rules: str = "", *, head: str = HEAD, crms: str = CRMS, edit: tuple[tuple[str, str], ...] = ()) -> Config:
+    """The file with these rules, and with replacements, each of which must fit."""
+    os.environ["COMPANY_TOKEN"] = "x"
+    file = f'{head}\n{crms}\n[database]\nurl = "sqlite:///unused.db"\n{rules}'
+    for old, new in edit:
+        assert old in file
+        file = file.replace(old, new)
+    return loads(file, source="config.toml")
+
+
+def funnel(more: str = "", *, edit: tuple[tuple[str, str], ...] = ()) -> Config:
+    """The file with the rules of FUNNEL, for sales that works in HubSpot."""
+    return config_of(FUNNEL + more, head=IN_HUBSPOT, edit=edit)
+
+
+# ── People of the funnel ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+LEAD = "00Q000000000001AAA"
+#: A director of a software company who converted on the day: with a Lead of such a company qualified, with 60 points.
+DIRECTOR: dict[str, str | None] = {
+    "firstname": "Dora",
+    "jobtitle": "Director IT",
+    "recent_conversion_date": "2026-11-18T08:00:00Z",
+    "hs_lead_status": None,
+    "lifecyclestage": "lead",
+}
+
+
+class Company:
+    """Both CRMs, the store, and the time, which only a test moves on."""
+
+    def __init__(self, store: Store, config: Config, now: datetime, set_up: Mapping[CrmName, Surroundings]) -> None:
         self.store = store
         self.config = config
-        self.crms = dict(crms)
-        self.clock = clock
+        self.now = now
         self._activities = 0
-
-    @property
-    def now(self) -> datetime:
-        return self.clock.at
+        names: tuple[CrmName, ...] = ("hubspot", "salesforce")
+        usual = {name: Surroundings(links=LINKS[name]) for name in names}
+        self.crms = {name: MemoryCrm(name=name, clock=lambda: self.now, set_up={**usual, **set_up}[name]) for name in names}
+        for name, crm in self.crms.items():
+            crm.put(*(Owner(crm=name, id=one, email=email, name=one.title(), active=True) for one, email in USERS.items()))
+            crm.put(Owner(crm=name, id="queue", email=None, name="Inbound queue", active=True, queue=True))
+        for number in BYSTANDERS:
+            self.hubspot.person("contacts", number, email=f"{number}@stander.example")
+        self.furnish()
 
     @property
     def hubspot(self) -> MemoryCrm:
@@ -167,26 +271,31 @@ class World:
     def salesforce(self) -> MemoryCrm:
         return self.crms["salesforce"]
 
+    def furnish(self) -> None:
+        """The CRMs have all properties that the file names, but for those that were deleted there."""
+        for name, crm in self.crms.items():
+            crm.furnish(properties_wanted(self.config, name))
+
     # Time and passes ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def at(self, moment: datetime | str) -> None:
         """Sets the clock: a moment, or "18 14:30" (a day and a time of November 2026)."""
-        self.clock.at = when(moment)
+        self.now = when(moment)
 
     def later(self, **span: float) -> None:
-        self.clock.at += timedelta(**span)
+        self.now += timedelta(**span)
 
-    def run(self) -> PassResult:
-        """One pass; fails the test where it had an error."""
-        for name, crm in self.crms.items():
-            crm.furnish(properties_wanted(self.config, name))
+    def run(self, after: timedelta = timedelta(0), *, errors: tuple[str, ...] = ()) -> PassResult:
+        """One pass, so much later; fails the test where its errors are others."""
+        self.now += after
+        self.furnish()
         result = run_pass(self.context())
-        assert result.errors == []
+        assert tuple(error.message for error in result.errors) == errors
         return result
 
-    def context(self) -> PassContext:
-        """What a pass works with, at the world's own time."""
-        return PassContext(config=self.config, store=self.store, crms=self.crms, now=lambda: self.now, holder="test")
+    def context(self, **more: Any) -> PassContext:
+        """What a pass works with, at the company's own time."""
+        return PassContext(config=self.config, store=self.store, crms=self.crms, now=lambda: self.now, holder="test", **more)
 
     def look(self) -> dict[str, dict[str, Looked]]:
         """Looks for what no modified date tells."""
@@ -207,13 +316,15 @@ class World:
 
     # What people do ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def person(self, record_id: str = "1", **properties: str | None) -> RecordRef:
+    def person(self, record_id: str = "1", email: str | None = None, **properties: str | None) -> RecordRef:
         """A HubSpot contact; stage= is its lifecycle stage, owner= a first name."""
-        return self.hubspot.person("contacts", record_id, **self._hubspot({"email": f"p{record_id}@kunde.example", **properties}))
+        known = {"email": email or f"p{record_id}@kunde.example", **properties}
+        return self.hubspot.person("contacts", record_id, **self._hubspot(known))
 
-    def lead(self, record_id: str = "00Q1", **properties: str | None) -> RecordRef:
+    def lead(self, record_id: str = "00Q1", email: str | None = None, **properties: str | None) -> RecordRef:
         """A Salesforce Lead of the same person as the contact with its last character; stage= is its Status."""
-        return self.salesforce.person("Lead", record_id, **self._salesforce({"Email": f"p{record_id[-1]}@kunde.example", **properties}))
+        known = {"Email": email or f"p{record_id[-1]}@kunde.example", **properties}
+        return self.salesforce.person("Lead", record_id, **self._salesforce(known))
 
     def edit(self, record_id: str = "1", **properties: str | None) -> None:
         """Somebody edits the HubSpot contact, or the Lead where the id is one."""
@@ -297,11 +408,6 @@ class World:
         return sum(len(crm.log) for crm in self.crms.values())
 
 
-class Clock:
-    def __init__(self, at: datetime) -> None:
-        self.at = at
-
-
 def when(moment: datetime | str) -> datetime:
     """A moment, or "18 14:30" of November 2026."""
     if isinstance(moment, datetime):
@@ -315,32 +421,29 @@ def moment(micros: int | None) -> datetime | None:
     return None if micros is None else from_micros(micros)
 
 
-def config_of(url: str, rules: str = "", *, head: str = HEAD, crms: str = CRMS) -> Config:
-    os.environ["RULES_TOKEN"] = "x"
-    return loads(f'{head}\n{crms}\n[database]\nurl = "{url}"\n{rules}', source="rules.toml")
+@contextmanager
+def new_company(
+    url: str,
+    rules: str | Config = "",
+    *,
+    head: str = HEAD,
+    start: datetime = NOW,
+    set_up: Mapping[CrmName, Surroundings] | None = None,
+    fields: bool = True,
+) -> Iterator[Company]:
+    """A company whose store is at `url`, empty, and whose CRMs hold sales and bystanders.
+
+    set_up: what the CRMs say of themselves; fields: whether columns of companies before may stay (see `empty_store`).
+    """
+    config = rules if isinstance(rules, Config) else config_of(rules, head=head)
+    with empty_store(url, fields=fields) as store:
+        yield Company(store, config, start, set_up or {})
 
 
 @contextmanager
-def world(
-    url: str, rules: str = "", *, head: str = HEAD, start: datetime = NOW, set_up: Mapping[CrmName, Surroundings] | None = None
-) -> Iterator[World]:
-    """A world whose store is at `url`, empty but for the people of sales. set_up: what the CRMs say of themselves."""
-    clock = Clock(start)
-    names: tuple[CrmName, ...] = ("hubspot", "salesforce")
-    crms = {name: MemoryCrm(name=name, clock=lambda: clock.at, set_up=(set_up or {}).get(name, Surroundings())) for name in names}
-    for name, crm in crms.items():
-        crm.put(*(Owner(crm=name, id=one, email=email, name=one.title(), active=True) for one, email in PEOPLE.items()))
-        crm.put(Owner(crm=name, id="queue", email=None, name="Inbound queue", active=True, queue=True))
-    for number in range(BYSTANDERS):  # a guard rail is a share of the contacts in scope
-        crms["hubspot"].person("contacts", f"by{number}", email=f"by{number}@stander.example")
-    with empty_store(url) as store:
-        yield World(store, config_of(url, rules, head=head), crms, clock)
-
-
-@contextmanager
-def running_world(url: str, rules: str = "", **options: Any) -> Iterator[World]:
-    """A world whose first live pass is over: what comes now came later."""
-    with world(url, rules, **options) as made:
+def running_company(url: str, rules: str = "", **options: Any) -> Iterator[Company]:
+    """A company whose first live pass is over: what comes now came later."""
+    with new_company(url, rules, **options) as made:
         made.run()
         made.later(minutes=5)
         yield made
