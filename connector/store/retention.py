@@ -7,12 +7,12 @@ Each function does one slice from a position on and says where to go on, None at
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, and_, bindparam, delete, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, TableClause, and_, bindparam, delete, exists, func, or_, select, tuple_
 
 from connector.model import Kind, State
 from connector.store.bulk import plain, put
@@ -72,22 +72,44 @@ def drop_ledger(store: Store, before: datetime, after: int | None) -> RetentionS
     """
 
     def work(connection: Connection) -> RetentionSlice:
-        rows = [dict(row) for row in connection.execute(_ledger_slice(before, after or 0)).mappings()]
-        ended = [row for row in rows if row["state"] in _ENDED and (row["settled_at"] or row["planned_at"]) < before]
-        over = [row for row in ended if (row["retry_at"] is None or row["retry_at"] < before) and _is_over(row)]
-        ids = {row["id"] for row in over} - _last_stages(connection, over) - _open_tasks(connection, over)
+        rows = [_OldEntry._make(row) for row in connection.execute(_ledger_slice(before, after or 0))]
+        ended = [row for row in rows if row.state in _ENDED and (row.settled_at or row.planned_at) < before]
+        over = [row for row in ended if (row.retry_at is None or row.retry_at < before) and _is_over(row)]
+        ids = {row.id for row in over} - _last_stages(connection, over) - _open_tasks(connection, over)
         connection.execute(delete(_T["action_value"]).where(_T["action_value"].c.ledger.in_(ids)))
         connection.execute(delete(_LEDGER).where(_LEDGER.c.id.in_(ids)))
-        return RetentionSlice(len(ids), rows[-1]["id"] if len(rows) == SLICE else None)
+        return RetentionSlice(len(ids), rows[-1].id if len(rows) == SLICE else None)
 
     return store.write(work)
 
 
+class _OldEntry(NamedTuple):
+    """A row of the ledger, and what its contact is in now (None: there is none): columns of `ledger`, then of `contact`."""
+
+    id: int
+    bundle: str
+    kind: str
+    crm: str
+    contact_id: int
+    state: str
+    planned_at: datetime
+    settled_at: datetime | None
+    retry_at: datetime | None
+    result_id: str | None
+    gone: bool | None
+    spell: int | None
+    attempt: int | None
+    agreed_number: int | None
+
+
+_OF_CONTACT = ("gone", "spell", "attempt", "agreed_number")
+
+
 def _ledger_slice(before: datetime, after: int) -> Select[Any]:
     contact = _T["contact"]
-    names = ("id", "bundle", "kind", "crm", "contact_id", "state", "planned_at", "settled_at", "retry_at", "result_id")
+    of_entry = [_LEDGER.c[name] for name in _OldEntry._fields if name not in _OF_CONTACT]
     return (
-        select(*(_LEDGER.c[name] for name in names), contact.c.gone, contact.c.spell, contact.c.attempt, contact.c.agreed_number)
+        select(*of_entry, *(contact.c[name] for name in _OF_CONTACT))
         .select_from(_LEDGER.outerjoin(contact, contact.c.id == _LEDGER.c.contact_id))
         .where(_LEDGER.c.id > after, _LEDGER.c.planned_at < before)
         .order_by(_LEDGER.c.id)
@@ -95,26 +117,24 @@ def _ledger_slice(before: datetime, after: int) -> Select[Any]:
     )
 
 
-def _is_over(row: Mapping[str, Any]) -> bool:
+def _is_over(row: _OldEntry) -> bool:
     """Whether the cause of an action is past. A step out of a spell is looked for as long as the spell that it led to lasts."""
-    _, contact, cause = row["bundle"].rsplit("|", 2)
-    if row["gone"] is not False or contact != str(row["contact_id"]):
+    _, contact, cause = row.bundle.rsplit("|", 2)
+    if row.gone is not False or contact != str(row.contact_id):
         return True  # nobody is judged by it any more; of a contact that became another one, nothing is looked up
     match = _CAUSE.match(cause)
     if match is None:
         return False
     number = int(match[2])
     if match[1] == "spell":
-        return bool(number + 1 < row["spell"])
-    if match[1] == "attempt":
-        return row["attempt"] is not None and number < row["attempt"]
-    return bool(number < row["agreed_number"])
+        return row.spell is not None and number + 1 < row.spell
+    present = row.attempt if match[1] == "attempt" else row.agreed_number
+    return present is not None and number < present
 
 
-def _last_stages(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> set[int]:
+def _last_stages(connection: Connection, rows: Sequence[_OldEntry]) -> set[int]:
     """Of these rows, those that tell which stage was written last to a contact in a CRM."""
-    wrote = [row for row in rows if row["kind"] == Kind.SET_STAGE and row["state"] in _WRITTEN]
-    contacts = sorted({row["contact_id"] for row in wrote})
+    contacts = sorted({row.contact_id for row in rows if row.kind == Kind.SET_STAGE and row.state in _WRITTEN})
     if not contacts:
         return set()
     last = (
@@ -125,13 +145,15 @@ def _last_stages(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> s
     return set(connection.scalars(last))
 
 
-def _open_tasks(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> set[int]:
+def _open_tasks(connection: Connection, rows: Sequence[_OldEntry]) -> set[int]:
     """Of these rows, those whose task is still open in its CRM."""
-    made = {(row["crm"], row["result_id"]): row["id"] for row in rows if row["kind"] == Kind.CREATE_TASK and row["result_id"]}
+    made = {(row.crm, row.result_id): row.id for row in rows if row.kind == Kind.CREATE_TASK and row.result_id}
+    if not made:
+        return set()
     activity = _T["activity"]
     named = and_(activity.c.key != "", activity.c.id.in_([result for _, result in made]))
     still = select(activity.c.crm, activity.c.id).where(named, ~activity.c.done, ~activity.c.archived, activity.c.kind == "task")
-    return {made[crm, row_id] for crm, row_id in connection.execute(still) if (crm, row_id) in made} if made else set()
+    return {made[crm, row_id] for crm, row_id in connection.execute(still) if (crm, row_id) in made}
 
 
 def drop_plans(store: Store, before: datetime, after: int | None) -> RetentionSlice:
@@ -215,13 +237,13 @@ def drop_unlinked(store: Store, before: datetime, after: Sequence[str] | None) -
     return RetentionSlice(len(old), list(rows[-1][:3]) if len(rows) == SLICE else None)
 
 
-def _about_somebody() -> Any:
+def _about_somebody() -> ColumnElement[bool]:
     same = (_LINK.c.crm == _ACTIVITY.c.crm, _LINK.c.object == _ACTIVITY.c.object, _LINK.c.id == _ACTIVITY.c.id)
     record = (_RECORD.c.crm == _LINK.c.crm, _RECORD.c.object == _LINK.c.record_object, _RECORD.c.id == _LINK.c.record_id)
     return exists().where(*same, or_(_LINK.c.contact_id.is_not(None), exists().where(*record)))
 
 
-def _is_open() -> Any:
+def _is_open() -> ColumnElement[bool]:
     """A task that is still to be done."""
     return and_(_ACTIVITY.c.kind == "task", ~_ACTIVITY.c.done, ~_ACTIVITY.c.archived)
 
@@ -229,12 +251,14 @@ def _is_open() -> Any:
 # ── Common ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _delete_each(store: Store, table: Any, names: Sequence[str], keys: Sequence[Sequence[Any]]) -> None:
+def _delete_each(store: Store, table: TableClause, names: Sequence[str], keys: Sequence[Sequence[Any]]) -> None:
     if keys:
         store.write(lambda connection: _delete_rows(connection, table, names, keys))
 
 
-def _delete_rows(connection: Connection, table: Any, names: Sequence[str], keys: Sequence[Sequence[Any]], *more: Any) -> None:
+def _delete_rows(
+    connection: Connection, table: TableClause, names: Sequence[str], keys: Sequence[Sequence[Any]], *more: ColumnElement[bool]
+) -> None:
     if keys:
         same = (table.c[name] == bindparam(f"b_{name}") for name in names)
         rows = [{f"b_{name}": value for name, value in zip(names, key, strict=True)} for key in keys]

@@ -10,8 +10,9 @@
         storing          in sets                                                                             contact_rows
 """
 
-from connector.pipeline.unify.contact_facts import sides_of, stage_record
+from connector.pipeline.unify.contact_maker import sides_of
 from connector.pipeline.unify.contact_values import UnifySettings
 from connector.pipeline.unify.contact_writer import ContactWriter
+from connector.pipeline.unify.shown_stages import stage_record
 
 __all__ = ["ContactWriter", "UnifySettings", "sides_of", "stage_record"]

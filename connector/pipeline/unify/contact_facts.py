@@ -1,4 +1,4 @@
-"""What is known of the contacts of a slice, read in sets; and what of it a contact's fields and stage are read from."""
+"""Reads all that is known of the contacts of a slice, in sets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Table, and_, func, select
 
-from connector.model import CRMS, CrmName
+from connector.model import CRMS
 from connector.pipeline.unify.contact_values import ContactBatch
 from connector.pipeline.unify.identity import PEOPLE, Key
 from connector.store import tables as t
@@ -17,7 +17,6 @@ from connector.store.mirror.deal_roles import latest_campaigns
 from connector.store.mirror.rows import COMPANIES
 from connector.store.tables.rows import PersonRecord, PropertyChange, StoredContact, StoredOwner
 from connector.workflows import touches
-from connector.workflows.fields import Sides
 from connector.workflows.stored_state import attempts_of, evidence_of, rejected_with_reason, written_stages
 
 record = t.metadata.tables["record"]
@@ -117,27 +116,3 @@ def _latest_activities(connection: Connection, records: Mapping[int, Sequence[Pe
 
 def _several_in_one(rows: Sequence[PersonRecord]) -> bool:
     return len(rows) > len({row.crm for row in rows})
-
-
-def sides_of(
-    main: Mapping[CrmName, PersonRecord], companies: Mapping[tuple[str, str], Mapping[str, Any]], campaign: str | None
-) -> Sides:
-    """What a contact's fields are read from: its own records, those of its companies by (crm, id), and the latest campaign it joined."""
-    hubspot, salesforce = main.get("hubspot"), main.get("salesforce")
-    nothing: Mapping[str, Any] = {}
-    return Sides(
-        hubspot=nothing if hubspot is None else hubspot.properties,
-        hubspot_company=nothing if hubspot is None else companies.get(("hubspot", hubspot.company_id or ""), nothing),
-        lead=salesforce.properties if salesforce is not None and salesforce.object == "Lead" else None,
-        contact=salesforce.properties if salesforce is not None and salesforce.object == "Contact" else None,
-        account=nothing if salesforce is None else companies.get(("salesforce", salesforce.company_id or ""), nothing),
-        campaign=campaign if salesforce is not None else None,
-    )
-
-
-def stage_record(crm: CrmName, live: Sequence[PersonRecord], main: Mapping[CrmName, PersonRecord]) -> PersonRecord | None:
-    """The record that tells (and is told) the stage in a CRM: the contact's own; for a Salesforce Contact, the Lead it came from."""
-    own = main.get(crm)
-    if own is None or own.object != "Contact":
-        return own
-    return next((row for row in live if row.object == "Lead" and row.converted_to == own.id), None)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 from zoneinfo import ZoneInfo
 
 from connector.conditions import fold
 from connector.config.tables import Config
 from connector.model import CRMS, CrmName
-from connector.pipeline.unify.contact_facts import sides_of
 from connector.pipeline.unify.contact_values import ContactBatch, ContactRows, UnifySettings
 from connector.pipeline.unify.identity import Candidate, choose, stored_ids
 from connector.pipeline.unify.ownership import Ownership
@@ -19,7 +18,7 @@ from connector.pipeline.unify.shown_stages import StageReader
 from connector.pipeline.unify.stage_history import StageBook, StageChangeContext, with_values
 from connector.store.fields import FieldColumn
 from connector.store.tables.rows import ContactValue, PersonRecord, StoredContact
-from connector.workflows.fields import FieldReader
+from connector.workflows.fields import FieldReader, Sides
 
 
 class _Chosen(NamedTuple):
@@ -138,6 +137,22 @@ class ContactMaker:
         elif attempt is not None and attempt.open:
             self._book.attempt_goes_on(moved_on, attempt, gone=gone)
         return _columns(with_values(moved_on.contact, values))
+
+
+def sides_of(
+    main: Mapping[CrmName, PersonRecord], companies: Mapping[tuple[str, str], Mapping[str, Any]], campaign: str | None
+) -> Sides:
+    """What a contact's fields are read from: its own records, those of its companies by (crm, id), and the latest campaign it joined."""
+    hubspot, salesforce = main.get("hubspot"), main.get("salesforce")
+    nothing: Mapping[str, Any] = {}
+    return Sides(
+        hubspot=nothing if hubspot is None else hubspot.properties,
+        hubspot_company=nothing if hubspot is None else companies.get(("hubspot", hubspot.company_id or ""), nothing),
+        lead=salesforce.properties if salesforce is not None and salesforce.object == "Lead" else None,
+        contact=salesforce.properties if salesforce is not None and salesforce.object == "Contact" else None,
+        account=nothing if salesforce is None else companies.get(("salesforce", salesforce.company_id or ""), nothing),
+        campaign=campaign if salesforce is not None else None,
+    )
 
 
 def _roles(records: Sequence[PersonRecord], main: Mapping[CrmName, PersonRecord]) -> Iterator[dict[str, str]]:

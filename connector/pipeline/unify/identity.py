@@ -1,4 +1,4 @@
-"""Who is who: which records are one person, which contact is theirs, and which of them stands for it. Pure; `linking` brings the records.
+"""Identity: which records are one person, which contact is theirs, and which of them stands for it. Pure; `linking` brings the records.
 
 What decides, in this order: a merge or a conversion in the CRM; an id of the other CRM stored in a record; a normalised e-mail address,
 further addresses included. Within a CRM the first candidate is the contact's record, the others are duplicates: read, never written to.

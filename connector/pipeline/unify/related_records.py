@@ -1,4 +1,4 @@
-"""The records that changed, and all others that tell who their people are: an id, an address, a merge or a conversion leads to them."""
+"""The records that changed, and those that an id, an address, a merge or a conversion leads to: all that tells who their people are."""
 
 from __future__ import annotations
 

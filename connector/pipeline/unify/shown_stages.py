@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from connector.config.tables import Config
 from connector.model import CRMS, CrmName
-from connector.pipeline.unify.contact_facts import stage_record
 from connector.pipeline.unify.contact_values import ContactBatch, UnifySettings
 from connector.store.tables.rows import PersonRecord, StoredContact
 from connector.workflows.adopt import agreed_stage
@@ -82,6 +81,14 @@ class StageReader:
         """Whether a CRM shows the value that it puts on every new record."""
         raw = shown.raw[crm]
         return raw is not None and raw == self._setting.defaults.get(crm) and self.stages.at_least(shown.named[crm], "mql")
+
+
+def stage_record(crm: CrmName, live: Sequence[PersonRecord], main: Mapping[CrmName, PersonRecord]) -> PersonRecord | None:
+    """The record that tells (and is told) the stage in a CRM: the contact's own; for a Salesforce Contact, the Lead it came from."""
+    own = main.get(crm)
+    if own is None or own.object != "Contact":
+        return own
+    return next((row for row in live if row.object == "Lead" and row.converted_to == own.id), None)
 
 
 def _stands(write: StoredWrite, contact: StoredContact) -> bool:

@@ -1,4 +1,4 @@
-"""What a change of stage means for a contact: the spell that ends, the one that begins, attempts and evidence."""
+"""The rows of a change of stage: the spell that ends, the one that begins, attempts and evidence. Pure."""
 
 from __future__ import annotations
 

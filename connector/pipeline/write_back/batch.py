@@ -1,4 +1,4 @@
-"""What every batch needs: the store, its CRM, the lease; claiming, giving back, sending, settling."""
+"""The context of a batch: store, CRMs and lease; claiming, giving back, sending, settling."""
 
 from __future__ import annotations
 

@@ -51,17 +51,17 @@ def to_json(values: Mapping[str, Any]) -> bytes:
     return made
 
 
-def text(value: str | None, what: str) -> str | None:
-    """The text as it came. Raises `Unstorable`, naming `what` it is, for one that a database could not hold."""
+def text(value: str | None, label: str) -> str | None:
+    """The text as it came. Raises `Unstorable`, naming it by its label, for one that a database could not hold."""
     if value is None:
         return None
     if "\x00" in value:
-        raise _nul(what)
+        raise _nul(label)
     if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError as problem:
-            raise Unstorable(f"{what} holds half a character", "Correct the text in the CRM.") from problem
+            raise Unstorable(f"{label} holds half a character", "Correct the text in the CRM.") from problem
     return value
 
 
@@ -92,8 +92,8 @@ def moment(value: datetime | None) -> int | None:
         raise Unstorable("a moment came without a time zone", "Report it: the adapter must give every moment its zone.") from problem
 
 
-def _nul(what: str) -> Unstorable:
-    return Unstorable(f"{what} holds a NUL character, which databases refuse", "Remove it from the record in the CRM.")
+def _nul(label: str) -> Unstorable:
+    return Unstorable(f"{label} holds a NUL character, which databases refuse", "Remove it from the record in the CRM.")
 
 
 def _too_large() -> Unstorable:

@@ -18,33 +18,10 @@ from connector.store.fields import contact_table, ensure_fields
 from connector.store.mirror import pages
 from connector.store.tables import metadata
 from connector.workflows.fields import columns_needed
+from tests.pipeline.unify.support import RULES
 from tests.support.stores import empty_store, rerunning
 
 NOW = datetime(2026, 11, 18, 10, tzinfo=UTC)
-RULES = """
-mode = "live"
-timezone = "UTC"
-[database]
-url = "sqlite:///never.db"
-[crm.hubspot]
-access_token = "env:RULES_TOKEN"
-[[stages]]
-name = "lead"
-hubspot = "lead"
-[[stages]]
-name = "mql"
-hubspot = "mql"
-salesforce = { lead_status = "Open" }
-[[stages]]
-name = "sql"
-hubspot = "sql"
-salesforce = { lead_status = "Qualified" }
-[[transition]]
-name = "qualify"
-from = ["lead"]
-to = "mql"
-when = "touch_count > 1"
-"""
 WHAT_IS_BOOKED = ("contact", "record", "spell", "attempt", "evidence")
 
 
