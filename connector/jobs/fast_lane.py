@@ -15,7 +15,7 @@ import orjson
 from sqlalchemy import BigInteger, Table, and_, func, literal, select, tuple_, type_coerce
 
 from connector import conditions
-from connector.adapters.port import Crm
+from connector.adapters.port import Reads
 from connector.config.settings import FastLane
 from connector.engine import PassResult, judge_and_act
 from connector.errors import ConnectorError, Interrupted
@@ -112,7 +112,7 @@ def _place(store: Store, now: datetime) -> tuple[int, int]:
 # ── What is new of them ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _read_again(context: PassContext, crm: Crm, contacts: Sequence[int], now: datetime) -> dict[str, StreamPull]:
+def _read_again(context: PassContext, crm: Reads, contacts: Sequence[int], now: datetime) -> dict[str, StreamPull]:
     """Their records of one CRM, and what happened with them, into the mirror."""
     wanted = schema_drift.wanted(context.store, context.config, crm.name)
     results: dict[str, StreamPull] = {}

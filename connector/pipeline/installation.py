@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 import orjson
 from sqlalchemy import Connection, Table, func, select, update
 
-from connector.adapters.port import Crm
+from connector.adapters.port import Crm, Describes, Reads
 from connector.config.tables import Config
 from connector.errors import ConnectorError, CrmError, Interrupted, ObjectStopped, SafetyStop
 from connector.model import CRMS, CrmName, Surroundings
@@ -125,7 +125,7 @@ def _missed(pulled: Pulled) -> bool:
     return any(stream.absent or isinstance(stream.error, ObjectStopped) for _, _, stream in streams_of(pulled))
 
 
-def _want(store: Store, config: Config, crms: Mapping[CrmName, Crm]) -> None:
+def _want(store: Store, config: Config, crms: Mapping[CrmName, Reads]) -> None:
     """From now on pulls bring what is there of what the file wants."""
     for name, crm in crms.items():
         crm.want(schema_drift.wanted(store, config, name))
@@ -190,7 +190,7 @@ def applied(store: Store, config: Config) -> bool:
     return runs.get_meta(store, "config") == config.version and runs.get_meta(store, f"adopted:{config.mode}") is not None
 
 
-def _apply_file(store: Store, config: Config, crms: Mapping[CrmName, Crm], now: datetime, *, anew: bool) -> dict[CrmName, CrmError]:
+def _apply_file(store: Store, config: Config, crms: Mapping[CrmName, Describes], now: datetime, *, anew: bool) -> dict[CrmName, CrmError]:
     """A changed file makes every contact anew, and due. The CRMs that do not tell what they must, with the error: it is applied later."""
     if runs.get_meta(store, "config") == config.version and not anew:
         return {}
@@ -208,7 +208,7 @@ def _everyone(connection: Connection, now: datetime) -> None:
     connection.execute(update(contact).where(~contact.c.gone).values(due_at=now))
 
 
-def _look_around(store: Store, crms: Mapping[CrmName, Crm]) -> dict[CrmName, CrmError]:
+def _look_around(store: Store, crms: Mapping[CrmName, Describes]) -> dict[CrmName, CrmError]:
     """Asks the CRMs what their set-up means for rules, and keeps it where all tell it; else what was kept holds on."""
     around: dict[CrmName, Surroundings] = {}
     silent: dict[CrmName, CrmError] = {}

@@ -127,7 +127,7 @@ class HubSpotCrm:
         """See the port. `company_id` is not read: it is an association, and stays as the last pull brought it."""
         return read_by_id.read_records(self._api, self._new_caller(lane), object_name, ids, properties)
 
-    def bring(self, object_name: str, ids: Sequence[str]) -> Page | None:
+    def bring(self, object_name: str, ids: Sequence[str]) -> Page:
         """See the port. A request for 100 ids, and one for 1,000 links."""
         caller = self._new_caller("backfill")
         wanted = self._wanted.get(object_name, ())
@@ -150,8 +150,16 @@ class HubSpotCrm:
         """See the port. A request for 100 ids, a second for those missing in it, and one each for what is unclear then."""
         return removing.fates(self._api, self._new_caller("backfill"), object_name, ids)
 
-    def count(self, object_name: str, first: int, last: int) -> int | None:
-        """See the port. One search, and two more the first time."""
+    def tells_restored(self, object_name: str) -> bool:  # noqa: ARG002 - of no object
+        """False: no modified date tells it, so that `bring` has to."""
+        return False
+
+    def countable(self, object_name: str) -> bool:
+        """See the port. Two searches the first time; True while there is no record to tell by."""
+        return self._order.numeric(object_name, self._new_caller("backfill")) is not False
+
+    def count(self, object_name: str, first: int, last: int) -> int:
+        """See the port. One search."""
         return self._order.count(object_name, first, last, self._new_caller("backfill"))
 
     def refill(self, object_name: str, properties: Sequence[str], cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:  # noqa: ARG002

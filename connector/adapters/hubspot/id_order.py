@@ -40,11 +40,8 @@ class Order:
             self._proved[object_name] = proved
         return proved
 
-    def count(self, object_name: str, first: int, last: int, caller: Caller) -> int | None:
-        """How many records have ids from `first` to `last`, both included: a search, and two more the first time. None by text order."""
-        numeric = self.numeric(object_name, caller)
-        if not numeric:
-            return 0 if numeric is None else None
+    def count(self, object_name: str, first: int, last: int, caller: Caller) -> int:
+        """How many records have ids from `first` to `last`, both included: one search, which is right where ids are `numeric`."""
         return self._total(object_name, Span(first=first, last=last), caller)
 
     def _total(self, object_name: str, span: Span, caller: Caller) -> int:

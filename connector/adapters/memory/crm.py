@@ -162,10 +162,14 @@ class MemoryCrm(MemoryHolding):
         self._end("read")
         return found
 
-    def bring(self, object_name: str, ids: Sequence[str]) -> Page | None:
+    def tells_restored(self, object_name: str) -> bool:  # noqa: ARG002 - the port's
         """HubSpot's dates tell nothing of what is restored."""
+        return self.name == "salesforce"
+
+    def bring(self, object_name: str, ids: Sequence[str]) -> Page:
+        """By id; nothing as Salesforce, whose pull brings what is restored."""
         if self.name == "salesforce":
-            return None
+            return self._page(object_name, (), {}, last=False, full=False)
         self._begin("bring")
         found = [thing for thing in self._live(object_name) if thing.id in set(ids)]
         self._end("bring")
@@ -220,10 +224,12 @@ class MemoryCrm(MemoryHolding):
         self._end("fates")
         return found
 
-    def count(self, object_name: str, first: int, last: int) -> int | None:
+    def countable(self, object_name: str) -> bool:  # noqa: ARG002 - the port's
         """HubSpot alone counts by number."""
-        if self.name != "hubspot":
-            return None
+        return self.name == "hubspot"
+
+    def count(self, object_name: str, first: int, last: int) -> int:
+        """By number, but for what is younger than `lookup_lag`."""
         self._begin("count")
         shown = self.clock() - self.lookup_lag
         live = [thing for thing in self._live(object_name) if (getattr(thing, "created_at", None) or shown) <= shown]

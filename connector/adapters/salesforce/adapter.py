@@ -125,9 +125,13 @@ class SalesforceCrm:
         rows = without_lacking(ask, wire_records.RECORD_OPTIONAL, lacking)
         return {asked: wire_records.record(object_name, row, properties) for asked, row in rows.items()}
 
-    def bring(self, object_name: str, ids: Sequence[str]) -> Page | None:  # noqa: ARG002 - nothing is read
-        """None: SystemModstamp moves when a record is undeleted, so that the pull brings it."""
-        return None
+    def tells_restored(self, object_name: str) -> bool:  # noqa: ARG002 - of every object
+        """True: SystemModstamp moves when a record is undeleted, so that the pull brings it."""
+        return True
+
+    def bring(self, object_name: str, ids: Sequence[str]) -> Page:  # noqa: ARG002 - nothing is read
+        """An empty page; see `tells_restored`."""
+        return nothing(object_name, {}, 0)
 
     def removals(self, object_name: str, cursor: Cursor | None, *, now: datetime) -> Iterator[RemovalPage]:
         """What was deleted, also for good, in the last 15 days: the pull sees a row only while it is in the recycle bin."""
@@ -141,9 +145,13 @@ class SalesforceCrm:
         """What became of these; a record that is hidden from the connector's user looks like one that is deleted for good."""
         return removing.fates(self._asking, object_name, ids)
 
-    def count(self, object_name: str, first: int, last: int) -> int | None:  # noqa: ARG002 - nothing to count by
-        """None: ids are no numbers."""
-        return None
+    def countable(self, object_name: str) -> bool:  # noqa: ARG002 - of no object
+        """False: ids are no numbers."""
+        return False
+
+    def count(self, object_name: str, first: int, last: int) -> int:  # noqa: ARG002 - nothing to count by
+        """0: nobody asks, see `countable`."""
+        return 0
 
     def refill(self, object_name: str, properties: Sequence[str], cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:  # noqa: ARG002
         """These fields of all live records, in the order of their ids. Raises `ObjectStopped` (INVALID_FIELD) for one that is not there."""

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, and_, delete, select
 
-from connector.adapters.port import Crm
+from connector.adapters.port import Reads
 from connector.config.tables import Config
 from connector.errors import ConnectorError
 from connector.model import CrmName
@@ -163,7 +163,7 @@ def fill(context: PassContext, now: datetime) -> dict[str, dict[str, Filled]]:
     if not any(lacking.values()):
         return {}
 
-    def one(crm: Crm, stream: str, result: Filled, stopped: Callable[[], bool]) -> None:
+    def one(crm: Reads, stream: str, result: Filled, stopped: Callable[[], bool]) -> None:
         names = lacking[crm.name].get(stream, ())
         under = f"fill:{stream}:{_digest(names)}"
         if names and _refill(context, crm, stream, names, under, result, stopped, now):
@@ -179,7 +179,7 @@ def refresh_calculated(context: PassContext, now: datetime) -> dict[str, dict[st
     if not any(formulas.values()):
         return {}
 
-    def one(crm: Crm, stream: str, result: Filled, stopped: Callable[[], bool]) -> None:
+    def one(crm: Reads, stream: str, result: Filled, stopped: Callable[[], bool]) -> None:
         names = formulas[crm.name].get(stream, ())
         under = f"formula:{stream}"
         if names and _refill(context, crm, stream, names, under, result, stopped, now):
@@ -203,7 +203,7 @@ def _lacking(store: Store, config: Config, crm: CrmName) -> dict[str, tuple[str,
 
 def _refill(
     context: PassContext,
-    crm: Crm,
+    crm: Reads,
     object_name: str,
     names: Sequence[str],
     under: str,

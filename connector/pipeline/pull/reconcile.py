@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain
 
-from connector.adapters.port import Crm
+from connector.adapters.port import Removals
 from connector.errors import ConnectorError, SafetyStop
 from connector.model import Cursor, Page
 from connector.pipeline.context import PassContext
@@ -63,7 +63,7 @@ class Compared:
 def compare(context: PassContext, now: datetime, *, leave_out: Collection[tuple[str, str]] = ()) -> dict[str, dict[str, Compared]]:
     """Compares every object of every CRM but those left out (CRM, object), all beside each other. What stopped one is in its result."""
 
-    def one(crm: Crm, stream: str, result: Compared, stopped: Callable[[], bool]) -> None:
+    def one(crm: Removals, stream: str, result: Compared, stopped: Callable[[], bool]) -> None:
         if (crm.name, stream) not in leave_out:
             Comparison(context=context, crm=crm, stream=stream, result=result, now=now).run(stopped)
 
@@ -75,7 +75,7 @@ class Comparison:
     """One object of one CRM against the mirror; `result` is filled as it goes."""
 
     context: PassContext
-    crm: Crm
+    crm: Removals
     stream: str
     result: Compared
     now: datetime

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, and_, delete, insert, select, update
 
-from connector.adapters.port import Crm
+from connector.adapters.port import Describes
 from connector.conditions import fold
 from connector.config.tables import Config
 from connector.errors import CrmError, Interrupted, ObjectStopped
@@ -66,7 +66,7 @@ def demand(store: Store) -> None:
         runs.set_meta(store, _LOOKED, f"{version} ")  # the file was not changed by it: which one it was stays known
 
 
-def look(store: Store, config: Config, crms: Mapping[CrmName, Crm], *, now: datetime) -> dict[CrmName, CrmError]:
+def look(store: Store, config: Config, crms: Mapping[CrmName, Describes], *, now: datetime) -> dict[CrmName, CrmError]:
     """Compares the CRMs' fields with what they were, and keeps what changed. One call an object.
 
     An object that the credentials may not see is a change like any other. Any other error of a CRM is in the answer: nothing is stored of
@@ -90,7 +90,7 @@ def look(store: Store, config: Config, crms: Mapping[CrmName, Crm], *, now: date
     return failed
 
 
-def _describe(crm: Crm, wanted: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Mapping[str, PropertyFacts] | None]]:
+def _describe(crm: Describes, wanted: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Mapping[str, PropertyFacts] | None]]:
     """The fields of each object that the file uses; None where the object may not be seen."""
     for object_name, names in wanted.items():
         if not names:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from connector.adapters.port import Crm
+from connector.adapters.port import Writes
 from connector.errors import ConnectorError, LeaseLost
 from connector.model import CrmName, Kind, State
 from connector.pipeline.write_back import queue
@@ -48,7 +48,7 @@ class WrittenBack:
 
 def write_back(  # noqa: PLR0913 - each of these is an input of its own; within, they travel as Work
     store: Store,
-    crms: Mapping[CrmName, Crm],
+    crms: Mapping[CrmName, Writes],
     *,
     now: Callable[[], datetime],
     holder: str,

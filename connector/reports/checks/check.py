@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 
-from connector.adapters.port import Crm
+from connector.adapters.port import Crm, Describes, Reads
 from connector.conditions import fold
 from connector.config.schedule import trigger
 from connector.config.tables import Config, SlaRule, Team
@@ -121,7 +121,7 @@ def interval(schedule: str, timezone: str, now: datetime) -> timedelta:
 # ── Each CRM ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _answers(config: Config, name: CrmName, crm: Crm, now: datetime, findings: list[Finding]) -> bool:
+def _answers(config: Config, name: CrmName, crm: Describes, now: datetime, findings: list[Finding]) -> bool:
     """What the CRM says of itself; whether it lets us in, so that there is something to be asked."""
     topic, ends = f"{name}: credentials", (f"{name}: credentials", f"{name}: stopped")
     try:
@@ -159,7 +159,7 @@ def _suspended(config: Config, store: Store) -> Iterator[Finding]:
 _People = Mapping[str, list[Owner]]
 
 
-def _people(crms: Mapping[CrmName, Crm], now: datetime, findings: list[Finding]) -> Iterator[tuple[CrmName, _People]]:
+def _people(crms: Mapping[CrmName, Reads], now: datetime, findings: list[Finding]) -> Iterator[tuple[CrmName, _People]]:
     """The people of each CRM, read now."""
     for name, crm in crms.items():
         try:

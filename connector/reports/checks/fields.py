@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 
-from connector.adapters.port import Crm
+from connector.adapters.port import Describes
 from connector.conditions import fold
 from connector.config.tables import Config, FieldRule
 from connector.errors import CrmError
@@ -52,7 +52,7 @@ class CheckedCrm:
 
     config: Config
     name: CrmName
-    crm: Crm
+    crm: Describes
     uses: Uses
     schema: Schema
 
@@ -68,7 +68,7 @@ class CheckedCrm:
         return f"{self.name}: {object_name}.{property_name}"
 
 
-def side_of(config: Config, name: CrmName, crm: Crm, *, now: datetime, findings: list[Finding]) -> CheckedCrm:
+def side_of(config: Config, name: CrmName, crm: Describes, *, now: datetime, findings: list[Finding]) -> CheckedCrm:
     """The CRM's fields as they are now, of the objects that the file names; what cannot be read becomes a finding."""
     uses = uses_of(config, name, now=now)
     objects = [object_name for rule in config.fields for object_name, _ in places(rule, name)]
