@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -20,10 +20,10 @@ from connector.adapters.hubspot import HubSpotCrm
 from connector.adapters.hubspot.wire import checks as hubspot_checks
 from connector.adapters.port import Crm
 from connector.adapters.salesforce import SalesforceCrm
-from connector.adapters.salesforce.wire import access as salesforce_access
+from connector.adapters.salesforce.wire import access as salesforce_permissions
 from connector.config.tables import Config, HubSpotSettings, SalesforceSettings
 from connector.errors import ConfigError, Interrupted, Problem
-from connector.model import CRMS, CrmName, Finding, Owner, Permission, Schema
+from connector.model import CRMS, CrmName, Finding, HubSpotAccess, Owner, Permission, SalesforceAccess, Schema
 from connector.pipeline.context import PassContext, Progress, Unwatched
 from connector.reports.checks.crm_usage import uses_of
 from connector.store.budget import SharedBudget, hubspot_limits, salesforce_limits
@@ -196,9 +196,9 @@ def _told(config: Config, name: CrmName, opened: ExitStack) -> CrmAccount:
     settings = config.crm.hubspot if name == "hubspot" else config.crm.salesforce
     crm: Crm
     if isinstance(settings, HubSpotSettings):
-        crm = HubSpotCrm(settings, wanted={}, budget=budget)
+        crm = HubSpotCrm(hubspot_access(settings), wanted={}, budget=budget)
     elif isinstance(settings, SalesforceSettings):
-        crm = SalesforceCrm(settings, wanted={}, budget=budget)
+        crm = SalesforceCrm(salesforce_access(settings), wanted={}, budget=budget)
     else:
         raise KeyError(name)
     opened.callback(crm.close)
@@ -226,7 +226,7 @@ def permissions_needed(config: Config, *, now: datetime) -> dict[CrmName, tuple[
         found["hubspot"] = hubspot_checks.permissions(uses_of(config, "hubspot", now=now))
     if config.crm.salesforce is not None:
         uses, wanted = uses_of(config, "salesforce", now=now), properties_wanted(config, "salesforce")
-        found["salesforce"] = tuple(salesforce_access.needed(uses, wanted, None, key_field=config.crm.salesforce.task_key_field))
+        found["salesforce"] = tuple(salesforce_permissions.needed(uses, wanted, None, key_field=config.crm.salesforce.task_key_field))
     return found
 
 
@@ -239,6 +239,16 @@ def open_store(config: Config) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+def hubspot_access(settings: HubSpotSettings) -> HubSpotAccess:
+    """What of [crm.hubspot] its adapter needs."""
+    return HubSpotAccess(**{field.name: getattr(settings, field.name) for field in fields(HubSpotAccess)})
+
+
+def salesforce_access(settings: SalesforceSettings) -> SalesforceAccess:
+    """What of [crm.salesforce] its adapter needs."""
+    return SalesforceAccess(**{field.name: getattr(settings, field.name) for field in fields(SalesforceAccess)})
 
 
 def make_crms(config: Config, store: Store, waiting: Callable[[CrmName], Pacing], opened: ExitStack) -> dict[CrmName, Crm]:
@@ -263,7 +273,7 @@ def _hubspot(config: Config, settings: HubSpotSettings, store: Store, waiting: P
     budget = SharedBudget(store, account, limits, crm="hubspot", headroom=settings.headroom, clock=waiting.clock, sleep=waiting.sleep)
     opened.callback(budget.close)
     crm = HubSpotCrm(
-        settings,
+        hubspot_access(settings),
         wanted=properties_wanted(config, "hubspot"),
         budget=budget,
         sleep=waiting.sleep,
@@ -279,7 +289,7 @@ def _salesforce(config: Config, settings: SalesforceSettings, store: Store, wait
     budget = SharedBudget(store, account, limits, crm="salesforce", headroom=settings.headroom, clock=waiting.clock, sleep=waiting.sleep)
     opened.callback(budget.close)
     crm = SalesforceCrm(
-        settings,
+        salesforce_access(settings),
         wanted=properties_wanted(config, "salesforce"),
         budget=budget,
         sleep=waiting.sleep,

@@ -4,7 +4,18 @@ became of it (`actions`), how texts and ids are told apart (`texts`). Import the
 All are frozen; all moments are aware and in UTC. Nothing here does I/O. Tables are in `connector.store.tables`.
 """
 
-from connector.model.account import FieldType, Finding, Permission, PropertyFacts, Schema, Surroundings, Uses
+from connector.model.account import (
+    FieldType,
+    Finding,
+    HubSpotAccess,
+    Permission,
+    PropertyFacts,
+    SalesforceAccess,
+    Schema,
+    SecretReference,
+    Surroundings,
+    Uses,
+)
 from connector.model.actions import (
     BUNDLE_ORDER,
     ENDED,
@@ -62,6 +73,7 @@ __all__ = [
     "FieldType",
     "FieldWrite",
     "Finding",
+    "HubSpotAccess",
     "Kind",
     "Owner",
     "Page",
@@ -72,7 +84,9 @@ __all__ = [
     "RecordRef",
     "Removal",
     "RemovalPage",
+    "SalesforceAccess",
     "Schema",
+    "SecretReference",
     "SetAside",
     "State",
     "Surroundings",

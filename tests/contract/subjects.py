@@ -9,17 +9,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 from connector.adapters.client import NoBudget
 from connector.adapters.hubspot import HubSpotCrm
 from connector.adapters.port import Crm
 from connector.adapters.salesforce import SalesforceCrm
-from connector.model import RecordRef
+from connector.model import HubSpotAccess, RecordRef, SalesforceAccess
 from connector.sandbox.fault_injection import Fault, Frame
 from connector.sandbox.scenarios.catalogue import arm
 from connector.sandbox.serve import Sandbox
+from tests.adapters.secrets import PlainSecret
 from tests.contract.faults import JSON, Trouble, limit
 
 NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
@@ -152,11 +152,6 @@ def rest(seconds: float) -> None:
     """Nobody waits."""
 
 
-def secret(value: str) -> Any:
-    """A reference to a secret, as the configuration has them."""
-    return SimpleNamespace(read=lambda: value)
-
-
 class SandboxRoom(Room):
     """Common to both over HTTP."""
 
@@ -211,18 +206,16 @@ class HubSpotRoom(SandboxRoom):
         return self.box.hubspot_frame
 
     def fresh(self) -> Crm:
-        settings = SimpleNamespace(
-            access_token=None if self._oauth else secret("sandbox-token"),
-            client_id=secret("sandbox-client") if self._oauth else None,
-            client_secret=secret("sandbox-secret") if self._oauth else None,
-            refresh_token=secret("sandbox-refresh-token") if self._oauth else None,
+        access = HubSpotAccess(
             base_url=self.box.hubspot_url,
-            ca_bundle=None,
-            api_version="v3",
+            access_token=None if self._oauth else PlainSecret("sandbox-token"),
+            client_id=PlainSecret("sandbox-client") if self._oauth else None,
+            client_secret=PlainSecret("sandbox-secret") if self._oauth else None,
+            refresh_token=PlainSecret("sandbox-refresh-token") if self._oauth else None,
         )
         wanted = {"contacts": ["email", "jobtitle"], "companies": ["industry"]}
         return HubSpotCrm(
-            settings, wanted=wanted, budget=NoBudget(), sleep=rest, clock=self.clock.seconds, timeout=0.4 if self.hasty else 5.0
+            access, wanted=wanted, budget=NoBudget(), sleep=rest, clock=self.clock.seconds, timeout=0.4 if self.hasty else 5.0
         )
 
     def live(self, stream: str) -> set[str]:
@@ -287,16 +280,11 @@ class SalesforceRoom(SandboxRoom):
         return self.box.salesforce_frame
 
     def fresh(self) -> Crm:
-        settings = SimpleNamespace(
+        access = SalesforceAccess(
             auth="client-credentials",
             instance_url=self.box.salesforce_url,
-            client_id=secret("sandbox-client"),
-            client_secret=secret("sandbox-secret"),
-            username=None,
-            private_key=None,
-            password=None,
-            security_token=None,
-            refresh_token=None,
+            client_id=PlainSecret("sandbox-client"),
+            client_secret=PlainSecret("sandbox-secret"),
             ca_bundle=self.box.ca_bundle,
             daily_requests=100_000,
             headroom=0.2,
@@ -305,7 +293,7 @@ class SalesforceRoom(SandboxRoom):
         )
         wanted = {"Lead": ["Email", "Title"], "Contact": ["Email"], "Account": ["Industry"]}
         seconds = 0.4 if self.hasty else 5.0
-        return SalesforceCrm(settings, wanted=wanted, budget=NoBudget(), sleep=rest, timeout=seconds, patience=seconds)
+        return SalesforceCrm(access, wanted=wanted, budget=NoBudget(), sleep=rest, timeout=seconds, patience=seconds)
 
     def live(self, stream: str) -> set[str]:
         return set(self.box.salesforce.live(stream))

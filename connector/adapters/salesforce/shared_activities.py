@@ -25,7 +25,8 @@ def with_everyone(caller: Caller, object_name: str, rows: Sequence[Row]) -> Sequ
     people: defaultdict[str, list[str]] = defaultdict(list)
     for activity, person in _relations(caller, object_name, "activity", shared):
         people[wire.same(activity)].append(person)
-    return [{**row, wire_records.PEOPLE: here} if (here := people.get(wire.same(str(row.get("Id"))))) else row for row in rows]
+    named = ((row, people.get(wire.same(str(row.get("Id"))))) for row in rows)
+    return [{**row, wire_records.PEOPLE: persons} if persons else row for row, persons in named]
 
 
 def activities_with(caller: Caller, object_name: str, people: Sequence[str]) -> list[str]:

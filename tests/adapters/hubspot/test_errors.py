@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.adapters.client import Answer, Caller, NoBudget, Request, Unreachable
-from connector.adapters.hubspot.transport import Transport
+from connector.adapters.hubspot.transport import HubSpotTransport
 from connector.adapters.hubspot.wire.errors import NO_BIN, Refused, judge, retry_after, scrub
 from connector.adapters.hubspot.wire.records import decode, read_listing
 from connector.adapters.hubspot.wire.requests import Api
@@ -369,8 +369,10 @@ def sends(status: str, body: bytes, *headers: str, length: int | None = None) ->
 
 
 @contextmanager
-def transport(base_url: str, *, token: str = "pat-eu1-secret", ca_bundle: str | None = None, timeout: float = 5.0) -> Iterator[Transport]:
-    made = Transport(base_url=base_url, token=token, ca_bundle=ca_bundle, timeout=timeout)
+def transport(
+    base_url: str, *, token: str = "pat-eu1-secret", ca_bundle: str | None = None, timeout: float = 5.0
+) -> Iterator[HubSpotTransport]:
+    made = HubSpotTransport(base_url=base_url, token=token, ca_bundle=ca_bundle, timeout=timeout)
     try:
         yield made
     finally:

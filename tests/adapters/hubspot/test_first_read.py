@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -17,9 +16,10 @@ from hypothesis import strategies as st
 from connector.adapters.client import Answer, Caller, Lane, NoBudget, Request
 from connector.adapters.hubspot import HubSpotCrm
 from connector.errors import ObjectStopped, PassStopped
-from connector.model import Cursor, Page, Record
+from connector.model import Cursor, HubSpotAccess, Page, Record
 from connector.sandbox.serve import Sandbox
 from tests.adapters.hubspot.fake_account import START, Account, Told, millis, reply
+from tests.adapters.secrets import PlainSecret
 
 NOW = START + timedelta(hours=1)
 LATER = NOW + timedelta(minutes=30)
@@ -27,8 +27,8 @@ OLD = millis(START)
 
 
 def crm_of(account: Account, **options: Any) -> HubSpotCrm:
-    token = SimpleNamespace(read=lambda: "pat-eu1-test")
-    of_account = SimpleNamespace(access_token=token, base_url="http://127.0.0.1:9", ca_bundle=None, api_version="v3")
+    token = PlainSecret("pat-eu1-test")
+    of_account = HubSpotAccess(access_token=token, base_url="http://127.0.0.1:9")
     usual: dict[str, Any] = {"budget": NoBudget(), "sleep": lambda seconds: None}
     return HubSpotCrm(of_account, wanted={"companies": ["industry"], "contacts": ["email"]}, send=account.send, **usual | options)
 
@@ -308,8 +308,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def crm_at(sandbox: Sandbox, wanted: Mapping[str, Sequence[str]]) -> HubSpotCrm:
-    token = SimpleNamespace(read=lambda: "sandbox-token")
-    of_sandbox = SimpleNamespace(access_token=token, base_url=sandbox.hubspot_url, ca_bundle=None, api_version="v3")
+    token = PlainSecret("sandbox-token")
+    of_sandbox = HubSpotAccess(access_token=token, base_url=sandbox.hubspot_url)
     return HubSpotCrm(of_sandbox, wanted=wanted, budget=NoBudget(), sleep=lambda seconds: None)
 
 

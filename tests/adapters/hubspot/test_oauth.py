@@ -16,9 +16,8 @@ import pytest
 from connector.adapters.client import Budget, NoBudget
 from connector.adapters.hubspot import HubSpotCrm
 from connector.config.secrets import Secret
-from connector.config.settings import HubSpotSettings
 from connector.errors import PassStopped
-from connector.model import WriteState
+from connector.model import HubSpotAccess, WriteState
 from connector.sandbox.fault_injection import Fault
 from connector.sandbox.serve import Sandbox
 from tests.adapters.hubspot.calls import task
@@ -63,16 +62,14 @@ def app(
     for name, text in texts.items():
         if not (folder / name).exists():
             (folder / name).write_text(f"{text}\n", encoding="utf-8")
-    settings = HubSpotSettings.model_construct(
+    access = HubSpotAccess(
         base_url=box.hubspot_url,
         api_version=version,
-        access_token=None,
         client_id=Secret.parse(f"file:{folder / 'id'}"),
         client_secret=Secret.parse(f"file:{folder / 'secret'}"),
         refresh_token=Secret.parse(f"file:{folder / 'refresh'}") if by_file else Secret.parse("env:CONNECTOR_TEST_REFRESH"),
-        ca_bundle=None,
     )
-    return HubSpotCrm(settings, wanted={"contacts": ("email",)}, budget=budget or NoBudget(), sleep=clock.go, clock=clock.seconds)
+    return HubSpotCrm(access, wanted={"contacts": ("email",)}, budget=budget or NoBudget(), sleep=clock.go, clock=clock.seconds)
 
 
 def renewals(box: Sandbox) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -17,8 +16,9 @@ from connector.adapters.client import Answer, Lane, NoBudget
 from connector.adapters.hubspot import HubSpotCrm
 from connector.adapters.hubspot.wire.requests import ENGAGEMENTS
 from connector.errors import ObjectStopped, PassStopped, Retriable
-from connector.model import ActivityKind, Cursor, FieldType, FieldWrite, Page, PropertyFacts, RecordRef, TaskSpec, TaskWrite
+from connector.model import ActivityKind, Cursor, FieldType, FieldWrite, HubSpotAccess, Page, PropertyFacts, RecordRef, TaskSpec, TaskWrite
 from tests.adapters.hubspot.fake_account import START, Account, Told, millis, reply
+from tests.adapters.secrets import PlainSecret
 
 NOW = START + timedelta(hours=1)
 WANTED = {"contacts": ["email"], "companies": ["industry"]}
@@ -39,8 +39,8 @@ class Noting(NoBudget):
 
 
 def crm_of(account: Account, version: str = "v3", **options: Any) -> HubSpotCrm:
-    token = SimpleNamespace(read=lambda: "pat-eu1-test")
-    settings = SimpleNamespace(access_token=token, base_url="http://127.0.0.1:9", ca_bundle=None, api_version=version)
+    token = PlainSecret("pat-eu1-test")
+    settings = HubSpotAccess(access_token=token, base_url="http://127.0.0.1:9", api_version=version)
     given_options = {"wanted": WANTED, "budget": NoBudget(), "sleep": lambda seconds: None, "send": account.send, **options}
     return HubSpotCrm(settings, **given_options)
 

@@ -23,7 +23,8 @@ from connector.model import Finding, Page, Uses, WriteState
 from connector.sandbox.fault_injection import Fault
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.state import World, make_world
-from tests.adapters.salesforce.fake_org import START, WANTED, Clock, Org, Value, change
+from tests.adapters.salesforce.fake_org import START, WANTED, Clock, Org, change
+from tests.adapters.secrets import PlainSecret
 
 ROWS = ("Account", "Lead", "Contact", "Task", "Event")
 PAGE = 100
@@ -329,9 +330,9 @@ def pem() -> str:
     "values",
     [
         lambda: {"auth": "client-credentials"},
-        lambda: {"auth": "jwt", "username": "bot@acme.example", "private_key": Value(pem())},
-        lambda: {"auth": "refresh-token", "refresh_token": Value("granted")},
-        lambda: {"auth": "password", "username": "bot@acme.example", "password": Value("p")},
+        lambda: {"auth": "jwt", "username": "bot@acme.example", "private_key": PlainSecret(pem())},
+        lambda: {"auth": "refresh-token", "refresh_token": PlainSecret("granted")},
+        lambda: {"auth": "password", "username": "bot@acme.example", "password": PlainSecret("p")},
     ],
     ids=["client-credentials", "jwt", "refresh-token", "password"],
 )
@@ -344,7 +345,7 @@ def test_every_flow_logs_in_and_again(org: Org, values: Callable[[], dict[str, A
 
 def test_wrong_credentials_stop_the_pass(org: Org) -> None:
     with pytest.raises(PassStopped) as caught:
-        org.pages("User", crm=org.crm(client_secret=Value("wrong")))
+        org.pages("User", crm=org.crm(client_secret=PlainSecret("wrong")))
     assert "client_secret" in caught.value.advice
 
 

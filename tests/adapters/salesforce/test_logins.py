@@ -19,7 +19,7 @@ from connector.adapters.salesforce.wire import login as wire_login
 from connector.adapters.salesforce.wire import requests as wire
 from connector.config.secrets import Secret
 from connector.errors import PassStopped
-from connector.model import Page, WriteState
+from connector.model import Page, SalesforceAccess, WriteState
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.state import make_world
 from tests.adapters.salesforce.answers import (
@@ -37,7 +37,8 @@ from tests.adapters.salesforce.answers import (
     pulled,
     users,
 )
-from tests.adapters.salesforce.fake_org import START, Budget, Clock, Org, Settings, Value, change
+from tests.adapters.salesforce.fake_org import START, Budget, Clock, Org, access_to, change
+from tests.adapters.secrets import PlainSecret
 
 
 @pytest.fixture
@@ -106,16 +107,16 @@ def test_the_instance_that_the_login_names_is_used(org: responses.RequestsMock) 
 
 def test_what_a_flow_lacks_is_named() -> None:
     with pytest.raises(PassStopped, match="private_key"):
-        list(crm(Settings(instance_url=HOST, auth="jwt")).pull("User", None, now=NOW))
+        list(crm(access_to(HOST, auth="jwt")).pull("User", None, now=NOW))
 
 
 def test_credentials_never_go_over_plain_http() -> None:
     with pytest.raises(PassStopped, match="not https"):
-        list(crm(Settings(instance_url="http://acme.my.salesforce.com")).pull("User", None, now=NOW))
+        list(crm(access_to("http://acme.my.salesforce.com")).pull("User", None, now=NOW))
 
 
 def test_a_key_that_is_none_is_told(org: responses.RequestsMock) -> None:
-    no_key = Settings(instance_url=HOST, auth="jwt", username="bot@acme.example", private_key=Value("no key"))
+    no_key = access_to(HOST, auth="jwt", username="bot@acme.example", private_key=PlainSecret("no key"))
     with pytest.raises(PassStopped, match="private_key"):
         list(crm(no_key).pull("User", None, now=NOW))
 
@@ -123,8 +124,8 @@ def test_a_key_that_is_none_is_told(org: responses.RequestsMock) -> None:
 SOAP_SESSION = f"<r><sessionId>soap-token</sessionId><serverUrl>{HOST}/services/Soap/u/64.0/00D</serverUrl></r>"
 
 
-def by_password() -> Settings:
-    return Settings(instance_url=HOST, auth="password", username="bot@acme.example", password=Value("p&w"), security_token=Value("tok"))
+def by_password() -> SalesforceAccess:
+    return access_to(HOST, auth="password", username="bot@acme.example", password=PlainSecret("p&w"), security_token=PlainSecret("tok"))
 
 
 def test_soap_logins_still_work(org: responses.RequestsMock) -> None:
@@ -348,10 +349,11 @@ def pem() -> str:
     "values",
     [
         lambda: {"auth": "client-credentials"},
-        lambda: {"auth": "jwt", "username": "bot@acme.example", "private_key": Value(pem())},
-        lambda: {"auth": "refresh-token", "refresh_token": Value("granted")},
-        lambda: {"auth": "password", "username": "bot@acme.example", "password": Value("p"), "security_token": Value("t")},  # SOAP
-        lambda: {"auth": "password", "username": "bot@acme.example", "password": Value("p")},  # OAuth
+        lambda: {"auth": "jwt", "username": "bot@acme.example", "private_key": PlainSecret(pem())},
+        lambda: {"auth": "refresh-token", "refresh_token": PlainSecret("granted")},
+        lambda: {"auth": "password", "username": "bot@acme.example",
+                 "password": PlainSecret("p"), "security_token": PlainSecret("t")},  # SOAP
+        lambda: {"auth": "password", "username": "bot@acme.example", "password": PlainSecret("p")},  # OAuth
     ],
     ids=["client-credentials", "jwt", "refresh-token", "password-soap", "password-oauth"],
 )
@@ -393,7 +395,7 @@ def test_a_rotating_refresh_token_lasts_from_start_to_start(box: Org, tmp_path: 
                 assert pulled(shared)
                 box.state.expire_sessions()
         with pytest.raises(PassStopped, match="invalid_grant"):
-            pulled(box.crm(auth="refresh-token", refresh_token=Value("granted")))  # good once
+            pulled(box.crm(auth="refresh-token", refresh_token=PlainSecret("granted")))  # good once
     finally:
         box.state.deeds.options.rotate_refresh_tokens = False
 
