@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from connector.adapters.client import Answer, Budget, Lane, Request
-from connector.adapters.hubspot import activities_of_people, check, pull, read_by_id, refill, removals, schema, write
+from connector.adapters.hubspot import activities_of_people, check, pull, read_by_id, refill, removals, schema, surroundings, write
 from connector.adapters.hubspot.client import HubSpotClient
 from connector.adapters.hubspot.id_order import IdOrder
 from connector.adapters.hubspot.removals import RecycleBins
 from connector.adapters.hubspot.tasks import Tasks
-from connector.adapters.hubspot.wire import checks as wire_checks
-from connector.adapters.hubspot.wire.records import read_total
 from connector.adapters.hubspot.wire.requests import BATCH_LIMIT, OBJECT_TYPE_IDS, STREAMS
 from connector.model import (
     Activity,
@@ -168,15 +166,11 @@ class HubSpotCrm:
 
     def how_many(self, object_name: str, name: str | None = None, value: str | None = None) -> int | None:
         """One search."""
-        return self._client.caller().ask(wire_checks.count(self._client.api, object_name, name, value), read_total)
+        return surroundings.how_many(self._client, object_name, name, value)
 
     def surroundings(self) -> Surroundings:
-        """Where records are opened.
-
-        No defaults: which stage a new contact gets is a setting that no API tells, and a property's definition has no default value. No
-        own users: a token is no owner; the `userId` that HubSpot names with it is the person's who made it.
-        """
-        return Surroundings(links={name: self.record_url(name, "{id}") for name in OBJECT_TYPE_IDS})
+        """Where records are opened."""
+        return surroundings.surroundings(self.record_url)
 
     def record_url(self, object_name: str, record_id: str) -> str:
         """The record's page. Account number and host are asked for once."""

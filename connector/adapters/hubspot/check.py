@@ -84,22 +84,7 @@ class _Questions:
             return
         granted = set(texts(info.get("scopes")))
         needed = tuple(replace(scope, has=scope.name in granted) for scope in self.run.needed())
-        yield from self._missing_scopes(needed, f"user {info.get('userId')}, app {info.get('appId')}")
-
-    def _missing_scopes(self, needed: tuple[Permission, ...], whose: str) -> Iterator[Finding]:
-        to_read = [scope.name for scope in needed if not scope.has and not scope.to_write]
-        to_write = [scope.name for scope in needed if not scope.has and scope.to_write]
-        if not to_read and not to_write:
-            yield replace(self.run.good("scopes", f"the access token has all scopes needed ({whose})"), permissions=needed)
-        if to_read:
-            advice = f"Give the access token these scopes in HubSpot: {', '.join(to_read)}."
-            yield replace(self.run.wrong("scopes", f"the access token lacks {', '.join(to_read)}", advice), permissions=needed)
-        if to_write:
-            live = self.uses.live
-            advice = f"{'Give' if live else 'Before the mode is live, give'} it these scopes in HubSpot: {', '.join(to_write)}."
-            message = f"the access token lacks {', '.join(to_write)}: it can only read"
-            finding = (self.run.wrong if live else self.run.warning)("scopes", message, advice)
-            yield replace(finding, permissions=() if to_read else needed)
+        yield from _missing_scopes(self.run, needed, f"user {info.get('userId')}, app {info.get('appId')}")
 
     def _readable(self, stream: str) -> Iterator[Finding]:
         try:
@@ -191,6 +176,22 @@ class _Questions:
             advice = f"{where} let it not write these: where both do, they undo each other."
             both = f"it may write what the connector writes too: {', '.join(written)}; its mapping cannot be read"
             yield self.run.warning("native sync", both, advice)
+
+
+def _missing_scopes(run: CheckRun, needed: tuple[Permission, ...], whose: str) -> Iterator[Finding]:
+    to_read = [scope.name for scope in needed if not scope.has and not scope.to_write]
+    to_write = [scope.name for scope in needed if not scope.has and scope.to_write]
+    if not to_read and not to_write:
+        yield replace(run.good("scopes", f"the access token has all scopes needed ({whose})"), permissions=needed)
+    if to_read:
+        advice = f"Give the access token these scopes in HubSpot: {', '.join(to_read)}."
+        yield replace(run.wrong("scopes", f"the access token lacks {', '.join(to_read)}", advice), permissions=needed)
+    if to_write:
+        live = run.uses.live
+        advice = f"{'Give' if live else 'Before the mode is live, give'} it these scopes in HubSpot: {', '.join(to_write)}."
+        message = f"the access token lacks {', '.join(to_write)}: it can only read"
+        finding = (run.wrong if live else run.warning)("scopes", message, advice)
+        yield replace(finding, permissions=() if to_read else needed)
 
 
 def _server_time(answer: Answer) -> datetime | None:

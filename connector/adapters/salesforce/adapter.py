@@ -12,7 +12,6 @@ from connector.adapters.salesforce.client import SalesforceClient
 from connector.adapters.salesforce.pages import empty_page
 from connector.adapters.salesforce.streams import STREAMS, Stream, stream
 from connector.adapters.salesforce.tasks import Tasks
-from connector.adapters.salesforce.wire import query as wire_query
 from connector.adapters.salesforce.wire import requests as wire
 from connector.model import (
     Activity,
@@ -170,9 +169,7 @@ class SalesforceCrm:
 
     def how_many(self, object_name: str, name: str | None = None, value: str | None = None) -> int | None:
         """A COUNT() query."""
-        soql = wire_query.count(object_name, where="" if name is None else f"{name} = {wire_query.quoted(value or '')}")
-        about = f"counting {object_name}"
-        return wire.query_page(self._client.caller().call(wire.query(soql, all_rows=False, about=about)), about).total
+        return surroundings.how_many(self._client, object_name, name, value)
 
     def surroundings(self) -> Surroundings:
         """The status that a new Lead has by itself, those that only a conversion gives, the connector's user, where records are opened."""

@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from connector.adapters.client import Answer, Caller, Request
+from connector.adapters.client import Caller, Request
 from connector.adapters.salesforce.bulk_pull import BulkJob, GivenUp
 from connector.adapters.salesforce.client import SalesforceClient
 from connector.adapters.salesforce.pages import PageBuilder, empty_page
+from connector.adapters.salesforce.position import PullPosition
 from connector.adapters.salesforce.read_by_id import completed
 from connector.adapters.salesforce.shared_activities import with_everyone
-from connector.adapters.salesforce.streams import OPTIONAL, Columns, Stream
+from connector.adapters.salesforce.streams import OPTIONAL, Stream
 from connector.adapters.salesforce.wire import bulk as wire_bulk
 from connector.adapters.salesforce.wire import errors as wire_errors
 from connector.adapters.salesforce.wire import query as wire_query
@@ -74,16 +75,14 @@ class Pull:
     lacking: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._window = wire_query.StampWindow.opened(self.cursor, now=self.now, overlap=self.overlap)
-        self._fresh = not (self.cursor and "until" in self.cursor)
-        self._columns = Columns(self.stream, self.lacking, self.cursor, self.now)
-        self._place = wire_bulk.Place.of(self.cursor) if self._window.full else None
+        self._position = PullPosition(self.stream, self.cursor, lacking=self.lacking, now=self.now, overlap=self.overlap)
+        self._columns = self._position.columns
+        self._by_job = self._position.window.full
+        self._place = wire_bulk.Place.of(self.cursor) if self._by_job else None
         related = {name.partition(".")[0] for name in self.stream.others if "." in name}
         self._job = BulkJob(self.stream.object, caller=self.caller, related=related)
         self._builder = PageBuilder(stream=self.stream.object, read=self.stream.read)
         self._begun = False
-        self._by_job = self._window.full
-        self._total: int | None = None
         self._done = False
         self._restarts = 0
         self._counted = 0
@@ -106,45 +105,29 @@ class Pull:
         while request is not None:
             answer = self.caller.call(request)
             page = wire.query_page(answer, request.about)
-            self._close_window(answer)
-            self._learn_total(page)
+            self._position.close_window(answer)
+            self._position.learn_total(page)
             named = [row for row in page.rows if isinstance(row, dict)]
             rows = self._with_everyone(completed(self.caller, self.stream.object, named, self._columns.by_id))
             strange = len(page.rows) - len(rows)
-            part = self._window.upper is not None
+            part = self._position.window.upper is not None
             if page.locator is not None:
                 request = wire.more(page.locator, about=request.about)
-                passed = self._advance(rows)
+                passed = self._position.advance(rows)
+                self._restarts = 0 if passed else self._restarts
                 if first and not part and passed and self._begin_job(page):
                     yield self._page(rows[:passed], strange=strange)
                     return
             else:
-                self._window = self._window.part_done() if part else self._window
+                self._position.window = self._position.window.part_done() if part else self._position.window
                 request = self._first() if part else None
             first = False
             self._done = request is None
             yield self._page(rows, strange=strange)
 
     def _first(self) -> Request:
-        soql = self._soql(self._columns.in_query, order=f"{self.stream.stamp}, Id")
+        soql = self._position.soql(self._columns.in_query, order=f"{self.stream.stamp}, Id")
         return wire.query(soql, all_rows=self.stream.all_rows, about=f"reading {self.stream.object}")
-
-    def _soql(self, fields: Sequence[str], *, order: str = "") -> str:
-        where = " AND ".join(part for part in (self._window.where(self.stream.stamp), self.stream.where) if part)
-        return wire_query.select(self.stream.object, fields, where=where, order=order)
-
-    def _learn_total(self, page: wire.QueryPage) -> None:
-        """The first query of a whole read tells the stream's size."""
-        if self._window == wire_query.StampWindow(until=self._window.until, full=True) and self.stream.all_told:
-            self._total = page.total
-
-    def _close_window(self, answer: Answer) -> None:
-        """Ends the window at Salesforce's own time, where its clock is behind ours: what it stamps next must fall into the next window."""
-        if self._fresh:
-            server = wire.server_date(answer.headers)
-            if server is not None and server < self._window.until:
-                self._window = replace(self._window, until=server)
-            self._fresh = False
 
     def _with_everyone(self, rows: Sequence[Row]) -> Sequence[Row]:
         return with_everyone(self.caller, self.stream.object, rows) if self.stream.object in wire_records.RELATIONS else rows
@@ -161,9 +144,9 @@ class Pull:
         """Has a job read what is left of the window, where a job may be; whether it does."""
         if not self._by_job or self._place is not None:
             return False
-        soql = self._soql(self._columns.everything())
+        soql = self._position.soql(self._columns.everything())
         try:
-            self._place = self._job.begin(soql, all_rows=self.stream.all_rows, total=self._total)
+            self._place = self._job.begin(soql, all_rows=self.stream.all_rows, total=self._position.total)
         except GivenUp as problem:
             self._without_job(problem)
         self._begun = self._place is not None
@@ -174,7 +157,7 @@ class Pull:
         self._place, self._by_job = None, False
 
     def _by_bulk(self, place: wire_bulk.Place) -> Iterator[Page]:
-        self._total = place.total
+        self._position.total = place.total
         wanted = {name.lower(): name for name in self._columns.everything()}
         for rows, behind in self._job.rest(place, begun=self._begun):
             self._place = place = behind
@@ -186,19 +169,7 @@ class Pull:
         self._done = True
         yield self._page(())
 
-    # ── Where it stands ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _advance(self, rows: Sequence[Row]) -> int:
-        """Moves the key to the last row that is old enough not to have moved there while the window was read; how many rows that are."""
-        safe = self._window.until - self.overlap
-        for at in range(len(rows) - 1, -1, -1):
-            row = rows[at]
-            stamp, record_id = _moment(row.get(self.stream.stamp)), row.get("Id")
-            if stamp is not None and stamp <= safe and isinstance(record_id, str):
-                self._window = replace(self._window, key=(row[self.stream.stamp], record_id))
-                self._restarts = 0
-                return at + 1
-        return 0
+    # ── What helps ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _recover(self, error: ObjectStopped) -> None:
         """Changes what is asked for so that asking again helps, or raises the error."""
@@ -216,28 +187,21 @@ class Pull:
             return True
         if self._job_instead():
             return True
-        half = self._window.halved()
+        half = self._position.window.halved()
         if half is None:
             return self._columns.lighten()
-        self._window = half
+        self._position.window = half
         return True
 
     def _job_instead(self) -> bool:
         """A first read that is too long for a query is short enough for a job, which reads in chunks of its own."""
-        before = self._window
-        if self._fresh:  # Salesforce's own time is not known yet; an earlier end is always right, whatever our clock says
-            self._window = replace(before, until=before.until - self.overlap)
+        before = self._position.window
+        self._position.close_early()
         if self._have_job():
-            self._fresh = False
+            self._position.fresh = False
             return True
-        self._window = before
+        self._position.window = before
         return False
-
-    def _cursor(self) -> Cursor:
-        if self._done:
-            return {**self._window.done(), **self._columns.remembered()}
-        bulk = {} if self._place is None else {"bulk": self._place.cursor()}
-        return {**self._window.cursor(), **bulk, **self._columns.remembered()}
 
     # ── Pages ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -245,18 +209,11 @@ class Pull:
         calls, self._counted = self.caller.count - self._counted, self.caller.count
         return self._builder.page(
             rows,
-            self._cursor(),
+            self._position.cursor(self._place, done=self._done),
             strange=strange,
             calls=calls,
             last=self._done,
-            full=self._window.full,
-            total=self._total,
+            full=self._position.window.full,
+            total=self._position.total,
             absent=self._columns.gone,
         )
-
-
-def _moment(text: object) -> datetime | None:
-    try:
-        return wire.moment_of(text) if isinstance(text, str) else None
-    except ValueError:
-        return None

@@ -1,4 +1,4 @@
-"""What an org's own set-up means for rules."""
+"""What an org's own set-up means for rules, and how many records it holds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from connector.adapters.salesforce.client import SalesforceClient, rows_of
 from connector.adapters.salesforce.wire import query as wire_query
+from connector.adapters.salesforce.wire import requests as wire
 from connector.model import Surroundings
 
 #: Objects whose records people open.
@@ -28,3 +29,10 @@ def surroundings(client: SalesforceClient, record_url: Callable[[str, str], str]
         own_users=(client.user_id,) if client.user_id else (),
         links={name: record_url(name, "{id}") for name in _OPENED},
     )
+
+
+def how_many(client: SalesforceClient, object_name: str, name: str | None, value: str | None) -> int | None:
+    """Live records of an object, or those that have this value of a field: a COUNT() query."""
+    soql = wire_query.count(object_name, where="" if name is None else f"{name} = {wire_query.quoted(value or '')}")
+    about = f"counting {object_name}"
+    return wire.query_page(client.caller().call(wire.query(soql, all_rows=False, about=about)), about).total
