@@ -23,7 +23,7 @@ from connector.adapters.salesforce import SalesforceCrm
 from connector.adapters.salesforce.wire import access as salesforce_permissions
 from connector.config.tables import Config, HubSpotSettings, SalesforceSettings
 from connector.errors import ConfigError, Interrupted, Problem
-from connector.model import CRMS, CrmName, Finding, HubSpotAccess, Owner, Permission, SalesforceAccess, Schema
+from connector.model import CRM_FACTS, CRMS, CrmName, Finding, HubSpotAccess, Owner, Permission, SalesforceAccess, Schema
 from connector.pipeline.context import PassContext, Progress, Unwatched
 from connector.reports.checks.crm_usage import uses_of
 from connector.store.budget import SharedBudget, hubspot_limits, salesforce_limits
@@ -182,7 +182,6 @@ class CrmAccount:
     native_sync: bool
 
 
-_OBJECTS: Mapping[CrmName, tuple[str, ...]] = {"hubspot": ("contacts", "companies"), "salesforce": ("Lead", "Contact", "Account")}
 _KEYS = {"10 seconds": "requests_per_10_seconds", "day": "daily_requests"}
 
 
@@ -202,10 +201,9 @@ def _told(config: Config, name: CrmName, opened: ExitStack) -> CrmAccount:
     else:
         raise KeyError(name)
     opened.callback(crm.close)
-    people = "owners" if name == "hubspot" else "User"
     now = utc_now()
-    schema = crm.schema(_OBJECTS[name])
-    owners = tuple(owner for page in crm.pull(people, None, now=now) for owner in page.owners)
+    schema = crm.schema(CRM_FACTS[name].objects)
+    owners = tuple(owner for page in crm.pull(CRM_FACTS[name].owners, None, now=now) for owner in page.owners)
     beside = [one for one in crm.check(now=now) if one.topic == f"{name}: native sync"]
     lower = {_KEYS[limit]: of for limit, of in budget.limits.items() if of < getattr(settings, _KEYS[limit], 0)}
     around = crm.surroundings()

@@ -1,5 +1,5 @@
-"""The values that cross packages: what an adapter reads (`records`), what a CRM says of itself (`account`), what a rule wants and what
-became of it (`actions`), how texts and ids are told apart (`texts`). Import them from here.
+"""The values that cross packages: what an adapter reads (`records`), what a CRM says of itself (`account`), what is known of it
+beforehand (`crms`), what a rule wants and what became of it (`actions`), how texts and ids are told apart (`texts`). Import them from here.
 
 All are frozen; all moments are aware and in UTC. Nothing here does I/O. Tables are in `connector.store.tables`.
 """
@@ -31,6 +31,7 @@ from connector.model.actions import (
     bundle_name,
     key_part,
 )
+from connector.model.crms import COMPANY_OBJECTS, CRM_FACTS, PEOPLE_OBJECTS, CrmFacts
 from connector.model.records import (
     CRMS,
     Activity,
@@ -56,13 +57,17 @@ from connector.model.texts import fold, long_id, whole_id
 
 __all__ = [
     "BUNDLE_ORDER",
+    "COMPANY_OBJECTS",
     "CRMS",
+    "CRM_FACTS",
     "ENDED",
+    "PEOPLE_OBJECTS",
     "Action",
     "Activity",
     "ActivityKind",
     "Campaign",
     "CampaignMember",
+    "CrmFacts",
     "CrmName",
     "Cursor",
     "Deal",

@@ -19,29 +19,26 @@ from sqlalchemy import Connection, Table, func, select, update
 from connector.adapters.port import Crm, Describes, Reads
 from connector.config.tables import Config
 from connector.errors import ConnectorError, CrmError, Interrupted, ObjectStopped, SafetyStop
-from connector.model import CRMS, CrmName, Surroundings
+from connector.model import CRM_FACTS, CRMS, PEOPLE_OBJECTS, CrmName, Surroundings
 from connector.pipeline.context import PassContext
 from connector.pipeline.pull import schema_drift
 from connector.pipeline.pull.backfill import Filled, blind, fill, note_wanted, states
 from connector.pipeline.pull.streams import Pulled, errors_of, once, streams_of
 from connector.pipeline.unify import ContactWriter, UnifySettings
-from connector.pipeline.unify.identity import PEOPLE
 from connector.store import fields, runs
 from connector.store import tables as t
 from connector.store.database import Store
 from connector.store.fields import FieldState
 from connector.workflows import suspension
-from connector.workflows.fields import STAGE_PROPERTY, columns_needed
+from connector.workflows.fields import columns_needed
 from connector.workflows.suspension import Suspended
 
 record = t.metadata.tables["record"]
 contact = t.metadata.tables["contact"]
 attempt = t.metadata.tables["attempt"]
 
-_PEOPLE = tuple(name for names in PEOPLE.values() for name in names)
 #: What to do then (`left_out`).
 LEFT_OUT = "Put it back, or give this file a database of its own: without what the CRM says now, nobody of it can be judged."
-_STAGE_NAMES: Mapping[CrmName, str] = {crm: name for (crm, _), name in STAGE_PROPERTY.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +89,8 @@ def prepare(store: Store, config: Config, crms: Mapping[CrmName, Crm], *, now: d
 
 def left_out(store: Store, config: Config) -> str | None:
     """In words, that people of a CRM are here which the file does not have: they would be judged for ever as they were last read."""
-    live = select(record.c.crm, func.count()).where(record.c.crm.not_in(config.crms), ~record.c.archived, record.c.object.in_(_PEOPLE))
+    people = record.c.object.in_(PEOPLE_OBJECTS)
+    live = select(record.c.crm, func.count()).where(record.c.crm.not_in(config.crms), ~record.c.archived, people)
     with store.read() as connection:
         found = {} if len(config.crms) == len(CRMS) else dict(connection.execute(live.group_by(record.c.crm)).tuples().all())
     return next(
@@ -225,7 +223,8 @@ def _look_around(store: Store, crms: Mapping[CrmName, Describes]) -> dict[CrmNam
 
 
 def _keep_around(store: Store, around: Mapping[CrmName, Surroundings]) -> None:
-    defaults = {name: one.defaults[_STAGE_NAMES[name]] for name, one in around.items() if _STAGE_NAMES[name] in one.defaults}
+    stages = {name: CRM_FACTS[name].stage_property for name in around}
+    defaults = {name: one.defaults[stages[name]] for name, one in around.items() if stages[name] in one.defaults}
     kept: dict[str, Mapping[CrmName, object]] = {
         "defaults": defaults,
         "links": {name: one.links for name, one in around.items()},

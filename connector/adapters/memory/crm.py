@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from connector.adapters.client import Lane
-from connector.adapters.memory.account import OWNER_OBJECT, OWNER_PROPERTY, PEOPLE, SILENT, TASK_OBJECT, Described, MemoryHolding, Thing
+from connector.adapters.memory.account import SILENT, Described, MemoryHolding, Thing
 from connector.errors import CrmError, ObjectStopped
 from connector.model import (
+    CRM_FACTS,
     Activity,
     ActivityKind,
     Campaign,
@@ -40,7 +41,7 @@ from connector.model import (
     WriteState,
 )
 
-__all__ = ["OWNER_PROPERTY", "TASK_OBJECT", "Call", "Effect", "MemoryCrm"]
+__all__ = ["Call", "Effect", "MemoryCrm"]
 
 #: The calls that can be told to fail.
 Call = Literal[
@@ -130,7 +131,8 @@ class MemoryCrm(MemoryHolding):
 
     def streams(self) -> Sequence[str]:
         """Owners, then companies, people and whatever else is held."""
-        first = (OWNER_OBJECT[self.name], *PEOPLE[self.name], TASK_OBJECT[self.name])
+        facts = CRM_FACTS[self.name]
+        first = (facts.owners, facts.companies, *facts.people, facts.tasks)
         return (*first, *sorted(set(self._stored) - set(first)))
 
     def pull(self, stream: str, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:  # noqa: ARG002 - the port's
@@ -408,7 +410,7 @@ class MemoryCrm(MemoryHolding):
         moment = self.clock()
         task = Activity(
             crm=self.name,
-            object=TASK_OBJECT[self.name],
+            object=CRM_FACTS[self.name].tasks,
             id=task_id,
             kind=ActivityKind.TASK,
             at=None,

@@ -16,14 +16,14 @@ from zoneinfo import ZoneInfo
 
 from connector.config.names import COMPUTED
 from connector.config.tables import Config, RejectionRule, SlaRule, TaskRule, Then, Transition
-from connector.model import CRMS, Action, CrmName, FieldType, Kind, Proposal, RecordRef, bundle_name
+from connector.model import CRM_FACTS, CRMS, Action, CrmName, FieldType, Kind, Proposal, RecordRef, bundle_name
 from connector.pipeline.evaluate.cases import ContactState, Decision
 from connector.pipeline.unify import stage_record
 from connector.store.tables import from_micros
 from connector.workflows import rejection, sla, task
 from connector.workflows.assign import RoundRobin
 from connector.workflows.attempts import AttemptState, end, let_time_pass, may_fire
-from connector.workflows.fields import OWNER_PROPERTY, STAGE_PROPERTY, side_column
+from connector.workflows.fields import side_column
 from connector.workflows.ignored import Patience
 from connector.workflows.sla import ClockState
 from connector.workflows.stages import MQL, StageMap, writes_for
@@ -145,8 +145,9 @@ class Decisions:
         row = hubspot if by_hubspot else salesforce
         moment: datetime | None = None
         if row is not None and not by_hubspot:
-            status = row.properties.get("Status")
-            told = (c.at for c in case.history if c.record_id == row.id and c.property == "Status" and c.after == status)
+            name = CRM_FACTS["salesforce"].stage_property
+            status = row.properties.get(name)
+            told = (c.at for c in case.history if c.record_id == row.id and c.property == name and c.after == status)
             moment = max(told, default=None)
         moment = moment or (None if row is None else row.modified_at) or self._now
         return rejection.Sign(rejecting=bool(case.flags.get("rejecting")), at=min(moment, self._now), crm=None if row is None else row.crm)
@@ -313,13 +314,13 @@ class Decisions:
     def _stage_actions(self, case: ContactState, stage: str, *, unmapped: bool = True) -> tuple[Action, ...]:
         """The writes after which both CRMs show a stage. unmapped: also over a value that no stage of the file names."""
         rows = {crm: row for crm in CRMS if (row := self._stage_row(case, crm)) is not None}
-        raw = {crm: row.properties.get(STAGE_PROPERTY[crm, row.object]) or None for crm, row in rows.items()}
+        raw = {crm: row.properties.get(CRM_FACTS[crm].stage_property) or None for crm, row in rows.items()}
         said = {crm: self._stages.name_of(crm, raw[crm]) for crm in rows}
         return tuple(
             Action(
                 kind=Kind.SET_STAGE,
                 record=_ref(rows[crm]),
-                target=STAGE_PROPERTY[crm, rows[crm].object],
+                target=CRM_FACTS[crm].stage_property,
                 before=raw[crm],
                 after=value,
                 backward=self._stages.rank(said[crm]) > self._stages.rank(stage),
@@ -385,7 +386,8 @@ class Decisions:
         if person is None:
             return None
         after = self._world.owner_ids[row.crm, person]
-        return person, Action(kind=Kind.ASSIGN, record=_ref(row), target=OWNER_PROPERTY[row.crm], before=row.owner_id, after=after)
+        target = CRM_FACTS[row.crm].owner_property
+        return person, Action(kind=Kind.ASSIGN, record=_ref(row), target=target, before=row.owner_id, after=after)
 
     def _task(
         self, case: ContactState, rule: TaskRule, owner: str | None, why: Mapping[str, Any], extra: Mapping[str, str]

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, and_, delete, select
 from connector.adapters.port import Reads
 from connector.config.tables import Config
 from connector.errors import ConnectorError
-from connector.model import CrmName
+from connector.model import CRM_FACTS, CrmName
 from connector.pipeline.context import PassContext
 from connector.pipeline.pull import schema_drift
 from connector.pipeline.pull.streams import each_stream
@@ -30,7 +30,7 @@ from connector.store.database import Store
 from connector.store.fields import FieldState, stored_fields
 from connector.store.mirror import pages
 from connector.workflows import suspension
-from connector.workflows.fields import ESSENTIAL, column_places, columns_needed
+from connector.workflows.fields import column_places, columns_needed
 from connector.workflows.suspension import Suspended
 
 cursor = t.metadata.tables["cursor"]
@@ -139,7 +139,7 @@ def blind(store: Store, config: Config) -> dict[str, FieldState]:
     stock = _stock(store, config)
     lacking: dict[str, FieldState] = {}
     for crm in config.crms:
-        for object_name, names in ESSENTIAL[crm].items():
+        for object_name, names in CRM_FACTS[crm].essential.items():
             for name in names:
                 state = stock[crm].state(object_name, name)
                 if state == "gone" or (state == "filling" and stock[crm].streams.get(object_name)):

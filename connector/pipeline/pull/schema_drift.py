@@ -19,12 +19,12 @@ from connector.adapters.port import Describes
 from connector.conditions import fold
 from connector.config.tables import Config
 from connector.errors import CrmError, Interrupted, ObjectStopped
-from connector.model import CrmName, FieldType, PropertyFacts
+from connector.model import CRM_FACTS, CrmName, FieldType, PropertyFacts
 from connector.store import runs
 from connector.store import tables as t
 from connector.store.bulk import upsert
 from connector.store.database import Store
-from connector.workflows.fields import ESSENTIAL, STAGE_PROPERTY, options_asked, options_used, places, properties_wanted
+from connector.workflows.fields import options_asked, options_used, places, properties_wanted
 
 known = t.metadata.tables["property"]
 drift = t.metadata.tables["drift"]
@@ -217,11 +217,12 @@ class _Comparison:
         self._before = before
         self._anew = anew
         self._types = {place: rule.type for rule in config.fields for place in places(rule, crm)}
-        stages = {(name, target) for (one, name), target in STAGE_PROPERTY.items() if one == crm}
+        facts = CRM_FACTS[crm]
+        stages = {(facts.stage_object, facts.stage_property)}
         self._used = {place: set(values) for place, values in options_used(config, crm).items()}
         self._asked = options_asked(config, crm)
         self._written = stages
-        self._concerned = {*self._types, *stages, *((name, each) for name, all_ in ESSENTIAL[crm].items() for each in all_)}
+        self._concerned = {*self._types, *stages, *((name, each) for name, all_ in facts.essential.items() for each in all_)}
 
     def changes(self, place: Place, fact: PropertyFacts | None, *, hidden: bool) -> Iterator[Change]:
         """What concerns the file. hidden: the whole object is, which is told once."""

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, func, select
 
-from connector.model import CRMS, CrmName
+from connector.model import COMPANY_OBJECTS, CRM_FACTS, CRMS, CrmName
 from connector.pipeline.unify.contact_values import ContactBatch
-from connector.pipeline.unify.identity import PEOPLE, Key
+from connector.pipeline.unify.identity import Key
 from connector.store import tables as t
 from connector.store.bulk import find
 from connector.store.mirror.deal_roles import latest_campaigns
@@ -33,7 +33,7 @@ def load(connection: Connection, table: Table, ids: Sequence[int]) -> ContactBat
     company_ids = sorted({row.company_id for row in people if row.company_id is not None})
     companies = connection.execute(
         select(record.c.crm, record.c.id, record.c.properties).where(
-            record.c.object.in_(("companies", "Account")), record.c.id.in_(company_ids), ~record.c.archived
+            record.c.object.in_(COMPANY_OBJECTS), record.c.id.in_(company_ids), ~record.c.archived
         )
     )
     lead_ids = sorted({row.id for row in people if row.crm == "salesforce"})
@@ -74,7 +74,7 @@ def _ends(connection: Connection, records: Mapping[int, Sequence[Any]]) -> dict[
     for crm in CRMS:
         named = {row.linked_id for row in several if row.crm != crm} | {row.converted_to for row in several if row.crm == crm}
         ids = sorted(named - {None})
-        for object_name in PEOPLE[crm]:
+        for object_name in CRM_FACTS[crm].people:
             found |= {(crm, one): into for one, into in find(connection, "merged", ("id", "into_id"), ids, crm=crm, object=object_name)}
     return found
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table, exists, select, true, update
 
 from connector.conditions import fold
 from connector.config.tables import Config
-from connector.model import CRMS, CrmName
+from connector.model import CRM_FACTS, CRMS, CrmName
 from connector.pipeline.unify.contact_facts import load, sides_of
 from connector.pipeline.unify.contact_rows import store
 from connector.pipeline.unify.contact_values import ContactBatch, ContactRows, UnifySettings
@@ -21,7 +21,7 @@ from connector.store import tables as t
 from connector.store.fields import FieldColumn
 from connector.store.tables import from_micros
 from connector.workflows import touches
-from connector.workflows.fields import OWNER_PROPERTY, FieldReader, moment_micros
+from connector.workflows.fields import FieldReader, moment_micros
 
 record = t.metadata.tables["record"]
 contact = t.metadata.tables["contact"]
@@ -183,7 +183,8 @@ class ContactWriter:
             stated = moment_micros(row.properties.get("hubspot_owner_assigneddate") or "", self._zone)
             if stated is not None:
                 return from_micros(stated)
-        told: list[datetime] = [change.at for change in loaded.history.get(row.id, ()) if change.property == OWNER_PROPERTY["salesforce"]]
+        owner = CRM_FACTS["salesforce"].owner_property
+        told: list[datetime] = [change.at for change in loaded.history.get(row.id, ()) if change.property == owner]
         if told:
             return max(told)
         first_sight = before["judged_at"] is None

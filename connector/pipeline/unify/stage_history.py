@@ -9,14 +9,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from connector.config.tables import Config
-from connector.model import CRMS, CrmName
+from connector.model import CRM_FACTS, CRMS, CrmName
 from connector.pipeline.unify.contact_facts import stage_record
 from connector.pipeline.unify.contact_values import ContactBatch, ContactRows, UnifySettings
 from connector.store import tables as t
 from connector.store.tables import from_micros
 from connector.workflows import attempts
 from connector.workflows.attempts import AttemptState, History, StageChange
-from connector.workflows.fields import STAGE_PROPERTY, date_entered, moment_micros
+from connector.workflows.fields import date_entered, moment_micros
 from connector.workflows.ignored import Patience
 from connector.workflows.stages import Resolution, StageClaims, StageMap, resolve
 from connector.workflows.stored_state import StoredWrite, attempt_row, basis_of, evidence_row
@@ -157,7 +157,7 @@ class StageBook:
         row = None if crm is None else stage_record(crm, [one for one in records if not one.archived], main)
         if row is None:
             return None
-        raw: str | None = row.properties.get(STAGE_PROPERTY[row.crm, row.object])
+        raw: str | None = row.properties.get(CRM_FACTS[row.crm].stage_property)
         return raw
 
     def _entered_at(
@@ -173,11 +173,12 @@ class StageBook:
         row = None if resolution.side is None else stage_record(resolution.side, [one for one in records if not one.archived], main)
         moment: datetime | None = None
         if row is not None and row.crm == "hubspot":
-            stated = moment_micros(row.properties.get(date_entered(row.properties.get("lifecyclestage") or "")) or "", self._zone)
+            stage = row.properties.get(CRM_FACTS["hubspot"].stage_property) or ""
+            stated = moment_micros(row.properties.get(date_entered(stage)) or "", self._zone)
             moment = None if stated is None else from_micros(stated)
         elif row is not None:
-            raw = row.properties.get("Status")
-            told = [c.at for c in loaded.history.get(row.id, ()) if c.property == "Status" and c.after == raw]
+            raw = row.properties.get(status := CRM_FACTS["salesforce"].stage_property)
+            told = [c.at for c in loaded.history.get(row.id, ()) if c.property == status and c.after == raw]
             moment = max(told, default=None)
         if moment is None and row is not None:
             moment = row.created_at if before["agreed_number"] == 0 else row.modified_at

@@ -16,9 +16,9 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, and_, false, insert, or_, select, update
 
-from connector.model import CRMS, CrmName, whole_id
+from connector.model import CRM_FACTS, CRMS, PEOPLE_OBJECTS, CrmName, whole_id
 from connector.pipeline.unify import ContactWriter
-from connector.pipeline.unify.identity import PEOPLE, Key, Trace, one_person
+from connector.pipeline.unify.identity import Key, Trace, one_person
 from connector.pipeline.unify.merge import merge_contacts
 from connector.store import tables as t
 from connector.store.bulk import add_missing, change, chunks, find, plain
@@ -29,7 +29,6 @@ contact = t.metadata.tables["contact"]
 _CURSOR = t.metadata.tables["cursor"]
 _META = t.metadata.tables["meta"]
 
-_OBJECTS = tuple(name for names in PEOPLE.values() for name in names)
 #: People in one slice: about 100 ms of the writer.
 SLICE = 500
 _FIRST: Key = ("", "", "")
@@ -129,7 +128,7 @@ def _people_to_link(connection: Connection, after: Key, id_field: str | None) ->
         select(*(record.c[name] for name in (*_COLUMNS, "properties")))
         .where(
             record.c.unify,
-            record.c.object.in_(_OBJECTS),
+            record.c.object.in_(PEOPLE_OBJECTS),
             or_(
                 record.c.crm > after[0],
                 and_(record.c.crm == after[0], record.c.object > after[1]),
@@ -150,7 +149,7 @@ def _person(row: Sequence[Any]) -> _Person:
 
 def _stored_id(crm: str, properties: str, id_field: str | None) -> str | None:
     """The id of its other half that a record stores: of two, the Contact's goes before the Lead's."""
-    names = ("salesforcecontactid", "salesforceleadid") if crm == "hubspot" else (id_field,)
+    names = CRM_FACTS["hubspot"].other_id if crm == "hubspot" else (id_field,)
     return next((found for name in names if name and (found := whole_id(_value(properties, name))) is not None), None)
 
 
@@ -273,7 +272,7 @@ class _Around:
         """Records that belong to a contact already; others are not linked yet, and will find these."""
         for row in rows:
             key = (row[0], row[1], row[2])
-            if key not in self.records and row[_CONTACT] is not None and row[1] in _OBJECTS:
+            if key not in self.records and row[_CONTACT] is not None and row[1] in PEOPLE_OBJECTS:
                 self.records[key] = _person(row)
 
     def _read_emails(self, keys: Iterable[Key]) -> None:
@@ -295,7 +294,7 @@ def _claimed(one: _Person) -> list[Key]:
     if one.linked is None:
         return []
     other: CrmName = "salesforce" if one.key[0] == "hubspot" else "hubspot"
-    return [(other, object_name, one.linked) for object_name in PEOPLE[other]]
+    return [(other, object_name, one.linked) for object_name in reversed(CRM_FACTS[other].people)]
 
 
 def _by_object(names: Iterable[Key]) -> Iterable[tuple[str, str, list[str]]]:
@@ -310,7 +309,7 @@ def _by_object(names: Iterable[Key]) -> Iterable[tuple[str, str, list[str]]]:
 def _read_whole(connection: Connection) -> frozenset[str]:
     """The CRMs whose people were all read once: an id that is not here then names nobody."""
     told: dict[str, list[bool]] = {}
-    for row in connection.execute(select(_CURSOR.c.crm, _CURSOR.c.complete).where(_CURSOR.c.object.in_(_OBJECTS))):
+    for row in connection.execute(select(_CURSOR.c.crm, _CURSOR.c.complete).where(_CURSOR.c.object.in_(PEOPLE_OBJECTS))):
         told.setdefault(row.crm, []).append(row.complete)
     return frozenset(crm for crm, each in told.items() if all(each))
 

@@ -19,7 +19,7 @@ from connector.conditions import fold
 from connector.config.schedule import trigger
 from connector.config.tables import Config, SlaRule, Team
 from connector.errors import ConfigError, CrmError, StoreError
-from connector.model import CrmName, Finding, Owner
+from connector.model import CRM_FACTS, CrmName, Finding, Owner
 from connector.model.durations import Duration
 from connector.pipeline.installation import LEFT_OUT, left_out
 from connector.pipeline.pull.backfill import suspended
@@ -35,7 +35,6 @@ _CONTACT = metadata.tables["contact"]
 _PLAN = metadata.tables["plan"]
 
 #: Where each CRM tells its people.
-_PEOPLE: Mapping[CrmName, str] = {"hubspot": "owners", "salesforce": "User"}
 #: With a rail of fewer contacts than this, ordinary days are held.
 _FEW = 10
 _SECONDS = {"minute": 60, "hour": 3600}
@@ -163,7 +162,7 @@ def _people(crms: Mapping[CrmName, Reads], now: datetime, findings: list[Finding
     """The people of each CRM, read now."""
     for name, crm in crms.items():
         try:
-            owners = [owner for page in crm.pull(_PEOPLE[name], None, now=now) for owner in page.owners]
+            owners = [owner for page in crm.pull(CRM_FACTS[name].owners, None, now=now) for owner in page.owners]
         except CrmError as error:
             message = f"the people of {name} cannot be read: {error.message}"
             findings.append(Finding(topic=f"{name}: owners", ok=False, message=message, advice=error.advice))

@@ -15,9 +15,9 @@ from connector.adapters.port import Describes
 from connector.conditions import fold
 from connector.config.tables import Config, FieldRule
 from connector.errors import CrmError
-from connector.model import CrmName, FieldType, Finding, PropertyFacts, Schema, Surroundings, Uses
+from connector.model import CRM_FACTS, CrmName, FieldType, Finding, PropertyFacts, Schema, Surroundings, Uses
 from connector.reports.checks.crm_usage import Named, stage_property, uses_of, values_named
-from connector.workflows.fields import ESSENTIAL, conditions_of, places
+from connector.workflows.fields import conditions_of, places
 from connector.workflows.stages import MQL, StageMap
 from connector.workflows.suspension import rules_reading
 
@@ -105,7 +105,7 @@ def _declared(side: CheckedCrm) -> Iterator[Finding]:
             if object_name not in side.schema:
                 continue
             facts = side.facts(object_name, property_name)
-            if facts is None and (rule.builtin or property_name in ESSENTIAL[side.name].get(object_name, ())):
+            if facts is None and (rule.builtin or property_name in CRM_FACTS[side.name].essential.get(object_name, ())):
                 found = [_unseen(side, object_name, property_name, rule.name, needed=needed)]
             elif facts is None:
                 found = _missing(side, object_name, property_name, rule.name, needed=needed)
@@ -115,7 +115,7 @@ def _declared(side: CheckedCrm) -> Iterator[Finding]:
             sound += not found
     yield from _essential(side)
     if side.uses.id_field is not None:
-        for object_name in ("Lead", "Contact"):
+        for object_name in CRM_FACTS[side.name].people:
             if object_name in side.schema and side.facts(object_name, side.uses.id_field) is None:
                 yield from _missing(side, object_name, side.uses.id_field, "hubspot_id_field", needed=True)
     yield Finding(topic=f"{side.name}: fields", ok=True, message=f"{sound} fields of the file are there and read well")
@@ -124,7 +124,7 @@ def _declared(side: CheckedCrm) -> Iterator[Finding]:
 def _essential(side: CheckedCrm) -> Iterator[Finding]:
     """What everything rests on, where no field of the file has told of it."""
     told = {place for rule in side.config.fields for place in places(rule, side.name)}
-    for object_name, names in ESSENTIAL[side.name].items():
+    for object_name, names in CRM_FACTS[side.name].essential.items():
         for property_name in names if object_name in side.schema else ():
             if (object_name, property_name) not in told and side.facts(object_name, property_name) is None:
                 yield _unseen(side, object_name, property_name, "who is who, whose, and in which stage", needed=True)
@@ -132,7 +132,7 @@ def _essential(side: CheckedCrm) -> Iterator[Finding]:
 
 def _unseen(side: CheckedCrm, object_name: str, property_name: str, why: str, *, needed: bool) -> Finding:
     """A standard property that is not shown: it is there, so that only the right to see it can be lacking."""
-    crm, essential = NAMES[side.name], property_name in ESSENTIAL[side.name].get(object_name, ())
+    crm, essential = NAMES[side.name], property_name in CRM_FACTS[side.name].essential.get(object_name, ())
     so = ", and without it nobody is judged" if essential else ""
     message = f"{crm} does not show the connector this standard property of {object_name} ({why}){so}"
     advice = f"Let the connector's credentials in {crm} read it."
