@@ -1,6 +1,6 @@
 """CRMs behind one face, for the contract that all of them keep: HubSpot and Salesforce over real HTTP beside a sandbox.
 
-A room does by hand what people do in its CRM, tells the truth past the adapter, and has its own way of going wrong.
+A subject does by hand what people do in its CRM, tells the truth past the adapter, and has its own way of going wrong.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from connector.sandbox.fault_injection import Fault, Frame
 from connector.sandbox.scenarios.catalogue import arm
 from connector.sandbox.serve import Sandbox
 from tests.adapters.secrets import PlainSecret
-from tests.contract.faults import JSON, Trouble, limit
+from tests.contract.faults import JSON, AnswerFault, limit
 
 NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
 #: Behind every lag of the sandbox, and within the adapters' overlap.
@@ -60,7 +60,7 @@ class Drifted:
     new: str
 
 
-class Room(ABC):
+class Subject(ABC):
     """One CRM. people: the stream of its persons; words: a text property of theirs; calls: the stream of calls."""
 
     name: str
@@ -117,11 +117,11 @@ class Room(ABC):
         """How many live tasks have this subject."""
 
     @abstractmethod
-    def trouble(self, trouble: Trouble, *, times: int, after: int = 0, call: str = "pull") -> None:
+    def fail_reading(self, fault: AnswerFault, *, times: int, after: int = 0, call: str = "pull") -> None:
         """The next answers go wrong. call: which of the port's calls it is to meet (memory)."""
 
     @abstractmethod
-    def trouble_writing(self, kind: str) -> None:
+    def fail_writing(self, kind: str) -> None:
         """The next write goes wrong: "before" (nothing took effect), "after" (it did; the answer is lost), "limit", "locked"."""
 
     @abstractmethod
@@ -152,7 +152,7 @@ def rest(seconds: float) -> None:
     """Nobody waits."""
 
 
-class SandboxRoom(Room):
+class SandboxSubject(Subject):
     """Common to both over HTTP."""
 
     def __init__(self, box: Sandbox, clock: Clock) -> None:
@@ -165,8 +165,8 @@ class SandboxRoom(Room):
     @abstractmethod
     def frame(self) -> Frame: ...
 
-    def trouble(self, trouble: Trouble, *, times: int, after: int = 0, call: str = "pull") -> None:
-        self.frame.add(Fault(self.frame.crm, "", times, after=after, **trouble.answer))
+    def fail_reading(self, fault: AnswerFault, *, times: int, after: int = 0, call: str = "pull") -> None:
+        self.frame.add(Fault(self.frame.crm, "", times, after=after, **fault.answer))
 
     def sent(self) -> int:
         return self.frame.calls
@@ -191,7 +191,7 @@ class SandboxRoom(Room):
         org.refuse_logins(0)
 
 
-class HubSpotRoom(SandboxRoom):
+class HubSpotSubject(SandboxSubject):
     """oauth: with an app's tokens, which end; else with a token that does not."""
 
     name, people, words, calls = "hubspot", "contacts", "jobtitle", "calls"
@@ -260,7 +260,7 @@ class HubSpotRoom(SandboxRoom):
     def tasks_with(self, subject: str) -> int:
         return sum(row["properties"].get("hs_task_subject") == subject for row in self.box.hubspot.live("tasks").values())
 
-    def trouble_writing(self, kind: str) -> None:
+    def fail_writing(self, kind: str) -> None:
         answers: dict[str, dict[str, Any]] = {
             "before": {"status": 500},
             "after": {"kind": "lost"},
@@ -271,7 +271,7 @@ class HubSpotRoom(SandboxRoom):
             self.frame.add(Fault("hubspot", match, 1, **answers[kind]))
 
 
-class SalesforceRoom(SandboxRoom):
+class SalesforceSubject(SandboxSubject):
     name, people, words, calls = "salesforce", "Lead", "Title", "Task"
     drifted = Drifted("Budget__c", "NumberOfEmployees", "NAICS__c", "Rejection_Reason__c", "Bad timing", "Second_Reason__c")
 
@@ -336,7 +336,7 @@ class SalesforceRoom(SandboxRoom):
     def tasks_with(self, subject: str) -> int:
         return sum(row.get("Subject") == subject for row in self.box.salesforce.live("Task").values())
 
-    def trouble_writing(self, kind: str) -> None:
+    def fail_writing(self, kind: str) -> None:
         busy = b'[{"errorCode":"REQUEST_LIMIT_EXCEEDED","message":"ConcurrentRequests (Concurrent API Requests) Limit exceeded."}]'
         answers: dict[str, dict[str, Any]] = {
             "before": {"status": 500},
