@@ -17,11 +17,9 @@ WANTED = {"contacts": ["email", "lifecyclestage", "hubspot_owner_id"], "companie
 
 
 def crm_of(account: Account, **options: Any) -> HubSpotCrm:
-    settings = HubSpotAccess(
-        access_token=PlainSecret("pat-eu1-test"), base_url="http://127.0.0.1:9"
-    )
+    access = HubSpotAccess(access_token=PlainSecret("pat-eu1-test"), base_url="http://127.0.0.1:9")
     options = {"wanted": WANTED, "budget": NoBudget(), "sleep": lambda seconds: None, "send": account.send, **options}
-    return HubSpotCrm(settings, **options)
+    return HubSpotCrm(access, **options)
 
 
 def pull(crm: HubSpotCrm, stream: str, cursor: Cursor | None = None, now: datetime = NOW) -> list[Page]:

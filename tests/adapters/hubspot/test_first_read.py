@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +14,8 @@ from hypothesis import strategies as st
 
 from connector.adapters.client import Answer, Caller, Lane, NoBudget, Request
 from connector.adapters.hubspot import HubSpotCrm
+from connector.adapters.hubspot.first_read import readers
+from connector.adapters.hubspot.first_read.readers import BoundedQueue
 from connector.errors import ObjectStopped, PassStopped
 from connector.model import Cursor, HubSpotAccess, Page, Record
 from connector.sandbox.serve import Sandbox
@@ -265,26 +266,37 @@ class TestThreads:
         assert {int(record.id) for record in records([*brought, *rest])} == set(range(1, 7_001))
         assert own_threads() == []
 
-    def test_nobody_reads_far_ahead_of_who_stores(self) -> None:
+    def test_nobody_reads_far_ahead_of_who_stores(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        put, waiting, all_wait = BoundedQueue.put, set[int](), threading.Event()
+
+        def noted_put(queue: BoundedQueue[Any], item: Any) -> None:
+            with queue._changed:
+                if len(queue._items) >= queue._length:
+                    waiting.add(threading.get_ident())
+                    if len(waiting) == 3:  # both chains, and who makes their pages
+                        all_wait.set()
+                put(queue, item)
+                waiting.discard(threading.get_ident())
+
+        monkeypatch.setattr(BoundedQueue, "put", noted_put)
         account = companies(range(1, 12_001))
         pages = crm_of(account).pull("companies", None, now=NOW)
         next(pages)
-        before = -1
-        while before != len(account.log):  # until they stand still
-            before = len(account.log)
-            time.sleep(0.1)
+        assert all_wait.wait(30)
         listed, searched = calls_of(account)
         assert 100 * listed + 200 * searched <= 7500
         pages.close()  # type: ignore[attr-defined]
         assert own_threads() == []
 
-    def test_closing_cuts_a_long_wait_short(self) -> None:
+    def test_closing_cuts_a_long_wait_short(self, monkeypatch: pytest.MonkeyPatch) -> None:
         account = companies(range(1, 6001))
         slept: list[float] = []
+        stopping = threading.Event()
+        monkeypatch.setattr(readers, "Event", lambda: stopping)
 
         def sleep(seconds: float) -> None:
             slept.append(seconds)
-            time.sleep(0.01)
+            assert stopping.wait(30), "nobody closed it"
 
         crm = crm_of(account, sleep=sleep)
         pages = crm.pull("companies", None, now=NOW)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from connector.errors import PassStopped
 from connector.model import HubSpotAccess, WriteState
 from connector.sandbox.fault_injection import Fault
 from connector.sandbox.serve import Sandbox
+from tests.adapters.held import CountedLock
 from tests.adapters.hubspot.calls import task
 
 START = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
@@ -196,7 +196,9 @@ def test_threads_that_ask_while_a_renewal_goes_on_take_its_refusal(tmp_path: Pat
     with account() as (box, clock):
         crm = app(box, clock, tmp_path)
         box.hubspot.tokens.revoke()
-        box.hubspot_frame.latency = 1.5  # so long that all ask meanwhile, on a busy machine too
+        at_renewal = CountedLock(expected=8)
+        crm._client._login._token._lock = at_renewal  # type: ignore[union-attr]  # a lock that counts
+        box.hubspot_frame.before_call.append(lambda number: None if at_renewal.all_there.wait(10) else pytest.fail("not all of them asked"))
 
         def one(_: int) -> str:
             with pytest.raises(PassStopped) as caught:
@@ -204,10 +206,7 @@ def test_threads_that_ask_while_a_renewal_goes_on_take_its_refusal(tmp_path: Pat
             return caught.value.code
 
         with ThreadPoolExecutor(8) as threads:
-            first = threads.submit(one, 0)
-            while not box.hubspot_frame.calls:
-                time.sleep(0.01)
-            assert set(threads.map(one, range(7))) | {first.result()} == {"BAD_REFRESH_TOKEN"}
+            assert set(threads.map(one, range(8))) == {"BAD_REFRESH_TOKEN"}
         assert renewals(box) == 1
         crm.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from connector.errors import PassStopped
 from connector.model import Page, SalesforceAccess, WriteState
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.state import make_world
+from tests.adapters.held import CountedLock
 from tests.adapters.salesforce.answers import (
     COLLECTIONS,
     EXPIRED,
@@ -211,17 +211,17 @@ def test_many_threads_and_one_ended_session_make_one_login() -> None:
 
 def test_threads_that_ask_while_a_login_goes_on_take_its_refusal() -> None:
     """A user is locked out after a few wrong logins."""
-    asked, go_on, logins = threading.Event(), threading.Event(), []
+    logins, at_login = [], CountedLock(expected=5)
 
     def refuse(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
         logins.append(request.url)
-        asked.set()
-        go_on.wait(timeout=10)
+        assert at_login.all_there.wait(timeout=10)
         return 400, {}, orjson.dumps({"error": "invalid_grant", "error_description": "authentication failure"}).decode()
 
     with responses.RequestsMock() as org:
         org.add_callback(responses.POST, TOKEN_URL, refuse)
         shared = crm()
+        shared._client._login._token._lock = at_login  # type: ignore[assignment]  # a lock that counts
         refused: list[PassStopped] = []
 
         def ask() -> None:
@@ -230,12 +230,8 @@ def test_threads_that_ask_while_a_login_goes_on_take_its_refusal() -> None:
             refused.append(told.value)
 
         threads = [threading.Thread(target=ask) for _ in range(5)]
-        threads[0].start()
-        assert asked.wait(timeout=10)
-        for thread in threads[1:]:
+        for thread in threads:
             thread.start()
-        time.sleep(1.0)  # all of them stand before the login, on a busy machine too
-        go_on.set()
         for thread in threads:
             thread.join(timeout=30)
     assert (len(refused), len(logins)) == (5, 1)
