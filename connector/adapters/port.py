@@ -29,6 +29,7 @@ from connector.model import (
     RemovalPage,
     Schema,
     Surroundings,
+    TaskReadBack,
     TaskWrite,
     Uses,
     WriteOutcome,
@@ -158,8 +159,8 @@ class Writes(ReadsById, Protocol):
         """Which of these tasks exist: key → task id, looked up by external id or the record's associations, not by search."""
         ...
 
-    def read_tasks(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:
-        """Tasks as they are now: id → {"subject", "owner_id", "due_at", "key", "record_id"}; missing ones are left out (read-back)."""
+    def read_tasks(self, ids: Sequence[str]) -> Mapping[str, TaskReadBack]:
+        """Tasks as they are now, by id; missing ones are left out (read-back)."""
         ...
 
 

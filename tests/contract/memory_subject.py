@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, get_args
 
-from connector.adapters.memory.crm import Call, MemoryCrm
+from connector.adapters.memory.crm import MemoryCrm
+from connector.adapters.memory.faults import Call
 from connector.adapters.port import Crm
 from connector.errors import CrmError, PassStopped, RateLimited, Retriable
 from connector.model import Activity, ActivityKind, Owner, PropertyFacts

@@ -27,6 +27,7 @@ from connector.model import (
     RemovalPage,
     Schema,
     Surroundings,
+    TaskReadBack,
     TaskWrite,
     Uses,
     WriteOutcome,
@@ -150,7 +151,7 @@ class HubSpotCrm:
         """Keys are those of the writes, not their marks."""
         return self._tasks.find(writes)
 
-    def read_tasks(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:
+    def read_tasks(self, ids: Sequence[str]) -> Mapping[str, TaskReadBack]:
         """`key` is the mark (`task_marker`), `due_at` ISO 8601 in UTC."""
         return self._tasks.read_back(ids)
 

@@ -10,7 +10,7 @@ from threading import Lock
 
 from connector.adapters.hubspot.client import HubSpotClient
 from connector.adapters.hubspot.wire.records import read_total
-from connector.adapters.hubspot.wire.requests import BEYOND, Span
+from connector.adapters.hubspot.wire.requests import BEYOND, SearchRange
 
 
 class IdOrder:
@@ -32,7 +32,7 @@ class IdOrder:
             return known
         if self._total(object_name, BEYOND):
             proved = False
-        elif self._total(object_name, Span(first=0)):
+        elif self._total(object_name, SearchRange(first=0)):
             proved = True
         else:
             return None
@@ -42,7 +42,7 @@ class IdOrder:
 
     def count(self, object_name: str, first: int, last: int) -> int:
         """How many records have ids from `first` to `last`, both included: one search, which is right where ids are `numeric`."""
-        return self._total(object_name, Span(first=first, last=last))
+        return self._total(object_name, SearchRange(first=first, last=last))
 
-    def _total(self, object_name: str, span: Span) -> int:
+    def _total(self, object_name: str, span: SearchRange) -> int:
         return self._client.caller("backfill").ask(self._client.api.search(object_name, ["hs_object_id"], [span], limit=1), read_total)

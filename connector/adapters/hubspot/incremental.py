@@ -27,7 +27,7 @@ from connector.adapters.client import Caller
 from connector.adapters.hubspot.associations import stuck
 from connector.adapters.hubspot.pages import PageBuilder, RawRecords
 from connector.adapters.hubspot.wire.records import Listing, modified_millis, read_listing, read_total
-from connector.adapters.hubspot.wire.requests import ASSOCIATION_LIMIT, SEARCH_LIMIT, Api, Span, properties_to_ask, to_millis
+from connector.adapters.hubspot.wire.requests import ASSOCIATION_LIMIT, SEARCH_LIMIT, Api, SearchRange, properties_to_ask, to_millis
 from connector.adapters.hubspot.wire.values import record_id
 from connector.model import Cursor, Page
 
@@ -117,20 +117,20 @@ class IncrementalRead:
         if window.width is not None:
             return self._piece(window, window.width, records), None
         if window.after_id is None:
-            listing = self._ask(Span(since=window.low, until=window.high), by_moment=True)
+            listing = self._ask(SearchRange(since=window.low, until=window.high), by_moment=True)
             window = replace(window, high=listing.closed(window.high)) if fresh else window
             if window.empty:  # the last one ended at a moment of ours that HubSpot has not reached yet
                 records.add(listing.results)
                 return window, listing.total
         else:
-            listing = self._ask(Span(since=window.low, until=window.low, above=window.after_id), by_moment=False)
+            listing = self._ask(SearchRange(since=window.low, until=window.low, above=window.after_id), by_moment=False)
         if self._skipped(window, listing.total):
             return self._again(window), listing.total
         records.add(listing.results)
         advance = self._after_moments if window.after_id is None else self._after_ids
         return advance(window, listing), listing.total
 
-    def _ask(self, span: Span, *, by_moment: bool) -> Listing:
+    def _ask(self, span: SearchRange, *, by_moment: bool) -> Listing:
         request = self.api.search(self.builder.stream, self._asked, [span], by="modified" if by_moment else "id")
         return self.caller.ask(request, read_listing)
 
@@ -166,9 +166,9 @@ class IncrementalRead:
         if window.left is None or window.start is None or total is None or total >= window.left:
             return False
         if window.after_id is None:
-            passed = Span(since=int(window.start), until=window.low - 1)
+            passed = SearchRange(since=int(window.start), until=window.low - 1)
         else:
-            passed = Span(since=window.low, until=window.low, above=window.start, last=window.after_id)
+            passed = SearchRange(since=window.low, until=window.low, above=window.start, last=window.after_id)
         count = self.caller.ask(self.api.search(self.builder.stream, [], [passed], limit=1), read_total)
         return count > window.rows
 
@@ -190,9 +190,9 @@ class IncrementalRead:
         top = window.high if window.after_id is None else min(10 ** len(str(low)) - 1, _LAST_ID)
         end = min(low + width - 1, top)
         if window.after_id is None:
-            listing = self._ask(Span(since=low, until=end), by_moment=True)
+            listing = self._ask(SearchRange(since=low, until=end), by_moment=True)
         else:
-            listing = self._ask(Span(since=window.low, until=window.low, first=low, last=end), by_moment=False)
+            listing = self._ask(SearchRange(since=window.low, until=window.low, first=low, last=end), by_moment=False)
         if listing.after is not None:
             return self._smaller(window, end - low + 1)
         records.add(listing.results)

@@ -11,7 +11,7 @@ from connector.adapters.client import Caller
 from connector.adapters.hubspot.associations import read_all_links
 from connector.adapters.hubspot.wire.activities import read_activity
 from connector.adapters.hubspot.wire.deals import PRIMARY_COMPANY, Stages, read_deal, read_stages
-from connector.adapters.hubspot.wire.records import Links, absent, inline_contacts, read_record
+from connector.adapters.hubspot.wire.records import AssociatedIds, absent, inline_contacts, read_record
 from connector.adapters.hubspot.wire.requests import ENGAGEMENTS, Api
 from connector.adapters.hubspot.wire.values import record_id
 from connector.model import Activity, Deal, Page, Record, SetAside
@@ -74,7 +74,7 @@ class PageBuilder:
             primary = partial(companies.primary, kind=PRIMARY_COMPANY)
             _sort((read_deal(raw, contacts(raw), primary(found), self._all_stages) for found, raw in records.named()), deals, aside)
         else:
-            links = self._links("companies", list(records.by_id)) if self.stream == "contacts" else Links()
+            links = self._links("companies", list(records.by_id)) if self.stream == "contacts" else AssociatedIds()
             _sort((read_record(self.stream, raw, self.wanted, links.primary(found)) for found, raw in records.named()), kept, aside)
         return Page(
             crm="hubspot",
@@ -102,7 +102,7 @@ class PageBuilder:
         apart = set(to_read)
         return lambda raw: links.ids(record_id(raw)) if record_id(raw) in apart else named[record_id(raw)][0]
 
-    def _links(self, to_object: str, ids: Sequence[str]) -> Links:
+    def _links(self, to_object: str, ids: Sequence[str]) -> AssociatedIds:
         return read_all_links(self.api, self.caller, self.stream, to_object, ids)
 
     def _all_stages(self) -> Stages:

@@ -19,7 +19,8 @@ from connector.adapters.hubspot.wire.deals import lacks_scope
 from connector.adapters.hubspot.wire.errors import NO_BIN, texts
 from connector.adapters.hubspot.wire.records import Listing, decode, merged_ids, read_listing
 from connector.adapters.hubspot.wire.requests import BATCH_LIMIT, MERGEABLE, NO_ARCHIVED_LISTING, Api, batches, from_millis, to_millis
-from connector.adapters.hubspot.wire.values import Unreadable, moment_of, record_id
+from connector.adapters.hubspot.wire.values import moment_of, record_id
+from connector.adapters.set_aside import Unreadable
 from connector.errors import ObjectStopped, Rejected
 from connector.model import Cursor, Fate, RecordRef, Removal, RemovalPage
 

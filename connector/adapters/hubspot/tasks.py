@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,11 @@ from connector.adapters.hubspot.client import HubSpotClient
 from connector.adapters.hubspot.read_by_id import read_raw
 from connector.adapters.hubspot.wire.activities import read_task_back
 from connector.adapters.hubspot.wire.requests import TASK_READ_BACK, find_marker, task_marker
-from connector.adapters.hubspot.wire.values import Unreadable, properties_of, text_of
+from connector.adapters.hubspot.wire.values import properties_of, text_of
 from connector.adapters.hubspot.wire.writes import create_outcome, task_rows
 from connector.adapters.hubspot.write import BatchSender
-from connector.model import TaskWrite, WriteOutcome
+from connector.adapters.set_aside import Unreadable
+from connector.model import TaskReadBack, TaskWrite, WriteOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,12 @@ class Tasks:
                 found[key] = task
         return found
 
-    def read_back(self, ids: Sequence[str]) -> dict[str, Mapping[str, str | None]]:
+    def read_back(self, ids: Sequence[str]) -> dict[str, TaskReadBack]:
         """Tasks by id, as `port.Writes.read_tasks` says; one that cannot be read is left out."""
         api, caller = self.client.api, self.client.caller("urgent")
         raws = read_raw(api, caller, "tasks", ids, TASK_READ_BACK)
         links = read_all_links(api, caller, "tasks", "contacts", list(raws))
-        tasks: dict[str, Mapping[str, str | None]] = {}
+        tasks: dict[str, TaskReadBack] = {}
         for task, raw in raws.items():
             try:
                 tasks[task] = read_task_back(raw, links.ids(task))

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from connector.adapters.client import Answer, Caller, Request
 from connector.adapters.hubspot.client import HubSpotClient
 from connector.adapters.hubspot.read_by_id import read_raw
-from connector.adapters.hubspot.wire.errors import Refused
+from connector.adapters.hubspot.wire.errors import RefusedWrite
 from connector.adapters.hubspot.wire.requests import Api
-from connector.adapters.hubspot.wire.values import Unreadable, properties_of, text_of
+from connector.adapters.hubspot.wire.values import properties_of, text_of
 from connector.adapters.hubspot.wire.writes import (
     BatchAnswer,
     BatchRow,
@@ -27,10 +27,11 @@ from connector.adapters.hubspot.wire.writes import (
     update_outcome,
     update_rows,
 )
+from connector.adapters.set_aside import Unreadable
 from connector.errors import CrmError, ObjectStopped, PassStopped
 from connector.model import FieldWrite, WriteOutcome, WriteState
 
-# Refused whatever the value is: https://developers.hubspot.com/docs/api-reference/error-handling
+# RefusedWrite whatever the value is: https://developers.hubspot.com/docs/api-reference/error-handling
 _WHATEVER_THE_VALUE = frozenset({"PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE"})
 
 
@@ -57,7 +58,7 @@ class BatchSender:
                 continue
             try:
                 batch = self.caller.ask(self.build(part), _reading(part))
-            except Refused as error:
+            except RefusedWrite as error:
                 left = [*self._narrowed(part, error), *left]
             except CrmError as error:
                 if may_raise and not self.outcomes and isinstance(error, PassStopped | ObjectStopped):
@@ -69,7 +70,7 @@ class BatchSender:
                 self.outcomes |= {row.number: self.settle(row, batch) for row in part}
         return self.outcomes
 
-    def _narrowed(self, part: list[BatchRow], error: Refused) -> list[list[BatchRow]]:
+    def _narrowed(self, part: list[BatchRow], error: RefusedWrite) -> list[list[BatchRow]]:
         """What to send next after the refusal of a whole batch, of which nothing was written."""
         if len(part) > 1:
             middle = len(part) // 2

@@ -26,6 +26,7 @@ from connector.model import (
     Record,
     RecordRef,
     Removal,
+    TaskReadBack,
 )
 
 Thing = Record | Activity | Owner | Deal | DealContact | Campaign | CampaignMember
@@ -34,7 +35,7 @@ Thing = Record | Activity | Owner | Deal | DealContact | Campaign | CampaignMemb
 SILENT = frozenset({"meetings"})
 
 
-class Described(dict[str, PropertyFacts]):
+class DescribedProperties(dict[str, PropertyFacts]):
     """The properties of an object: those that it was told of, and a text for any other name, but the dropped ones."""
 
     def __init__(self, object_name: str, told: Mapping[str, PropertyFacts], dropped: Collection[str]) -> None:
@@ -179,8 +180,8 @@ class MemoryHolding:
     # Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @staticmethod
-    def _told_of(task: Activity) -> Mapping[str, str | None]:
-        """A task as `port.Crm.read_tasks` tells it."""
+    def _read_back(task: Activity) -> TaskReadBack:
+        """A task as `port.Writes.read_tasks` has it."""
         return {
             "subject": task.outcome,
             "owner_id": task.owner_id,

@@ -18,6 +18,7 @@ from connector.adapters.salesforce.wire import query as wire_query
 from connector.adapters.salesforce.wire import records as wire_records
 from connector.adapters.salesforce.wire import requests as wire
 from connector.adapters.salesforce.wire.requests import Row
+from connector.adapters.set_aside import Unreadable
 from connector.model import Activity
 
 
@@ -46,7 +47,7 @@ def _read(caller: Caller, stream: Stream, people: Sequence[str], lacking: set[st
     for row in with_everyone(caller, stream.object, rows):
         try:
             value = stream.read(row)
-        except wire_records.Unreadable:
+        except Unreadable:
             continue  # the pull sets it aside, and says so
         if isinstance(value, Activity):
             found.append(value)

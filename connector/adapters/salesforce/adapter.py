@@ -27,6 +27,7 @@ from connector.model import (
     SalesforceAccess,
     Schema,
     Surroundings,
+    TaskReadBack,
     TaskWrite,
     Uses,
     WriteOutcome,
@@ -153,7 +154,7 @@ class SalesforceCrm:
         """By the External Id; without one by the tasks of their Leads and Contacts. Deleted ones do not exist."""
         return self._tasks.find(writes)
 
-    def read_tasks(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:
+    def read_tasks(self, ids: Sequence[str]) -> Mapping[str, TaskReadBack]:
         """due_at is a day ("2026-12-02"): Salesforce keeps no hour; key is the mark (`task_marker`)."""
         return self._tasks.read_back(ids)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.adapters.salesforce.streams import Value
-from connector.adapters.salesforce.wire.records import Unreadable
 from connector.adapters.salesforce.wire.requests import Row
+from connector.adapters.set_aside import Unreadable, set_aside
 from connector.model import (
     Activity,
     Campaign,
@@ -21,7 +21,6 @@ from connector.model import (
     Owner,
     Page,
     Record,
-    RecordRef,
     SetAside,
 )
 
@@ -82,11 +81,9 @@ class PageBuilder:
         )
 
     def _set_aside(self, record_id: Any, reason: str) -> SetAside:
-        return SetAside(
-            record=RecordRef(crm="salesforce", object=self.stream, id=record_id if isinstance(record_id, str) else ""),
-            reason=f"salesforce sent a {self.stream} that cannot be read: {reason}",
-            next_step=_NEXT_STEP,
-        )
+        why = f"salesforce sent a {self.stream} that cannot be read: {reason}"
+        name = record_id if isinstance(record_id, str) else ""
+        return set_aside("salesforce", self.stream, name, reason=why, next_step=_NEXT_STEP)
 
 
 def empty_page(object_name: str, cursor: Cursor, calls: int) -> Page:

@@ -10,7 +10,7 @@ from connector.adapters.client import Answer
 from connector.adapters.salesforce.streams import Columns, Stream
 from connector.adapters.salesforce.wire import query as wire_query
 from connector.adapters.salesforce.wire import requests as wire
-from connector.adapters.salesforce.wire.bulk import Place
+from connector.adapters.salesforce.wire.bulk import JobPlace
 from connector.adapters.salesforce.wire.requests import Row
 from connector.model import Cursor
 
@@ -60,7 +60,7 @@ class PullPosition:
                 return at + 1
         return 0
 
-    def cursor(self, place: Place | None, *, done: bool) -> Cursor:
+    def cursor(self, place: JobPlace | None, *, done: bool) -> Cursor:
         """What the mirror stores. place: where a job stands that reads the rest; done: nothing is left."""
         if done:
             return {**self.window.done(), **self.columns.remembered()}

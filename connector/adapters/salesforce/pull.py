@@ -78,7 +78,7 @@ class Pull:
         self._position = PullPosition(self.stream, self.cursor, lacking=self.lacking, now=self.now, overlap=self.overlap)
         self._columns = self._position.columns
         self._by_job = self._position.window.full
-        self._place = wire_bulk.Place.of(self.cursor) if self._by_job else None
+        self._place = wire_bulk.JobPlace.of(self.cursor) if self._by_job else None
         related = {name.partition(".")[0] for name in self.stream.others if "." in name}
         self._job = BulkJob(self.stream.object, caller=self.caller, related=related)
         self._builder = PageBuilder(stream=self.stream.object, read=self.stream.read)
@@ -156,7 +156,7 @@ class Pull:
         log.warning("salesforce: %s is read by REST, not by Bulk API: %s", self.stream.object, problem)
         self._place, self._by_job = None, False
 
-    def _by_bulk(self, place: wire_bulk.Place) -> Iterator[Page]:
+    def _by_bulk(self, place: wire_bulk.JobPlace) -> Iterator[Page]:
         self._position.total = place.total
         wanted = {name.lower(): name for name in self._columns.everything()}
         for rows, behind in self._job.rest(place, begun=self._begun):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import TypeVar
@@ -16,7 +16,7 @@ from connector.adapters.salesforce.wire.access import external_id
 from connector.adapters.salesforce.wire.requests import Row
 from connector.adapters.salesforce.write import BatchSender
 from connector.errors import ObjectStopped
-from connector.model import TaskWrite, WriteOutcome, WriteState
+from connector.model import TaskReadBack, TaskWrite, WriteOutcome, WriteState
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ class Tasks:
 
         return self._learning(ask)
 
-    def read_back(self, ids: Sequence[str]) -> dict[str, Mapping[str, str | None]]:
+    def read_back(self, ids: Sequence[str]) -> dict[str, TaskReadBack]:
         """Tasks by id, as `port.Writes.read_tasks` says."""
         plain = ("Id", "IsDeleted", "Subject", "OwnerId", "ActivityDate", "WhoId")
 

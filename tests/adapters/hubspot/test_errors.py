@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.adapters.client import Answer, Caller, NoBudget, Request, Unreachable
-from connector.adapters.hubspot.wire.errors import NO_BIN, Refused, judge, retry_after, scrub
+from connector.adapters.hubspot.wire.errors import NO_BIN, RefusedWrite, judge, retry_after, scrub
 from connector.adapters.hubspot.wire.records import decode, read_listing
 from connector.adapters.hubspot.wire.requests import Api
 from connector.errors import AnswerLost, CrmError, ObjectStopped, PassStopped, RateLimited, Rejected, Retriable
@@ -108,9 +108,9 @@ NO_PAGING = {"status": "error", "message": "Paging through deleted objects is no
         (READ, answer(477, HTML, retry_after="86400", date=SENT), PassStopped, ["for 24.0 hours more, until 2026-11-21 09:00 UTC"]),
         (READ, answer(503, b"", retry_after="600", date=SENT), PassStopped, ["for 10 minutes more, until 2026-11-20 09:10 UTC"]),
         (READ, answer(503, b"", retry_after="1e300", date=SENT), PassStopped, ["hours more"]),
-        (UPDATE, answer(400, {"category": "VALIDATION_ERROR", "message": "bad"}), Refused, ["VALIDATION_ERROR", "refused"]),
-        (UPDATE, answer(409, {"category": "CONFLICT"}), Refused, ["CONFLICT"]),
-        (UPDATE, answer(404, {"category": "OBJECT_NOT_FOUND"}), Refused, ["OBJECT_NOT_FOUND"]),
+        (UPDATE, answer(400, {"category": "VALIDATION_ERROR", "message": "bad"}), RefusedWrite, ["VALIDATION_ERROR", "refused"]),
+        (UPDATE, answer(409, {"category": "CONFLICT"}), RefusedWrite, ["CONFLICT"]),
+        (UPDATE, answer(404, {"category": "OBJECT_NOT_FOUND"}), RefusedWrite, ["OBJECT_NOT_FOUND"]),
         (UPDATE, answer(404, HTML), ObjectStopped, ["nothing at this address"]),
     ],
 )
@@ -206,7 +206,7 @@ def test_a_refused_write_names_properties_and_codes_but_no_values() -> None:
         "errors": [{"message": "x", "code": "PROPERTY_DOESNT_EXIST", "context": {"propertyName": ["pain_point"]}}],
     }
     error = judged(UPDATE, answer(400, body))
-    assert isinstance(error, Refused)
+    assert isinstance(error, RefusedWrite)
     assert set(error.properties) == {"timeline", "pain_point"}
     assert "timeline" in error.message
     assert "INVALID_OPTION" in error.message

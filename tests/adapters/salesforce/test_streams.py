@@ -20,6 +20,7 @@ from connector.adapters.salesforce.wire import query as wire_query
 from connector.adapters.salesforce.wire import records as wire_records
 from connector.adapters.salesforce.wire import requests as wire
 from connector.adapters.salesforce.wire import sales as wire_sales
+from connector.adapters.set_aside import Unreadable
 from connector.errors import ObjectStopped
 from connector.model import Page
 from tests.adapters.salesforce.fake_bulk import NOW, WANTED, BulkOrg, lead
@@ -90,7 +91,7 @@ def test_a_member_is_a_person(row: dict[str, Any], who: tuple[str, str]) -> None
 
 
 def test_a_member_that_is_nobody_cannot_be_read() -> None:
-    with pytest.raises(wire_records.Unreadable):
+    with pytest.raises(Unreadable):
         wire_sales.member({**STAMPS, "Id": "00v", "CampaignId": "701"})
 
 

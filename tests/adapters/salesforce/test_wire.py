@@ -16,6 +16,7 @@ from connector.adapters.salesforce.wire import query as wire_query
 from connector.adapters.salesforce.wire import records as wire_records
 from connector.adapters.salesforce.wire import requests as wire
 from connector.adapters.salesforce.wire import tasks as wire_tasks
+from connector.adapters.set_aside import Unreadable
 from connector.errors import ObjectStopped
 from connector.model import ActivityKind, Direction, RecordRef, TaskSpec, TaskWrite, long_id
 
@@ -213,7 +214,7 @@ class TestRecords:
 
     @pytest.mark.parametrize("row", [{}, {"Id": 5}, {"Id": "x", "CreatedDate": "yesterday"}, {"Id": "x", "OwnerId": 7}])
     def test_a_row_that_cannot_be_read_says_why_without_its_values(self, row: dict[str, Any]) -> None:
-        with pytest.raises(wire_records.Unreadable) as caught:
+        with pytest.raises(Unreadable) as caught:
             wire_records.record("Lead", row, [])
         assert "yesterday" not in str(caught.value)
 

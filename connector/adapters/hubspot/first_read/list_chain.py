@@ -13,7 +13,7 @@ from connector.adapters.hubspot.first_read.meeting import ChainMeeting
 from connector.adapters.hubspot.pages import RawRecords
 from connector.adapters.hubspot.read_by_id import read_raw
 from connector.adapters.hubspot.wire.records import read_listing, read_total
-from connector.adapters.hubspot.wire.requests import ASSOCIATION_LIMIT, ENGAGEMENTS, LIST_LIMIT, Span, fits_an_address
+from connector.adapters.hubspot.wire.requests import ASSOCIATION_LIMIT, ENGAGEMENTS, LIST_LIMIT, SearchRange, fits_an_address
 from connector.adapters.hubspot.wire.values import record_id
 
 _LIST_PAGES: Final = ASSOCIATION_LIMIT // LIST_LIMIT
@@ -74,5 +74,5 @@ class ListChain:
         return [*full, *(raw for found, raw in named if not found)], listing.after
 
     def _quiet_above(self, high: int) -> int:
-        spans = [Span(above=high, until=self.request.quiet_until)]
+        spans = [SearchRange(above=high, until=self.request.quiet_until)]
         return self.caller.ask(self.request.api.search(self.request.stream, [], spans, limit=1), read_total)

@@ -11,7 +11,7 @@ from connector.adapters.hubspot.first_read.chain import ChainPart, ChainRequest,
 from connector.adapters.hubspot.first_read.meeting import ChainMeeting
 from connector.adapters.hubspot.pages import RawRecords
 from connector.adapters.hubspot.wire.records import Listing, modified_millis, read_listing, read_total
-from connector.adapters.hubspot.wire.requests import ASSOCIATION_LIMIT, BEYOND, Span
+from connector.adapters.hubspot.wire.requests import ASSOCIATION_LIMIT, BEYOND, SearchRange
 from connector.adapters.hubspot.wire.values import record_id
 
 #: Fewer records than this the list alone reads as quickly.
@@ -40,7 +40,7 @@ class SearchChain:
         meeting, caller = self.meeting, self.caller
         counted, records = caller.count, RawRecords()
         known, start = meeting.below, meeting.resume_from
-        listing = self._search([] if start is None else [Span(last=start)])
+        listing = self._search([] if start is None else [SearchRange(last=start)])
         bound, read = None if start is None else start + 1, list[tuple[int, bool]]()
         if not self._worth_it(listing) or not self._proved(listing, start is None):
             meeting.give_up()
@@ -65,14 +65,14 @@ class SearchChain:
                 counted, records, read = caller.count, RawRecords(), []
             if ended:
                 break
-            following = self._search([Span(below=bound)])
+            following = self._search([SearchRange(below=bound)])
             if self._skipped(listing, following, page, above):
                 meeting.give_up()
             listing = following
         if caller.count > counted:
             yield ChainPart(RawRecords(), {}, caller.count - counted)
 
-    def _search(self, spans: Sequence[Span]) -> Listing:
+    def _search(self, spans: Sequence[SearchRange]) -> Listing:
         request = self.request.api.search(self.request.stream, self.request.properties, spans, down=True)
         return self.caller.ask(request, read_listing)
 
@@ -87,7 +87,7 @@ class SearchChain:
         first = record_id(listing.results[0]) if listing.results else ""
         if not first:
             return not whole
-        spans = [BEYOND, *([Span(above=first)] if whole else [])]
+        spans = [BEYOND, *([SearchRange(above=first)] if whole else [])]
         request = self.request.api.search(self.request.stream, self.request.properties[-1:], spans, down=True)
         beyond = self.caller.ask(request, read_listing)
         return beyond.total == len(beyond.results) and not any(self._quiet(raw) for raw in beyond.results)
@@ -105,7 +105,7 @@ class SearchChain:
         """Whether quiet records lie in the stretch of a page that it did not show. Asked only where the totals do not add up."""
         if listing.total is None or following.total is None or following.total >= listing.total - len(listing.results) or not page:
             return False
-        stretch = Span(first=page[-1][0], below=page[0][0] + 1 if above is None else above, until=self.request.quiet_until)
+        stretch = SearchRange(first=page[-1][0], below=page[0][0] + 1 if above is None else above, until=self.request.quiet_until)
         count = self.caller.ask(self.request.api.search(self.request.stream, [], [stretch], limit=1), read_total)
         return count > sum(quiet for _, quiet in page)
 
