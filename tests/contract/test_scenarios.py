@@ -57,7 +57,8 @@ def box(clock: Clock) -> Iterator[Sandbox]:
 def own(scenario: str, name: str, box: Sandbox, clock: Clock) -> Iterator[Subject]:
     """A subject that nothing goes wrong in yet: HubSpot's with tokens that end, and one in a hurry where answers are slow."""
     clock.forward(A_DAY)
-    with small_sandbox(clock) if scenario == "schema-drift" else nullcontext(box) as mine:
+    drifts = scenario == "schema-drift" and not name.startswith("memory")  # which cannot be undone in a sandbox
+    with small_sandbox(clock) if drifts else nullcontext(box) as mine:
         yield from in_sandbox(scenario, name, mine, clock)
 
 

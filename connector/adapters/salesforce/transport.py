@@ -156,6 +156,7 @@ def stopped(message: str, advice: str) -> PassStopped:
 
 
 def answer_of(response: requests.Response, body: bytes) -> Answer:
+    """The answer as the wire modules read it."""
     return Answer(status=response.status_code, headers={name.lower(): value for name, value in response.headers.items()}, body=body)
 
 
