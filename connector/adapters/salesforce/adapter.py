@@ -38,9 +38,8 @@ class SalesforceCrm:
     """Implements `connector.adapters.port.Crm`, where each method is described.
 
     wanted: object ("Lead", "Contact", "Account") → the fields that become a record's properties. sleep: how to wait, in seconds, between
-    retries. overlap: how far an incremental pull reaches back (rows are committed late). timeout: seconds for a login, for each piece of an
-    answer, and for all of an answer to a write once it began (of what is read, four times as many); patience: for each piece of an answer
-    to a query, on the first of which Salesforce works. zone: the business's, in which a task's day is reckoned.
+    retries. overlap: how far an incremental pull reaches back (rows are committed late). timeout, patience: see `SalesforceTransport`.
+    zone: the business's, in which a task's day is reckoned.
     """
 
     name: CrmName = "salesforce"

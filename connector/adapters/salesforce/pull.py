@@ -26,7 +26,6 @@ from connector.adapters.salesforce.streams import OPTIONAL, Stream
 from connector.adapters.salesforce.wire import bulk as wire_bulk
 from connector.adapters.salesforce.wire import errors as wire_errors
 from connector.adapters.salesforce.wire import query as wire_query
-from connector.adapters.salesforce.wire import records as wire_records
 from connector.adapters.salesforce.wire import requests as wire
 from connector.adapters.salesforce.wire.requests import Row
 from connector.errors import ObjectStopped
@@ -108,7 +107,7 @@ class Pull:
             self._position.close_window(answer)
             self._position.learn_total(page)
             named = [row for row in page.rows if isinstance(row, dict)]
-            rows = self._with_everyone(completed(self.caller, self.stream.object, named, self._columns.by_id))
+            rows = with_everyone(self.caller, self.stream.object, completed(self.caller, self.stream.object, named, self._columns.by_id))
             strange = len(page.rows) - len(rows)
             part = self._position.window.upper is not None
             if page.locator is not None:
@@ -128,9 +127,6 @@ class Pull:
     def _first(self) -> Request:
         soql = self._position.soql(self._columns.in_query, order=f"{self.stream.stamp}, Id")
         return wire.query(soql, all_rows=self.stream.all_rows, about=f"reading {self.stream.object}")
-
-    def _with_everyone(self, rows: Sequence[Row]) -> Sequence[Row]:
-        return with_everyone(self.caller, self.stream.object, rows) if self.stream.object in wire_records.RELATIONS else rows
 
     # ── By a bulk job ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -164,7 +160,7 @@ class Pull:
             if rows and not self._begun:  # the job is of a pull that was stopped: what it did without is told by what it has
                 names = {name.lower() for name in rows[0]}
                 self._columns.gone.update(name for lower, name in wanted.items() if lower not in names and name in self.stream.others)
-            yield self._page(self._with_everyone(rows))
+            yield self._page(with_everyone(self.caller, self.stream.object, rows))
         self._job.end(place)
         self._done = True
         yield self._page(())

@@ -74,7 +74,8 @@ class SalesforceTransport:
     """Sends requests. Safe for threads: each has connections of its own.
 
     timeout: seconds for a login, for each piece of an answer, and for all of an answer to a write once it began (of what is read, four
-    times as many); patience: for each piece of an answer to a query. sent: how many requests went out, logins included.
+    times as many); patience: for each piece of an answer to a query, on the first of which Salesforce works. sent: how many requests went
+    out, logins included.
     """
 
     def __init__(self, access: SalesforceAccess, *, timeout: float, patience: float) -> None:

@@ -1,6 +1,6 @@
 """HubSpot on the wire, without I/O: which requests there are. Every path stands behind one table of versions.
 
-Answers are judged in `wire_errors`, read in `wire_records`; writes are in `wire_writes`. Each fact has its source beside it: a page of
+Answers are judged in `errors`, read in `records`; writes are in `writes`. Each fact has its source beside it: a page of
 developers.hubspot.com, HubSpot's OpenAPI files (github.com/HubSpot/HubSpot-public-api-spec-collection), or the thread where it was seen.
 """
 
