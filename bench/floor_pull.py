@@ -148,13 +148,13 @@ class _HubSpot:
             if after is None:
                 return
             high = int(page["results"][-1]["id"])
-        spans: list[wire.Span] = []
+        spans: list[wire.SearchRange] = []
         while True:
             results = self._call(self._api.search(name, asked, spans, down=True))["results"]
             yield from (raw for raw in results if int(raw["id"]) > high)
             if not results or int(results[-1]["id"]) <= high:
                 return
-            spans = [wire.Span(below=results[-1]["id"])]
+            spans = [wire.SearchRange(below=results[-1]["id"])]
 
     def _companies(self, name: str, raws: Sequence[Raw]) -> dict[str, str]:
         links = self._call(self._api.associations(name, "companies", [(raw["id"], None) for raw in raws]))["results"]

@@ -11,14 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from connector.adapters.port import Crm
 from connector.config.tables import Config, HubSpotSettings, SalesforceSettings
 from connector.errors import ConfigError, Interrupted, Problem
-from connector.model import CRMS, CrmName, Finding
+from connector.model import CRMS, CrmName, Finding, HubSpotAccess, SalesforceAccess
 from connector.pipeline.context import PassContext, Progress, Unwatched
 from connector.store.budget import SharedBudget, hubspot_limits, salesforce_limits
 from connector.store.database import Store
@@ -145,6 +145,16 @@ def open_store(config: Config) -> Iterator[Store]:
         store.close()
 
 
+def hubspot_access(settings: HubSpotSettings) -> HubSpotAccess:
+    """What of [crm.hubspot] its adapter needs."""
+    return HubSpotAccess(**{field.name: getattr(settings, field.name) for field in fields(HubSpotAccess)})
+
+
+def salesforce_access(settings: SalesforceSettings) -> SalesforceAccess:
+    """What of [crm.salesforce] its adapter needs."""
+    return SalesforceAccess(**{field.name: getattr(settings, field.name) for field in fields(SalesforceAccess)})
+
+
 def make_crms(config: Config, store: Store, waiting: Callable[[CrmName], Pacing], opened: ExitStack) -> dict[CrmName, Crm]:
     """An adapter for each CRM that the file has; waiting: how each waits. What they hold is given back when `opened` closes."""
     crms: dict[CrmName, Crm] = {}
@@ -169,7 +179,7 @@ def _hubspot(config: Config, settings: HubSpotSettings, store: Store, waiting: P
     budget = SharedBudget(store, account, limits, crm="hubspot", headroom=settings.headroom, clock=waiting.clock, sleep=waiting.sleep)
     opened.callback(budget.close)
     crm = HubSpotCrm(
-        settings,
+        hubspot_access(settings),
         wanted=properties_wanted(config, "hubspot"),
         budget=budget,
         sleep=waiting.sleep,
@@ -187,7 +197,7 @@ def _salesforce(config: Config, settings: SalesforceSettings, store: Store, wait
     budget = SharedBudget(store, account, limits, crm="salesforce", headroom=settings.headroom, clock=waiting.clock, sleep=waiting.sleep)
     opened.callback(budget.close)
     crm = SalesforceCrm(
-        settings,
+        salesforce_access(settings),
         wanted=properties_wanted(config, "salesforce"),
         budget=budget,
         sleep=waiting.sleep,

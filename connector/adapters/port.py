@@ -1,7 +1,12 @@
-"""The port: what the engine asks of a CRM. Adapters read and write plain values and never decide anything.
+"""The port: what the connector asks of a CRM. Adapters read and write plain values and never decide anything.
+
+Four protocols, by who asks: `Reads` (the pull, backfills, the fast lane), `Removals` (the look for what is gone, the comparison), `Writes`
+(write-back) and `Describes` (schema drift, `connector check`). `Crm` is their sum: the composition root makes it, everyone else names the
+part that they need.
 
 Terms: a *stream* is one object of the CRM, by the CRM's own name ("contacts", "Lead"). A *cursor* is where a stream's pull
 stands; the adapter makes it, the mirror stores it with its page and hands the last one back. None: from the beginning.
+All moments are aware, in UTC. Every method may raise the tree of `errors.CrmError`.
 """
 
 from __future__ import annotations
@@ -24,16 +29,28 @@ from connector.model import (
     RemovalPage,
     Schema,
     Surroundings,
+    TaskReadBack,
     TaskWrite,
     Uses,
     WriteOutcome,
 )
 
 
-class Crm(Protocol):
-    """A CRM, as the engine sees it. All moments are aware, in UTC. Every method may raise the tree of `errors.CrmError`."""
+class ReadsById(Protocol):
+    """Reading records by id: what readers and writers share."""
 
     name: CrmName
+
+    def read(self, object_name: str, ids: Sequence[str], properties: Sequence[str], *, lane: Lane = "urgent") -> Mapping[str, Record]:
+        """The records as they are now, by id (never by a lagging search); those that do not exist are left out.
+
+        Any number of ids. lane: "backfill" where nobody waits for them.
+        """
+        ...
+
+
+class Reads(ReadsById, Protocol):
+    """Reading a CRM into the mirror."""
 
     def streams(self) -> Sequence[str]:
         """The objects to pull, in an order in which what is referred to comes first: owners, companies, people, activities.
@@ -57,19 +74,24 @@ class Crm(Protocol):
         """Whether this cursor of `pull` stands inside a read: that ends where it would have ended when it began, not now."""
         ...
 
-    def read(self, object_name: str, ids: Sequence[str], properties: Sequence[str], *, lane: Lane = "urgent") -> Mapping[str, Record]:
-        """The records as they are now, by id (never by a lagging search); those that do not exist are left out.
+    def refill(self, object_name: str, properties: Sequence[str], cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:
+        """All live records with these properties alone, page by page; the last page has `last`. Resumes at a cursor of its own kind.
 
-        Any number of ids. lane: "backfill" where nobody waits for them.
+        For a field that was named newly, and for formula fields, whose changes no modified date tells.
         """
         ...
 
-    def bring(self, object_name: str, ids: Sequence[str]) -> Page | None:
-        """These as `pull` brings them, read by id now, with the properties of `want`; those that do not live are left out.
-
-        For what was restored, or missed. None where the pull itself brings whatever is restored. Any number of ids; the cursor is {}.
-        """
+    def activities_of(self, object_name: str, ids: Sequence[str]) -> Sequence[Activity]:
+        """Every activity of these people, read through their links, not by search: the fast lane's way to see a touch at once."""
         ...
+
+    def calls(self) -> int:
+        """How many requests this object has sent so far."""
+        ...
+
+
+class Removals(Reads, Protocol):
+    """Finding what is gone from a CRM, and what came back; what neither tells is read."""
 
     def removals(self, object_name: str, cursor: Cursor | None, *, now: datetime) -> Iterator[RemovalPage]:
         """Records of one object that the CRM itself tells as removed since the cursor (None: as far back as it remembers).
@@ -87,17 +109,26 @@ class Crm(Protocol):
         """What became of records that should be there: those that are removed, by id; live ones are left out. Any number of ids."""
         ...
 
-    def count(self, object_name: str, first: int, last: int) -> int | None:
-        """How many live records have ids from `first` to `last`, numbers both included; None where the CRM cannot tell by number.
+    def tells_restored(self, object_name: str) -> bool:
+        """Whether the pull itself brings what of this object is restored from the recycle bin; where not, `bring` does."""
+        ...
 
-        A record that is younger than the CRM's index may not be counted yet.
+    def bring(self, object_name: str, ids: Sequence[str]) -> Page:
+        """These as `pull` brings them, read by id now, with the properties of `want`; those that do not live are left out.
+
+        For what was restored, or missed; an empty page where the pull brings what is restored (`tells_restored`). Any number of ids; the
+        cursor is {}.
         """
         ...
 
-    def refill(self, object_name: str, properties: Sequence[str], cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:
-        """All live records with these properties alone, page by page; the last page has `last`. Resumes at a cursor of its own kind.
+    def countable(self, object_name: str) -> bool:
+        """Whether ids of this object are numbers by which the CRM counts: to be asked before `count`."""
+        ...
 
-        For a field that was named newly, and for formula fields, whose changes no modified date tells.
+    def count(self, object_name: str, first: int, last: int) -> int:
+        """How many live records have ids from `first` to `last`, numbers both included. Only for what is `countable`.
+
+        A record that is younger than the CRM's index may not be counted yet.
         """
         ...
 
@@ -105,13 +136,9 @@ class Crm(Protocol):
         """Which people these activities or deals are about now, by id; {} where the pull brings every such change by itself."""
         ...
 
-    def activities_of(self, object_name: str, ids: Sequence[str]) -> Sequence[Activity]:
-        """Every activity of these people, read through their links, not by search: the fast lane's way to see a touch at once."""
-        ...
 
-    def schema(self, objects: Sequence[str]) -> Schema:
-        """The fields of these objects as they are now."""
-        ...
+class Writes(ReadsById, Protocol):
+    """Writing into a CRM, with the reads before and after."""
 
     def batch_size(self, object_name: str) -> int:
         """How many records one write call takes."""
@@ -132,8 +159,18 @@ class Crm(Protocol):
         """Which of these tasks exist: key → task id, looked up by external id or the record's associations, not by search."""
         ...
 
-    def read_tasks(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:
-        """Tasks as they are now: id → {"subject", "owner_id", "due_at", "key", "record_id"}; missing ones are left out (read-back)."""
+    def read_tasks(self, ids: Sequence[str]) -> Mapping[str, TaskReadBack]:
+        """Tasks as they are now, by id; missing ones are left out (read-back)."""
+        ...
+
+
+class Describes(Protocol):
+    """What a CRM says of itself."""
+
+    name: CrmName
+
+    def schema(self, objects: Sequence[str]) -> Schema:
+        """The fields of these objects as they are now."""
         ...
 
     def check(self, *, now: datetime, uses: Uses | None = None) -> list[Finding]:
@@ -158,9 +195,9 @@ class Crm(Protocol):
         """Where a person opens this record."""
         ...
 
-    def calls(self) -> int:
-        """How many requests this object has sent so far."""
-        ...
+
+class Crm(Removals, Writes, Describes, Protocol):
+    """All of a CRM, as the composition root makes it and gives it back."""
 
     def close(self) -> None:
         """Gives back connections."""

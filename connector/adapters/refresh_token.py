@@ -11,28 +11,20 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+
+from connector.model import SecretReference
 
 if sys.platform != "win32":
     import fcntl
 
 
-class Reference(Protocol):
-    """A secret by reference. Those read from a file have source "file", and its path as name."""
-
-    def read(self) -> str:
-        """The secret as it stands there now."""
-        ...
-
-
 class KeptToken:
     """The token in use. Not for threads: whoever renews holds a lock of its own."""
 
-    def __init__(self, reference: Reference) -> None:
+    def __init__(self, reference: SecretReference) -> None:
         self._reference = reference
-        named = getattr(reference, "name", None) if getattr(reference, "source", None) == "file" else None
         # Where the path is a link, what it leads to is rewritten, and the link stays.
-        self._path = Path(named).resolve() if isinstance(named, str) else None
+        self._path = Path(reference.name).resolve() if reference.source == "file" else None
         self._newer: tuple[str, str] | None = None
         #: Why a newer token is lost when this process ends; "" where none is.
         self.unkept = ""

@@ -12,10 +12,10 @@ from connector.adapters.hubspot import HubSpotCrm
 from connector.adapters.hubspot.wire import checks as hubspot_checks
 from connector.adapters.port import Crm
 from connector.adapters.salesforce import SalesforceCrm
-from connector.adapters.salesforce.wire import access as salesforce_access
-from connector.app import utc_now
+from connector.adapters.salesforce.wire import access as salesforce_permissions
+from connector.app import hubspot_access, salesforce_access, utc_now
 from connector.config.tables import Config, HubSpotSettings, SalesforceSettings
-from connector.model import CrmName, Owner, Permission, Schema
+from connector.model import CRM_FACTS, CrmName, Owner, Permission, Schema
 from connector.reports.checks.crm_usage import uses_of
 from connector.workflows.fields import properties_wanted
 
@@ -43,7 +43,6 @@ class CrmAccount:
 
 
 #: The objects whose schema a first file is made from.
-_OBJECTS: Mapping[CrmName, tuple[str, ...]] = {"hubspot": ("contacts", "companies"), "salesforce": ("Lead", "Contact", "Account")}
 #: Limits as the CRMs name them → their keys in the file.
 _LIMIT_KEYS = {"10 seconds": "requests_per_10_seconds", "day": "daily_requests"}
 
@@ -58,15 +57,15 @@ def _account(config: Config, name: CrmName, opened: ExitStack) -> CrmAccount:
     budget = _LimitsReader()
     crm: Crm
     if isinstance(settings, HubSpotSettings):
-        crm = HubSpotCrm(settings, wanted={}, budget=budget)
+        crm = HubSpotCrm(hubspot_access(settings), wanted={}, budget=budget)
     elif isinstance(settings, SalesforceSettings):
-        crm = SalesforceCrm(settings, wanted={}, budget=budget)
+        crm = SalesforceCrm(salesforce_access(settings), wanted={}, budget=budget)
     else:
         raise KeyError(name)
     opened.callback(crm.close)
     now = utc_now()
-    schema = crm.schema(_OBJECTS[name])
-    pages = crm.pull("owners" if name == "hubspot" else "User", None, now=now)
+    schema = crm.schema(CRM_FACTS[name].objects)
+    pages = crm.pull(CRM_FACTS[name].owners, None, now=now)
     owners = tuple(owner for page in pages for owner in page.owners)
     native_sync = [finding for finding in crm.check(now=now) if finding.topic == f"{name}: native sync"]
     surroundings = crm.surroundings()
@@ -93,5 +92,5 @@ def permissions_needed(config: Config, *, now: datetime) -> dict[CrmName, tuple[
         needed["hubspot"] = hubspot_checks.permissions(uses_of(config, "hubspot", now=now))
     if config.crm.salesforce is not None:
         uses, wanted = uses_of(config, "salesforce", now=now), properties_wanted(config, "salesforce")
-        needed["salesforce"] = tuple(salesforce_access.needed(uses, wanted, None, key_field=config.crm.salesforce.task_key_field))
+        needed["salesforce"] = tuple(salesforce_permissions.needed(uses, wanted, None, key_field=config.crm.salesforce.task_key_field))
     return needed

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from connector.config.names import ONE_SIDED
 from connector.config.tables import FieldPlaces, FieldRule
-from connector.model import FieldType
+from connector.model import CRM_FACTS, FieldType
 
 
 def _field(name: str, hubspot: str, lead: str | None, contact: str | None = None, *, type: FieldType = FieldType.TEXT) -> FieldRule:  # noqa: A002
@@ -27,7 +27,7 @@ BUILTIN: tuple[FieldRule, ...] = (
     _field("job_title", "jobtitle", "Title"),
     _field("country", "country", "Country", "MailingCountry"),
     _field("city", "city", "City", "MailingCity"),
-    _field("owner", "hubspot_owner_id", "OwnerId"),  # its value is the owner's e-mail
+    _field("owner", CRM_FACTS["hubspot"].owner_property, CRM_FACTS["salesforce"].owner_property),  # its value is the owner's e-mail
     _field("lead_source", "hs_analytics_source", "LeadSource"),
     _field("campaign", "hs_analytics_first_touch_converting_campaign", None),
     _field("created_at", "createdate", "CreatedDate", type=FieldType.DATETIME),

@@ -15,7 +15,7 @@ import orjson
 from sqlalchemy import BigInteger, Table, and_, func, literal, select, tuple_, type_coerce
 
 from connector import conditions
-from connector.adapters.port import Crm
+from connector.adapters.port import Reads
 from connector.config.settings import FastLane
 from connector.engine import PassResult, judge_and_act
 from connector.model import Activity, CrmName, Page
@@ -104,7 +104,7 @@ def _place(store: Store, now: datetime) -> tuple[int, int]:
 # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _read_again(context: PassContext, crm: Crm, contacts: Sequence[int], wanted: Properties, now: datetime) -> dict[str, StreamPull]:
+def _read_again(context: PassContext, crm: Reads, contacts: Sequence[int], wanted: Properties, now: datetime) -> dict[str, StreamPull]:
     """Their records of one CRM, and what happened with them, into the mirror."""
     return {
         object_name: _read_object(context, crm, object_name, ids, wanted.get(object_name, ()), now)
@@ -113,7 +113,7 @@ def _read_again(context: PassContext, crm: Crm, contacts: Sequence[int], wanted:
 
 
 def _read_object(
-    context: PassContext, crm: Crm, object_name: str, ids: Sequence[str], properties: Sequence[str], now: datetime
+    context: PassContext, crm: Reads, object_name: str, ids: Sequence[str], properties: Sequence[str], now: datetime
 ) -> StreamPull:
     result = StreamPull(whole=True)
     before = crm.calls()

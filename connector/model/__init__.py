@@ -1,10 +1,21 @@
-"""The values that cross packages: what an adapter reads (`records`), what a CRM says of itself (`account`), what a rule wants and what
-became of it (`actions`), how texts and ids are told apart (`texts`). Import them from here.
+"""The values that cross packages: what an adapter reads (`records`), what a CRM says of itself (`account`), what is known of it
+beforehand (`crms`), what a rule wants and what became of it (`actions`), how texts and ids are told apart (`texts`). Import them from here.
 
 All are frozen; all moments are aware and in UTC. Nothing here does I/O. Tables are in `connector.store.tables`.
 """
 
-from connector.model.account import FieldType, Finding, Permission, PropertyFacts, Schema, Surroundings, Uses
+from connector.model.account import (
+    FieldType,
+    Finding,
+    HubSpotAccess,
+    Permission,
+    PropertyFacts,
+    SalesforceAccess,
+    Schema,
+    SecretReference,
+    Surroundings,
+    Uses,
+)
 from connector.model.actions import (
     BUNDLE_ORDER,
     ENDED,
@@ -13,6 +24,7 @@ from connector.model.actions import (
     Kind,
     Proposal,
     State,
+    TaskReadBack,
     TaskSpec,
     TaskWrite,
     WriteOutcome,
@@ -20,6 +32,7 @@ from connector.model.actions import (
     bundle_name,
     key_part,
 )
+from connector.model.crms import COMPANY_OBJECTS, CRM_FACTS, PEOPLE_OBJECTS, CrmFacts
 from connector.model.records import (
     CRMS,
     Activity,
@@ -45,13 +58,17 @@ from connector.model.texts import fold, long_id, whole_id
 
 __all__ = [
     "BUNDLE_ORDER",
+    "COMPANY_OBJECTS",
     "CRMS",
+    "CRM_FACTS",
     "ENDED",
+    "PEOPLE_OBJECTS",
     "Action",
     "Activity",
     "ActivityKind",
     "Campaign",
     "CampaignMember",
+    "CrmFacts",
     "CrmName",
     "Cursor",
     "Deal",
@@ -62,6 +79,7 @@ __all__ = [
     "FieldType",
     "FieldWrite",
     "Finding",
+    "HubSpotAccess",
     "Kind",
     "Owner",
     "Page",
@@ -72,10 +90,13 @@ __all__ = [
     "RecordRef",
     "Removal",
     "RemovalPage",
+    "SalesforceAccess",
     "Schema",
+    "SecretReference",
     "SetAside",
     "State",
     "Surroundings",
+    "TaskReadBack",
     "TaskSpec",
     "TaskWrite",
     "Uses",

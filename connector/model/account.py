@@ -1,10 +1,69 @@
-"""What a CRM says of itself: its fields and their types, what it allows, its own set-up, and what `connector check` found."""
+"""What the connector is told of an account (`HubSpotAccess`, `SalesforceAccess`) and what the account says of itself: its fields and their
+types, what it allows, its own set-up, and what `connector check` found."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
+
+
+class SecretReference(Protocol):
+    """A secret by reference: the variable or file that it stands in. source: "env" or "file"; name: the variable, or the path."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+
+    def read(self) -> str:
+        """The secret as it stands there now; of a file, its first line."""
+        ...
+
+    def read_all(self) -> str:
+        """All lines of it: a key in PEM has several."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubSpotAccess:
+    """How to reach a HubSpot account: by an access token, or by an app's three credentials.
+
+    ca_bundle: a PEM file in place of the usual certificates. api_version: "v3", or a dated one ("2026-03").
+    """
+
+    base_url: str
+    access_token: SecretReference | None = None
+    client_id: SecretReference | None = None
+    client_secret: SecretReference | None = None
+    refresh_token: SecretReference | None = None
+    ca_bundle: str | None = None
+    api_version: str = "v3"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SalesforceAccess:
+    """How to reach a Salesforce org. auth: the way to log in, which says which of the credentials are needed.
+
+    ca_bundle: a PEM file in place of the usual certificates. daily_requests, headroom: the file's limit of calls, and the share of it that
+    is left to others. task_key_field: the External Id field of our tasks.
+    """
+
+    auth: str
+    instance_url: str
+    client_id: SecretReference | None = None
+    client_secret: SecretReference | None = None
+    username: str | None = None
+    private_key: SecretReference | None = None
+    password: SecretReference | None = None
+    security_token: SecretReference | None = None
+    refresh_token: SecretReference | None = None
+    ca_bundle: str | None = None
+    daily_requests: int
+    headroom: float
+    run_assignment_rules: bool
+    task_key_field: str
 
 
 class FieldType(StrEnum):

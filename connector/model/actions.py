@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypedDict
 
 from connector.model.records import RecordRef
 
@@ -130,6 +130,16 @@ class FieldWrite:
     record: RecordRef
     properties: Mapping[str, str | None]
     clear_first: bool = False
+
+
+class TaskReadBack(TypedDict):
+    """A task as its CRM shows it, in the CRM's own words; key: the mark by which it is found again; None: it shows none."""
+
+    subject: str | None
+    owner_id: str | None
+    due_at: str | None
+    key: str | None
+    record_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,35 +14,32 @@ from functools import partial
 from typing import Any, Literal, Protocol, get_args
 
 import orjson
-from sqlalchemy import Connection, Table, func, select, update
+from sqlalchemy import Connection, Table, and_, func, select, update
 
-from connector.adapters.port import Crm
+from connector.adapters.port import Crm, Describes
 from connector.config.tables import Config
 from connector.errors import ConnectorError, CrmError, Interrupted, ObjectStopped, SafetyStop
-from connector.model import CRMS, CrmName, Surroundings
+from connector.model import CRM_FACTS, CRMS, PEOPLE_OBJECTS, CrmName, Surroundings
 from connector.pipeline.context import PassContext
 from connector.pipeline.pull import schema_drift
 from connector.pipeline.pull.backfill import fill
 from connector.pipeline.pull.field_state import FieldState, brought_in_line, refreshed
 from connector.pipeline.pull.streams import Pulled, distinct, errors_of, pull, streams_of
 from connector.pipeline.unify import ContactWriter, UnifySettings
-from connector.pipeline.unify.identity import PEOPLE
 from connector.store import runs
 from connector.store import tables as t
 from connector.store.database import Store
 from connector.store.fields import FieldStatus, contact_table, ensure_fields, set_state, stored_fields
 from connector.store.mirror import pages
-from connector.workflows.fields import STAGE_PROPERTY, columns_needed
+from connector.workflows.fields import columns_needed
 from connector.workflows.suspension import Suspended
 
 record = t.metadata.tables["record"]
 contact = t.metadata.tables["contact"]
 attempt = t.metadata.tables["attempt"]
 
-_PEOPLE = tuple(name for names in PEOPLE.values() for name in names)
 #: What to do then (`left_out`).
 LEFT_OUT = "Put it back, or give this file a database of its own: without what the CRM says now, nobody of it can be judged."
-_STAGE_NAMES: Mapping[CrmName, str] = {crm: name for (crm, _), name in STAGE_PROPERTY.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +116,8 @@ def left_out(store: Store, config: Config) -> str | None:
     """In words, that people of a CRM are here which the file does not have: they would be judged for ever as they were last read."""
     if len(config.crms) == len(CRMS):
         return None
-    live = select(record.c.crm, func.count()).where(record.c.crm.not_in(config.crms), ~record.c.archived, record.c.object.in_(_PEOPLE))
+    elsewhere = and_(record.c.crm.not_in(config.crms), ~record.c.archived, record.c.object.in_(PEOPLE_OBJECTS))
+    live = select(record.c.crm, func.count()).where(elsewhere)
     with store.read() as connection:
         row = connection.execute(live.group_by(record.c.crm).order_by(record.c.crm).limit(1)).one_or_none()
     if row is None:
@@ -234,7 +232,7 @@ def applied(store: Store, config: Config) -> bool:
     return runs.get_meta(store, "config") == config.version and runs.get_meta(store, f"adopted:{config.mode}") is not None
 
 
-def _apply_file(store: Store, config: Config, crms: Mapping[CrmName, Crm], now: datetime, *, anew: bool) -> dict[CrmName, CrmError]:
+def _apply_file(store: Store, config: Config, crms: Mapping[CrmName, Describes], now: datetime, *, anew: bool) -> dict[CrmName, CrmError]:
     """A changed file makes every contact anew, and due. The CRMs that do not tell what they must, with the error: it is applied later."""
     if runs.get_meta(store, "config") == config.version and not anew:
         return {}
@@ -252,7 +250,7 @@ def _everyone(connection: Connection, now: datetime) -> None:
     connection.execute(update(contact).where(~contact.c.gone).values(due_at=now))
 
 
-def _look_around(store: Store, crms: Mapping[CrmName, Crm]) -> dict[CrmName, CrmError]:
+def _look_around(store: Store, crms: Mapping[CrmName, Describes]) -> dict[CrmName, CrmError]:
     """Asks the CRMs what their set-up means for rules, and keeps it where all tell it; else what was kept holds on."""
     around: dict[CrmName, Surroundings] = {}
     silent: dict[CrmName, CrmError] = {}
@@ -269,7 +267,7 @@ def _look_around(store: Store, crms: Mapping[CrmName, Crm]) -> dict[CrmName, Crm
 
 
 def _keep_around(store: Store, around: Mapping[CrmName, Surroundings]) -> None:
-    stage_defaults = {crm: account.defaults.get(_STAGE_NAMES[crm]) for crm, account in around.items()}
+    stage_defaults = {crm: account.defaults.get(CRM_FACTS[crm].stage_property) for crm, account in around.items()}
     kept: dict[str, Mapping[CrmName, object]] = {
         "defaults": {crm: value for crm, value in stage_defaults.items() if value is not None},
         "links": {crm: account.links for crm, account in around.items()},

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
-from connector.model import CRMS
+from connector.model import CRMS, PEOPLE_OBJECTS
 from connector.store.database import Store
 from connector.store.tables import metadata
 
@@ -20,20 +20,19 @@ contact = metadata.tables["contact"]
 BUCKETS = ("in_both", "only_hubspot", "only_salesforce", "ambiguous", "duplicates", "excluded", "gone")
 #: Contacts that a list names at most.
 SHOWN = 50
-_PEOPLE = ("contacts", "Lead", "Contact")
 #: A Lead that became a Contact of the same person is no duplicate.
 _DUPLICATE = and_(record.c.role == "duplicate", record.c.converted_to.is_(None), ~record.c.archived)
 
 
 def buckets(store: Store) -> dict[str, Any]:
     """{"buckets": [{"name", "n" (people), crm: n (records)}], "totals": {crm: n}, "duplicates", "ambiguous"}; buckets add up to totals."""
-    of_people = select(record.c.crm).join(contact, contact.c.id == record.c.contact_id).where(record.c.object.in_(_PEOPLE))
+    of_people = select(record.c.crm).join(contact, contact.c.id == record.c.contact_id).where(record.c.object.in_(PEOPLE_OBJECTS))
     person = _person()
     bucket = case((record.c.archived, "gone"), (_DUPLICATE, "duplicates"), else_=person)
     counted = of_people.add_columns(bucket.label("bucket"), func.count().label("n")).group_by(record.c.crm, bucket)
     with store.read() as connection:
         records: dict[tuple[str, str], int] = {(row.bucket, row.crm): row.n for row in connection.execute(counted)}
-        has_records = select(record.c.contact_id).where(record.c.object.in_(_PEOPLE), record.c.contact_id == contact.c.id)
+        has_records = select(record.c.contact_id).where(record.c.object.in_(PEOPLE_OBJECTS), record.c.contact_id == contact.c.id)
         people_of = select(person.label("bucket"), func.count().label("n")).where(has_records.correlate(contact).exists()).group_by(person)
         people: dict[str, int] = {row.bucket: row.n for row in connection.execute(people_of)}
         return {

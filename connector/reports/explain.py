@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Table, and_, select
 
 from connector.config.columns import column_of
 from connector.config.tables import Config, FieldRule, SlaRule, Transition
-from connector.model import CRMS, bundle_name
+from connector.model import COMPANY_OBJECTS, CRMS, bundle_name
 from connector.pipeline.evaluate import cases
 from connector.pipeline.evaluate.cases import ContactState
 from connector.pipeline.installation import record_url
@@ -164,7 +164,7 @@ def _field(rule: FieldRule, reader: FieldReader, sides: Sides, contact: Mapping[
 def _companies(connection: Connection, mains: Iterable[Any]) -> dict[tuple[str, str], Mapping[str, Any]]:
     found: dict[tuple[str, str], Mapping[str, Any]] = {}
     for row in mains:
-        same = and_(_RECORD.c.crm == row.crm, _RECORD.c.object.in_(("companies", "Account")), _RECORD.c.id == row.company_id)
+        same = and_(_RECORD.c.crm == row.crm, _RECORD.c.object.in_(COMPANY_OBJECTS), _RECORD.c.id == row.company_id)
         for properties in connection.execute(select(_RECORD.c.properties).where(same, ~_RECORD.c.archived)).scalars():
             found[row.crm, row.company_id] = properties
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -10,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy import ColumnElement, Connection, func, or_, select, tuple_
 
 from connector.errors import ConnectorError
-from connector.model import CRMS
+from connector.model import CRM_FACTS, CRMS
 from connector.store.mirror.rows import normalised_email
 from connector.store.tables import metadata
 
@@ -18,13 +17,7 @@ _RECORD = metadata.tables["record"]
 _FURTHER = metadata.tables["record_email"]
 
 #: Named in the query, so that the primary key serves as its index.
-_OBJECTS = ("contacts", "companies", "Lead", "Contact", "Account")
-#: Where ids stand in the addresses of the CRMs' own pages: HubSpot's record and contact pages, Salesforce's Lightning.
-_PLACES = (
-    re.compile(r"/record/0-1/(\d+)"),
-    re.compile(r"/contacts/\d+/contact/(\d+)"),
-    re.compile(r"/lightning/r/(?:[A-Za-z]\w*/)?([A-Za-z0-9]{15,18})(?=/|$)"),
-)
+_OBJECTS = tuple(name for crm in CRMS for name in CRM_FACTS[crm].objects)
 _SHORT_ID = 15  # Salesforce shows ids of 15 characters in places; the first 15 of 18 tell records apart, case and all
 
 
@@ -59,7 +52,8 @@ def ids_in(address: str) -> Iterator[str]:
     """What may be the record's id in an address, the likeliest first: by the CRMs' own patterns, then the path from its end."""
     parts = urlsplit(address if "//" in address else f"//{address}")
     path = unquote(parts.path)
-    by_pattern = [match[1] for pattern in _PLACES if (match := pattern.search(path)) is not None]
+    patterns = [pattern for crm in CRMS for pattern in CRM_FACTS[crm].addresses]
+    by_pattern = [match[1] for pattern in patterns if (match := pattern.search(path)) is not None]
     if by_pattern:
         yield from by_pattern
         return

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, and_, select
 
 from connector.config.tables import Config
+from connector.model import CRM_FACTS
 from connector.store import ledger
 from connector.store.mirror.keys import FullKey
 from connector.store.tables import metadata
-from connector.workflows.fields import OWNER_PROPERTY, STAGE_PROPERTY
 
 _SPELL = metadata.tables["spell"]
 _ATTEMPT = metadata.tables["attempt"]
@@ -28,8 +28,7 @@ _HISTORY = metadata.tables["field_history"]
 
 #: The properties whose edits are told: those that carry the stage, the lead status and the owner.
 _TOLD: Mapping[str, frozenset[str]] = {
-    "hubspot": frozenset({STAGE_PROPERTY["hubspot", "contacts"], "hs_lead_status", OWNER_PROPERTY["hubspot"]}),
-    "salesforce": frozenset({STAGE_PROPERTY["salesforce", "Lead"], OWNER_PROPERTY["salesforce"]}),
+    crm: frozenset({facts.stage_property, facts.lead_status, facts.owner_property}) for crm, facts in CRM_FACTS.items()
 }
 
 #: How far a CRM's time for our own write may lie from ours.

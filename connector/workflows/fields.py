@@ -18,27 +18,11 @@ from connector.conditions.tree import Comparison, Has, In, Name, Text, walk
 from connector.config.columns import field_column, side_column
 from connector.config.rule_conditions import judging_conditions, rule_conditions
 from connector.config.tables import Config, FieldRule
-from connector.model import CRMS, CrmName, FieldType
+from connector.model import CRM_FACTS, CRMS, CrmName, FieldType
 from connector.store.fields import FieldColumn
 from connector.store.tables import to_micros
 
-#: What identity, owners and stages need beside the file's fields, by CRM and object.
-_HUBSPOT_BASE = ("email", "lifecyclestage", "hs_lead_status", "hubspot_owner_id", "hubspot_owner_assigneddate", "createdate",
-                 "lastmodifieddate", "salesforceleadid", "salesforcecontactid")  # fmt: skip
-_LEAD_BASE = ("Email", "Status", "OwnerId", "IsConverted", "ConvertedContactId", "CreatedDate")
-_CONTACT_BASE = ("Email", "OwnerId", "AccountId", "CreatedDate")
 _BIGGEST_INTEGER = 2**63 - 1
-
-#: The property that carries the stage, by CRM and object.
-STAGE_PROPERTY: Mapping[tuple[CrmName, str], str] = {("hubspot", "contacts"): "lifecyclestage", ("salesforce", "Lead"): "Status"}
-#: The property that holds the owner's id.
-OWNER_PROPERTY: Mapping[CrmName, str] = {"hubspot": "hubspot_owner_id", "salesforce": "OwnerId"}
-
-#: Without these nobody knows who a person is, whose, and in which stage; by CRM and object.
-ESSENTIAL: Mapping[CrmName, Mapping[str, tuple[str, ...]]] = {
-    "hubspot": {"contacts": ("email", "lifecyclestage", "hubspot_owner_id")},
-    "salesforce": {"Lead": ("Email", "Status", "OwnerId"), "Contact": ("Email", "OwnerId")},
-}
 
 
 #: A value of a property, as a CRM has it in JSON, and of a column of `contact`.
@@ -66,19 +50,16 @@ def date_entered(stage_value: str) -> str:
 
 def properties_wanted(config: Config, crm: CrmName) -> dict[str, tuple[str, ...]]:
     """The properties to ask a CRM for, by object: those the file names, and those that identity, owners and stages need."""
-    wanted: dict[str, set[str]] = (
-        {"contacts": set(_HUBSPOT_BASE), "companies": set()}
-        if crm == "hubspot"
-        else {"Lead": set(_LEAD_BASE), "Contact": set(_CONTACT_BASE), "Account": set()}
-    )
+    facts = CRM_FACTS[crm]
+    wanted = {object_name: set(names) for object_name, names in facts.base.items()}
     for rule in config.fields:
         for object_name, property_name in places(rule, crm):
             wanted[object_name].add(property_name)
     if crm == "salesforce" and config.crm.salesforce is not None and config.crm.salesforce.hubspot_id_field is not None:
-        for object_name in ("Lead", "Contact"):
+        for object_name in facts.people:
             wanted[object_name].add(config.crm.salesforce.hubspot_id_field)
     if crm == "hubspot":
-        wanted["contacts"].update(date_entered(value) for stage in config.stages for value in stage.hubspot)
+        wanted[facts.stage_object].update(date_entered(value) for stage in config.stages for value in stage.hubspot)
     return {object_name: tuple(sorted(names)) for object_name, names in wanted.items()}
 
 
@@ -97,7 +78,7 @@ def options_used(config: Config, crm: CrmName) -> dict[PropertyPlace, tuple[str,
 
 def stage_places(crm: CrmName) -> list[PropertyPlace]:
     """The properties of a CRM that carry the stage."""
-    return [PropertyPlace(object_name, name) for (owner, object_name), name in STAGE_PROPERTY.items() if owner == crm]
+    return [PropertyPlace(CRM_FACTS[crm].stage_object, CRM_FACTS[crm].stage_property)]
 
 
 def options_asked(config: Config, crm: CrmName) -> dict[PropertyPlace, frozenset[str]]:

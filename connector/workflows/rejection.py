@@ -16,7 +16,7 @@ from connector.conditions import Condition, fold
 from connector.config.business_time import Calendar
 from connector.config.columns import column_of
 from connector.config.tables import RejectionRule
-from connector.model import CrmName
+from connector.model import CRM_FACTS, CrmName
 from connector.store.tables.rows import PersonRecord, PropertyChange
 from connector.workflows.attempts import AttemptState, end, let_time_pass
 from connector.workflows.fields import compared
@@ -24,8 +24,6 @@ from connector.workflows.touches import Touched, since
 
 #: The rule's id in keys and the ledger.
 RULE = "rejection"
-#: Salesforce's property with a Lead's status.
-_STATUS = "Status"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +115,9 @@ def sign_of(
     record = hubspot if by_hubspot else salesforce
     moment: datetime | None = None
     if record is not None and not by_hubspot:
-        status = record.properties.get(_STATUS)
-        changes = [change for change in told.history if change.record_id == record.id and change.property == _STATUS]
+        name = CRM_FACTS[record.crm].lead_status
+        status = record.properties.get(name)
+        changes = [change for change in told.history if change.record_id == record.id and change.property == name]
         moment = max((change.at for change in changes if change.after == status), default=None)
     moment = moment or (None if record is None else record.modified_at) or now
     return Sign(rejecting=rejecting, at=min(moment, now), crm=None if record is None else record.crm)

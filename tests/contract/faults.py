@@ -10,7 +10,7 @@ from connector.errors import CrmError, RateLimited, Retriable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
+class AnswerFault:
     """A fault by name: what the next answers are, and what error stands for it in memory."""
 
     name: str
@@ -35,18 +35,18 @@ def _limited(crm: str) -> CrmError:
     return RateLimited("too many", crm=crm, retry_after=1.0)
 
 
-TROUBLES = (
-    Trouble(name="500", answer={"status": 500}, memory=_later),
-    Trouble(name="502 HTML", answer={"status": 502, "headers": _HTML, "body": b"<html>Bad Gateway</html>"}, memory=_later),
-    Trouble(name="503 empty", answer={"status": 503, "headers": {"retry-after": "2"}}, memory=_later),
-    Trouble(name="504", answer={"status": 504, "headers": _HTML, "body": b"<html></html>"}, memory=_later),
-    Trouble(name="200 HTML", answer={"status": 200, "headers": _HTML, "body": b"<html>maintenance</html>"}, memory=_later),
-    Trouble(name="200 empty", answer={"status": 200, "headers": JSON, "body": b""}, memory=_later),
-    Trouble(name="truncated", answer={"kind": "truncate"}, memory=_later),
-    Trouble(name="slow", answer={"kind": "slow", "seconds": 0.6}, memory=_later),
-    Trouble(name="lost", answer={"kind": "lost"}, memory=_later),
-    Trouble(name="429 ten seconds", answer=limit("TEN_SECONDLY_ROLLING", "1"), memory=_limited),
-    Trouble(name="429 search", answer=limit("SECONDLY", None), memory=_limited),
-    Trouble(name="423", answer={"status": 423, "headers": JSON, "body": b'{"category":"LOCKED","message":"locked"}'}, memory=_later),
-    Trouble(name="477", answer={"status": 477, "headers": {"retry-after": "2"}}, memory=_later),
+ANSWER_FAULTS = (
+    AnswerFault(name="500", answer={"status": 500}, memory=_later),
+    AnswerFault(name="502 HTML", answer={"status": 502, "headers": _HTML, "body": b"<html>Bad Gateway</html>"}, memory=_later),
+    AnswerFault(name="503 empty", answer={"status": 503, "headers": {"retry-after": "2"}}, memory=_later),
+    AnswerFault(name="504", answer={"status": 504, "headers": _HTML, "body": b"<html></html>"}, memory=_later),
+    AnswerFault(name="200 HTML", answer={"status": 200, "headers": _HTML, "body": b"<html>maintenance</html>"}, memory=_later),
+    AnswerFault(name="200 empty", answer={"status": 200, "headers": JSON, "body": b""}, memory=_later),
+    AnswerFault(name="truncated", answer={"kind": "truncate"}, memory=_later),
+    AnswerFault(name="slow", answer={"kind": "slow", "seconds": 0.6}, memory=_later),
+    AnswerFault(name="lost", answer={"kind": "lost"}, memory=_later),
+    AnswerFault(name="429 ten seconds", answer=limit("TEN_SECONDLY_ROLLING", "1"), memory=_limited),
+    AnswerFault(name="429 search", answer=limit("SECONDLY", None), memory=_limited),
+    AnswerFault(name="423", answer={"status": 423, "headers": JSON, "body": b'{"category":"LOCKED","message":"locked"}'}, memory=_later),
+    AnswerFault(name="477", answer={"status": 477, "headers": {"retry-after": "2"}}, memory=_later),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The CRM in memory as a room of the contract, as either of the two; and what of the sandbox's scenarios has a meaning there."""
+"""The CRM in memory as a subject of the contract, as either of the two; and what of the sandbox's scenarios has a meaning there."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, get_args
 
-from connector.adapters.memory.crm import Call, MemoryCrm
+from connector.adapters.memory.crm import MemoryCrm
+from connector.adapters.memory.faults import Call
 from connector.adapters.port import Crm
 from connector.errors import CrmError, PassStopped, RateLimited, Retriable
 from connector.model import Activity, ActivityKind, Owner, PropertyFacts
-from tests.contract.faults import Trouble
-from tests.contract.subjects import Drifted, Room
+from tests.contract.faults import AnswerFault
+from tests.contract.subjects import Drifted, Subject
 
 
-class MemoryRoom(Room):
+class MemorySubject(Subject):
     """Memory, as one of the two."""
 
     drifted = Drifted("competitor", "budget", "industry_code", "reason", "Bad timing", "second_reason")
@@ -91,10 +92,10 @@ class MemoryRoom(Room):
     def tasks_with(self, subject: str) -> int:
         return sum(task.outcome == subject for task in self.memory.tasks())
 
-    def trouble(self, trouble: Trouble, *, times: int, after: int = 0, call: str = "pull") -> None:
-        self.memory.fail(call, trouble.memory(self.crm.name), times=times)  # type: ignore[arg-type]  # a name of the port
+    def fail_reading(self, fault: AnswerFault, *, times: int, after: int = 0, call: str = "pull") -> None:
+        self.memory.fail(call, fault.memory(self.crm.name), times=times)  # type: ignore[arg-type]  # a name of the port
 
-    def trouble_writing(self, kind: str) -> None:
+    def fail_writing(self, kind: str) -> None:
         if kind == "after":
             self.memory.lose_answers(1)
         elif kind == "locked":
@@ -121,17 +122,17 @@ class MemoryRoom(Room):
 
 # ── The sandbox's scenarios, where they have a meaning ───────────────────────────────────────────────────────────────────────────────
 
-Play = Callable[[MemoryRoom, int], None]
+Play = Callable[[MemorySubject, int], None]
 
 
-def _meanwhile(deed: Callable[[MemoryRoom, random.Random], None]) -> Play:
+def _meanwhile(deed: Callable[[MemorySubject, random.Random], None]) -> Play:
     """People do this after each of the next calls."""
 
-    def play(room: MemoryRoom, times: int) -> None:
+    def play(subject: MemorySubject, times: int) -> None:
         draw = random.Random(7)
         for call in ("pull", "update", "create_tasks"):
             for _ in range(times):
-                room.memory.between(call, partial(deed, room, draw))
+                subject.memory.between(call, partial(deed, subject, draw))
 
     return play
 
@@ -139,62 +140,62 @@ def _meanwhile(deed: Callable[[MemoryRoom, random.Random], None]) -> Play:
 def _failing(error: Callable[[str], CrmError]) -> Play:
     """Each call of the port meets this error so often."""
 
-    def play(room: MemoryRoom, times: int) -> None:
+    def play(subject: MemorySubject, times: int) -> None:
         for call in get_args(Call):
-            room.memory.fail(call, error(room.crm.name), times=times)
+            subject.memory.fail(call, error(subject.crm.name), times=times)
 
     return play
 
 
-def _draw(room: MemoryRoom, draw: random.Random, count: int) -> list[str]:
-    return draw.sample(sorted(room.live(room.people)), count)
+def _draw(subject: MemorySubject, draw: random.Random, count: int) -> list[str]:
+    return draw.sample(sorted(subject.live(subject.people)), count)
 
 
-def _edit(room: MemoryRoom, draw: random.Random) -> None:
-    (one,) = _draw(room, draw, 1)
-    room.edit(one, f"Head of IT {draw.randint(1, 999)}")
+def _edit(subject: MemorySubject, draw: random.Random) -> None:
+    (one,) = _draw(subject, draw, 1)
+    subject.edit(one, f"Head of IT {draw.randint(1, 999)}")
 
 
-def _merge(room: MemoryRoom, draw: random.Random) -> None:
-    keep, lose = _draw(room, draw, 2)
-    room.merge(keep, lose)
+def _merge(subject: MemorySubject, draw: random.Random) -> None:
+    keep, lose = _draw(subject, draw, 2)
+    subject.merge(keep, lose)
 
 
-def _delete(room: MemoryRoom, draw: random.Random) -> None:
-    (one,) = _draw(room, draw, 1)
-    room.delete(room.people, one)
+def _delete(subject: MemorySubject, draw: random.Random) -> None:
+    (one,) = _draw(subject, draw, 1)
+    subject.delete(subject.people, one)
     if draw.random() < 0.3:
-        room.restore(one)
+        subject.restore(one)
 
 
-def _purge(room: MemoryRoom, draw: random.Random) -> None:
-    (one,) = _draw(room, draw, 1)
-    room.delete_for_good(one)
+def _purge(subject: MemorySubject, draw: random.Random) -> None:
+    (one,) = _draw(subject, draw, 1)
+    subject.delete_for_good(one)
 
 
-def _refuse(room: MemoryRoom, times: int) -> None:
-    for one in room.live(room.people):
-        room.memory.refuse(one, "a rule of the account")
+def _refuse(subject: MemorySubject, times: int) -> None:
+    for one in subject.live(subject.people):
+        subject.memory.refuse(one, "a rule of the account")
 
 
-def _lock(room: MemoryRoom, times: int) -> None:
-    for one in room.live(room.people):
-        room.memory.busy(one, times)
+def _lock(subject: MemorySubject, times: int) -> None:
+    for one in subject.live(subject.people):
+        subject.memory.busy(one, times)
 
 
-def _drift(room: MemoryRoom, times: int) -> None:
-    names = room.drifted
-    room.memory.drop_property(room.people, names.vanished)
-    room.memory.drop_property(room.people, names.hidden)
-    room.have(names.retyped, "number")
-    room.have(names.poorer, "enumeration", "No budget")
-    room.have(names.new, "string")
+def _drift(subject: MemorySubject, times: int) -> None:
+    names = subject.drifted
+    subject.memory.drop_property(subject.people, names.vanished)
+    subject.memory.drop_property(subject.people, names.hidden)
+    subject.have(names.retyped, "number")
+    subject.have(names.poorer, "enumeration", "No budget")
+    subject.have(names.new, "string")
 
 
 IN_MEMORY: Mapping[str, Play] = {
     "late-index": _meanwhile(_edit),
     "late-commit": _meanwhile(_edit),
-    "equal-timestamps": lambda room, _: room.stamp_alike(sorted(room.live(room.people))),
+    "equal-timestamps": lambda subject, _: subject.stamp_alike(sorted(subject.live(subject.people))),
     "merges": _meanwhile(_merge),
     "deleted": _meanwhile(_delete),
     "privacy-delete": _meanwhile(_purge),
@@ -203,7 +204,7 @@ IN_MEMORY: Mapping[str, Play] = {
     "account-moves": _failing(lambda crm: PassStopped("the account is being moved", crm=crm)),
     "limits": _failing(lambda crm: RateLimited("too many", crm=crm, retry_after=1.0)),
     "day-limit": _failing(lambda crm: PassStopped("the day's calls are used up", crm=crm)),
-    "lost-answers": lambda room, times: room.memory.lose_answers(times),
+    "lost-answers": lambda subject, times: subject.memory.lose_answers(times),
     "html-errors": _failing(lambda crm: Retriable("HTML", crm=crm)),
     "truncated": _failing(lambda crm: Retriable("cut off", crm=crm)),
     "slow": _failing(lambda crm: Retriable("no answer in time", crm=crm)),

@@ -1,4 +1,4 @@
-"""How the contract reads and writes through a room: a pull to its end, a pull gone on with, the writes of a test."""
+"""How the contract reads and writes through a subject: a pull to its end, a pull gone on with, the writes of a test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from connector.adapters.port import Crm
 from connector.errors import CrmError
 from connector.model import Cursor, FieldWrite, Page, TaskSpec, TaskWrite
-from tests.contract.subjects import Room, SalesforceRoom
+from tests.contract.subjects import SalesforceSubject, Subject
 
 T = TypeVar("T")
 
@@ -85,22 +85,22 @@ def read_on(crm: Crm, stream: str, cursor: Cursor | None, now: Any, *, tries: in
     raise AssertionError(f"{tries} pulls did not come to their end")
 
 
-def whole(room: Room) -> Cursor:
+def whole(subject: Subject) -> Cursor:
     """The cursor after a first read of the people, and what it said of itself."""
-    return read(room.crm, room.people, None, room.now).cursor
+    return read(subject.crm, subject.people, None, subject.now).cursor
 
 
-def changed(room: Room, cursor: Cursor) -> Read:
+def changed(subject: Subject, cursor: Cursor) -> Read:
     """The next pull, once the lags are over."""
-    room.later()
-    return read(room.crm, room.people, cursor, room.now)
+    subject.later()
+    return read(subject.crm, subject.people, cursor, subject.now)
 
 
-def some(room: Room, count: int, *, first: int = 0) -> list[str]:
+def some(subject: Subject, count: int, *, first: int = 0) -> list[str]:
     """People that may be changed: no converted Leads among them."""
-    if isinstance(room, SalesforceRoom):
-        return sorted(one for one, row in room.box.salesforce.live("Lead").items() if not row.get("IsConverted"))[first : first + count]
-    return sorted(room.live(room.people))[first : first + count]
+    if isinstance(subject, SalesforceSubject):
+        return sorted(one for one, row in subject.box.salesforce.live("Lead").items() if not row.get("IsConverted"))[first : first + count]
+    return sorted(subject.live(subject.people))[first : first + count]
 
 
 def again(ask: Callable[[], T]) -> T:
@@ -111,12 +111,11 @@ def again(ask: Callable[[], T]) -> T:
     return ask()
 
 
-def field_writes(room: Room, ids: Sequence[str], words: str) -> list[FieldWrite]:
-    return [FieldWrite(record=room.ref(one), properties={room.words: words}) for one in ids]
+def field_writes(subject: Subject, ids: Sequence[str], words: str) -> list[FieldWrite]:
+    return [FieldWrite(record=subject.ref(one), properties={subject.words: words}) for one in ids]
 
 
-def task_write(room: Room, one: str, key: str) -> TaskWrite:
-    task = TaskSpec(
-        purpose="call", subject=key, body="Bitte anrufen", due_at=room.now + timedelta(days=1), priority="high", type="call", owner_id=None
-    )
-    return TaskWrite(key=key, record=room.ref(one), task=task)
+def task_write(subject: Subject, one: str, key: str) -> TaskWrite:
+    due = subject.now + timedelta(days=1)
+    task = TaskSpec(purpose="call", subject=key, body="Bitte anrufen", due_at=due, priority="high", type="call", owner_id=None)
+    return TaskWrite(key=key, record=subject.ref(one), task=task)

@@ -1,4 +1,4 @@
-"""The rooms of the contract by name, and sandboxes for them."""
+"""The subjects of the contract by name, and sandboxes for them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from functools import cache
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.state import World
 from connector.sandbox.world.make import make_world
-from tests.contract.memory_subject import MemoryRoom
-from tests.contract.subjects import HUBSPOT, NOW, SALESFORCE, Clock, HubSpotRoom, Room, SalesforceRoom
+from tests.contract.memory_subject import MemorySubject
+from tests.contract.subjects import HUBSPOT, NOW, SALESFORCE, Clock, HubSpotSubject, SalesforceSubject, Subject
 
-ROOMS = ("hubspot", "salesforce", "memory as hubspot", "memory as salesforce")
+SUBJECTS = ("hubspot", "salesforce", "memory as hubspot", "memory as salesforce")
 
 
 @cache
@@ -22,16 +22,16 @@ def _few() -> World:
 
 
 @contextmanager
-def small_box(clock: Clock) -> Iterator[Sandbox]:
+def small_sandbox(clock: Clock) -> Iterator[Sandbox]:
     """A sandbox of one's own, where what is done to it cannot be undone."""
     with Sandbox(deepcopy(_few()), now=clock, hubspot=HUBSPOT, salesforce=SALESFORCE) as running:
         yield running
 
 
-def room_named(name: str, box: Sandbox, clock: Clock) -> Room:
-    """A room by its name in `ROOMS`."""
+def subject_named(name: str, box: Sandbox, clock: Clock) -> Subject:
+    """A subject by its name in `SUBJECTS`."""
     if name == "hubspot":
-        return HubSpotRoom(box, clock)
+        return HubSpotSubject(box, clock)
     if name == "salesforce":
-        return SalesforceRoom(box, clock)
-    return MemoryRoom(name.rsplit(" ", 1)[1])
+        return SalesforceSubject(box, clock)
+    return MemorySubject(name.rsplit(" ", 1)[1])

@@ -1,6 +1,6 @@
 """CRMs behind one face, for the contract that all of them keep: HubSpot and Salesforce over real HTTP beside a sandbox.
 
-A room does by hand what people do in its CRM, tells the truth past the adapter, and has its own way of going wrong.
+A subject does by hand what people do in its CRM, tells the truth past the adapter, and has its own way of going wrong.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 from connector.adapters.client import NoBudget
 from connector.adapters.hubspot import HubSpotCrm
 from connector.adapters.port import Crm
 from connector.adapters.salesforce import SalesforceCrm
-from connector.model import RecordRef
+from connector.model import HubSpotAccess, RecordRef, SalesforceAccess
 from connector.sandbox.fault_injection import Fault, FaultInjector
 from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.scenarios.catalogue import arm
 from connector.sandbox.serve import Sandbox
-from tests.contract.faults import JSON, Trouble, limit
+from tests.adapters.secrets import PlainSecret
+from tests.contract.faults import JSON, AnswerFault, limit
 
 NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
 #: Behind every lag of the sandbox, and within the adapters' overlap.
@@ -63,7 +63,7 @@ class Drifted:
     new: str
 
 
-class Room(ABC):
+class Subject(ABC):
     """One CRM. people: the stream of its persons; words: a text property of theirs; calls: the stream of calls."""
 
     name: str
@@ -120,11 +120,11 @@ class Room(ABC):
         """How many live tasks have this subject."""
 
     @abstractmethod
-    def trouble(self, trouble: Trouble, *, times: int, after: int = 0, call: str = "pull") -> None:
+    def fail_reading(self, fault: AnswerFault, *, times: int, after: int = 0, call: str = "pull") -> None:
         """The next answers go wrong. call: which of the port's calls it is to meet (memory)."""
 
     @abstractmethod
-    def trouble_writing(self, kind: str) -> None:
+    def fail_writing(self, kind: str) -> None:
         """The next write goes wrong: "before" (nothing took effect), "after" (it did; the answer is lost), "limit", "locked"."""
 
     @abstractmethod
@@ -155,12 +155,7 @@ def rest(seconds: float) -> None:
     """Nobody waits."""
 
 
-def secret(value: str) -> Any:
-    """A reference to a secret, as the configuration has them."""
-    return SimpleNamespace(read=lambda: value)
-
-
-class SandboxRoom(Room):
+class SandboxSubject(Subject):
     """Common to both over HTTP."""
 
     def __init__(self, box: Sandbox, clock: Clock) -> None:
@@ -173,8 +168,8 @@ class SandboxRoom(Room):
     @abstractmethod
     def frame(self) -> FaultInjector: ...
 
-    def trouble(self, trouble: Trouble, *, times: int, after: int = 0, call: str = "pull") -> None:
-        self.frame.add(Fault(self.frame.crm, "", times, after=after, **trouble.answer))
+    def fail_reading(self, fault: AnswerFault, *, times: int, after: int = 0, call: str = "pull") -> None:
+        self.frame.add(Fault(self.frame.crm, "", times, after=after, **fault.answer))
 
     def sent(self) -> int:
         return self.frame.calls
@@ -199,7 +194,7 @@ class SandboxRoom(Room):
         org.refuse_logins(0)
 
 
-class HubSpotRoom(SandboxRoom):
+class HubSpotSubject(SandboxSubject):
     """oauth: with an app's tokens, which end; else with a token that does not."""
 
     name, people, words, calls = "hubspot", "contacts", "jobtitle", "calls"
@@ -214,18 +209,16 @@ class HubSpotRoom(SandboxRoom):
         return self.box.hubspot_faults
 
     def fresh(self) -> Crm:
-        settings = SimpleNamespace(
-            access_token=None if self._oauth else secret("sandbox-token"),
-            client_id=secret("sandbox-client") if self._oauth else None,
-            client_secret=secret("sandbox-secret") if self._oauth else None,
-            refresh_token=secret("sandbox-refresh-token") if self._oauth else None,
+        access = HubSpotAccess(
             base_url=self.box.hubspot_url,
-            ca_bundle=None,
-            api_version="v3",
+            access_token=None if self._oauth else PlainSecret("sandbox-token"),
+            client_id=PlainSecret("sandbox-client") if self._oauth else None,
+            client_secret=PlainSecret("sandbox-secret") if self._oauth else None,
+            refresh_token=PlainSecret("sandbox-refresh-token") if self._oauth else None,
         )
         wanted = {"contacts": ["email", "jobtitle"], "companies": ["industry"]}
         return HubSpotCrm(
-            settings, wanted=wanted, budget=NoBudget(), sleep=rest, clock=self.clock.seconds, timeout=0.4 if self.hasty else 5.0
+            access, wanted=wanted, budget=NoBudget(), sleep=rest, clock=self.clock.seconds, timeout=0.4 if self.hasty else 5.0
         )
 
     def live(self, stream: str) -> set[str]:
@@ -270,7 +263,7 @@ class HubSpotRoom(SandboxRoom):
     def tasks_with(self, subject: str) -> int:
         return sum(row["properties"].get("hs_task_subject") == subject for row in self.box.hubspot.live("tasks").values())
 
-    def trouble_writing(self, kind: str) -> None:
+    def fail_writing(self, kind: str) -> None:
         answers: dict[str, dict[str, Any]] = {
             "before": {"status": 500},
             "after": {"kind": "lost"},
@@ -281,7 +274,7 @@ class HubSpotRoom(SandboxRoom):
             self.frame.add(Fault("hubspot", match, 1, **answers[kind]))
 
 
-class SalesforceRoom(SandboxRoom):
+class SalesforceSubject(SandboxSubject):
     name, people, words, calls = "salesforce", "Lead", "Title", "Task"
     drifted = Drifted("Budget__c", "NumberOfEmployees", "NAICS__c", "Rejection_Reason__c", "Bad timing", "Second_Reason__c")
 
@@ -290,16 +283,11 @@ class SalesforceRoom(SandboxRoom):
         return self.box.salesforce_faults
 
     def fresh(self) -> Crm:
-        settings = SimpleNamespace(
+        access = SalesforceAccess(
             auth="client-credentials",
             instance_url=self.box.salesforce_url,
-            client_id=secret("sandbox-client"),
-            client_secret=secret("sandbox-secret"),
-            username=None,
-            private_key=None,
-            password=None,
-            security_token=None,
-            refresh_token=None,
+            client_id=PlainSecret("sandbox-client"),
+            client_secret=PlainSecret("sandbox-secret"),
             ca_bundle=self.box.ca_bundle,
             daily_requests=100_000,
             headroom=0.2,
@@ -308,7 +296,7 @@ class SalesforceRoom(SandboxRoom):
         )
         wanted = {"Lead": ["Email", "Title"], "Contact": ["Email"], "Account": ["Industry"]}
         seconds = 0.4 if self.hasty else 5.0
-        return SalesforceCrm(settings, wanted=wanted, budget=NoBudget(), sleep=rest, timeout=seconds, patience=seconds)
+        return SalesforceCrm(access, wanted=wanted, budget=NoBudget(), sleep=rest, timeout=seconds, patience=seconds)
 
     def live(self, stream: str) -> set[str]:
         return set(self.box.salesforce.live(stream))
@@ -351,7 +339,7 @@ class SalesforceRoom(SandboxRoom):
     def tasks_with(self, subject: str) -> int:
         return sum(row.get("Subject") == subject for row in self.box.salesforce.live("Task").values())
 
-    def trouble_writing(self, kind: str) -> None:
+    def fail_writing(self, kind: str) -> None:
         busy = b'[{"errorCode":"REQUEST_LIMIT_EXCEEDED","message":"ConcurrentRequests (Concurrent API Requests) Limit exceeded."}]'
         answers: dict[str, dict[str, Any]] = {
             "before": {"status": 500},

@@ -12,8 +12,8 @@ from connector.errors import CrmError, PassStopped, RateLimited
 from connector.model import FieldWrite, PropertyFacts, WriteState
 from connector.sandbox.serve import Sandbox
 from tests.contract.reading import field_writes, read, read_on, some
-from tests.contract.sandboxes import ROOMS, room_named, small_box
-from tests.contract.subjects import Clock, Drifted, Room, SandboxRoom
+from tests.contract.sandboxes import SUBJECTS, small_sandbox, subject_named
+from tests.contract.subjects import Clock, Drifted, SandboxSubject, Subject
 
 A_DAY = timedelta(hours=25)
 
@@ -22,19 +22,19 @@ A_DAY = timedelta(hours=25)
 
 
 @contextmanager
-def beside(crm: str, box: Sandbox, clock: Clock) -> Iterator[Room]:
-    """A room; afterwards nothing goes wrong any more, and the day is over."""
-    room = room_named(crm, box, clock)
-    with closing(room.crm):
-        yield room
-    room.clean()
+def beside(crm: str, box: Sandbox, clock: Clock) -> Iterator[Subject]:
+    """A subject; afterwards nothing goes wrong any more, and the day is over."""
+    subject = subject_named(crm, box, clock)
+    with closing(subject.crm):
+        yield subject
+    subject.clean()
     clock.forward(A_DAY)
 
 
-def stopped(room: Room) -> CrmError:
+def stopped(subject: Subject) -> CrmError:
     """The error that a first pull ends with."""
     with pytest.raises(PassStopped) as told:
-        list(room.crm.pull(room.people, None, now=room.now))
+        list(subject.crm.pull(subject.people, None, now=subject.now))
     return told.value
 
 
@@ -49,60 +49,62 @@ def stopped(room: Room) -> CrmError:
         ("hubspot", "account-moves", "moved to another data centre, for 2.0 hours more", "goes on where this one stopped"),
     ],
 )
-def test_it_says_why_and_what_to_do(crm: str, scenario: str, words: str, advice: str, contract_box: Sandbox, contract_clock: Clock) -> None:
-    with beside(crm, contract_box, contract_clock) as room:
-        room.crm.schema([room.people])  # signed in
-        room.play(scenario, times=1)
-        error = stopped(room)
+def test_it_says_why_and_what_to_do(
+    crm: str, scenario: str, words: str, advice: str, contract_sandbox: Sandbox, contract_clock: Clock
+) -> None:
+    with beside(crm, contract_sandbox, contract_clock) as subject:
+        subject.crm.schema([subject.people])  # signed in
+        subject.play(scenario, times=1)
+        error = stopped(subject)
     assert words in error.message
     assert advice in error.advice
 
 
-def test_one_code_of_salesforce_has_two_meanings(contract_box: Sandbox, contract_clock: Clock) -> None:
+def test_one_code_of_salesforce_has_two_meanings(contract_sandbox: Sandbox, contract_clock: Clock) -> None:
     """REQUEST_LIMIT_EXCEEDED: too many at once passes within seconds, a spent day does not; only the message tells."""
-    with beside("salesforce", contract_box, contract_clock) as room:
-        room.crm.schema(["Lead"])
-        contract_box.salesforce.crowd(5)
+    with beside("salesforce", contract_sandbox, contract_clock) as subject:
+        subject.crm.schema(["Lead"])
+        contract_sandbox.salesforce.crowd(5)
         with pytest.raises(RateLimited) as crowded:
-            room.crm.schema(["Lead"])
-        contract_box.salesforce.crowd(4)
-        assert room.crm.schema(["Lead"])  # the fifth try
-        room.play("day-limit", times=0)
-        before = room.sent()
-        spent = stopped(room)
-        assert room.sent() == before + 1  # and is not tried again
+            subject.crm.schema(["Lead"])
+        contract_sandbox.salesforce.crowd(4)
+        assert subject.crm.schema(["Lead"])  # the fifth try
+        subject.play("day-limit", times=0)
+        before = subject.sent()
+        spent = stopped(subject)
+        assert subject.sent() == before + 1  # and is not tried again
         assert crowded.value.code == spent.code == "REQUEST_LIMIT_EXCEEDED"
-        room.later(A_DAY)
-        assert room.crm.schema(["Lead"])
+        subject.later(A_DAY)
+        assert subject.crm.schema(["Lead"])
 
 
 # ── Fields drift ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", ROOMS)
+@pytest.mark.parametrize("name", SUBJECTS)
 def test_fields_that_drift_are_told_and_all_else_goes_on(name: str) -> None:
     clock = Clock()
-    with small_box(clock) as box, closing(room_named(name, box, clock)) as room:
-        names = room.drifted
-        wanted = [room.words, names.vanished, names.hidden, names.retyped, names.poorer]
-        room.crm.want({room.people: wanted})
-        before = dict(room.crm.schema([room.people])[room.people])
+    with small_sandbox(clock) as box, closing(subject_named(name, box, clock)) as subject:
+        names = subject.drifted
+        wanted = [subject.words, names.vanished, names.hidden, names.retyped, names.poorer]
+        subject.crm.want({subject.people: wanted})
+        before = dict(subject.crm.schema([subject.people])[subject.people])
         assert set(wanted) <= set(before)
         assert names.option in choosable(before[names.poorer])
-        cursor = read(room.crm, room.people, None, room.now).cursor
-        room.later()
-        room.play("schema-drift")
-        one, *_ = some(room, 1)
-        room.edit(one, "Nachher")
-        room.later()
-        found = read_on(room.crm, room.people, cursor, room.now)
+        cursor = read(subject.crm, subject.people, None, subject.now).cursor
+        subject.later()
+        subject.play("schema-drift")
+        one, *_ = some(subject, 1)
+        subject.edit(one, "Nachher")
+        subject.later()
+        found = read_on(subject.crm, subject.people, cursor, subject.now)
         assert {names.vanished, names.hidden} == set().union(*(page.absent for page in found.pages))
         told = [record for page in found.pages for record in page.records if record.id == one][-1]
-        assert told.properties[room.words] == "Nachher"
+        assert told.properties[subject.words] == "Nachher"
         assert {names.retyped, names.poorer} <= set(told.properties)
-        check_schema(names, before, room.crm.schema([room.people])[room.people])
-        if isinstance(room, SandboxRoom):
-            check_writes(room, one)
+        check_schema(names, before, subject.crm.schema([subject.people])[subject.people])
+        if isinstance(subject, SandboxSubject):
+            check_writes(subject, one)
 
 
 def choosable(facts: PropertyFacts) -> set[str]:
@@ -118,9 +120,9 @@ def check_schema(names: Drifted, before: Mapping[str, PropertyFacts], after: Map
     assert names.new in after
 
 
-def check_writes(room: Room, one: str) -> None:
+def check_writes(subject: Subject, one: str) -> None:
     """A field that is gone is refused, alone; the next write to another is done."""
-    (gone,) = room.crm.update(room.people, [FieldWrite(record=room.ref(one), properties={room.drifted.vanished: "1"})])
-    (good,) = room.crm.update(room.people, field_writes(room, [one], "Geht noch"))
+    (gone,) = subject.crm.update(subject.people, [FieldWrite(record=subject.ref(one), properties={subject.drifted.vanished: "1"})])
+    (good,) = subject.crm.update(subject.people, field_writes(subject, [one], "Geht noch"))
     assert (gone.state, good.state) == (WriteState.REFUSED, WriteState.WRITTEN)
-    assert room.value(one) == "Geht noch"
+    assert subject.value(one) == "Geht noch"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from connector.adapters.client import Caller
-from connector.adapters.hubspot.wire.records import Links, read_links
+from connector.adapters.hubspot.wire.records import AssociatedIds, read_links
 from connector.adapters.hubspot.wire.requests import ASSOCIATION_LIMIT, Api, batches
 from connector.errors import ObjectStopped
 
 
-def read_all_links(api: Api, caller: Caller, from_object: str, to_object: str, ids: Sequence[str]) -> Links:
+def read_all_links(api: Api, caller: Caller, from_object: str, to_object: str, ids: Sequence[str]) -> AssociatedIds:
     """The links of any number of records."""
-    whole = Links()
+    whole = AssociatedIds()
     for batch in batches(ids, ASSOCIATION_LIMIT):
         starts: list[tuple[str, str | None]] = [(record, None) for record in batch]
         while starts:
@@ -25,10 +25,10 @@ def read_all_links(api: Api, caller: Caller, from_object: str, to_object: str, i
     return whole
 
 
-def stuck(what: str) -> ObjectStopped:
+def stuck(name: str) -> ObjectStopped:
     """The error of an answer that comes again and again, so that a pull would never end."""
     return ObjectStopped(
-        f"HubSpot answers the same page of {what} again and again",
+        f"HubSpot answers the same page of {name} again and again",
         crm="hubspot",
         code="STUCK",
         advice="The next pass tries again from here; if it lasts, contact HubSpot's support.",

@@ -1,27 +1,27 @@
 """Whether this account's HubSpot compares record ids as numbers, asked once an object.
 
 Nothing of HubSpot's says whether `hs_object_id` is ordered as a number or as text (github.com/airbytehq/airbyte/pull/80744 supposes text),
-and windows of ids are right in one case only. So nobody here believes either: a search proves it.
+and windows of ids are right in one case only. So neither is believed: a search proves it.
 """
 
 from __future__ import annotations
 
 from threading import Lock
 
-from connector.adapters.client import Caller
+from connector.adapters.hubspot.client import HubSpotClient
 from connector.adapters.hubspot.wire.records import read_total
-from connector.adapters.hubspot.wire.requests import BEYOND, Api, Span
+from connector.adapters.hubspot.wire.requests import BEYOND, SearchRange
 
 
-class Order:
-    """Remembers what was proved. Threads may share it."""
+class IdOrder:
+    """What was proved of each object's ids. Threads may share it."""
 
-    def __init__(self, api: Api) -> None:
-        self._api = api
+    def __init__(self, client: HubSpotClient) -> None:
+        self._client = client
         self._proved: dict[str, bool] = {}
         self._lock = Lock()
 
-    def numeric(self, object_name: str, caller: Caller) -> bool | None:
+    def numeric(self, object_name: str) -> bool | None:
         """Whether ids are compared as numbers: two searches the first time. None while there is no record to prove it by.
 
         Proved where no record lies beyond every id, although there are records.
@@ -30,9 +30,9 @@ class Order:
             known = self._proved.get(object_name)
         if known is not None:
             return known
-        if self._total(object_name, BEYOND, caller):
+        if self._total(object_name, BEYOND):
             proved = False
-        elif self._total(object_name, Span(first=0), caller):
+        elif self._total(object_name, SearchRange(first=0)):
             proved = True
         else:
             return None
@@ -40,12 +40,9 @@ class Order:
             self._proved[object_name] = proved
         return proved
 
-    def count(self, object_name: str, first: int, last: int, caller: Caller) -> int | None:
-        """How many records have ids from `first` to `last`, both included: a search, and two more the first time. None by text order."""
-        numeric = self.numeric(object_name, caller)
-        if not numeric:
-            return 0 if numeric is None else None
-        return self._total(object_name, Span(first=first, last=last), caller)
+    def count(self, object_name: str, first: int, last: int) -> int:
+        """How many records have ids from `first` to `last`, both included: one search, which is right where ids are `numeric`."""
+        return self._total(object_name, SearchRange(first=first, last=last))
 
-    def _total(self, object_name: str, span: Span, caller: Caller) -> int:
-        return caller.ask(self._api.search(object_name, ["hs_object_id"], [span], limit=1), read_total)
+    def _total(self, object_name: str, span: SearchRange) -> int:
+        return self._client.caller("backfill").ask(self._client.api.search(object_name, ["hs_object_id"], [span], limit=1), read_total)

@@ -11,7 +11,7 @@ from connector.adapters.client import Caller
 from connector.adapters.hubspot.associations import read_all_links
 from connector.adapters.hubspot.wire.activities import read_activity
 from connector.adapters.hubspot.wire.deals import PRIMARY_COMPANY, Stages, read_deal, read_stages
-from connector.adapters.hubspot.wire.records import Links, absent, inline_contacts, read_record
+from connector.adapters.hubspot.wire.records import AssociatedIds, absent, inline_contacts, read_record
 from connector.adapters.hubspot.wire.requests import ENGAGEMENTS, Api
 from connector.adapters.hubspot.wire.values import record_id
 from connector.model import Activity, Deal, Page, Record, SetAside
@@ -20,8 +20,8 @@ T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class Gathered:
-    """Records as they came, by id: the last of two wins. `nameless` have none."""
+class RawRecords:
+    """Records as they came, by id: the last of two wins. `nameless` have no id."""
 
     by_id: dict[str, Any] = field(default_factory=dict)
     nameless: list[Any] = field(default_factory=list)
@@ -49,8 +49,8 @@ class Gathered:
 
 
 @dataclass(slots=True, kw_only=True)
-class Pages:
-    """Makes the pages of one stream. caller: for what is read beside the records. wanted: the properties that records carry."""
+class PageBuilder:
+    """The pages of one stream. caller: for what is read beside the records. wanted: the properties that records carry."""
 
     api: Api
     caller: Caller
@@ -58,11 +58,11 @@ class Pages:
     wanted: Sequence[str]
     _stages: Stages | None = field(default=None, init=False)
 
-    def page(self, gathered: Gathered, cursor: Mapping[str, Any], *, calls: int, last: bool, full: bool, total: int | None = None) -> Page:
+    def page(self, records: RawRecords, cursor: Mapping[str, Any], *, calls: int, last: bool, full: bool, total: int | None = None) -> Page:
         """The page; `calls` and those made here together are what it cost. full: from list pages, which name contacts themselves."""
         counted = self.caller.count
-        raws = gathered.all()
-        records: list[Record] = []
+        raws = records.all()
+        kept: list[Record] = []
         activities: list[Activity] = []
         deals: list[Deal] = []
         aside: list[SetAside] = []
@@ -70,19 +70,19 @@ class Pages:
             contacts = self._contacts(raws, inline=full)
             _sort((read_activity(self.stream, raw, contacts(raw)) for raw in raws), activities, aside)
         elif self.stream == "deals":
-            contacts, companies = self._contacts(raws, inline=full), self._links("companies", list(gathered.by_id))
+            contacts, companies = self._contacts(raws, inline=full), self._links("companies", list(records.by_id))
             primary = partial(companies.primary, kind=PRIMARY_COMPANY)
-            _sort((read_deal(raw, contacts(raw), primary(found), self._all_stages) for found, raw in gathered.named()), deals, aside)
+            _sort((read_deal(raw, contacts(raw), primary(found), self._all_stages) for found, raw in records.named()), deals, aside)
         else:
-            links = self._links("companies", list(gathered.by_id)) if self.stream == "contacts" else Links()
-            _sort((read_record(self.stream, raw, self.wanted, links.primary(found)) for found, raw in gathered.named()), records, aside)
+            links = self._links("companies", list(records.by_id)) if self.stream == "contacts" else AssociatedIds()
+            _sort((read_record(self.stream, raw, self.wanted, links.primary(found)) for found, raw in records.named()), kept, aside)
         return Page(
             crm="hubspot",
             object=self.stream,
             cursor=cursor,
             seen=len(raws),
             calls=calls + self.caller.count - counted,
-            records=records,
+            records=kept,
             activities=activities,
             deals=deals,
             set_aside=aside,
@@ -102,7 +102,7 @@ class Pages:
         apart = set(to_read)
         return lambda raw: links.ids(record_id(raw)) if record_id(raw) in apart else named[record_id(raw)][0]
 
-    def _links(self, to_object: str, ids: Sequence[str]) -> Links:
+    def _links(self, to_object: str, ids: Sequence[str]) -> AssociatedIds:
         return read_all_links(self.api, self.caller, self.stream, to_object, ids)
 
     def _all_stages(self) -> Stages:

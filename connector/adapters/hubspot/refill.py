@@ -8,6 +8,7 @@ from typing import Any
 
 from connector.adapters.client import Caller
 from connector.adapters.hubspot.associations import stuck
+from connector.adapters.hubspot.client import HubSpotClient
 from connector.adapters.hubspot.read_by_id import read_raw
 from connector.adapters.hubspot.wire.records import absent, read_listing, read_record
 from connector.adapters.hubspot.wire.requests import Api, fits_an_address, properties_to_ask
@@ -18,8 +19,17 @@ from connector.model import Cursor, Page, Record, SetAside
 _LIST_PAGES = 10
 
 
+def refill(client: HubSpotClient, object_name: str, properties: Sequence[str], cursor: Cursor | None) -> Iterator[Page]:
+    """Records with these properties alone. Cursors: {"phase": "refill", "after"}, and "done" on the last: from there nothing is read again.
+
+    `company_id` is not read: it is an association.
+    """
+    names = tuple(dict.fromkeys(properties))
+    return _Refill(api=client.api, caller=client.caller("backfill"), object_name=object_name, properties=names).pages(cursor)
+
+
 @dataclass(slots=True, kw_only=True)
-class Refill:
+class _Refill:
     """One reading of one object. caller: its own, so that its count tells what a page cost."""
 
     api: Api
@@ -28,7 +38,6 @@ class Refill:
     properties: Sequence[str]
 
     def pages(self, cursor: Cursor | None) -> Iterator[Page]:
-        """Cursors: {"phase": "refill", "after"}, and "done" beside them on the last: from there nothing is read again."""
         after = None if cursor is None else cursor.get("after")
         done = cursor is not None and bool(cursor.get("done"))
         while True:
@@ -65,8 +74,8 @@ class Refill:
             cursor={"phase": "refill", "after": after} | ({"done": True} if done else {}),
             seen=len(raws),
             calls=calls,
-            records=[each for each in read if isinstance(each, Record)],
-            set_aside=[each for each in read if isinstance(each, SetAside)],
+            records=[record for record in read if isinstance(record, Record)],
+            set_aside=[unreadable for unreadable in read if isinstance(unreadable, SetAside)],
             last=done,
             full=True,
             absent=absent(raws, self.properties),

@@ -13,42 +13,52 @@ from typing import Any
 
 from connector.adapters.client import Caller
 from connector.adapters.hubspot.associations import stuck
+from connector.adapters.hubspot.client import HubSpotClient
 from connector.adapters.hubspot.read_by_id import only_missing
 from connector.adapters.hubspot.wire.deals import lacks_scope
 from connector.adapters.hubspot.wire.errors import NO_BIN, texts
 from connector.adapters.hubspot.wire.records import Listing, decode, merged_ids, read_listing
 from connector.adapters.hubspot.wire.requests import BATCH_LIMIT, MERGEABLE, NO_ARCHIVED_LISTING, Api, batches, from_millis, to_millis
-from connector.adapters.hubspot.wire.values import Unreadable, moment_of, record_id
+from connector.adapters.hubspot.wire.values import moment_of, record_id
+from connector.adapters.set_aside import Unreadable
 from connector.errors import ObjectStopped, Rejected
 from connector.model import Cursor, Fate, RecordRef, Removal, RemovalPage
 
 #: Pages of the API that make one page of removals.
 _LIST_PAGES = 10
-#: A look begins so long before the last one: HubSpot's clock and ours, and rows that the list showed late.
+#: A reading begins so long before the last one: HubSpot's clock and ours, and rows that the list showed late.
 _OVERLAP = timedelta(days=1)
 #: https://developers.hubspot.com/docs/guides/api/crm/using-object-apis: what was deleted can be restored for 90 days.
 _REMEMBERED = timedelta(days=90)
 
 
 @dataclass(slots=True)
-class Bins:
-    """Which objects' recycle bins can be listed, as far as is known."""
+class RecycleBins:
+    """The objects' recycle bins, and which of them cannot be listed, as far as is known."""
 
     closed: set[str] = field(default_factory=lambda: set(NO_ARCHIVED_LISTING))
 
 
+def removals(client: HubSpotClient, object_name: str, cursor: Cursor | None, *, bins: RecycleBins, now: datetime) -> Iterator[RemovalPage]:
+    """What was archived since the cursor, from the whole recycle bin, which holds 90 days; no page for an object without one.
+
+    Cursors: {"since", "began", "after"} within a reading, {"since"} when it is over; milliseconds since 1970. Raises `ObjectStopped`
+    (TOO_LONG_AGO) where the bin does not reach back to it.
+    """
+    return _BinReading(api=client.api, caller=client.caller("backfill"), object_name=object_name, bins=bins, now=now).pages(cursor)
+
+
 @dataclass(slots=True, kw_only=True)
-class Look:
-    """One look into one object's bin. caller: its own, so that its count tells what a page cost."""
+class _BinReading:
+    """One reading of one object's bin. caller: its own, so that its count tells what a page cost."""
 
     api: Api
     caller: Caller
     object_name: str
-    bins: Bins
+    bins: RecycleBins
     now: datetime
 
     def pages(self, cursor: Cursor | None) -> Iterator[RemovalPage]:
-        """Cursors: {"since", "began", "after"} within a look, {"since"} when it is over; milliseconds since 1970. No page without a bin."""
         if self.object_name in self.bins.closed or self.object_name == "owners":  # owners' pull brings the archived ones itself
             return
         since = None if cursor is None else cursor.get("since")
@@ -108,21 +118,22 @@ class Look:
         )
 
     def _removal(self, raw: Any, since: int | None) -> Removal | None:
-        """None for what an earlier look has told; a row without an id names nothing that could be here."""
+        """None for what an earlier reading has told; a row without an id names nothing that could be here."""
         found, at = record_id(raw), _archived_at(raw)
-        told = since is not None and at is not None and at < from_millis(since) - _OVERLAP
-        return None if told or not found else _removed(self.object_name, found, Fate.ARCHIVED, at=at)
+        told_before = since is not None and at is not None and at < from_millis(since) - _OVERLAP
+        return None if told_before or not found else _removed(self.object_name, found, Fate.ARCHIVED, at=at)
 
 
-def fates(api: Api, caller: Caller, object_name: str, ids: Sequence[str]) -> dict[str, Removal]:
+def fates(client: HubSpotClient, object_name: str, ids: Sequence[str]) -> dict[str, Removal]:
     """What became of records; live ones are left out. A request for 100 ids; for the missing a second, and single ones where it is unclear.
 
     Nothing is called deleted for good because it is missing in an answer: HubSpot named it as not found, or answered 404 to a request for
     it alone. A contact of which neither an archived row nor a survivor is left was deleted for privacy, or 90 days ago.
     """
     found: dict[str, Removal] = {}
+    caller = client.caller("backfill")
     for batch in batches(ids, BATCH_LIMIT):
-        found |= _fates(api, caller, object_name, batch)
+        found |= _fates(client.api, caller, object_name, batch)
     return found
 
 
@@ -137,19 +148,19 @@ def _fates(api: Api, caller: Caller, object_name: str, batch: Sequence[str]) -> 
         for old in merged_ids(raw)
         if old in batch
     }
-    there = {record_id(raw) for raw in live.results}
-    missing = [each for each in batch if each not in there and each not in found]
+    living = {record_id(raw) for raw in live.results}
+    missing = [record for record in batch if record not in living and record not in found]
     if not missing:
         return found
     archived, gone = _in_the_bin(api, caller, object_name, missing)
     found |= archived
-    for each in missing:
-        if each in archived:
+    for record in missing:
+        if record in archived:
             continue
-        fate = gone.get(each) if object_name not in MERGEABLE else None
-        fate = fate or _alone(api, caller, object_name, each)
-        if fate is not None:
-            found[each] = fate
+        removal = gone.get(record) if object_name not in MERGEABLE else None
+        removal = removal or _asked_alone(api, caller, object_name, record)
+        if removal is not None:
+            found[record] = removal
     return found
 
 
@@ -167,44 +178,44 @@ def _in_the_bin(api: Api, caller: Caller, object_name: str, ids: Sequence[str]) 
         for raw in listing.results
         if (found := record_id(raw)) in ids and isinstance(raw, dict) and raw.get("archived") is True
     }
-    named = [each for error in listing.errors for each in _ids_of(error)]
-    return archived, {each: _removed(object_name, each, Fate.DELETED) for each in named if each in ids}
+    not_found = [record for error in listing.errors for record in _ids_of(error)]
+    return archived, {record: _removed(object_name, record, Fate.DELETED) for record in not_found if record in ids}
 
 
 def _ids_of(error: Any) -> list[str]:
     """context is {"ids": [...]} in the guides, {"id": [...]} in live answers."""
     context = error.get("context")
-    return [each for key in ("id", "ids") for each in texts(context.get(key))] if isinstance(context, dict) else []
+    return [record for key in ("id", "ids") for record in texts(context.get(key))] if isinstance(context, dict) else []
 
 
-def _alone(api: Api, caller: Caller, object_name: str, one: str) -> Removal | None:
+def _asked_alone(api: Api, caller: Caller, object_name: str, record: str) -> Removal | None:
     """What one record's own address answers: itself, its survivor, or that there is none.
 
     A survivor may lie in the bin: that is no deletion for good.
     """
     try:
-        answered = record_id(caller.ask(api.single(object_name, one), decode))
+        answered = record_id(caller.ask(api.single(object_name, record), decode))
     except Rejected:
-        return _survivor_in_the_bin(api, caller, object_name, one)
-    if not answered or answered == one:
+        return _survivor_in_the_bin(api, caller, object_name, record)
+    if not answered or answered == record:
         return None
-    return _removed(object_name, one, Fate.MERGED, into=answered)
+    return _removed(object_name, record, Fate.MERGED, into=answered)
 
 
-def _survivor_in_the_bin(api: Api, caller: Caller, object_name: str, one: str) -> Removal:
+def _survivor_in_the_bin(api: Api, caller: Caller, object_name: str, record: str) -> Removal:
     """Archived, where the record that it was merged into is; else gone for good."""
-    gone = _removed(object_name, one, Fate.PURGED if object_name == "contacts" else Fate.DELETED)
+    gone = _removed(object_name, record, Fate.PURGED if object_name == "contacts" else Fate.DELETED)
     if object_name not in MERGEABLE:
         return gone
     try:
-        raw = caller.ask(api.single(object_name, one, archived=True), decode)
+        raw = caller.ask(api.single(object_name, record, archived=True), decode)
     except Rejected:
         return gone
-    return _removed(object_name, one, Fate.ARCHIVED, at=_archived_at(raw)) if record_id(raw) else gone
+    return _removed(object_name, record, Fate.ARCHIVED, at=_archived_at(raw)) if record_id(raw) else gone
 
 
-def _removed(object_name: str, one: str, fate: Fate, *, into: str | None = None, at: datetime | None = None) -> Removal:
-    return Removal(record=RecordRef(crm="hubspot", object=object_name, id=one), fate=fate, into=into, at=at)
+def _removed(object_name: str, record: str, fate: Fate, *, into: str | None = None, at: datetime | None = None) -> Removal:
+    return Removal(record=RecordRef(crm="hubspot", object=object_name, id=record), fate=fate, into=into, at=at)
 
 
 def _archived_at(raw: Any) -> datetime | None:

@@ -1,21 +1,20 @@
-"""HubSpot's own description of its fields."""
+"""The fields of objects as they are now, from HubSpot's own descriptions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from connector.adapters.client import Caller
+from connector.adapters.hubspot.client import HubSpotClient
 from connector.adapters.hubspot.wire.records import read_listing, read_property
-from connector.adapters.hubspot.wire.requests import Api
-from connector.model import PropertyFacts
+from connector.model import PropertyFacts, Schema
 
 
-def schema(api: Api, caller: Caller, objects: Sequence[str]) -> dict[str, dict[str, PropertyFacts]]:
-    """The fields of these objects, by name. Raises `ObjectStopped` for the first object that may not be described (code MISSING_SCOPES)."""
-    return {object_name: _of(api, caller, object_name) for object_name in dict.fromkeys(objects)}
-
-
-def _of(api: Api, caller: Caller, object_name: str) -> dict[str, PropertyFacts]:
-    listing = caller.ask(api.properties(object_name), read_listing)
-    facts = [read_property(object_name, raw) for raw in listing.results]
-    return {each.name: each for each in facts if each is not None}
+def schema(client: HubSpotClient, objects: Sequence[str]) -> Schema:
+    """Object → field → facts. Raises `ObjectStopped` for the first object that may not be described (code MISSING_SCOPES)."""
+    caller = client.caller()
+    described: dict[str, dict[str, PropertyFacts]] = {}
+    for name in dict.fromkeys(objects):
+        listing = caller.ask(client.api.properties(name), read_listing)
+        properties = [read_property(name, raw) for raw in listing.results]
+        described[name] = {facts.name: facts for facts in properties if facts is not None}
+    return described

@@ -1,15 +1,14 @@
 """How requests reach HubSpot: over the one connection pool of HubSpot's own client, bytes out and bytes in.
 
 The client's `ApiClient` is held once, since each new one opens connections of its own; it neither retries nor reads bodies here, since
-its typed layer takes twenty times as long a page, and its retries know nothing of HubSpot's limits. Judging is `wire_errors`' business.
+its typed layer takes twenty times as long a page, and its retries know nothing of HubSpot's limits. `wire.errors` judges.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from threading import Lock
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
@@ -26,9 +25,8 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
-from connector.adapters.client import Answer, Budget, Request, Unreachable
-from connector.adapters.hubspot.wire.limits import told_limits
-from connector.adapters.hubspot.wire.tokens import FORM
+from connector.adapters.client import Answer, Request, Unreachable
+from connector.adapters.hubspot.wire.login import FORM
 from connector.errors import PassStopped
 
 #: Seconds until a connection must stand, whatever the whole timeout.
@@ -37,56 +35,7 @@ CONNECT_TIMEOUT = 10.0
 _PIECE = 1 << 16
 
 
-class Token(Protocol):
-    """A secret by reference."""
-
-    def read(self) -> str:
-        """The secret itself."""
-        ...
-
-
-class Settings(Protocol):
-    """What of [crm.hubspot] the adapter reads. ca_bundle: a PEM file in place of the usual certificates.
-
-    api_version: a key of `wire.VERSIONS`.
-    """
-
-    @property
-    def access_token(self) -> Token | None: ...
-    @property
-    def client_id(self) -> Token | None: ...
-    @property
-    def client_secret(self) -> Token | None: ...
-    @property
-    def refresh_token(self) -> Token | None: ...
-    @property
-    def base_url(self) -> str: ...
-    @property
-    def ca_bundle(self) -> str | None: ...
-    @property
-    def api_version(self) -> str: ...
-
-
-class Meter:
-    """Sends, counts what was sent, and tells the budget what each answer says of HubSpot's limits. Threads may share it."""
-
-    def __init__(self, send: Callable[[Request], Answer], budget: Budget) -> None:
-        self._send = send
-        self._budget = budget
-        self._lock = Lock()
-        self.count = 0
-
-    def __call__(self, request: Request) -> Answer:
-        """The answer of `send`."""
-        with self._lock:
-            self.count += 1
-        answer = self._send(request)
-        for limit in told_limits(answer):
-            self._budget.learn(limit.name, limit.used, limit.of)
-        return answer
-
-
-class Transport:
+class HubSpotTransport:
     """Sends requests. May be used by several threads at once; each takes a connection of the pool.
 
     token: the access token; None where requests bring credentials of their own (an OAuth app's). timeout: seconds until an answer begins,

@@ -1,4 +1,4 @@
-"""Writes batches to HubSpot and says what became of each row.
+"""Batches of writes, and what became of each row of them.
 
 One bad row may sink a whole batch: then the batch is halved until the bad ones stand alone. Updates may be repeated, creates never: where
 the answer to a create is lost, its rows are unknown, and the caller looks them up.
@@ -11,45 +11,45 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from connector.adapters.client import Answer, Caller, Request
+from connector.adapters.hubspot.client import HubSpotClient
 from connector.adapters.hubspot.read_by_id import read_raw
-from connector.adapters.hubspot.wire.errors import Refused
+from connector.adapters.hubspot.wire.errors import RefusedWrite
 from connector.adapters.hubspot.wire.requests import Api
-from connector.adapters.hubspot.wire.values import Unreadable, properties_of, text_of
+from connector.adapters.hubspot.wire.values import properties_of, text_of
 from connector.adapters.hubspot.wire.writes import (
     BatchAnswer,
-    Row,
+    BatchRow,
     clearing_rows,
-    create_outcome,
     outcome_of_error,
     outcome_of_refusal,
     read_batch,
     restoring_rows,
-    task_rows,
     update_outcome,
     update_rows,
 )
+from connector.adapters.set_aside import Unreadable
 from connector.errors import CrmError, ObjectStopped, PassStopped
-from connector.model import FieldWrite, TaskWrite, WriteOutcome, WriteState
+from connector.model import FieldWrite, WriteOutcome, WriteState
 
-# Refused whatever the value is: https://developers.hubspot.com/docs/api-reference/error-handling
+# RefusedWrite whatever the value is: https://developers.hubspot.com/docs/api-reference/error-handling
 _WHATEVER_THE_VALUE = frozenset({"PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE"})
 
 
 @dataclass(slots=True, kw_only=True)
-class _Batch:
-    """Sends rows until each has its outcome.
+class BatchSender:
+    """Sending of rows in batches, until each has its outcome.
 
     build: the request for some rows; settle: a row's outcome in a good answer; creating: whether a lost answer may have made records.
     """
 
     caller: Caller
-    build: Callable[[Sequence[Row]], Request]
-    settle: Callable[[Row, BatchAnswer], WriteOutcome]
+    build: Callable[[Sequence[BatchRow]], Request]
+    settle: Callable[[BatchRow, BatchAnswer], WriteOutcome]
     creating: bool = False
     outcomes: dict[int, WriteOutcome] = field(default_factory=dict)
     _bad: dict[tuple[str, str | None], WriteOutcome] = field(default_factory=dict)
 
-    def send(self, rows: Sequence[Row], *, may_raise: bool = True) -> Mapping[int, WriteOutcome]:
+    def send(self, rows: Sequence[BatchRow], *, may_raise: bool = True) -> Mapping[int, WriteOutcome]:
         """The outcome of each row, by its number. What stops everything is raised while nothing was settled; later it is an outcome."""
         left = [list(rows)]
         while left:
@@ -58,7 +58,7 @@ class _Batch:
                 continue
             try:
                 batch = self.caller.ask(self.build(part), _reading(part))
-            except Refused as error:
+            except RefusedWrite as error:
                 left = [*self._narrowed(part, error), *left]
             except CrmError as error:
                 if may_raise and not self.outcomes and isinstance(error, PassStopped | ObjectStopped):
@@ -70,7 +70,7 @@ class _Batch:
                 self.outcomes |= {row.number: self.settle(row, batch) for row in part}
         return self.outcomes
 
-    def _narrowed(self, part: list[Row], error: Refused) -> list[list[Row]]:
+    def _narrowed(self, part: list[BatchRow], error: RefusedWrite) -> list[list[BatchRow]]:
         """What to send next after the refusal of a whole batch, of which nothing was written."""
         if len(part) > 1:
             middle = len(part) // 2
@@ -82,9 +82,9 @@ class _Batch:
                 self._bad[name, None if error.code in _WHATEVER_THE_VALUE else row.properties[name]] = outcome
         return []
 
-    def _worth_sending(self, part: list[Row]) -> list[Row]:
+    def _worth_sending(self, part: list[BatchRow]) -> list[BatchRow]:
         """Without the rows that hold what was just refused on a row of its own: they would be refused one by one in the same way."""
-        kept: list[Row] = []
+        kept: list[BatchRow] = []
         for row in part:
             known = next((self._bad[key] for item in row.properties.items() for key in (item, (item[0], None)) if key in self._bad), None)
             if known is None:
@@ -94,31 +94,20 @@ class _Batch:
         return kept
 
 
-def _reading(rows: Sequence[Row]) -> Callable[[Answer], BatchAnswer]:
+def _reading(rows: Sequence[BatchRow]) -> Callable[[Answer], BatchAnswer]:
     return lambda answer: read_batch(answer, rows)
 
 
-def create_tasks(api: Api, caller: Caller, writes: Sequence[TaskWrite]) -> list[WriteOutcome]:
-    """Creates tasks, at most a batch; one outcome a write, in order."""
-    batch = _Batch(
-        caller=caller,
-        build=lambda rows: api.batch_create("tasks", [row.input for row in rows]),
-        settle=create_outcome,
-        creating=True,
-    )
-    outcomes = batch.send(task_rows(writes))
-    return [outcomes[number] for number in range(len(writes))]
-
-
-def update(api: Api, caller: Caller, object_name: str, writes: Sequence[FieldWrite]) -> list[WriteOutcome]:
+def update(client: HubSpotClient, object_name: str, writes: Sequence[FieldWrite]) -> list[WriteOutcome]:
     """Sets properties of at most a batch of records; one outcome a write, in order.
 
     Two writes to one record go in requests of their own, one after the other: inputs of one batch keep no order.
     """
     outcomes: dict[int, WriteOutcome] = {}
+    setting = _Update(client.api, client.caller("urgent"), object_name, writes)
     for numbers in _rounds(writes):
         try:
-            outcomes |= _Update(api, caller, object_name, writes).round(numbers)
+            outcomes |= setting.round(numbers)
         except CrmError as error:
             if not outcomes:
                 raise
@@ -157,8 +146,8 @@ class _Update:
         in_vain = [number for number in cleared if outcomes[number].state in (WriteState.REFUSED, WriteState.LATER)]
         return outcomes | self._restored({number: former[number] for number in in_vain if former.get(number)}, outcomes)
 
-    def _send(self, rows: Sequence[Row], *, may_raise: bool = True) -> Mapping[int, WriteOutcome]:
-        batch = _Batch(
+    def _send(self, rows: Sequence[BatchRow], *, may_raise: bool = True) -> Mapping[int, WriteOutcome]:
+        batch = BatchSender(
             caller=self.caller,
             build=lambda part: self.api.batch_update(self.object_name, [row.input for row in part]),
             settle=update_outcome,
@@ -183,16 +172,16 @@ class _Update:
         if not former:
             return {}
         done = self._send(restoring_rows(self.writes, former), may_raise=False)
-        told: dict[int, WriteOutcome] = {}
+        restored: dict[int, WriteOutcome] = {}
         for number, outcome in done.items():
             before = outcomes[number]
             if outcome.state is WriteState.WRITTEN:
-                told[number] = replace(before, message=f"{before.message}; the value before was put back")
+                restored[number] = replace(before, message=f"{before.message}; the value before was put back")
             else:
-                told[number] = replace(
+                restored[number] = replace(
                     before,
                     code="CLEARED",
                     message=f"{before.message}; the property was emptied first and is empty now",
                     advice="Set it by hand in HubSpot, or let the next pass judge the record anew.",
                 )
-        return told
+        return restored

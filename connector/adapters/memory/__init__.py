@@ -1,1 +1,4 @@
-"""A testing package: a CRM in dictionaries behind the same port as the real ones. Nothing in the product imports it."""
+"""A testing package, not a CRM to connect: a HubSpot or Salesforce in memory, for tests of everything above the port.
+
+Nothing of the product imports it; the contract's tests hold it to what the real ones do.
+"""

@@ -13,6 +13,7 @@ from threading import RLock
 from typing import Any
 
 from connector.model import (
+    CRM_FACTS,
     Activity,
     Campaign,
     CampaignMember,
@@ -25,20 +26,16 @@ from connector.model import (
     Record,
     RecordRef,
     Removal,
+    TaskReadBack,
 )
 
 Thing = Record | Activity | Owner | Deal | DealContact | Campaign | CampaignMember
 
-#: The property that holds a record's owner, and the object that tasks are, by each CRM's own names.
-OWNER_PROPERTY: Mapping[CrmName, str] = {"hubspot": "hubspot_owner_id", "salesforce": "OwnerId"}
-TASK_OBJECT: Mapping[CrmName, str] = {"hubspot": "tasks", "salesforce": "Task"}
-OWNER_OBJECT: Mapping[CrmName, str] = {"hubspot": "owners", "salesforce": "User"}
-PEOPLE: Mapping[CrmName, tuple[str, ...]] = {"hubspot": ("companies", "contacts"), "salesforce": ("Account", "Lead", "Contact")}
 #: Of these HubSpot tells nothing when they are deleted.
 SILENT = frozenset({"meetings"})
 
 
-class Described(dict[str, PropertyFacts]):
+class DescribedProperties(dict[str, PropertyFacts]):
     """The properties of an object: those that it was told of, and a text for any other name, but the dropped ones."""
 
     def __init__(self, object_name: str, told: Mapping[str, PropertyFacts], dropped: Collection[str]) -> None:
@@ -79,7 +76,7 @@ class MemoryHolding:
     def put(self, *things: Thing) -> None:
         """Adds or replaces records, activities, owners, deals and campaigns, as if a person had."""
         for thing in things:
-            self._store(OWNER_OBJECT[self.name] if isinstance(thing, Owner) else thing.object, thing)
+            self._store(CRM_FACTS[self.name].owners if isinstance(thing, Owner) else thing.object, thing)
 
     def person(self, object_name: str, record_id: str, /, **properties: str | None) -> RecordRef:
         """Adds a record with these properties; its owner is read from them."""
@@ -92,7 +89,7 @@ class MemoryHolding:
                 properties=properties,
                 created_at=moment,
                 modified_at=moment,
-                owner_id=properties.get(OWNER_PROPERTY[self.name]),
+                owner_id=properties.get(CRM_FACTS[self.name].owner_property),
             )
         )
         return RecordRef(crm=self.name, object=object_name, id=record_id)
@@ -172,7 +169,7 @@ class MemoryHolding:
 
     def tasks(self) -> list[Activity]:
         """Every task, the oldest first."""
-        found = [thing for _, thing in self._stored.get(TASK_OBJECT[self.name], {}).values()]
+        found = [thing for _, thing in self._stored.get(CRM_FACTS[self.name].tasks, {}).values()]
         return sorted((task for task in found if isinstance(task, Activity)), key=lambda task: int(task.id))
 
     def complete(self, task_id: str) -> None:
@@ -183,8 +180,8 @@ class MemoryHolding:
     # Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @staticmethod
-    def _told_of(task: Activity) -> Mapping[str, str | None]:
-        """A task as `port.Crm.read_tasks` tells it."""
+    def _read_back(task: Activity) -> TaskReadBack:
+        """A task as `port.Writes.read_tasks` has it."""
         return {
             "subject": task.outcome,
             "owner_id": task.owner_id,
@@ -221,7 +218,7 @@ class MemoryHolding:
     def _set(self, object_name: str, record_id: str, properties: Mapping[str, str | None]) -> None:
         record = self._record(object_name, record_id)
         merged = {**record.properties, **properties}
-        owner = merged.get(OWNER_PROPERTY[self.name], record.owner_id)
+        owner = merged.get(CRM_FACTS[self.name].owner_property, record.owner_id)
         self._store(object_name, replace(record, properties=merged, owner_id=owner, modified_at=self.clock()))
 
     def _bin(self, object_name: str, thing_id: str, fate: Fate, into: str | None = None) -> None:

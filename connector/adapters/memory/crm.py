@@ -1,21 +1,22 @@
-"""A CRM in memory, as honest as a real one: it holds records, owners and tasks, pages what changed, and can be told to misbehave.
+"""`MemoryCrm`, a CRM for tests: it holds records, owners and tasks, pages what changed as a real one does, and can be made to misbehave.
 
-For tests of everything above the port. What is told to it (`refuse`, `busy`, `lose_answers`, `fail`, `between`) happens to the next calls
-that it concerns; `log` says in order which writes took effect, so that a test can count effects instead of requests.
+Nothing of the product uses it; tests of everything above the port do. `log` says in order which writes took effect, so that a test can
+count effects instead of requests.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
 from connector.adapters.client import Lane
-from connector.adapters.memory.account import OWNER_OBJECT, OWNER_PROPERTY, PEOPLE, SILENT, TASK_OBJECT, Described, MemoryHolding, Thing
-from connector.errors import CrmError, ObjectStopped
+from connector.adapters.memory.account import SILENT, DescribedProperties, Thing
+from connector.adapters.memory.faults import Call, MemoryFaults
+from connector.errors import ObjectStopped
 from connector.model import (
+    CRM_FACTS,
     Activity,
     ActivityKind,
     Campaign,
@@ -34,19 +35,14 @@ from connector.model import (
     RemovalPage,
     Schema,
     Surroundings,
+    TaskReadBack,
     TaskWrite,
     Uses,
     WriteOutcome,
     WriteState,
 )
 
-__all__ = ["OWNER_PROPERTY", "TASK_OBJECT", "Call", "Effect", "MemoryCrm"]
-
-#: The calls that can be told to fail.
-Call = Literal[
-    "pull", "read", "update", "create_tasks", "find_tasks", "read_tasks", "removals", "fates", "count", "refill", "relink", "activities_of",
-    "schema", "how_many", "bring",
-]  # fmt: skip
+__all__ = ["Call", "Effect", "MemoryCrm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +55,8 @@ class Effect:
     value: str | None
 
 
-@dataclass(slots=True)
-class _Fault:
-    """error: what the call raises; done: after it took effect, else before."""
-
-    error: CrmError
-    done: bool
-
-
 @dataclass(kw_only=True)
-class MemoryCrm(MemoryHolding):
+class MemoryCrm(MemoryFaults):
     """`connector.adapters.port.Crm` over dictionaries.
 
     lookup_lag: how long a new task is not found by `find_tasks` yet, a new record not counted by `count`.
@@ -79,58 +67,18 @@ class MemoryCrm(MemoryHolding):
     lookup_lag: timedelta = timedelta(0)
     set_up: Surroundings = field(default_factory=Surroundings)
     log: list[Effect] = field(default_factory=list)
-    requests: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._wanted: dict[str, tuple[str, ...]] = {}
-        self._forgotten: set[str] = set()
         self._next_task = 1
-        self._refused: dict[str, tuple[str, str]] = {}
-        self._busy: Counter[str] = Counter()
-        self._ignored: set[str] = set()
-        self._lost = 0
-        self._faults: dict[Call, list[_Fault]] = {}
-        self._between: list[tuple[Call, Callable[[], object]]] = []
-
-    # How it misbehaves ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def refuse(self, record_id: str, message: str, *, code: str = "VALIDATION", times: int | None = None) -> None:
-        """Writes to this record are refused for good. times=0 takes it back."""
-        if times == 0:
-            self._refused.pop(record_id, None)
-        else:
-            self._refused[record_id] = (code, message)
-
-    def busy(self, record_id: str, times: int) -> None:
-        """The next so many writes to this record are not taken now (a lock)."""
-        self._busy[record_id] = times
-
-    def ignore(self, record_id: str) -> None:
-        """Writes to this record are answered with success and not done (a workflow takes them back)."""
-        self._ignored.add(record_id)
-
-    def lose_answers(self, calls: int) -> None:
-        """The next so many write calls take effect and answer `unknown` for every row."""
-        self._lost = calls
-
-    def fail(self, call: Call, error: CrmError, *, done: bool = False, times: int = 1) -> None:
-        """The next so many such calls raise; done: after they took effect."""
-        self._faults.setdefault(call, []).extend(_Fault(error, done) for _ in range(times))
-
-    def forget_removals(self, object_name: str) -> None:
-        """It does not remember any more what of this object was removed when a cursor was given out."""
-        self._forgotten.add(object_name)
-
-    def between(self, call: Call, what: Callable[[], object]) -> None:
-        """Does something right after the next such call: `between("read", …)` is an edit between read and write."""
-        self._between.append((call, what))
 
     # The port ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def streams(self) -> Sequence[str]:
         """Owners, then companies, people and whatever else is held."""
-        first = (OWNER_OBJECT[self.name], *PEOPLE[self.name], TASK_OBJECT[self.name])
+        facts = CRM_FACTS[self.name]
+        first = (facts.owners, facts.companies, *facts.people, facts.tasks)
         return (*first, *sorted(set(self._stored) - set(first)))
 
     def pull(self, stream: str, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:  # noqa: ARG002 - the port's
@@ -162,10 +110,14 @@ class MemoryCrm(MemoryHolding):
         self._end("read")
         return found
 
-    def bring(self, object_name: str, ids: Sequence[str]) -> Page | None:
+    def tells_restored(self, object_name: str) -> bool:  # noqa: ARG002 - the port's
         """HubSpot's dates tell nothing of what is restored."""
+        return self.name == "salesforce"
+
+    def bring(self, object_name: str, ids: Sequence[str]) -> Page:
+        """By id; nothing as Salesforce, whose pull brings what is restored."""
         if self.name == "salesforce":
-            return None
+            return self._page(object_name, (), {}, last=False, full=False)
         self._begin("bring")
         found = [thing for thing in self._live(object_name) if thing.id in set(ids)]
         self._end("bring")
@@ -182,11 +134,11 @@ class MemoryCrm(MemoryHolding):
         if object_name in self._forgotten and cursor is not None:
             self._forgotten.discard(object_name)
             raise ObjectStopped(f"{self.name} does not remember so far back", crm=self.name, code="TOO_LONG_AGO")
-        told = (Fate.ARCHIVED,) if self.name == "hubspot" else (Fate.DELETED, Fate.PURGED, Fate.ARCHIVED)
+        fates = (Fate.ARCHIVED,) if self.name == "hubspot" else (Fate.DELETED, Fate.PURGED, Fate.ARCHIVED)
         after = int(cursor["after"]) if cursor else 0
         with self._lock:
             held = self._removed.get(object_name, {}).values()
-            rows = sorted((row for row in held if row[0] > after and row[1].fate in told), key=lambda row: row[0])
+            rows = sorted((row for row in held if row[0] > after and row[1].fate in fates), key=lambda row: row[0])
         for start in range(0, max(len(rows), 1), self.page_size):
             self._begin("removals")
             some = rows[start : start + self.page_size]
@@ -220,10 +172,12 @@ class MemoryCrm(MemoryHolding):
         self._end("fates")
         return found
 
-    def count(self, object_name: str, first: int, last: int) -> int | None:
+    def countable(self, object_name: str) -> bool:  # noqa: ARG002 - the port's
         """HubSpot alone counts by number."""
-        if self.name != "hubspot":
-            return None
+        return self.name == "hubspot"
+
+    def count(self, object_name: str, first: int, last: int) -> int:
+        """By number, but for what is younger than `lookup_lag`."""
         self._begin("count")
         shown = self.clock() - self.lookup_lag
         live = [thing for thing in self._live(object_name) if (getattr(thing, "created_at", None) or shown) <= shown]
@@ -234,7 +188,9 @@ class MemoryCrm(MemoryHolding):
     def refill(self, object_name: str, properties: Sequence[str], cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:  # noqa: ARG002
         """By id, as text."""
         after = str(cursor["id"]) if cursor else ""
-        records = sorted((one for one in self._live(object_name) if isinstance(one, Record) and one.id > after), key=lambda one: one.id)
+        records = sorted(
+            (record for record in self._live(object_name) if isinstance(record, Record) and record.id > after), key=lambda record: record.id
+        )
         for start in range(0, max(len(records), 1), self.page_size):
             self._begin("refill")
             some = records[start : start + self.page_size]
@@ -249,14 +205,14 @@ class MemoryCrm(MemoryHolding):
             return {}
         self._begin("relink")
         held = {thing.id: thing for thing in self._live(object_name)}
-        found = {one: tuple(getattr(held[one], "contacts", None) or ()) for one in ids if one in held}
+        found = {number: tuple(getattr(held[number], "contacts", None) or ()) for number in ids if number in held}
         self._end("relink")
         return found
 
     def activities_of(self, object_name: str, ids: Sequence[str]) -> Sequence[Activity]:
         """Through their links."""
         self._begin("activities_of")
-        asked = {RecordRef(crm=self.name, object=object_name, id=one) for one in ids}
+        asked = {RecordRef(crm=self.name, object=object_name, id=number) for number in ids}
         things = [thing for held in list(self._stored) for thing in self._live(held)]
         found = [thing for thing in things if isinstance(thing, Activity) and asked & set(thing.contacts)]
         self._end("activities_of")
@@ -267,8 +223,8 @@ class MemoryCrm(MemoryHolding):
         self._begin("schema")
         found = {}
         for object_name in objects:
-            told = {name: facts for (held, name), facts in self.facts.items() if held == object_name}
-            found[object_name] = Described(object_name, told, {name for held, name in self._dropped if held == object_name})
+            known = {name: facts for (held, name), facts in self.facts.items() if held == object_name}
+            found[object_name] = DescribedProperties(object_name, known, {name for held, name in self._dropped if held == object_name})
         self._end("schema")
         return found
 
@@ -305,10 +261,10 @@ class MemoryCrm(MemoryHolding):
         self._end("find_tasks")
         return found
 
-    def read_tasks(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:
+    def read_tasks(self, ids: Sequence[str]) -> Mapping[str, TaskReadBack]:
         """By id; due_at in ISO format."""
         self._begin("read_tasks")
-        held = {task.id: self._told_of(task) for task in self.tasks()}
+        held = {task.id: self._read_back(task) for task in self.tasks()}
         self._end("read_tasks")
         return {task_id: held[task_id] for task_id in ids if task_id in held}
 
@@ -402,7 +358,7 @@ class MemoryCrm(MemoryHolding):
         moment = self.clock()
         task = Activity(
             crm=self.name,
-            object=TASK_OBJECT[self.name],
+            object=CRM_FACTS[self.name].tasks,
             id=task_id,
             kind=ActivityKind.TASK,
             at=None,
@@ -430,18 +386,3 @@ class MemoryCrm(MemoryHolding):
             return outcomes
         self._lost -= 1
         return [WriteOutcome(state=WriteState.UNKNOWN, message="the answer was lost") for _ in outcomes]
-
-    def _begin(self, call: Call) -> None:
-        with self._lock:
-            self.requests[call] += 1
-        faults = self._faults.get(call, [])
-        if faults and not faults[0].done:
-            raise faults.pop(0).error
-
-    def _end(self, call: Call) -> None:
-        due = next((place for place, (name, _) in enumerate(self._between) if name == call), None)
-        if due is not None:
-            self._between.pop(due)[1]()
-        faults = self._faults.get(call, [])
-        if faults:
-            raise faults.pop(0).error

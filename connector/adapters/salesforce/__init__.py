@@ -1,8 +1,10 @@
-"""Salesforce behind the port: `SalesforceCrm` is the door.
+"""Salesforce behind the port: `SalesforceCrm`, and the mark by which its tasks are found again.
 
-`wire*` know Salesforce's words (requests out, answers → values or typed errors) and do no I/O; `session` logs in and sends; `streams` says
-what is pulled, `pull` reads one stream page by page, by REST or with `bulk` by a job; `check` looks the org over; `adapter` puts
-them together.
+`adapter` puts the parts together, `client` is what they ask through (`transport` sends, `login` signs), and each has a part of the port:
+`pull` (`streams`, `position`, `bulk_pull`, `shared_activities`, `pages`), `refill`, `read_by_id`, `activities_of_people`,
+`removals`, `write`, `tasks`, `schema`, `surroundings`, `check`.
+
+`wire` holds the vendor's facts, without I/O: requests out, answers → values or typed errors.
 """
 
 from connector.adapters.salesforce.adapter import SalesforceCrm

@@ -11,20 +11,23 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from connector.adapters.client import Caller
-from connector.adapters.salesforce.client import Asking, rows_of, without_lacking
+from connector.adapters.salesforce.client import SalesforceClient, rows_of, without_lacking
 from connector.adapters.salesforce.shared_activities import activities_with, with_everyone
 from connector.adapters.salesforce.streams import Stream
 from connector.adapters.salesforce.wire import query as wire_query
 from connector.adapters.salesforce.wire import records as wire_records
 from connector.adapters.salesforce.wire import requests as wire
 from connector.adapters.salesforce.wire.requests import Row
+from connector.adapters.set_aside import Unreadable
 from connector.model import Activity
 
 
-def activities_of(asking: Asking, streams: Sequence[Stream], ids: Sequence[str], lacking: Mapping[str, set[str]]) -> list[Activity]:
+def activities_of(
+    client: SalesforceClient, streams: Sequence[Stream], ids: Sequence[str], lacking: Mapping[str, set[str]]
+) -> list[Activity]:
     """The activities of these Leads and Contacts. streams: of Task and Event; lacking: fields the org has not, which grows."""
     people = list({wire.same(record_id): record_id for record_id in ids if wire.is_id(record_id)}.values())
-    caller = asking.caller("urgent")
+    caller = client.caller("urgent")
     found: list[Activity] = []
     for stream in streams:
         known = lacking[stream.object]
@@ -38,13 +41,13 @@ def _read(caller: Caller, stream: Stream, people: Sequence[str], lacking: set[st
     rows = _rows(caller, stream, fields, "WhoId", people)
     if wire_records.SHARED not in lacking:
         known = {wire.same(str(row.get("Id"))) for row in rows}
-        others = [one for one in activities_with(caller, stream.object, people) if wire.same(one) not in known]
+        others = [activity for activity in activities_with(caller, stream.object, people) if wire.same(activity) not in known]
         rows += _rows(caller, stream, fields, "Id", others)
     found: list[Activity] = []
     for row in with_everyone(caller, stream.object, rows):
         try:
             value = stream.read(row)
-        except wire_records.Unreadable:
+        except Unreadable:
             continue  # the pull sets it aside, and says so
         if isinstance(value, Activity):
             found.append(value)

@@ -15,7 +15,7 @@ from itertools import islice
 from connector.adapters.client import Caller
 from connector.adapters.salesforce.wire import bulk as wire_bulk
 from connector.adapters.salesforce.wire import requests as wire
-from connector.adapters.salesforce.wire.bulk import Place
+from connector.adapters.salesforce.wire.bulk import JobPlace
 from connector.adapters.salesforce.wire.requests import Row
 from connector.errors import ObjectStopped
 
@@ -39,13 +39,13 @@ class BulkJob:
         self._caller = caller
         self._about = f"reading {object_name}"
 
-    def begin(self, soql: str, *, all_rows: bool, total: int | None) -> Place:
+    def begin(self, soql: str, *, all_rows: bool, total: int | None) -> JobPlace:
         """Creates the job. Raises `GivenUp` where Salesforce does not take it."""
         with _refusals():
             answer = self._caller.call(wire_bulk.create(soql, all_rows=all_rows, about=self._about))
-            return Place(job=wire_bulk.job_of(answer, self._about).id, total=total)
+            return JobPlace(job=wire_bulk.job_of(answer, self._about).id, total=total)
 
-    def rest(self, place: Place, *, begun: bool) -> Iterator[tuple[Sequence[Row], Place]]:
+    def rest(self, place: JobPlace, *, begun: bool) -> Iterator[tuple[Sequence[Row], JobPlace]]:
         """The rows from this place on, each piece with the place behind it; the last place has `ended`. begun: just now.
 
         Raises `GivenUp`; `ObjectStopped` with the code ROWS_MISSING where the rows do not add up.
@@ -70,20 +70,20 @@ class BulkJob:
         for relationship in self._related:
             for object_name in described.targets.get(relationship.lower(), ()):
                 try:
-                    there = wire_bulk.described(self._caller.call(wire.describe(object_name)), self._about)
+                    target = wire_bulk.described(self._caller.call(wire.describe(object_name)), self._about)
                 except ObjectStopped:
                     continue  # it is hidden from us: then none of its fields is a column
-                types.update((f"{relationship.lower()}.{name}", kind) for name, kind in there.types.items())
+                types.update((f"{relationship.lower()}.{name}", kind) for name, kind in target.types.items())
         return types
 
-    def end(self, place: Place) -> None:
+    def end(self, place: JobPlace) -> None:
         """Deletes the job. One that is gone already is no matter, and any goes by itself after seven days."""
         try:
             self._caller.call(wire_bulk.delete(place.job, about=self._about))
         except ObjectStopped as error:
             log.info("salesforce: a bulk job was not deleted: %s", error.message)
 
-    def _pieces(self, page: wire_bulk.Results, rows: Iterator[Row], place: Place) -> Iterator[tuple[Sequence[Row], Place]]:
+    def _pieces(self, page: wire_bulk.Results, rows: Iterator[Row], place: JobPlace) -> Iterator[tuple[Sequence[Row], JobPlace]]:
         at = sum(1 for _ in islice(rows, place.skip))
         while True:
             piece = list(islice(rows, _PIECE))
@@ -96,12 +96,12 @@ class BulkJob:
             raise self._missing(at, page.count, place)
         yield piece, self._behind(page, place)
 
-    def _behind(self, page: wire_bulk.Results, place: Place) -> Place:
+    def _behind(self, page: wire_bulk.Results, place: JobPlace) -> JobPlace:
         if page.locator is not None and page.locator == place.locator:
             raise wire.strange(self._about)
         return replace(place, locator=page.locator or "", skip=0, ended=page.locator is None)
 
-    def _wait(self, place: Place, *, begun: bool) -> int:
+    def _wait(self, place: JobPlace, *, begun: bool) -> int:
         """Waits until the job is complete; the number of its rows."""
         for pause in _pauses(begun=begun):
             self._caller.sleep(pause)
@@ -114,7 +114,7 @@ class BulkJob:
         self._caller.call(wire_bulk.abort(place.job, about=self._about))
         raise GivenUp("the bulk job took too long")
 
-    def _missing(self, read: int, expected: int, place: Place) -> ObjectStopped:
+    def _missing(self, read: int, expected: int, place: JobPlace) -> ObjectStopped:
         """The error for rows that do not add up. The job goes, so that the next pass begins anew from what is certain."""
         self.end(place)
         return ObjectStopped(

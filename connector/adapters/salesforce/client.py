@@ -1,33 +1,58 @@
-"""One way to ask an org, for every part of the adapter: each request in its lane, whole queries, records by id.
-
-Requests go out through `calling.Caller` (budget, judgement, retries) and the one session.
-"""
+"""Salesforce's client, through which every part of the adapter asks: requests signed, counted and judged, each in its lane."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from connector.adapters.client import Answer, Budget, Caller, Lane, Request
-from connector.adapters.salesforce.session import SalesforceSession
+from connector.adapters.client import Answer, Budget, Caller, Lane, Request, Unreachable
+from connector.adapters.salesforce.login import SalesforceLogin
+from connector.adapters.salesforce.transport import SalesforceTransport
 from connector.adapters.salesforce.wire import errors as wire_errors
 from connector.adapters.salesforce.wire import query as wire_query
 from connector.adapters.salesforce.wire import requests as wire
 from connector.adapters.salesforce.wire.requests import Row
 from connector.errors import ObjectStopped
+from connector.model import SalesforceAccess
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
-    """What it takes to ask. sleep: seconds."""
+class SalesforceClient:
+    """Threads may share it. access: as it was configured.
 
-    session: SalesforceSession
-    budget: Budget
-    sleep: Callable[[float], None]
+    sleep: how to wait, in seconds, between retries. timeout, patience: see `SalesforceTransport`.
+    """
+
+    def __init__(
+        self, access: SalesforceAccess, *, budget: Budget, sleep: Callable[[float], None], timeout: float, patience: float
+    ) -> None:
+        self.access = access
+        self.sleep = sleep
+        self._budget = budget
+        self._transport = SalesforceTransport(access, timeout=timeout, patience=patience)
+        self._login = SalesforceLogin(access, self._transport, budget)
+
+    @property
+    def instance(self) -> str:
+        """The org's address: the one that the login told, before it the configured one."""
+        return self._login.instance
+
+    @property
+    def user_id(self) -> str:
+        """The user that the connector is, once it is logged in; "" where the login did not tell."""
+        return self._login.user_id
+
+    @property
+    def unkept(self) -> str:
+        """Why a newer refresh token is lost when this process ends; "" where none is."""
+        return self._login.unkept
+
+    @property
+    def sent(self) -> int:
+        """How many requests went out, logins included."""
+        return self._transport.sent
 
     def caller(self, lane: Lane = "normal", send: Callable[[Request], Answer] | None = None) -> Caller:
         """A caller of its own each time: its count is then that of one pull, whatever other threads send."""
@@ -35,14 +60,42 @@ class Asking:
             crm="salesforce",
             send=send or partial(self.send, lane=lane),
             judge=wire_errors.judge,
-            budget=self.budget,
+            budget=self._budget,
             sleep=self.sleep,
             lane=lane,
         )
 
-    def send(self, request: Request, *, lane: Lane) -> Answer:
-        """The answer, parsed; see `SalesforceSession.send`."""
-        return wire.opened(self.session.send(request, lane))
+    def send(self, request: Request, *, lane: Lane) -> wire.JsonAnswer:
+        """The answer, parsed; with a fresh login and one replay where the session had ended, or the org has moved from the instance that
+        the last login named. Both wait in the request's lane.
+
+        Raises `Unreachable`; `PassStopped` where a login is refused; `Retriable` where logging in may work later.
+        """
+        token = self._login.token(lane)
+        try:
+            answer = self._exchange(request, token)
+        except Unreachable as problem:
+            if problem.sent or not self._login.moved:
+                raise
+        else:
+            moved = answer.status in wire.MOVED and self._login.moved
+            if answer.status != 401 and not moved:
+                return wire.opened(answer)
+        token = self._login.renewed(token, lane)  # whichever it was, nothing was done, so a create may be replayed too
+        self._budget.take(request.bucket, lane)
+        return wire.opened(self._exchange(request, token))
+
+    def close(self) -> None:
+        """Gives back connections."""
+        self._transport.close()
+
+    def _exchange(self, request: Request, token: str) -> Answer:
+        """The answer; the budget learns the org's own count of calls, by all integrations, which is on every answer."""
+        answer = self._transport.exchange(self._login.instance, request, token)
+        usage = wire.api_usage(answer.headers)
+        if usage is not None:
+            self._budget.learn("day", *usage)
+        return answer
 
 
 def rows_of(caller: Caller, soql: str, *, about: str, all_rows: bool) -> Iterator[Row]:
@@ -64,15 +117,8 @@ def rows_of(caller: Caller, soql: str, *, about: str, all_rows: bool) -> Iterato
         request = wire.more(page.locator, about=about) if page.locator is not None else None
 
 
-def retrieved_by_id(caller: Caller, object_name: str, ids: Sequence[str], fields: Sequence[str]) -> Iterator[Row]:
-    """The rows that exist, as many to a request as it takes."""
-    for batch in batches(ids, wire.READ_BATCH):
-        request = wire.retrieve(object_name, batch, fields)
-        yield from wire.retrieved(caller.call(request), request.about)
-
-
 def without_lacking(ask: Callable[[], T], optional: Collection[str], lacking: set[str]) -> T:
-    """Asks, and again without each optional field that the org turns out not to have; `lacking` then names them."""
+    """What was asked for, without each optional field that the org turns out not to have; `lacking` then names them."""
     while True:
         try:
             return ask()

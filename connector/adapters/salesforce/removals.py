@@ -7,11 +7,12 @@ another, restored since, or not there at all.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from connector.adapters.client import Caller
-from connector.adapters.salesforce.client import Asking, batches, retrieved_by_id, rows_of
+from connector.adapters.salesforce.client import SalesforceClient, batches, rows_of
+from connector.adapters.salesforce.read_by_id import read_rows
 from connector.adapters.salesforce.wire import query as wire_query
 from connector.adapters.salesforce.wire import requests as wire
 from connector.adapters.salesforce.wire.requests import Deletions, Row
@@ -28,26 +29,24 @@ _NOT_SO_FAR = "INVALID_REPLICATION_DATE"
 _TOO_MANY = "EXCEEDED_ID_LIMIT"
 
 
-def removals(asking: Asking, object_name: str, cursor: Cursor | None, *, now: datetime) -> Iterator[RemovalPage]:
+def removals(client: SalesforceClient, object_name: str, cursor: Cursor | None, *, now: datetime) -> Iterator[RemovalPage]:
     """What was deleted since the cursor, window by window; nothing for an object that has no such log.
 
     The cursor is {"covered": moment}: where Salesforce says that the next window begins. Raises `ObjectStopped` (TOO_LONG_AGO) where the
     log does not reach back to it.
     """
     if object_name in wire.DELETABLE:
-        yield from _Look(asking=asking, object=object_name, now=now).pages(cursor)
+        yield from _LogReading(caller=client.caller("backfill"), object=object_name, now=now).pages(cursor)
 
 
 @dataclass(kw_only=True)
-class _Look:
-    asking: Asking
+class _LogReading:
+    """One reading of one object's log of deletions. caller: its own, so that its count tells what a page cost."""
+
+    caller: Caller
     object: str
     now: datetime
-    caller: Caller = field(init=False)
     _counted: int = 0
-
-    def __post_init__(self) -> None:
-        self.caller = self.asking.caller("backfill")
 
     def pages(self, cursor: Cursor | None) -> Iterator[RemovalPage]:
         end = _minute(self.now)
@@ -139,17 +138,17 @@ def _minute(moment: datetime) -> datetime:
 # ── What became of a record ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def fates(asking: Asking, object_name: str, ids: Sequence[str]) -> dict[str, Removal]:
+def fates(client: SalesforceClient, object_name: str, ids: Sequence[str]) -> dict[str, Removal]:
     """What became of records that should be there, by the ids asked for; live ones are left out.
 
     Most are live where there are many: those are found 2,000 to a call, and only the rest is looked for among the deleted.
     """
-    caller = asking.caller("backfill")
+    caller = client.caller("backfill")
     wanted = {wire.same(record_id): record_id for record_id in ids}
     asked = [record_id for record_id in wanted.values() if wire.is_id(record_id)]
     if sum(1 for _ in _queries(object_name, asked[: wire.READ_BATCH])) > 1:
-        there = retrieved_by_id(caller, object_name, asked, _fields(object_name))
-        live = {wire.same(str(row.get("Id"))) for row in there if not _gone(row)}
+        existing = read_rows(caller, object_name, asked, _fields(object_name))
+        live = {wire.same(str(row.get("Id"))) for row in existing if not _gone(row)}
         asked = [record_id for record_id in asked if wire.same(record_id) not in live]
     found = _fates(caller, object_name, asked)
     no_ids = {text: _removal(object_name, text, Fate.DELETED) for text in wanted.values() if not wire.is_id(text)}
@@ -186,9 +185,9 @@ def _survivors(caller: Caller, object_name: str, rows: dict[str, Row]) -> dict[s
         known |= _rows(caller, object_name, unknown)
     survivors: dict[str, str] = {}
     for name, row in rows.items():
-        seen, master = {name}, _master(row)
-        while master is not None and wire.same(master) not in seen and (further := _master(known[wire.same(master)])) is not None:
-            seen.add(wire.same(master))
+        passed, master = {name}, _master(row)
+        while master is not None and wire.same(master) not in passed and (further := _master(known[wire.same(master)])) is not None:
+            passed.add(wire.same(master))
             master = further
         if master is not None:
             survivors[name] = long_id(master)

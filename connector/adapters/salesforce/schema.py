@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from connector.adapters.salesforce.client import Asking
+from connector.adapters.salesforce.client import SalesforceClient
 from connector.adapters.salesforce.wire import requests as wire
 from connector.errors import ObjectStopped
 from connector.model import FieldType, PropertyFacts, Schema
 
 
-def schema(asking: Asking, objects: Sequence[str]) -> Schema:
+def schema(client: SalesforceClient, objects: Sequence[str]) -> Schema:
     """Object → field → facts; field-level security hides a field as if it were not there.
 
     Raises `ObjectStopped` (INVALID_TYPE) for an object that does not exist, or that the connector's user may not see.
     """
-    caller = asking.caller()
+    caller = client.caller()
     described: dict[str, Mapping[str, PropertyFacts]] = {}
     for name in dict.fromkeys(objects):
         request = wire.describe(name)
@@ -29,7 +29,7 @@ def schema(asking: Asking, objects: Sequence[str]) -> Schema:
         if not isinstance(value, dict) or not isinstance(value.get("fields"), list):
             raise wire.strange(request.about)
         facts = [_facts(name, field) for field in value["fields"] if isinstance(field, dict) and isinstance(field.get("name"), str)]
-        described[name] = {each.name: each for each in facts}
+        described[name] = {fact.name: fact for fact in facts}
     return described
 
 

@@ -18,14 +18,15 @@ from connector.adapters.salesforce.wire.requests import Row
 
 
 def with_everyone(caller: Caller, object_name: str, rows: Sequence[Row]) -> Sequence[Row]:
-    """The rows of Tasks or Events, those of several people with all of them under `wire_records.PEOPLE`."""
-    shared = [str(row.get("Id")) for row in rows if wire_records.is_shared(row)]
+    """The rows of an object; Tasks and Events of several people with all of them under `wire_records.PEOPLE`."""
+    shared = [str(row.get("Id")) for row in rows if object_name in wire_records.RELATIONS and wire_records.is_shared(row)]
     if not shared:
         return rows
     people: defaultdict[str, list[str]] = defaultdict(list)
     for activity, person in _relations(caller, object_name, "activity", shared):
         people[wire.same(activity)].append(person)
-    return [{**row, wire_records.PEOPLE: here} if (here := people.get(wire.same(str(row.get("Id"))))) else row for row in rows]
+    named = ((row, people.get(wire.same(str(row.get("Id"))))) for row in rows)
+    return [{**row, wire_records.PEOPLE: persons} if persons else row for row, persons in named]
 
 
 def activities_with(caller: Caller, object_name: str, people: Sequence[str]) -> list[str]:

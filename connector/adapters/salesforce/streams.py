@@ -194,8 +194,8 @@ class Columns:
 
     def _split(self) -> None:
         stream = self._stream
-        here = (stream.instead.get(name) if name in self._lacking else name for name in stream.fields)
-        first = [name for name in here if name]
+        asked = (stream.instead.get(name) if name in self._lacking else name for name in stream.fields)
+        first = [name for name in asked if name]
         # What is related cannot be read by id, so it comes first.
         others = sorted((name for name in stream.others if name not in self.gone), key=lambda name: "." not in name)
         self.in_query, left = wire_query.split_fields(first, others, room=_ROOM)

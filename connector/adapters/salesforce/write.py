@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from connector.adapters.client import Answer, Request, Unreachable
-from connector.adapters.salesforce.client import Asking, batches, retrieved_by_id
+from connector.adapters.salesforce.client import SalesforceClient, batches
+from connector.adapters.salesforce.read_by_id import read_rows
 from connector.adapters.salesforce.wire import errors as wire_errors
 from connector.adapters.salesforce.wire import requests as wire
 from connector.adapters.salesforce.wire.requests import Row
@@ -24,48 +25,51 @@ _LOCKED_AGAIN = (1.0, 3.0)
 Build = Callable[[Sequence[Row]], Request]
 
 
+def update(client: SalesforceClient, object_name: str, writes: Sequence[FieldWrite]) -> list[WriteOutcome]:
+    """Sets fields, each record by itself. Several writes to one record go as one row: Salesforce refuses an id that comes twice."""
+    rows: dict[str, dict[str, str | None]] = {}
+    for write in writes:
+        rows.setdefault(wire.same(write.record.id), {"id": write.record.id}).update(write.properties)
+    outcomes: dict[str, WriteOutcome] = {}
+    batch = BatchSender(client=client, build=lambda some: wire.update(object_name, some), key="id")
+    for names in batches(list(rows), wire.WRITE_BATCH):
+        outcomes.update(zip(names, batch.send([rows[name] for name in names]), strict=True))
+    return [_with_id(outcomes[wire.same(write.record.id)], write.record.id) for write in writes]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Writing:
-    """Sends batches, in the urgent lane."""
+class BatchSender:
+    """Sending of rows in batches, in the urgent lane. build: the request for some rows; key: the field that names a row's person."""
 
-    asking: Asking
+    client: SalesforceClient
+    build: Build
+    key: str
 
-    def update(self, object_name: str, writes: Sequence[FieldWrite]) -> list[WriteOutcome]:
-        """Sets fields, each record by itself. Several writes to one record go as one row: Salesforce refuses an id that comes twice."""
-        rows: dict[str, dict[str, str | None]] = {}
-        for write in writes:
-            rows.setdefault(wire.same(write.record.id), {"id": write.record.id}).update(write.properties)
-        outcomes: dict[str, WriteOutcome] = {}
-        for names in batches(list(rows), wire.WRITE_BATCH):
-            sent = self.rows([rows[name] for name in names], lambda some: wire.update(object_name, some), key="id")
-            outcomes.update(zip(names, sent, strict=True))
-        return [_with_id(outcomes[wire.same(write.record.id)], write.record.id) for write in writes]
-
-    def rows(self, rows: Sequence[Row], build: Build, *, key: str) -> list[WriteOutcome]:
-        """What became of at most 200 rows, in their order. key: the field of a row that names the person it is about.
+    def send(self, rows: Sequence[Row]) -> list[WriteOutcome]:
+        """What became of at most 200 rows, in their order.
 
         Rows that somebody else had locked are sent again, twice at most, those of one account side by side: in another order they would
         lock out each other.
         """
-        outcomes, row_by_row = self._send(build(rows), len(rows))
+        outcomes, row_by_row = self._send(self.build(rows), len(rows))
         for pause in _LOCKED_AGAIN if row_by_row else ():
             locked = [at for at, outcome in enumerate(outcomes) if outcome.code == wire_errors.LOCKED]
             if not locked:
                 break
             try:
-                again = self._again(rows, locked, build, key, pause)
+                again = self._again(rows, locked, pause)
             except CrmError:
                 break  # the outcomes at hand stand, "later" for the locked ones; who sends next meets the error
             for at, outcome in again.items():
                 outcomes[at] = outcome
         return outcomes
 
-    def _again(self, rows: Sequence[Row], locked: Sequence[int], build: Build, key: str, pause: float) -> dict[int, WriteOutcome]:
-        self.asking.sleep(pause)
-        people = {at: str(rows[at].get(key)) for at in locked}
+    def _again(self, rows: Sequence[Row], locked: Sequence[int], pause: float) -> dict[int, WriteOutcome]:
+        self.client.sleep(pause)
+        people = {at: str(rows[at].get(self.key)) for at in locked}
         accounts = self._accounts(list(people.values()))
         order = sorted(locked, key=lambda at: (accounts.get(wire.same(people[at]), ""), people[at]))
-        sent, _ = self._send(build([rows[at] for at in order]), len(order))
+        sent, _ = self._send(self.build([rows[at] for at in order]), len(order))
         return dict(zip(order, sent, strict=True))
 
     def _accounts(self, people: Sequence[str]) -> dict[str, str]:
@@ -73,7 +77,7 @@ class Writing:
         contacts = list(dict.fromkeys(person for person in people if wire.PREFIXES.get(person[:3]) == "Contact" and wire.is_id(person)))
         if not contacts:
             return {}
-        found = retrieved_by_id(self.asking.caller("urgent"), "Contact", contacts, ("Id", "AccountId"))
+        found = read_rows(self.client.caller("urgent"), "Contact", contacts, ("Id", "AccountId"))
         return {wire.same(str(row.get("Id"))): str(row.get("AccountId") or "") for row in found}
 
     def _send(self, request: Request, rows: int) -> tuple[list[WriteOutcome], bool]:
@@ -86,7 +90,7 @@ class Writing:
         def send(request: Request) -> Answer:
             nonlocal lost
             try:
-                answer = wire.opened(self.asking.session.send(request, "urgent"))
+                answer = self.client.send(request, lane="urgent")
             except Unreachable as problem:
                 lost = lost or problem.sent
                 raise
@@ -94,7 +98,7 @@ class Writing:
             return answer
 
         try:
-            answer = self.asking.caller("urgent", send).call(request)
+            answer = self.client.caller("urgent", send).call(request)
             result = wire.results(answer, rows, request.about)
         except CrmError as error:
             if lost or isinstance(error, AnswerLost) or error.code == wire.STRANGE_ANSWER:

@@ -11,14 +11,13 @@ from zoneinfo import ZoneInfo
 from connector.config.business_time import TeamCalendars
 from connector.config.columns import column_of
 from connector.config.tables import Assign, Config, TaskRule, Then
-from connector.model import CRMS, Action, CrmName, FieldType, Kind, Proposal, RecordRef, bundle_name
+from connector.model import CRM_FACTS, CRMS, Action, CrmName, FieldType, Kind, Proposal, RecordRef, bundle_name
 from connector.pipeline.evaluate.cases import ContactState
 from connector.pipeline.unify import stage_record
 from connector.store.tables import from_micros
 from connector.store.tables.rows import Engagement, PersonRecord
 from connector.workflows import task
 from connector.workflows.assign import RoundRobin
-from connector.workflows.fields import OWNER_PROPERTY, STAGE_PROPERTY
 from connector.workflows.stages import StageMap, writes_for
 from connector.workflows.suspension import NOTHING, Suspended, gives_to
 
@@ -102,13 +101,13 @@ class Proposer:
         """The writes after which both CRMs show a stage. unmapped: also over a value that no stage of the file names."""
         stages = self.inputs.stages
         rows = {crm: row for crm in CRMS if (row := self._stage_record(crm)) is not None}
-        raw = {crm: row.properties.get(STAGE_PROPERTY[crm, row.object]) or None for crm, row in rows.items()}
+        raw = {crm: row.properties.get(CRM_FACTS[crm].stage_property) or None for crm, row in rows.items()}
         shown = {crm: stages.name_of(crm, raw[crm]) for crm in rows}
         return [
             Action(
                 kind=Kind.SET_STAGE,
                 record=_ref(rows[crm]),
-                target=STAGE_PROPERTY[crm, rows[crm].object],
+                target=CRM_FACTS[crm].stage_property,
                 before=raw[crm],
                 after=value,
                 backward=stages.rank(shown[crm]) > stages.rank(stage),
@@ -141,7 +140,8 @@ class Proposer:
         if person is None:
             return None
         after = inputs.owner_ids[row.crm, person]
-        return person, Action(kind=Kind.ASSIGN, record=_ref(row), target=OWNER_PROPERTY[row.crm], before=row.owner_id, after=after)
+        target = CRM_FACTS[row.crm].owner_property
+        return person, Action(kind=Kind.ASSIGN, record=_ref(row), target=target, before=row.owner_id, after=after)
 
     # ── Tasks ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import partial
 from hashlib import blake2b
 
-from connector.adapters.port import Crm
+from connector.adapters.port import Reads
 from connector.errors import ConnectorError
 from connector.pipeline.context import PassContext
 from connector.pipeline.pull import schema_drift
@@ -39,7 +39,7 @@ def fill(context: PassContext, state: FieldState, now: datetime) -> dict[str, di
     if not any(unread.values()):
         return {}
 
-    def fill_stream(crm: Crm, stream: str, result: Filled, stopped: Callable[[], bool]) -> None:
+    def fill_stream(crm: Reads, stream: str, result: Filled, stopped: Callable[[], bool]) -> None:
         names = unread[crm.name].get(stream, ())
         under = f"fill:{stream}:{_digest(names)}"
         refill = _Refill(context=context, crm=crm, object=stream, names=names, under=under, result=result, now=now)
@@ -56,7 +56,7 @@ def refresh_calculated(context: PassContext, now: datetime) -> dict[str, dict[st
     if not any(formulas.values()):
         return {}
 
-    def refresh_stream(crm: Crm, stream: str, result: Filled, stopped: Callable[[], bool]) -> None:
+    def refresh_stream(crm: Reads, stream: str, result: Filled, stopped: Callable[[], bool]) -> None:
         names = formulas[crm.name].get(stream, ())
         under = f"formula:{stream}"
         refill = _Refill(context=context, crm=crm, object=stream, names=names, under=under, result=result, now=now)
@@ -72,7 +72,7 @@ class _Refill:
     """A reading of some properties of every live record of an object. under: the name of its cursor."""
 
     context: PassContext
-    crm: Crm
+    crm: Reads
     object: str
     names: Sequence[str]
     under: str

@@ -19,13 +19,13 @@ from sqlalchemy import Connection, and_, delete, select
 
 from connector.adapters.port import Crm
 from connector.config.tables import Config
-from connector.model import CrmName
+from connector.model import CRM_FACTS, CrmName
 from connector.store import tables as t
 from connector.store.bulk import plain, upsert
 from connector.store.database import Store
 from connector.store.fields import FieldColumn, FieldStatus, stored_fields
 from connector.workflows import suspension
-from connector.workflows.fields import ESSENTIAL, ColumnSource, PropertyPlace, column_sources, columns_needed, properties_wanted
+from connector.workflows.fields import ColumnSource, PropertyPlace, column_sources, columns_needed, properties_wanted
 from connector.workflows.suspension import Suspended
 
 cursor = t.metadata.tables["cursor"]
@@ -157,7 +157,7 @@ def _lacking(stock: Stock) -> dict[str, FieldStatus]:
     """The properties that everything rests on, as far as they are gone, or filling after a first read."""
     lacking: dict[str, FieldStatus] = {}
     for crm, of_crm in stock.items():
-        for place in (PropertyPlace(object_name, name) for object_name, names in ESSENTIAL[crm].items() for name in names):
+        for place in (PropertyPlace(object_name, name) for object_name, names in CRM_FACTS[crm].essential.items() for name in names):
             status = of_crm.status(place)
             if status == "gone" or (status == "filling" and of_crm.streams.get(place.object)):
                 lacking[f"{crm} {place.object}.{place.name}"] = status

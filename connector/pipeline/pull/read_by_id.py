@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from connector.adapters.port import Crm
+from connector.adapters.port import Removals
 from connector.model import CrmName, Page, RemovalPage
 from connector.pipeline.context import PassContext
 from connector.store.bulk import find
@@ -32,7 +32,7 @@ class ReadAgain:
     set_aside: int = 0
 
 
-def ask_after(context: PassContext, crm: Crm, object_name: str, ids: Sequence[str], now: datetime) -> tuple[Removed, list[str]]:
+def ask_after(context: PassContext, crm: Removals, object_name: str, ids: Sequence[str], now: datetime) -> tuple[Removed, list[str]]:
     """What became of these: what is gone is applied, and the ids of what lives come back. Raises `SafetyStop` by [guard] shrink."""
     gone = crm.fates(object_name, ids)
     removed = Removed()
@@ -43,18 +43,16 @@ def ask_after(context: PassContext, crm: Crm, object_name: str, ids: Sequence[st
     return removed, [record_id for record_id in ids if record_id not in gone]
 
 
-def end_look(context: PassContext, crm: Crm, object_name: str, now: datetime) -> None:
+def end_look(context: PassContext, crm: Removals, object_name: str, now: datetime) -> None:
     """A look for what is gone is over: what it took away no longer counts towards [guard] shrink."""
     cursor = pages.get_cursor(context.store, crm.name, f"removals:{object_name}") or {}
     page = RemovalPage(crm=crm.name, object=object_name, cursor=cursor, calls=0, removals=(), last=True)
     apply_removals(context.store, page, now=now, shrink=None)
 
 
-def bring_again(context: PassContext, crm: Crm, object_name: str, ids: Sequence[str], now: datetime) -> ReadAgain | None:
-    """Reads any kind of record by id and stores what differs, also what was not here. None where the CRM's pull needs no such help."""
+def bring_again(context: PassContext, crm: Removals, object_name: str, ids: Sequence[str], now: datetime) -> ReadAgain:
+    """Reads any kind of record by id and stores what differs, also what was not here. Where the pull does not tell what is restored."""
     page = crm.bring(object_name, ids)
-    if page is None:
-        return None
     archived_here = known_ids.standing(context.store, crm.name, object_name, ids)
     stored = pages.commit_page(context.store, page, now=now, under=f"found:{object_name}")
     read = [*(record.id for record in page.records), *(activity.id for activity in page.activities), *(deal.id for deal in page.deals)]
@@ -68,17 +66,16 @@ def bring_again(context: PassContext, crm: Crm, object_name: str, ids: Sequence[
 
 
 def read_again(
-    context: PassContext, crm: Crm, object_name: str, ids: Sequence[str], wanted: Mapping[str, Sequence[str]], now: datetime
+    context: PassContext, crm: Removals, object_name: str, ids: Sequence[str], wanted: Mapping[str, Sequence[str]], now: datetime
 ) -> ReadAgain:
-    """As `bring_again`; where that is no help, people and companies by their properties alone, and of other objects nothing.
+    """As `bring_again`; where the pull tells what is restored, people and companies by their properties alone, of other objects nothing.
 
     wanted: the properties to ask this CRM for, by object. Nobody waits for these: whatever else asks the CRM goes first.
     """
     if not ids:
         return ReadAgain()
-    brought = bring_again(context, crm, object_name, ids, now)
-    if brought is not None:
-        return brought
+    if not crm.tells_restored(object_name):
+        return bring_again(context, crm, object_name, ids, now)
     if object_name not in wanted:
         return ReadAgain()
     read = crm.read(object_name, ids, wanted[object_name], lane="backfill")

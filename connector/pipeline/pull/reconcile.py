@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain
 
-from connector.adapters.port import Crm
+from connector.adapters.port import Removals
 from connector.errors import ConnectorError, SafetyStop
 from connector.model import Cursor, Page
 from connector.pipeline.context import PassContext
@@ -66,7 +66,7 @@ def compare(
 ) -> dict[str, dict[str, Compared]]:
     """Compares every object of every CRM but those left out (CRM, object), all beside each other. What stopped one is in its result."""
 
-    def compare_stream(crm: Crm, stream: str, result: Compared, stopped: Callable[[], bool]) -> None:
+    def compare_stream(crm: Removals, stream: str, result: Compared, stopped: Callable[[], bool]) -> None:
         if (crm.name, stream) not in leave_out:
             wanted = state.wanted[crm.name]
             ObjectComparison(context=context, crm=crm, stream=stream, wanted=wanted, result=result, now=now).run(stopped)
@@ -93,7 +93,7 @@ class ObjectComparison:
     """One object of one CRM against the mirror; `result` is filled as it goes. wanted: the properties of this CRM, by object."""
 
     context: PassContext
-    crm: Crm
+    crm: Removals
     stream: str
     wanted: Properties
     result: Compared

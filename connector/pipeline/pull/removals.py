@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from itertools import count
 
-from connector.adapters.port import Crm
+from connector.adapters.port import Removals
 from connector.errors import ConnectorError, ObjectStopped, SafetyStop
 from connector.model import Cursor
 from connector.pipeline.context import PassContext
@@ -77,7 +77,7 @@ def look(
 
     total, done = sum(len(crm.streams()) for crm in context.crms.values()), count(1)
 
-    def look_at(crm: Crm, stream: str, result: Looked, stopped: Callable[[], bool]) -> None:
+    def look_at(crm: Removals, stream: str, result: Looked, stopped: Callable[[], bool]) -> None:
         if (crm.name, stream) not in leave_out:
             wanted = state.wanted[crm.name]
             _Look(context=context, crm=crm, object=stream, wanted=wanted, result=result, stopped=stopped, now=now).run()
@@ -91,7 +91,7 @@ class _Look:
     """The look at one object of one CRM."""
 
     context: PassContext
-    crm: Crm
+    crm: Removals
     object: str
     wanted: Properties
     result: Looked
@@ -152,11 +152,12 @@ class _Look:
 
     def _bring_restored(self) -> None:
         """What was archived here as long as it can be restored, by id. Before counting: as many may be purged as came back."""
+        if self.crm.tells_restored(self.object):
+            return
         for ids in self._pieces(known_ids.gone_lately, _RESTORED_BACK):
-            read = None if self.stopped() else bring_again(self.context, self.crm, self.object, ids, self.now)
-            if read is None:  # the pull brings what is restored
+            if self.stopped():
                 return
-            self.result.restored += read.restored
+            self.result.restored += bring_again(self.context, self.crm, self.object, ids, self.now).restored
 
     # ── Who is not even in the bin ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -222,7 +223,7 @@ class _IdCounts:
     """The comparison of one object by how many ids there are in a stretch: those that differ are halved until they can be read id by id."""
 
     context: PassContext
-    crm: Crm
+    crm: Removals
     object: str
     wanted: Properties
     result: Looked
@@ -233,9 +234,9 @@ class _IdCounts:
         if known_ids.let_go(self.context.store, self.crm.name, self.object):  # fewer are here on purpose
             return True
         last = self._largest()
-        theirs = None if last is None else self.crm.count(self.object, 1, last)
-        if last is None or theirs is None:
+        if last is None or not self.crm.countable(self.object):
             return True
+        theirs = self.crm.count(self.object, 1, last)
         ours = known_ids.count_known(self.context.store, self.crm.name, self.object, 1, last)
         self._check_size(theirs, ours)
         work, counted = [*self._beyond(last), _Stretch(1, last, theirs, ours)], 1
@@ -254,7 +255,7 @@ class _IdCounts:
         """The ids after the largest that is here: the newest of all may have come out of the bin. What the search does not show yet is no
         sign of anything; and where many are missing they were created since the pull, which brings them."""
         first, end = last + 1, 2 * last + _SMALL
-        theirs = self.crm.count(self.object, first, end) or 0
+        theirs = self.crm.count(self.object, first, end)
         ours = known_ids.count_known(self.context.store, self.crm.name, self.object, first, end) if theirs else 0
         return [_Stretch(first, end, theirs, ours)] if 0 < theirs - ours <= _FEW else []
 
@@ -291,7 +292,7 @@ class _IdCounts:
 
     def _halves(self, stretch: _Stretch) -> Iterator[_Stretch]:
         middle = (stretch.first + stretch.last) // 2
-        theirs = self.crm.count(self.object, stretch.first, middle) or 0
+        theirs = self.crm.count(self.object, stretch.first, middle)
         ours = known_ids.count_known(self.context.store, self.crm.name, self.object, stretch.first, middle)
         yield _Stretch(stretch.first, middle, theirs, ours)
         yield _Stretch(middle + 1, stretch.last, stretch.theirs - theirs, stretch.ours - ours)

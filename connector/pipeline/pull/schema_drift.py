@@ -15,16 +15,16 @@ from typing import Literal, NamedTuple, TypedDict
 
 from sqlalchemy import Connection, and_, delete, insert, select, update
 
-from connector.adapters.port import Crm
+from connector.adapters.port import Describes
 from connector.conditions import fold
 from connector.config.tables import Config
 from connector.errors import CrmError, Interrupted, ObjectStopped
-from connector.model import CrmName, FieldType, PropertyFacts
+from connector.model import CRM_FACTS, CrmName, FieldType, PropertyFacts
 from connector.store import runs
 from connector.store import tables as t
 from connector.store.bulk import upsert
 from connector.store.database import Store
-from connector.workflows.fields import ESSENTIAL, PropertyPlace, options_asked, options_used, places, properties_wanted, stage_places
+from connector.workflows.fields import PropertyPlace, options_asked, options_used, places, properties_wanted, stage_places
 
 known = t.metadata.tables["property"]
 drift = t.metadata.tables["drift"]
@@ -102,7 +102,7 @@ def demand(store: Store) -> None:
         runs.set_meta(store, _LOOKED, f"{version} ")  # the file was not changed by it: which one it was stays known
 
 
-def look(store: Store, config: Config, crms: Mapping[CrmName, Crm], *, now: datetime) -> dict[CrmName, CrmError]:
+def look(store: Store, config: Config, crms: Mapping[CrmName, Describes], *, now: datetime) -> dict[CrmName, CrmError]:
     """Compares the CRMs' fields with what they were, and keeps what changed. One call an object.
 
     An object that the credentials may not see is a change like any other. Any other error of a CRM is in the answer: nothing is stored of
@@ -126,7 +126,7 @@ def look(store: Store, config: Config, crms: Mapping[CrmName, Crm], *, now: date
     return failed
 
 
-def _describe(crm: Crm, wanted: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Mapping[str, PropertyFacts] | None]]:
+def _describe(crm: Describes, wanted: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Mapping[str, PropertyFacts] | None]]:
     """The fields of each object that the file uses; None where the object may not be seen."""
     for object_name, names in wanted.items():
         if not names:
@@ -257,7 +257,7 @@ class _Comparison:
         self._used = {place: set(values) for place, values in options_used(config, crm).items()}
         self._asked = options_asked(config, crm)
         self._written = set(stage_places(crm))
-        essential = {PropertyPlace(object_name, name) for object_name, names in ESSENTIAL[crm].items() for name in names}
+        essential = {PropertyPlace(object_name, name) for object_name, names in CRM_FACTS[crm].essential.items() for name in names}
         self._concerned = {*self._types, *self._written, *essential}
 
     def changes(self, place: PropertyPlace, fact: PropertyFacts | None, *, hidden: bool) -> Iterator[Change]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from connector.adapters.port import Crm
+from connector.adapters.port import Reads, Removals
 from connector.errors import ConnectorError, CrmError, Interrupted, ObjectStopped
 from connector.model import CrmName, Cursor, Page
 from connector.pipeline.context import PassContext
@@ -67,7 +67,7 @@ def pull(context: PassContext, now: datetime, *, silent: Mapping[CrmName, CrmErr
     """
     before = {(row.crm, row.object): row.seen for row in pages.cursors(context.store)}
 
-    def pull_stream(crm: Crm, stream: str, result: StreamPull, stopped: Callable[[], bool]) -> None:
+    def pull_stream(crm: Reads, stream: str, result: StreamPull, stopped: Callable[[], bool]) -> None:
         if silent and crm.name in silent:
             raise silent[crm.name]
         cursor = pages.get_cursor(context.store, crm.name, stream)
@@ -76,7 +76,7 @@ def pull(context: PassContext, now: datetime, *, silent: Mapping[CrmName, CrmErr
             # It went on from an earlier day, perhaps, and ended with that: what changed since then is still to come.
             read(crm, stream, pages.get_cursor(context.store, crm.name, stream), result, stopped)
 
-    def read(crm: Crm, stream: str, cursor: Cursor | None, result: StreamPull, stopped: Callable[[], bool]) -> None:
+    def read(crm: Reads, stream: str, cursor: Cursor | None, result: StreamPull, stopped: Callable[[], bool]) -> None:
         seen = before.get((crm.name, stream), 0)
         for page in crm.pull(stream, cursor, now=now):
             if page.absent and not result.absent:
@@ -91,7 +91,7 @@ def pull(context: PassContext, now: datetime, *, silent: Mapping[CrmName, CrmErr
 
 
 def each_stream(
-    context: PassContext, make: Callable[[], R], work: Callable[[Crm, str, R, Callable[[], bool]], None]
+    context: PassContext, make: Callable[[], R], work: Callable[[Removals, str, R, Callable[[], bool]], None]
 ) -> dict[str, dict[str, R]]:
     """Runs a work on every stream of every CRM, all beside each other; results in the order in which the CRMs name their streams.
 
@@ -101,7 +101,7 @@ def each_stream(
     results = {name: {stream: make() for stream in crm.streams()} for name, crm in context.crms.items()}
     halts = {name: threading.Event() for name in results}
 
-    def run(crm: Crm, stream: str, result: R) -> None:
+    def run(crm: Removals, stream: str, result: R) -> None:
         halt = halts[crm.name]
         try:
             if not halt.is_set() and not context.stopped():

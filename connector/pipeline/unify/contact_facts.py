@@ -8,13 +8,12 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Table, and_, func, select
 
-from connector.model import CRMS
+from connector.model import COMPANY_OBJECTS, CRM_FACTS, CRMS
 from connector.pipeline.unify.contact_values import ContactBatch
-from connector.pipeline.unify.identity import PEOPLE, Key
+from connector.pipeline.unify.identity import Key
 from connector.store import tables as t
 from connector.store.bulk import find
 from connector.store.mirror.deal_roles import latest_campaigns
-from connector.store.mirror.rows import COMPANIES
 from connector.store.tables.rows import PersonRecord, PropertyChange, StoredContact, StoredOwner
 from connector.workflows import touches
 from connector.workflows.stored_state import attempts_of, evidence_of, rejected_with_reason, written_stages
@@ -61,7 +60,7 @@ def _records(connection: Connection, ids: Sequence[int]) -> dict[int, list[Perso
 
 def _companies(connection: Connection, people: Sequence[PersonRecord]) -> dict[tuple[str, str], Mapping[str, Any]]:
     ids = sorted({row.company_id for row in people if row.company_id is not None})
-    live = and_(record.c.object.in_(COMPANIES), record.c.id.in_(ids), ~record.c.archived)
+    live = and_(record.c.object.in_(COMPANY_OBJECTS), record.c.id.in_(ids), ~record.c.archived)
     rows = connection.execute(select(record.c.crm, record.c.id, record.c.properties).where(live))
     return {(crm, row_id): properties for crm, row_id, properties in rows}
 
@@ -97,7 +96,7 @@ def _ends(connection: Connection, records: Mapping[int, Sequence[PersonRecord]])
     for crm in CRMS:
         named = {row.linked_id for row in several if row.crm != crm} | {row.converted_to for row in several if row.crm == crm}
         ids = sorted(row_id for row_id in named if row_id is not None)
-        for object_name in PEOPLE[crm]:
+        for object_name in CRM_FACTS[crm].people:
             merged = find(connection, "merged", ("id", "into_id"), ids, crm=crm, object=object_name)
             ends |= {(crm, row_id): into for row_id, into in merged}
     return ends

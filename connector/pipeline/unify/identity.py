@@ -10,7 +10,7 @@ from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from connector.model import CRMS, CrmName
+from connector.model import CRM_FACTS, CRMS, CrmName
 from connector.store.tables import EPOCH
 from connector.store.tables.rows import PersonRecord
 
@@ -19,9 +19,8 @@ SHARED_MAILBOXES = frozenset(
     {"info", "sales", "office", "contact", "kontakt", "hello", "mail", "support", "service", "admin", "team", "marketing", "billing"}
     | {"einkauf", "vertrieb", "buero", "post", "noreply", "no-reply", "webmaster", "hr", "jobs", "press", "presse"}
 )
-#: The objects that are people, by CRM.
-PEOPLE: Mapping[CrmName, tuple[str, ...]] = {"hubspot": ("contacts",), "salesforce": ("Contact", "Lead")}
-_KINDS = {"Contact": 0, "contacts": 0, "Lead": 1}
+#: Which of a CRM's objects goes first where a person has several.
+_KINDS = {name: number for facts in CRM_FACTS.values() for number, name in enumerate(reversed(facts.people))}
 
 #: CRM, object, id.
 Key = tuple[str, str, str]

@@ -12,10 +12,10 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, and_, false, insert, or_, select, update
 
-from connector.model import CRMS, whole_id
+from connector.model import CRMS, PEOPLE_OBJECTS, whole_id
 from connector.pipeline.unify.identity import Key, assign_contacts, one_person
 from connector.pipeline.unify.merge import merge_contacts
-from connector.pipeline.unify.related_records import PEOPLE_OBJECTS, PERSON_COLUMNS, IdentityRecord, RelatedRecords, crms_read_whole
+from connector.pipeline.unify.related_records import PERSON_COLUMNS, IdentityRecord, RelatedRecords, crms_read_whole
 from connector.store import tables as t
 from connector.store.bulk import add_missing, change, plain
 from connector.store.mirror.keys import by_crm_and_object

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from connector.conditions import fold
-from connector.model import CrmName
+from connector.model import CRM_FACTS, CrmName
 from connector.pipeline.unify.contact_values import ContactBatch
 from connector.store.tables import from_micros
 from connector.store.tables.rows import PersonRecord, StoredContact
-from connector.workflows.fields import OWNER_PROPERTY, moment_micros
+from connector.workflows.fields import moment_micros
 
 
 class ContactOwner(NamedTuple):
@@ -57,7 +57,7 @@ class Ownership:
             stated = moment_micros(row.properties.get("hubspot_owner_assigneddate") or "", self._zone)
             if stated is not None:
                 return from_micros(stated)
-        changes = [change.at for change in batch.history.get(row.id, ()) if change.property == OWNER_PROPERTY["salesforce"]]
+        changes = [change.at for change in batch.history.get(row.id, ()) if change.property == CRM_FACTS["salesforce"].owner_property]
         if changes:
             return max(changes)
         first_sight = contact["judged_at"] is None

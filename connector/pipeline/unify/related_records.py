@@ -8,16 +8,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
-from connector.model import CrmName
-from connector.pipeline.unify.identity import PEOPLE, Key, Trace
+from connector.model import CRM_FACTS, PEOPLE_OBJECTS, CrmName
+from connector.pipeline.unify.identity import Key, Trace
 from connector.store import tables as t
 from connector.store.bulk import find, plain
 from connector.store.mirror.keys import by_crm_and_object
 
 _CURSOR = t.metadata.tables["cursor"]
-
-#: The objects that are people, in both CRMs.
-PEOPLE_OBJECTS = tuple(name for names in PEOPLE.values() for name in names)
 
 
 class IdentityRecord(NamedTuple):
@@ -49,7 +46,7 @@ class IdentityRecord(NamedTuple):
         if self.linked_id is None:
             return []
         other: CrmName = "salesforce" if self.crm == "hubspot" else "hubspot"
-        return [(other, object_name, self.linked_id) for object_name in PEOPLE[other]]
+        return [(other, object_name, self.linked_id) for object_name in CRM_FACTS[other].people]
 
     @property
     def became(self) -> list[Key]:

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from connector.config.tables import Config
-from connector.model import CRMS, CrmName
+from connector.model import CRM_FACTS, CRMS, CrmName
 from connector.pipeline.unify.contact_values import ContactBatch, UnifySettings
 from connector.store.tables.rows import PersonRecord, StoredContact
 from connector.workflows.adopt import agreed_stage
-from connector.workflows.fields import STAGE_PROPERTY
 from connector.workflows.stages import Resolution, StageClaims, StageMap
 from connector.workflows.stored_state import StoredWrite
 
@@ -53,7 +52,7 @@ class StageReader:
             row = stage_record(crm, live, main)
             if row is not None:
                 records[crm] = row
-            raw[crm] = None if row is None else row.properties.get(STAGE_PROPERTY[row.crm, row.object])
+            raw[crm] = None if row is None else row.properties.get(CRM_FACTS[row.crm].stage_property)
             write = batch.written.get((contact["id"], crm))
             if write is not None and _stands(write, contact):
                 written[crm] = write

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from connector.adapters.port import Crm
+from connector.adapters.port import Writes
 from connector.errors import ConnectorError, CrmError, LeaseLost, PassStopped, Rejected, Retriable
 from connector.model import CrmName, Kind, Record, State, WriteOutcome, WriteState
 from connector.store import claims, leases
@@ -69,7 +69,7 @@ class BatchContext:
     """One run of write-back. outcomes counts what was settled; errors holds what stopped a CRM or an object; shut is what they stopped."""
 
     store: Store
-    crms: Mapping[CrmName, Crm]
+    crms: Mapping[CrmName, Writes]
     lease: HeldLease
     now: Callable[[], datetime]
     task_lookup_wait: timedelta

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from connector.adapters.port import Crm
+from connector.adapters.port import Writes
 from connector.errors import ConnectorError, LeaseLost
 from connector.model import CrmName, Kind, State
 from connector.pipeline.write_back import queue
@@ -63,7 +63,7 @@ class WriteBackTerms:
     clock: leases.Clock | None = None
 
 
-def write_back(store: Store, crms: Mapping[CrmName, Crm], terms: WriteBackTerms) -> WrittenBack:
+def write_back(store: Store, crms: Mapping[CrmName, Writes], terms: WriteBackTerms) -> WrittenBack:
     """Carries out every row of the ledger that is free to go, and finds out about those whose answer was lost.
 
     An error of one CRM stops that CRM, or that object, for this run, and is in the result; errors that are none of a CRM's (a bug, the

@@ -6,10 +6,9 @@ Values are compared as they are, letter by letter; only "" and nothing are the s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from connector.model import FieldWrite, Record, State, TaskWrite, WriteOutcome, WriteState
+from connector.model import FieldWrite, Record, State, TaskReadBack, TaskWrite, WriteOutcome, WriteState
 from connector.store.claims import Settlement
 from connector.store.ledger import Entry
 
@@ -149,7 +148,7 @@ def after_write(row: Entry, record: Record | None, outcome: WriteOutcome) -> Set
     )
 
 
-def task_found(row: Entry, task_id: str, values: Mapping[str, str | None] | None) -> Settlement:
+def task_found(row: Entry, task_id: str, values: TaskReadBack | None) -> Settlement:
     """What a created task's row ends as by the task as it is in the CRM (None: it is not there)."""
     differs = [] if values is None else _differences(row, values)
     if values is not None and not differs:
@@ -166,7 +165,7 @@ def task_found(row: Entry, task_id: str, values: Mapping[str, str | None] | None
     )
 
 
-def _differences(row: Entry, values: Mapping[str, str | None]) -> list[str]:
+def _differences(row: Entry, values: TaskReadBack) -> list[str]:
     """key is the adapter's own mark, made from ours: that it is there is what counts."""
     task = task_write(row).task
     differs = {

@@ -14,12 +14,12 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 
-from connector.adapters.port import Crm
+from connector.adapters.port import Crm, Describes, Reads
 from connector.conditions import fold
 from connector.config.schedule import trigger
 from connector.config.tables import Config, SlaRule, Team
 from connector.errors import ConfigError, CrmError, StoreError
-from connector.model import CrmName, Finding, Owner
+from connector.model import CRM_FACTS, CrmName, Finding, Owner
 from connector.model.durations import Duration
 from connector.pipeline.installation import LEFT_OUT, left_out
 from connector.pipeline.pull.field_state import suspended_by_last_pass
@@ -35,7 +35,6 @@ _CONTACT = metadata.tables["contact"]
 _PLAN = metadata.tables["plan"]
 
 #: Where each CRM tells its people.
-_PEOPLE: Mapping[CrmName, str] = {"hubspot": "owners", "salesforce": "User"}
 #: With a rail of fewer contacts than this, ordinary days are held.
 _FEW = 10
 _SECONDS = {"minute": 60, "hour": 3600}
@@ -121,7 +120,7 @@ def interval(schedule: str, timezone: str, now: datetime) -> timedelta:
 # ── Each CRM ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _answers(config: Config, name: CrmName, crm: Crm, now: datetime, findings: list[Finding]) -> bool:
+def _answers(config: Config, name: CrmName, crm: Describes, now: datetime, findings: list[Finding]) -> bool:
     """What the CRM says of itself; whether it lets us in, so that there is something to be asked."""
     topic, ends = f"{name}: credentials", (f"{name}: credentials", f"{name}: stopped")
     try:
@@ -159,11 +158,11 @@ def _suspended(config: Config, store: Store) -> Iterator[Finding]:
 _People = Mapping[str, list[Owner]]
 
 
-def _people(crms: Mapping[CrmName, Crm], now: datetime, findings: list[Finding]) -> Iterator[tuple[CrmName, _People]]:
+def _people(crms: Mapping[CrmName, Reads], now: datetime, findings: list[Finding]) -> Iterator[tuple[CrmName, _People]]:
     """The people of each CRM, read now."""
     for name, crm in crms.items():
         try:
-            owners = [owner for page in crm.pull(_PEOPLE[name], None, now=now) for owner in page.owners]
+            owners = [owner for page in crm.pull(CRM_FACTS[name].owners, None, now=now) for owner in page.owners]
         except CrmError as error:
             message = f"the people of {name} cannot be read: {error.message}"
             findings.append(Finding(topic=f"{name}: owners", ok=False, message=message, advice=error.advice))

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 from connector.config.schedule import trigger
 from connector.config.tables import Config, FieldRule, HubSpotSettings, SalesforceSettings, Then
-from connector.model import CrmName, Uses
-from connector.workflows.fields import OWNER_PROPERTY, STAGE_PROPERTY, places
+from connector.model import CRM_FACTS, CrmName, Uses
+from connector.workflows.fields import places
 from connector.workflows.stages import StageMap
 
 _DAY = timedelta(days=1)
@@ -51,7 +51,7 @@ def uses_of(config: Config, crm: CrmName, *, now: datetime) -> Uses:
 
 def stage_property(crm: CrmName) -> tuple[str, str]:
     """The object and the property that carry the stage."""
-    return next((object_name, name) for (one, object_name), name in STAGE_PROPERTY.items() if one == crm)
+    return CRM_FACTS[crm].stage_object, CRM_FACTS[crm].stage_property
 
 
 def written(config: Config, crm: CrmName) -> dict[str, tuple[str, ...]]:
@@ -63,8 +63,8 @@ def written(config: Config, crm: CrmName) -> dict[str, tuple[str, ...]]:
         object_name, name = stage_property(crm)
         found.setdefault(object_name, []).append(name)
     if any(_assigned_in(config, crm)):
-        for object_name in ("contacts",) if crm == "hubspot" else ("Lead", "Contact"):
-            found.setdefault(object_name, []).append(OWNER_PROPERTY[crm])
+        for object_name in CRM_FACTS[crm].people:
+            found.setdefault(object_name, []).append(CRM_FACTS[crm].owner_property)
     return {object_name: tuple(names) for object_name, names in found.items()}
 
 

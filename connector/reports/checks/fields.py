@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 
-from connector.adapters.port import Crm
+from connector.adapters.port import Describes
 from connector.conditions import fold
 from connector.config.rule_conditions import judging_conditions
 from connector.config.tables import Config, FieldRule
 from connector.errors import CrmError
-from connector.model import CrmName, FieldType, Finding, PropertyFacts, Schema, Surroundings, Uses
+from connector.model import CRM_FACTS, CrmName, FieldType, Finding, PropertyFacts, Schema, Surroundings, Uses
 from connector.reports.checks.crm_usage import Named, stage_property, uses_of, values_named
-from connector.workflows.fields import ESSENTIAL, places
+from connector.workflows.fields import places
 from connector.workflows.stages import MQL, StageMap
 from connector.workflows.suspension import rules_reading
 
@@ -53,7 +53,7 @@ class CheckedCrm:
 
     config: Config
     name: CrmName
-    crm: Crm
+    crm: Describes
     uses: Uses
     schema: Schema
 
@@ -69,7 +69,7 @@ class CheckedCrm:
         return f"{self.name}: {object_name}.{property_name}"
 
 
-def side_of(config: Config, name: CrmName, crm: Crm, *, now: datetime, findings: list[Finding]) -> CheckedCrm:
+def side_of(config: Config, name: CrmName, crm: Describes, *, now: datetime, findings: list[Finding]) -> CheckedCrm:
     """The CRM's fields as they are now, of the objects that the file names; what cannot be read becomes a finding."""
     uses = uses_of(config, name, now=now)
     objects = [object_name for rule in config.fields for object_name, _ in places(rule, name)]
@@ -106,7 +106,7 @@ def _declared(side: CheckedCrm) -> Iterator[Finding]:
             if object_name not in side.schema:
                 continue
             facts = side.facts(object_name, property_name)
-            if facts is None and (rule.builtin or property_name in ESSENTIAL[side.name].get(object_name, ())):
+            if facts is None and (rule.builtin or property_name in CRM_FACTS[side.name].essential.get(object_name, ())):
                 found = [_unseen(side, object_name, property_name, rule.name, needed=needed)]
             elif facts is None:
                 found = _missing(side, object_name, property_name, rule.name, needed=needed)
@@ -116,7 +116,7 @@ def _declared(side: CheckedCrm) -> Iterator[Finding]:
             sound += not found
     yield from _essential(side)
     if side.uses.id_field is not None:
-        for object_name in ("Lead", "Contact"):
+        for object_name in CRM_FACTS[side.name].people:
             if object_name in side.schema and side.facts(object_name, side.uses.id_field) is None:
                 yield from _missing(side, object_name, side.uses.id_field, "hubspot_id_field", needed=True)
     yield Finding(topic=f"{side.name}: fields", ok=True, message=f"{sound} fields of the file are there and read well")
@@ -125,7 +125,7 @@ def _declared(side: CheckedCrm) -> Iterator[Finding]:
 def _essential(side: CheckedCrm) -> Iterator[Finding]:
     """What everything rests on, where no field of the file has told of it."""
     told = {place for rule in side.config.fields for place in places(rule, side.name)}
-    for object_name, names in ESSENTIAL[side.name].items():
+    for object_name, names in CRM_FACTS[side.name].essential.items():
         for property_name in names if object_name in side.schema else ():
             if (object_name, property_name) not in told and side.facts(object_name, property_name) is None:
                 yield _unseen(side, object_name, property_name, "who is who, whose, and in which stage", needed=True)
@@ -133,7 +133,7 @@ def _essential(side: CheckedCrm) -> Iterator[Finding]:
 
 def _unseen(side: CheckedCrm, object_name: str, property_name: str, why: str, *, needed: bool) -> Finding:
     """A standard property that is not shown: it is there, so that only the right to see it can be lacking."""
-    crm, essential = NAMES[side.name], property_name in ESSENTIAL[side.name].get(object_name, ())
+    crm, essential = NAMES[side.name], property_name in CRM_FACTS[side.name].essential.get(object_name, ())
     so = ", and without it nobody is judged" if essential else ""
     message = f"{crm} does not show the connector this standard property of {object_name} ({why}){so}"
     advice = f"Let the connector's credentials in {crm} read it."

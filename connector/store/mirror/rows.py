@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 import orjson
 
 from connector.model import (
+    COMPANY_OBJECTS,
+    CRM_FACTS,
     Activity,
     Campaign,
     CampaignMember,
@@ -34,22 +36,13 @@ from connector.store.tables import to_micros
 __all__ = ["Unstorable", "normalised_email"]
 
 #: The property that holds a person's e-mail address, by CRM and object.
-EMAIL_PROPERTY = {("hubspot", "contacts"): "email", ("salesforce", "Lead"): "Email", ("salesforce", "Contact"): "Email"}
+EMAIL_PROPERTY = {(str(crm), name): prop for crm, facts in CRM_FACTS.items() for name, prop in facts.email_property.items()}
 
 #: Objects whose records are people's companies, and no people themselves.
-COMPANIES = frozenset({"companies", "Account"})
+COMPANIES = frozenset(COMPANY_OBJECTS)
 
 #: Where a record's own columns also come as properties: a read of a part of the properties says something about the column only with these.
-_COLUMN_PROPERTY = {
-    "hubspot": {"owner_id": "hubspot_owner_id", "company_id": "associatedcompanyid", "emails": "hs_additional_emails"},
-    "salesforce": {
-        "owner_id": "OwnerId",
-        "company_id": "AccountId",
-        "converted_to": "ConvertedContactId",
-        "converted_deal": "ConvertedOpportunityId",
-        "merged_into": "MasterRecordId",
-    },
-}
+_COLUMN_PROPERTY = {str(crm): facts.column_property for crm, facts in CRM_FACTS.items()}
 
 #: The columns of table `record` that a page brings; a row also has "emails" and "merged_ids".
 RECORD_COLUMNS = (

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 from connector.adapters.client import NoBudget
 from connector.adapters.hubspot import HubSpotCrm
-from connector.model import Cursor, FieldWrite, Page, RecordRef, TaskSpec, TaskWrite
+from connector.model import Cursor, FieldWrite, HubSpotAccess, Page, RecordRef, TaskSpec, TaskWrite
 from tests.adapters.hubspot.fake_account import START, Account
+from tests.adapters.secrets import PlainSecret
 
 NOW = START + timedelta(hours=1)
 WANTED = {"contacts": ["email", "lifecyclestage", "hubspot_owner_id"], "companies": ["industry"]}
 
 
 def crm_of(account: Account, **options: Any) -> HubSpotCrm:
-    settings = SimpleNamespace(
-        access_token=SimpleNamespace(read=lambda: "pat-eu1-test"), base_url="http://127.0.0.1:9", ca_bundle=None, api_version="v3"
-    )
+    access = HubSpotAccess(access_token=PlainSecret("pat-eu1-test"), base_url="http://127.0.0.1:9")
     options = {"wanted": WANTED, "budget": NoBudget(), "sleep": lambda seconds: None, "send": account.send, **options}
-    return HubSpotCrm(settings, **options)
+    return HubSpotCrm(access, **options)
 
 
 def pull(crm: HubSpotCrm, stream: str, cursor: Cursor | None = None, now: datetime = NOW) -> list[Page]:

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from heapq import nsmallest
 from threading import RLock
 from typing import Any
 
@@ -171,7 +172,7 @@ class Account:
         if bin_ and name == "meetings":
             return reply({"status": "error", "message": NO_PAGING, "correlationId": "c-2"}, 400)
         held = (self.archived if bin_ else self.records)[name]
-        rows = sorted((row for row in held.values() if int(row["id"]) >= after), key=lambda row: int(row["id"]))
+        rows = nsmallest(limit + 1, (row for row in held.values() if int(row["id"]) >= after), key=lambda row: int(row["id"]))
         shown = []
         for row in rows[:limit]:
             one = self._shown(name, row, asked)
@@ -185,22 +186,24 @@ class Account:
     def _search(self, name: str, body: Any) -> Answer:
         modified = "lastmodifieddate" if name == "contacts" else "hs_lastmodifieddate"
 
-        def value(row: dict[str, Any], key: str) -> Any:
+        def reader(key: str) -> Callable[[dict[str, Any]], Any]:
             assert key in (modified, "hs_object_id"), f"the account does not know {key} of {name}"
-            return row["modified"] if key == modified else self._id(row["id"])
+            return (lambda row: row["modified"]) if key == modified else (lambda row: self._id(row["id"]))
 
-        def fits(row: dict[str, Any], rule: dict[str, str]) -> bool:
-            limit = int(rule["value"]) if rule["propertyName"] == modified else self._id(rule["value"])
-            return COMPARISONS[rule["operator"]](value(row, rule["propertyName"]), limit)
-
-        groups = body.get("filterGroups") or [{"filters": []}]
         rows = [row for row in self.records[name].values() if row["id"] not in self.unseen]
-        rows = [row for row in rows if any(all(fits(row, rule) for rule in group["filters"]) for group in groups)]
+        by_group = []
+        for group in body.get("filterGroups") or [{"filters": []}]:
+            fitting = rows
+            for rule in group["filters"]:
+                limit = int(rule["value"]) if rule["propertyName"] == modified else self._id(rule["value"])
+                compare, read = COMPARISONS[rule["operator"]], reader(rule["propertyName"])
+                fitting = [row for row in fitting if compare(read(row), limit)]
+            by_group.append(fitting)
+        rows = by_group[0] if len(by_group) == 1 else list({row["id"]: row for fitting in by_group for row in fitting}.values())
         order = (body.get("sorts") or [{"propertyName": "hs_object_id"}])[0]
         by_text = self.ids_sort_as_text and order["propertyName"] == "hs_object_id"
-        rows.sort(
-            key=lambda row: row["id"] if by_text else value(row, order["propertyName"]), reverse=order.get("direction") == "DESCENDING"
-        )
+        key = (lambda row: row["id"]) if by_text else reader(order["propertyName"])
+        rows = sorted(rows, key=key, reverse=order.get("direction") == "DESCENDING")
         size = body["limit"]
         assert size <= 200
         paging = {"paging": {"next": {"after": str(size)}}} if len(rows) > size else {}

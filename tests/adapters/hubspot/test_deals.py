@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,11 +14,12 @@ from connector.adapters.client import Answer, NoBudget
 from connector.adapters.hubspot import HubSpotCrm
 from connector.adapters.hubspot.wire.deals import read_deal, read_stages
 from connector.errors import ObjectStopped
-from connector.model import Deal, Page, Record, RecordRef, SetAside
+from connector.model import Deal, HubSpotAccess, Page, Record, RecordRef, SetAside
 from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.world.make import make_world
 from tests.adapters.hubspot.fake_account import START, Account, Told, millis, reply
+from tests.adapters.secrets import PlainSecret
 
 NOW = START + timedelta(hours=1)
 PIPELINE = {
@@ -35,8 +35,8 @@ NO_SCOPE = reply({"category": "MISSING_SCOPES", "message": "no", "status": "erro
 
 
 def crm_of(account: Account, wanted: Any = None) -> HubSpotCrm:
-    token = SimpleNamespace(read=lambda: "pat-eu1-test")
-    of_account = SimpleNamespace(access_token=token, base_url="http://127.0.0.1:9", ca_bundle=None, api_version="v3")
+    token = PlainSecret("pat-eu1-test")
+    of_account = HubSpotAccess(access_token=token, base_url="http://127.0.0.1:9")
     return HubSpotCrm(of_account, wanted=wanted or {}, budget=NoBudget(), sleep=lambda seconds: None, send=account.send)
 
 
@@ -166,9 +166,9 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def test_deals_of_the_sandbox(sandbox: Sandbox) -> None:
-    token = SimpleNamespace(read=lambda: "sandbox-token")
+    token = PlainSecret("sandbox-token")
     for version in ("v3", "2026-09"):
-        of_sandbox = SimpleNamespace(access_token=token, base_url=sandbox.hubspot_url, ca_bundle=None, api_version=version)
+        of_sandbox = HubSpotAccess(access_token=token, base_url=sandbox.hubspot_url, api_version=version)
         crm = HubSpotCrm(of_sandbox, wanted={}, budget=NoBudget())
         world = sandbox.world.hubspot["deals"]
         page = whole(crm, "deals")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -16,12 +14,15 @@ from hypothesis import strategies as st
 
 from connector.adapters.client import Answer, Caller, Lane, NoBudget, Request
 from connector.adapters.hubspot import HubSpotCrm
+from connector.adapters.hubspot.first_read import readers
+from connector.adapters.hubspot.first_read.readers import BoundedQueue
 from connector.errors import ObjectStopped, PassStopped
-from connector.model import Cursor, Page, Record
+from connector.model import Cursor, HubSpotAccess, Page, Record
 from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.world.make import make_world
 from tests.adapters.hubspot.fake_account import START, Account, Told, millis, reply
+from tests.adapters.secrets import PlainSecret
 
 NOW = START + timedelta(hours=1)
 LATER = NOW + timedelta(minutes=30)
@@ -29,8 +30,8 @@ OLD = millis(START)
 
 
 def crm_of(account: Account, **options: Any) -> HubSpotCrm:
-    token = SimpleNamespace(read=lambda: "pat-eu1-test")
-    of_account = SimpleNamespace(access_token=token, base_url="http://127.0.0.1:9", ca_bundle=None, api_version="v3")
+    token = PlainSecret("pat-eu1-test")
+    of_account = HubSpotAccess(access_token=token, base_url="http://127.0.0.1:9")
     usual: dict[str, Any] = {"budget": NoBudget(), "sleep": lambda seconds: None}
     return HubSpotCrm(of_account, wanted={"companies": ["industry"], "contacts": ["email"]}, send=account.send, **usual | options)
 
@@ -267,26 +268,37 @@ class TestThreads:
         assert {int(record.id) for record in records([*brought, *rest])} == set(range(1, 7_001))
         assert own_threads() == []
 
-    def test_nobody_reads_far_ahead_of_who_stores(self) -> None:
+    def test_nobody_reads_far_ahead_of_who_stores(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        put, waiting, all_wait = BoundedQueue.put, set[int](), threading.Event()
+
+        def noted_put(queue: BoundedQueue[Any], item: Any) -> None:
+            with queue._changed:
+                if len(queue._items) >= queue._length:
+                    waiting.add(threading.get_ident())
+                    if len(waiting) == 3:  # both chains, and who makes their pages
+                        all_wait.set()
+                put(queue, item)
+                waiting.discard(threading.get_ident())
+
+        monkeypatch.setattr(BoundedQueue, "put", noted_put)
         account = companies(range(1, 12_001))
         pages = crm_of(account).pull("companies", None, now=NOW)
         next(pages)
-        before = -1
-        while before != len(account.log):  # until they stand still
-            before = len(account.log)
-            time.sleep(0.1)
+        assert all_wait.wait(30)
         listed, searched = calls_of(account)
         assert 100 * listed + 200 * searched <= 7500
         pages.close()  # type: ignore[attr-defined]
         assert own_threads() == []
 
-    def test_closing_cuts_a_long_wait_short(self) -> None:
+    def test_closing_cuts_a_long_wait_short(self, monkeypatch: pytest.MonkeyPatch) -> None:
         account = companies(range(1, 6001))
         slept: list[float] = []
+        stopping = threading.Event()
+        monkeypatch.setattr(readers, "Event", lambda: stopping)
 
         def sleep(seconds: float) -> None:
             slept.append(seconds)
-            time.sleep(0.01)
+            assert stopping.wait(30), "nobody closed it"
 
         crm = crm_of(account, sleep=sleep)
         pages = crm.pull("companies", None, now=NOW)
@@ -311,8 +323,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def crm_at(sandbox: Sandbox, wanted: Mapping[str, Sequence[str]]) -> HubSpotCrm:
-    token = SimpleNamespace(read=lambda: "sandbox-token")
-    of_sandbox = SimpleNamespace(access_token=token, base_url=sandbox.hubspot_url, ca_bundle=None, api_version="v3")
+    token = PlainSecret("sandbox-token")
+    of_sandbox = HubSpotAccess(access_token=token, base_url=sandbox.hubspot_url)
     return HubSpotCrm(of_sandbox, wanted=wanted, budget=NoBudget(), sleep=lambda seconds: None)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from email.utils import format_datetime
-from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -16,11 +15,12 @@ from hypothesis import strategies as st
 
 from connector.adapters.client import Answer, NoBudget, Request
 from connector.adapters.hubspot import HubSpotCrm
-from connector.model import Cursor, Page
+from connector.model import Cursor, FieldWrite, HubSpotAccess, Page, RecordRef, WriteState
 from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.world.make import make_world
 from tests.adapters.hubspot.fake_account import START, Account, Told, millis, reply, stamp
+from tests.adapters.secrets import PlainSecret
 
 NOW = START + timedelta(hours=1)
 LATER = NOW + timedelta(hours=1)
@@ -29,8 +29,8 @@ ORDERS: list[dict[str, Any]] = [{}, {"ids_as_text": True}, {"ids_sort_as_text": 
 
 
 def crm_of(account: Account) -> HubSpotCrm:
-    token = SimpleNamespace(read=lambda: "pat-eu1-test")
-    of_account = SimpleNamespace(access_token=token, base_url="http://127.0.0.1:9", ca_bundle=None, api_version="v3")
+    token = PlainSecret("pat-eu1-test")
+    of_account = HubSpotAccess(access_token=token, base_url="http://127.0.0.1:9")
     return HubSpotCrm(of_account, wanted={}, budget=NoBudget(), sleep=lambda seconds: None, send=account.send)
 
 
@@ -133,17 +133,16 @@ def test_a_late_index_is_waited_out_by_the_overlap() -> None:
     world = make_world(now=NOW, hubspot_contacts=50, salesforce_leads=5)
     late = HubSpotOptions(requests_per_10_seconds=100_000, searches_per_second=100_000, search_lag_seconds=240.0)
     with Sandbox(world, now=lambda: now[0], hubspot=late, salesforce=None) as box:
-        token = SimpleNamespace(read=lambda: "sandbox-token")
-        of_sandbox = SimpleNamespace(access_token=token, base_url=box.hubspot_url, ca_bundle=None, api_version="v3")
+        token = PlainSecret("sandbox-token")
+        of_sandbox = HubSpotAccess(access_token=token, base_url=box.hubspot_url)
         crm = HubSpotCrm(of_sandbox, wanted={"companies": ["name"]}, budget=NoBudget())
         cursor = list(crm.pull("companies", None, now=now[0]))[-1].cursor
-        writer = crm._caller
         found: dict[str, str | None] = {}
         named: dict[str, str] = {}
         for turn, record in enumerate(list(box.world.hubspot["companies"])[:6]):
             now[0] += timedelta(seconds=70)
-            inputs = [{"id": record, "properties": {"name": f"renamed {turn}"}}]
-            writer.call(crm._api.batch_update("companies", inputs))
+            write = FieldWrite(record=RecordRef(crm="hubspot", object="companies", id=record), properties={"name": f"renamed {turn}"})
+            assert [outcome.state for outcome in crm.update("companies", [write])] == [WriteState.WRITTEN]
             named[record] = f"renamed {turn}"
             pages = list(crm.pull("companies", cursor, now=now[0]))
             cursor = pages[-1].cursor
@@ -167,8 +166,8 @@ class Dated:
         return replace(answer, headers={**answer.headers, "date": format_datetime(self.now, usegmt=True)})
 
     def pull(self, cursor: Cursor | None, ahead: timedelta) -> list[Page]:
-        token = SimpleNamespace(read=lambda: "pat-eu1-test")
-        settings = SimpleNamespace(access_token=token, base_url="http://127.0.0.1:9", ca_bundle=None, api_version="v3")
+        token = PlainSecret("pat-eu1-test")
+        settings = HubSpotAccess(access_token=token, base_url="http://127.0.0.1:9")
         crm = HubSpotCrm(settings, wanted={}, budget=NoBudget(), sleep=lambda seconds: None, send=self.send)
         return list(crm.pull("companies", cursor, now=self.now + ahead))
 

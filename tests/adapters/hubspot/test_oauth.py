@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,13 +15,13 @@ import pytest
 from connector.adapters.client import Budget, NoBudget
 from connector.adapters.hubspot import HubSpotCrm
 from connector.config.secrets import Secret
-from connector.config.settings import HubSpotSettings
 from connector.errors import PassStopped
-from connector.model import WriteState
+from connector.model import HubSpotAccess, WriteState
 from connector.sandbox.fault_injection import Fault
 from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.world.make import make_world
+from tests.adapters.held import CountedLock
 from tests.adapters.hubspot.calls import task
 
 START = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
@@ -66,16 +65,14 @@ def app(
     for name, text in texts.items():
         if not (folder / name).exists():
             (folder / name).write_text(f"{text}\n", encoding="utf-8")
-    settings = HubSpotSettings.model_construct(
+    access = HubSpotAccess(
         base_url=box.hubspot_url,
         api_version=version,
-        access_token=None,
         client_id=Secret.parse(f"file:{folder / 'id'}"),
         client_secret=Secret.parse(f"file:{folder / 'secret'}"),
         refresh_token=Secret.parse(f"file:{folder / 'refresh'}") if by_file else Secret.parse("env:CONNECTOR_TEST_REFRESH"),
-        ca_bundle=None,
     )
-    return HubSpotCrm(settings, wanted={"contacts": ("email",)}, budget=budget or NoBudget(), sleep=clock.go, clock=clock.seconds)
+    return HubSpotCrm(access, wanted={"contacts": ("email",)}, budget=budget or NoBudget(), sleep=clock.go, clock=clock.seconds)
 
 
 def renewals(box: Sandbox) -> int:
@@ -202,7 +199,10 @@ def test_threads_that_ask_while_a_renewal_goes_on_take_its_refusal(tmp_path: Pat
     with account() as (box, clock):
         crm = app(box, clock, tmp_path)
         box.hubspot.tokens.revoke()
-        box.hubspot_faults.latency = 1.5  # so long that all ask meanwhile, on a busy machine too
+        at_renewal = CountedLock(expected=8)
+        crm._client._login._token._lock = at_renewal  # type: ignore[union-attr]  # a lock that counts
+        all_there = at_renewal.all_there
+        box.hubspot_faults.before_call.append(lambda _: None if all_there.wait(10) else pytest.fail("not all of them asked"))
 
         def one(_: int) -> str:
             with pytest.raises(PassStopped) as caught:
@@ -210,10 +210,7 @@ def test_threads_that_ask_while_a_renewal_goes_on_take_its_refusal(tmp_path: Pat
             return caught.value.code
 
         with ThreadPoolExecutor(8) as threads:
-            first = threads.submit(one, 0)
-            while not box.hubspot_faults.calls:
-                time.sleep(0.01)
-            assert set(threads.map(one, range(7))) | {first.result()} == {"BAD_REFRESH_TOKEN"}
+            assert set(threads.map(one, range(8))) == {"BAD_REFRESH_TOKEN"}
         assert renewals(box) == 1
         crm.close()
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
 import pytest
 
 from connector.adapters.client import NoBudget
 from connector.adapters.hubspot import HubSpotCrm, task_marker
 from connector.errors import CrmError, ObjectStopped, PassStopped, Retriable
-from connector.model import WriteState
+from connector.model import HubSpotAccess, WriteState
 from connector.sandbox.fault_injection import Fault
 from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.world.make import make_world
 from tests.adapters.hubspot.calls import WANTED, contact, ids, pull, task, write
 from tests.adapters.hubspot.fake_account import millis
+from tests.adapters.secrets import PlainSecret
 
 # ── Over real HTTP, against the sandbox's HubSpot ────────────────────────────────────────────────────────────────────────────────────
 
@@ -35,8 +35,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def crm(sandbox: Sandbox) -> Iterator[HubSpotCrm]:
-    token = SimpleNamespace(read=lambda: "sandbox-token")
-    settings = SimpleNamespace(access_token=token, base_url=sandbox.hubspot_url, ca_bundle=None, api_version="v3")
+    token = PlainSecret("sandbox-token")
+    settings = HubSpotAccess(access_token=token, base_url=sandbox.hubspot_url)
     waits: list[float] = []
     made = HubSpotCrm(settings, wanted=WANTED, budget=NoBudget(), sleep=waits.append, timeout=5.0)
     yield made

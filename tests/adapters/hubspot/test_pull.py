@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -26,7 +27,15 @@ class TestFirstPull:
             account.put("contacts", str(number), email=f"p{number}@kunde.example", lifecyclestage="lead", secret="no")
         account.link(("contacts", "7"), ("companies", "90"), 279)
         account.links["contacts", "companies"]["8"] = [("91", 279), ("90", 279), ("90", 1)]
-        crm = crm_of(account)
+        searched = threading.Event()
+
+        def send(request: Request) -> Answer:
+            if request.path.endswith("/search"):
+                searched.set()
+            assert "after" not in request.query or searched.wait(10)  # the list, which is short, does not end before the search began
+            return account.send(request)
+
+        crm = crm_of(account, send=send)
 
         first, second = pull(crm, "contacts")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -17,8 +16,9 @@ from connector.adapters.client import Answer, Lane, NoBudget
 from connector.adapters.hubspot import HubSpotCrm
 from connector.adapters.hubspot.wire.requests import ENGAGEMENTS
 from connector.errors import ObjectStopped, PassStopped, Retriable
-from connector.model import ActivityKind, Cursor, FieldType, FieldWrite, Page, PropertyFacts, RecordRef, TaskSpec, TaskWrite
+from connector.model import ActivityKind, Cursor, FieldType, FieldWrite, HubSpotAccess, Page, PropertyFacts, RecordRef, TaskSpec, TaskWrite
 from tests.adapters.hubspot.fake_account import START, Account, Told, millis, reply
+from tests.adapters.secrets import PlainSecret
 
 NOW = START + timedelta(hours=1)
 WANTED = {"contacts": ["email"], "companies": ["industry"]}
@@ -39,8 +39,8 @@ class Noting(NoBudget):
 
 
 def crm_of(account: Account, version: str = "v3", **options: Any) -> HubSpotCrm:
-    token = SimpleNamespace(read=lambda: "pat-eu1-test")
-    settings = SimpleNamespace(access_token=token, base_url="http://127.0.0.1:9", ca_bundle=None, api_version=version)
+    token = PlainSecret("pat-eu1-test")
+    settings = HubSpotAccess(access_token=token, base_url="http://127.0.0.1:9", api_version=version)
     given_options = {"wanted": WANTED, "budget": NoBudget(), "sleep": lambda seconds: None, "send": account.send, **options}
     return HubSpotCrm(settings, **given_options)
 
@@ -59,24 +59,28 @@ class TestCount:
         account = Account()
         for each in held:
             account.put("contacts", str(each))
-        assert crm_of(account).count("contacts", first, last) == len([each for each in held if first <= each <= last])
+        crm = crm_of(account)
+        assert crm.countable("contacts")
+        assert crm.count("contacts", first, last) == len([each for each in held if first <= each <= last])
 
-    def test_is_unknown_where_ids_are_compared_as_text(self) -> None:
+    def test_is_not_to_be_had_where_ids_are_compared_as_text(self) -> None:
         account = Account(ids_as_text=True)
         for each in ("9", "151", "20"):
             account.put("calls", each)
         crm = crm_of(account)
-        assert [crm.count("calls", 1, 1000), crm.count("calls", 1, 5)] == [None, None]
+        assert [crm.countable("calls"), crm.countable("calls")] == [False, False]
         assert len(account.log) == 1
 
     def test_the_order_is_proved_once_an_object(self) -> None:
         account = Account()
         crm = crm_of(account)
+        assert crm.countable("contacts")
         assert crm.count("contacts", 0, 10**12) == 0
         account.put("contacts", "5")
         account.put("companies", "6")
-        assert [crm.count("contacts", 0, 10), crm.count("contacts", 6, 10), crm.count("companies", 0, 10)] == [1, 0, 1]
-        assert len(account.log) == 2 + 3 + 1 + 3, "nothing is proved by an account without records"
+        asked = [("contacts", 0, 10), ("contacts", 6, 10), ("companies", 0, 10)]
+        assert [(crm.countable(name), crm.count(name, first, last)) for name, first, last in asked] == [(True, 1), (True, 0), (True, 1)]
+        assert len(account.log) == 3 + 3 + 1 + 3, "nothing is proved by an account without records"
         assert all(request.bucket == "search" for request in account.log)
 
     def test_a_search_without_a_total_is_an_error(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -15,8 +14,9 @@ from hypothesis import strategies as st
 from connector.adapters.client import Answer, Lane, NoBudget
 from connector.adapters.hubspot import HubSpotCrm
 from connector.errors import ObjectStopped, PassStopped
-from connector.model import Cursor, Fate, RecordRef, Removal, RemovalPage
+from connector.model import Cursor, Fate, HubSpotAccess, RecordRef, Removal, RemovalPage
 from tests.adapters.hubspot.fake_account import START, Account, Told, millis, reply
+from tests.adapters.secrets import PlainSecret
 
 NOW = START + timedelta(days=100)
 DAY = 86_400_000
@@ -24,8 +24,8 @@ KINDS = ("live", "archived", "gone", "merged", "swallowed")
 
 
 def crm_of(account: Account, **options: Any) -> HubSpotCrm:
-    token = SimpleNamespace(read=lambda: "pat-eu1-test")
-    settings = SimpleNamespace(access_token=token, base_url="http://127.0.0.1:9", ca_bundle=None, api_version="v3")
+    token = PlainSecret("pat-eu1-test")
+    settings = HubSpotAccess(access_token=token, base_url="http://127.0.0.1:9")
     given_options = {"wanted": {}, "budget": NoBudget(), "sleep": lambda seconds: None, "send": account.send, **options}
     return HubSpotCrm(settings, **given_options)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -12,13 +11,14 @@ import pytest
 
 from connector.adapters.client import Answer, NoBudget, Request
 from connector.adapters.hubspot import HubSpotCrm
-from connector.adapters.hubspot.transport import Transport
+from connector.adapters.hubspot.transport import HubSpotTransport
 from connector.errors import ObjectStopped
-from connector.model import Fate
+from connector.model import Fate, HubSpotAccess
 from connector.sandbox.fault_injection import Fault
 from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.world.make import make_world
+from tests.adapters.secrets import PlainSecret
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 WIDE = HubSpotOptions(requests_per_10_seconds=100_000, searches_per_second=100_000)
@@ -41,9 +41,9 @@ class Recorded:
     def __init__(self, sandbox: Sandbox, version: str) -> None:
         self.requests: list[Request] = []
         self.budget = Told()
-        self._transport = Transport(base_url=sandbox.hubspot_url, token="sandbox-token", ca_bundle=None, timeout=5.0)
-        token = SimpleNamespace(read=lambda: "sandbox-token")
-        settings = SimpleNamespace(access_token=token, base_url=sandbox.hubspot_url, ca_bundle=None, api_version=version)
+        self._transport = HubSpotTransport(base_url=sandbox.hubspot_url, token="sandbox-token", ca_bundle=None, timeout=5.0)
+        token = PlainSecret("sandbox-token")
+        settings = HubSpotAccess(access_token=token, base_url=sandbox.hubspot_url, api_version=version)
         self.crm = HubSpotCrm(settings, wanted=WANTED, budget=self.budget, sleep=lambda seconds: None, send=self._send)
 
     def _send(self, request: Request) -> Answer:

@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 from connector.adapters.client import Answer, Request
 from connector.adapters.hubspot.wire.activities import read_activity
 from connector.adapters.hubspot.wire.records import Listing, inline_contacts, read_links, read_listing, read_owner, read_record
-from connector.adapters.hubspot.wire.requests import VERSIONS, Api, Span, batches, find_marker, properties_to_ask, task_marker, to_millis
+from connector.adapters.hubspot.wire.requests import (
+    VERSIONS,
+    Api,
+    SearchRange,
+    batches,
+    find_marker,
+    properties_to_ask,
+    task_marker,
+    to_millis,
+)
 from connector.adapters.hubspot.wire.values import parse_moment
 from connector.adapters.hubspot.wire.writes import read_batch, task_body, task_rows, update_rows
 from connector.errors import ObjectStopped
@@ -52,7 +61,7 @@ class TestRequests:
             api = Api(version)
             built = [
                 api.list_page("contacts", [], None),
-                api.search("contacts", [], [Span(since=1, until=2)]),
+                api.search("contacts", [], [SearchRange(since=1, until=2)]),
                 api.pipelines("deals"),
                 api.batch_read("contacts", [], []),
                 api.batch_update("contacts", []),
@@ -68,7 +77,7 @@ class TestRequests:
             assert dated == {version != "v3"}
 
     def test_the_search_is_a_closed_window_oldest_first(self) -> None:
-        request = Api().search("contacts", ["email"], [Span(since=5, until=9)], by="modified")
+        request = Api().search("contacts", ["email"], [SearchRange(since=5, until=9)], by="modified")
         assert body(request) == {
             "filterGroups": [
                 {
@@ -85,7 +94,7 @@ class TestRequests:
         assert (request.bucket, request.safe) == ("search", True)
 
     def test_within_one_millisecond_it_goes_by_id(self) -> None:
-        sent = body(Api().search("tasks", [], [Span(since=5, until=5, above="77")]))
+        sent = body(Api().search("tasks", [], [SearchRange(since=5, until=5, above="77")]))
         assert [(rule["propertyName"], rule["operator"], rule["value"]) for rule in sent["filterGroups"][0]["filters"]] == [
             ("hs_lastmodifieddate", "GTE", "5"), ("hs_lastmodifieddate", "LTE", "5"), ("hs_object_id", "GT", "77"),
         ]  # fmt: skip
@@ -102,7 +111,7 @@ class TestRequests:
         assert asked == ["email", "hubspot_owner_id", "hs_merged_object_ids", "hs_additional_emails", "lastmodifieddate"]
 
     def test_downwards_it_may_have_several_spans_or_none(self) -> None:
-        sent = body(Api().search("contacts", [], [Span(first=10**15), Span(below=7, last="9")], down=True, limit=1))
+        sent = body(Api().search("contacts", [], [SearchRange(first=10**15), SearchRange(below=7, last="9")], down=True, limit=1))
         assert [[(rule["operator"], rule["value"]) for rule in group["filters"]] for group in sent["filterGroups"]] == [
             [("GTE", "1000000000000000")], [("LTE", "9"), ("LT", "7")],
         ]  # fmt: skip

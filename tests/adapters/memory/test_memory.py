@@ -199,6 +199,7 @@ class TestRemoved:
             "1": Fate.ARCHIVED, "2": Fate.DELETED, "3": Fate.PURGED, "4": Fate.MERGED, "99": Fate.DELETED,
         }  # fmt: skip
         assert crm.fates("contacts", ["4"])["4"].into == "5"
+        assert crm.countable("contacts")
         assert crm.count("contacts", 1, 5) == 1
         assert set(crm.read("contacts", ["1", "2", "3", "4", "5"], [])) == {"5"}
 
@@ -215,7 +216,7 @@ class TestRemoved:
         }  # fmt: skip
         crm.delete("Lead", "1")
         assert "1" in self.told(crm, "Lead")
-        assert crm.count("Lead", 1, 3) is None
+        assert not crm.countable("Lead")
         assert crm.relink("Task", ["1"]) == {}
 
     def test_restored_it_is_there_again_and_no_modified_date_tells(self, crm: MemoryCrm) -> None:

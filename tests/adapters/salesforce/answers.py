@@ -13,7 +13,8 @@ from connector.adapters import client
 from connector.adapters.salesforce import SalesforceCrm
 from connector.adapters.salesforce.wire import requests as wire
 from connector.errors import ConnectorError
-from tests.adapters.salesforce.fake_org import Budget, Settings
+from connector.model import SalesforceAccess
+from tests.adapters.salesforce.fake_org import Budget, access_to
 
 HOST = "https://acme.my.salesforce.com"
 TOKEN_URL = f"{HOST}/services/oauth2/token"
@@ -45,7 +46,7 @@ def granted(org: responses.RequestsMock) -> responses.BaseResponse:
 
 
 def crm(
-    settings: Settings | None = None,
+    settings: SalesforceAccess | None = None,
     *,
     budget: client.Budget | None = None,
     slept: list[float] | None = None,
@@ -53,7 +54,7 @@ def crm(
 ) -> SalesforceCrm:
     """The adapter; it sleeps into a list."""
     return SalesforceCrm(
-        settings or Settings(instance_url=HOST),
+        settings or access_to(HOST),
         wanted={"Lead": ["Email"]} if wanted is None else wanted,
         budget=budget or Budget(),
         sleep=(slept if slept is not None else []).append,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from connector.adapters.client import Bucket, Lane, NoBudget
 from connector.adapters.salesforce import SalesforceCrm
-from connector.model import Cursor, FieldWrite, Page, RecordRef, TaskSpec, TaskWrite
+from connector.model import Cursor, FieldWrite, Page, RecordRef, SalesforceAccess, TaskSpec, TaskWrite
 from connector.sandbox.serve import Sandbox
+from tests.adapters.secrets import PlainSecret
 
 START = datetime(2026, 12, 2, 9, 0, tzinfo=UTC)
 WANTED = {
@@ -21,34 +21,18 @@ WANTED = {
 }
 
 
-class Value:
-    """A secret."""
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def read(self) -> str:
-        return self._value
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """[crm.salesforce] of these tests."""
-
-    auth: str = "client-credentials"
-    instance_url: str
-    client_id: Any = field(default_factory=lambda: Value("sandbox-client"))
-    client_secret: Any = field(default_factory=lambda: Value("sandbox-secret"))
-    username: str | None = None
-    private_key: Any = None
-    password: Any = None
-    security_token: Any = None
-    refresh_token: Any = None
-    ca_bundle: str | None = None
-    daily_requests: int = 100_000
-    headroom: float = 0.2
-    run_assignment_rules: bool = False
-    task_key_field: str = "Handoff_Key__c"
+def access_to(instance_url: str, **values: Any) -> SalesforceAccess:
+    """How these tests reach an org, with made-up secrets."""
+    usual: dict[str, Any] = {
+        "auth": "client-credentials",
+        "client_id": PlainSecret("sandbox-client"),
+        "client_secret": PlainSecret("sandbox-secret"),
+        "daily_requests": 100_000,
+        "headroom": 0.2,
+        "run_assignment_rules": False,
+        "task_key_field": "Handoff_Key__c",
+    }
+    return SalesforceAccess(instance_url=instance_url, **usual | values)
 
 
 class Budget(NoBudget):
@@ -96,7 +80,7 @@ class Org:
     ) -> SalesforceCrm:
         """An adapter that knows this sandbox and does not sleep."""
         crm = SalesforceCrm(
-            Settings(**{"instance_url": self.box.salesforce_url, "ca_bundle": self.box.ca_bundle, **values}),
+            access_to(**{"instance_url": self.box.salesforce_url, "ca_bundle": self.box.ca_bundle, **values}),
             wanted=WANTED if wanted is None else wanted,
             budget=NoBudget(),
             sleep=lambda _: None,

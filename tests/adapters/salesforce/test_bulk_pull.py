@@ -287,7 +287,7 @@ def test_cells_become_what_rest_gives(kind: str, cell: str, value: Any) -> None:
 
 @given(
     st.builds(
-        wire_bulk.Place,
+        wire_bulk.JobPlace,
         job=st.just("750"),
         locator=st.text(max_size=9),
         skip=st.integers(0, 9),
@@ -296,5 +296,5 @@ def test_cells_become_what_rest_gives(kind: str, cell: str, value: Any) -> None:
         ended=st.booleans(),
     )
 )
-def test_a_place_survives_a_cursor(place: wire_bulk.Place) -> None:
-    assert wire_bulk.Place.of({"until": "x", "bulk": place.cursor()}) == place
+def test_a_place_survives_a_cursor(place: wire_bulk.JobPlace) -> None:
+    assert wire_bulk.JobPlace.of({"until": "x", "bulk": place.cursor()}) == place

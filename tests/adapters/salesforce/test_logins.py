@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,11 @@ from connector.adapters.salesforce.wire import login as wire_login
 from connector.adapters.salesforce.wire import requests as wire
 from connector.config.secrets import Secret
 from connector.errors import PassStopped
-from connector.model import Page, WriteState
+from connector.model import Page, SalesforceAccess, WriteState
 from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.world.make import make_world
+from tests.adapters.held import CountedLock
 from tests.adapters.salesforce.answers import (
     COLLECTIONS,
     EXPIRED,
@@ -38,7 +38,8 @@ from tests.adapters.salesforce.answers import (
     pulled,
     users,
 )
-from tests.adapters.salesforce.fake_org import START, Budget, Clock, Org, Settings, Value, change
+from tests.adapters.salesforce.fake_org import START, Budget, Clock, Org, access_to, change
+from tests.adapters.secrets import PlainSecret
 
 
 @pytest.fixture
@@ -107,16 +108,16 @@ def test_the_instance_that_the_login_names_is_used(org: responses.RequestsMock) 
 
 def test_what_a_flow_lacks_is_named() -> None:
     with pytest.raises(PassStopped, match="private_key"):
-        list(crm(Settings(instance_url=HOST, auth="jwt")).pull("User", None, now=NOW))
+        list(crm(access_to(HOST, auth="jwt")).pull("User", None, now=NOW))
 
 
 def test_credentials_never_go_over_plain_http() -> None:
     with pytest.raises(PassStopped, match="not https"):
-        list(crm(Settings(instance_url="http://acme.my.salesforce.com")).pull("User", None, now=NOW))
+        list(crm(access_to("http://acme.my.salesforce.com")).pull("User", None, now=NOW))
 
 
 def test_a_key_that_is_none_is_told(org: responses.RequestsMock) -> None:
-    no_key = Settings(instance_url=HOST, auth="jwt", username="bot@acme.example", private_key=Value("no key"))
+    no_key = access_to(HOST, auth="jwt", username="bot@acme.example", private_key=PlainSecret("no key"))
     with pytest.raises(PassStopped, match="private_key"):
         list(crm(no_key).pull("User", None, now=NOW))
 
@@ -124,8 +125,8 @@ def test_a_key_that_is_none_is_told(org: responses.RequestsMock) -> None:
 SOAP_SESSION = f"<r><sessionId>soap-token</sessionId><serverUrl>{HOST}/services/Soap/u/64.0/00D</serverUrl></r>"
 
 
-def by_password() -> Settings:
-    return Settings(instance_url=HOST, auth="password", username="bot@acme.example", password=Value("p&w"), security_token=Value("tok"))
+def by_password() -> SalesforceAccess:
+    return access_to(HOST, auth="password", username="bot@acme.example", password=PlainSecret("p&w"), security_token=PlainSecret("tok"))
 
 
 def test_soap_logins_still_work(org: responses.RequestsMock) -> None:
@@ -211,17 +212,17 @@ def test_many_threads_and_one_ended_session_make_one_login() -> None:
 
 def test_threads_that_ask_while_a_login_goes_on_take_its_refusal() -> None:
     """A user is locked out after a few wrong logins."""
-    asked, go_on, logins = threading.Event(), threading.Event(), []
+    logins, at_login = [], CountedLock(expected=5)
 
     def refuse(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
         logins.append(request.url)
-        asked.set()
-        go_on.wait(timeout=10)
+        assert at_login.all_there.wait(timeout=10)
         return 400, {}, orjson.dumps({"error": "invalid_grant", "error_description": "authentication failure"}).decode()
 
     with responses.RequestsMock() as org:
         org.add_callback(responses.POST, TOKEN_URL, refuse)
         shared = crm()
+        shared._client._login._token._lock = at_login  # type: ignore[assignment]  # a lock that counts
         refused: list[PassStopped] = []
 
         def ask() -> None:
@@ -230,12 +231,8 @@ def test_threads_that_ask_while_a_login_goes_on_take_its_refusal() -> None:
             refused.append(told.value)
 
         threads = [threading.Thread(target=ask) for _ in range(5)]
-        threads[0].start()
-        assert asked.wait(timeout=10)
-        for thread in threads[1:]:
+        for thread in threads:
             thread.start()
-        time.sleep(1.0)  # all of them stand before the login, on a busy machine too
-        go_on.set()
         for thread in threads:
             thread.join(timeout=30)
     assert (len(refused), len(logins)) == (5, 1)
@@ -349,10 +346,11 @@ def pem() -> str:
     "values",
     [
         lambda: {"auth": "client-credentials"},
-        lambda: {"auth": "jwt", "username": "bot@acme.example", "private_key": Value(pem())},
-        lambda: {"auth": "refresh-token", "refresh_token": Value("granted")},
-        lambda: {"auth": "password", "username": "bot@acme.example", "password": Value("p"), "security_token": Value("t")},  # SOAP
-        lambda: {"auth": "password", "username": "bot@acme.example", "password": Value("p")},  # OAuth
+        lambda: {"auth": "jwt", "username": "bot@acme.example", "private_key": PlainSecret(pem())},
+        lambda: {"auth": "refresh-token", "refresh_token": PlainSecret("granted")},
+        lambda: {"auth": "password", "username": "bot@acme.example",
+                 "password": PlainSecret("p"), "security_token": PlainSecret("t")},  # SOAP
+        lambda: {"auth": "password", "username": "bot@acme.example", "password": PlainSecret("p")},  # OAuth
     ],
     ids=["client-credentials", "jwt", "refresh-token", "password-soap", "password-oauth"],
 )
@@ -394,7 +392,7 @@ def test_a_rotating_refresh_token_lasts_from_start_to_start(box: Org, tmp_path: 
                 assert pulled(shared)
                 box.state.expire_sessions()
         with pytest.raises(PassStopped, match="invalid_grant"):
-            pulled(box.crm(auth="refresh-token", refresh_token=Value("granted")))  # good once
+            pulled(box.crm(auth="refresh-token", refresh_token=PlainSecret("granted")))  # good once
     finally:
         box.state.actions.change_options(rotate_refresh_tokens=False)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -103,7 +102,7 @@ def test_what_the_org_does_not_show_is_an_empty_stream(org: Org, stream: str, st
 
 def test_a_first_read_gives_way_and_a_window_does_not(org: Org) -> None:
     crm, budget = org.crm(), Budget()
-    crm._asking = replace(crm._asking, budget=budget)
+    crm._client._budget = budget
     set_options(org, page_size=3)
     cursor = org.pages("Lead", crm=crm)[-1].cursor
     assert set(budget.lanes) == {"backfill"}

@@ -29,7 +29,7 @@ from tests.adapters.salesforce.answers import (
     crm,
     users,
 )
-from tests.adapters.salesforce.fake_org import Settings
+from tests.adapters.salesforce.fake_org import access_to
 
 
 def a_task(key: str = "k1") -> TaskWrite:
@@ -236,7 +236,7 @@ def test_wide_objects_are_read_in_two_parts(org: responses.RequestsMock, login: 
     wanted = [f"A_Field_With_A_Rather_Long_Name_{n:03d}__c" for n in range(400)]
     org.get(f"{QUERY_URL}All", json=users(lead(1, **{wanted[0]: "a"}), lead(2, IsDeleted=True)))
     org.post(f"{COLLECTIONS}/Lead", json=[{"Id": "00Qgg0000000001EAA", wanted[-1]: "z"}])
-    wide = SalesforceCrm(Settings(instance_url=HOST), wanted={"Lead": wanted}, budget=NoBudget(), sleep=lambda _: None)
+    wide = SalesforceCrm(access_to(HOST), wanted={"Lead": wanted}, budget=NoBudget(), sleep=lambda _: None)
     (page,) = wide.pull("Lead", None, now=NOW)
     assert page.records[0].properties[wanted[0]] == "a"
     assert page.records[0].properties[wanted[-1]] == "z"

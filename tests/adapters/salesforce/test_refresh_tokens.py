@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import threading
 from collections.abc import Iterator
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -19,7 +20,8 @@ from connector.adapters.salesforce import SalesforceCrm
 from connector.adapters.salesforce.wire import requests as wire
 from connector.config.secrets import Secret
 from tests.adapters.salesforce.answers import EXPIRED, HOST, QUERY_URL, TOKEN_URL, at_once, crm, findings, mocked, pulled, users
-from tests.adapters.salesforce.fake_org import Settings, Value
+from tests.adapters.salesforce.fake_org import access_to
+from tests.adapters.secrets import PlainSecret
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ class Rotating:
 
 
 def refreshing(token: Any) -> SalesforceCrm:
-    return crm(Settings(instance_url=HOST, auth="refresh-token", refresh_token=token))
+    return crm(access_to(HOST, auth="refresh-token", refresh_token=token))
 
 
 def test_a_rotated_token_is_written_back_for_its_owner_alone(org: responses.RequestsMock, tmp_path: Path) -> None:
@@ -90,7 +92,7 @@ def test_processes_that_renew_at_once_wait_for_each_other(org: responses.Request
 
     def log_in(one: SalesforceCrm) -> None:
         # Each login ends the others' sessions here; what counts is that no refresh token was used twice.
-        tokens.append(one._session._login(None, "normal"))
+        tokens.append(one._client._login.renewed(None, "normal"))
 
     at_once([lambda one=one: log_in(one) for one in adapters])  # type: ignore[misc]  # bound now, not at the end of the loop
     assert sorted(tokens) == [f"access-{number}" for number in range(1, 5)]
@@ -101,15 +103,13 @@ def test_processes_that_renew_at_once_wait_for_each_other(org: responses.Request
 def test_a_token_written_between_reading_and_asking_is_used(org: responses.RequestsMock) -> None:
     """Where no lock holds the other process: it had renewed before us, and its token came to be known a moment later."""
 
-    class Late(Value):
+    class Late(PlainSecret):
         """The file, which holds the newer token from the second reading on."""
 
-        reads = 0
-
         def read(self) -> str:
-            self.reads += 1
-            return "stale" if self.reads == 1 else "first"
+            return next(readings)
 
+    readings = chain(["stale"], repeat("first"))
     endpoint = Rotating(org, "first")
     assert pulled(refreshing(Late("")))
     assert (endpoint.logins, endpoint.refused) == (1, 1)
@@ -134,7 +134,7 @@ def test_where_it_cannot_be_kept_memory_has_it_and_check_warns(
     org.get(f"{HOST}{wire.BASE}/limits", json={})
     org.get(f"{HOST}{wire.BASE}/sobjects/Lead/describe", status=503)
     shared = refreshing(secret)
-    assert "rotates" not in findings(refreshing(Value("no token")))
+    assert "rotates" not in findings(refreshing(PlainSecret("no token")))
     assert pulled(shared)
     endpoint.access = ""
     assert pulled(shared)

@@ -20,6 +20,7 @@ from connector.adapters.salesforce.wire import query as wire_query
 from connector.adapters.salesforce.wire import records as wire_records
 from connector.adapters.salesforce.wire import requests as wire
 from connector.adapters.salesforce.wire import sales as wire_sales
+from connector.adapters.set_aside import Unreadable
 from connector.errors import ObjectStopped
 from connector.model import Page
 from tests.adapters.salesforce.fake_bulk import NOW, WANTED, BulkOrg, lead
@@ -90,7 +91,7 @@ def test_a_member_is_a_person(row: dict[str, Any], who: tuple[str, str]) -> None
 
 
 def test_a_member_that_is_nobody_cannot_be_read() -> None:
-    with pytest.raises(wire_records.Unreadable):
+    with pytest.raises(Unreadable):
         wire_sales.member({**STAMPS, "Id": "00v", "CampaignId": "701"})
 
 
@@ -229,7 +230,7 @@ def test_no_query_is_longer_than_a_uri(wanted: list[str], name: str) -> None:
     """With the key of a window in it twice; the other 4,000 bytes of the head are left to the access token and the headers."""
     one = stream(name, wanted=wanted, zone=UTC, key_field="Handoff_Key__c")
     columns = Columns(one, set(), None, NOW)
-    window = wire_query.Window(until=NOW, since=NOW, key=(STAMP, "00Qgg000000001AEAQ"))
+    window = wire_query.StampWindow(until=NOW, since=NOW, key=(STAMP, "00Qgg000000001AEAQ"))
     soql = wire_query.select(name, columns.in_query, where=window.where(one.stamp), order=f"{one.stamp}, Id")
     assert fits(soql)
     assert parse_qs(urlsplit(wire.target(wire.query(soql, all_rows=True, about=""))).query)["q"] == [soql]
@@ -241,7 +242,7 @@ def test_every_stream_asks_for_a_key_and_fits(name: str) -> None:
     one = stream(name, wanted=(), zone=UTC, key_field="Handoff_Key__c")
     assert {"Id", one.stamp} <= set(one.fields)
     assert one.optional <= set(one.fields)
-    window = wire_query.Window(until=NOW, since=NOW, key=(STAMP, "00Qgg000000001AEAQ"))
+    window = wire_query.StampWindow(until=NOW, since=NOW, key=(STAMP, "00Qgg000000001AEAQ"))
     where = " AND ".join(part for part in (window.where(one.stamp), one.where) if part)
     assert fits(wire_query.select(name, one.fields, where=where, order=f"{one.stamp}, Id"))
 

@@ -16,6 +16,7 @@ from connector.adapters.salesforce.wire import query as wire_query
 from connector.adapters.salesforce.wire import records as wire_records
 from connector.adapters.salesforce.wire import requests as wire
 from connector.adapters.salesforce.wire import tasks as wire_tasks
+from connector.adapters.set_aside import Unreadable
 from connector.errors import ObjectStopped
 from connector.model import ActivityKind, Direction, RecordRef, TaskSpec, TaskWrite, long_id
 
@@ -136,33 +137,33 @@ class TestIds:
 
 class TestWindow:
     def test_the_first_pull_has_no_beginning(self) -> None:
-        window = wire_query.Window.opened(None, now=NOW, overlap=OVERLAP)
+        window = wire_query.StampWindow.opened(None, now=NOW, overlap=OVERLAP)
         assert window.full
         assert window.where("SystemModstamp") == "SystemModstamp <= 2026-12-02T09:00:00Z"
 
     def test_the_next_one_reaches_back_by_the_overlap(self) -> None:
-        window = wire_query.Window.opened({"since": "2026-12-02T08:55:00Z"}, now=NOW, overlap=OVERLAP)
+        window = wire_query.StampWindow.opened({"since": "2026-12-02T08:55:00Z"}, now=NOW, overlap=OVERLAP)
         assert not window.full
         assert window.where("S") == "S <= 2026-12-02T09:00:00Z AND S >= 2026-12-02T08:45:00Z"
         assert window.done() == {"since": "2026-12-02T09:00:00Z"}
 
     def test_a_silence_longer_than_the_recycle_bin_reads_everything(self) -> None:
-        assert wire_query.Window.opened({"since": "2026-11-16T09:00:00Z"}, now=NOW, overlap=OVERLAP).full
+        assert wire_query.StampWindow.opened({"since": "2026-11-16T09:00:00Z"}, now=NOW, overlap=OVERLAP).full
 
     def test_ties_are_walked_by_id(self) -> None:
-        window = wire_query.Window(until=NOW, key=("2026-12-01T00:00:00.000+0000", "00Qgg000000001AEAQ"))
+        window = wire_query.StampWindow(until=NOW, key=("2026-12-01T00:00:00.000+0000", "00Qgg000000001AEAQ"))
         assert "((S = 2026-12-01T00:00:00Z AND Id > '00Qgg000000001AEAQ') OR S > 2026-12-01T00:00:00Z)" in window.where("S")
 
     @given(until=moments, since=st.none() | moments, stamp=st.none() | moments, full=st.booleans())
     def test_a_cursor_survives_json(self, until: datetime, since: datetime | None, stamp: datetime | None, full: bool) -> None:
         key = (wire.literal(stamp), "00Qgg000000001AEAQ") if stamp else None
-        window = wire_query.Window(until=until, since=since, key=key, full=full)
+        window = wire_query.StampWindow(until=until, since=since, key=key, full=full)
         stored = orjson.loads(orjson.dumps(window.cursor()))
-        assert wire_query.Window.opened(stored, now=NOW, overlap=OVERLAP) == window
+        assert wire_query.StampWindow.opened(stored, now=NOW, overlap=OVERLAP) == window
 
     @given(since=st.none() | moments, until=moments)
     def test_halving_ends(self, since: datetime | None, until: datetime) -> None:
-        window: wire_query.Window | None = wire_query.Window(until=until, since=since)
+        window: wire_query.StampWindow | None = wire_query.StampWindow(until=until, since=since)
         steps = 0
         while window is not None and steps < 100:
             window, steps = window.halved(), steps + 1
@@ -213,7 +214,7 @@ class TestRecords:
 
     @pytest.mark.parametrize("row", [{}, {"Id": 5}, {"Id": "x", "CreatedDate": "yesterday"}, {"Id": "x", "OwnerId": 7}])
     def test_a_row_that_cannot_be_read_says_why_without_its_values(self, row: dict[str, Any]) -> None:
-        with pytest.raises(wire_records.Unreadable) as caught:
+        with pytest.raises(Unreadable) as caught:
             wire_records.record("Lead", row, [])
         assert "yesterday" not in str(caught.value)
 

@@ -1,7 +1,7 @@
 """Runs one pass and kills this process (SIGKILL) at a given instruction of it. Started by test_killed_passes.py as a process of its own.
 
-Arguments: the configuration file, the moment (ISO), the phase (pull, unify, evaluate, plan, write_back), how many times to let it go by, and
-where: "before", "inside" or "after" the commit of a write, or "acted": a CRM acted and its answer was not yet settled.
+Arguments: the configuration file, the moment (ISO), the phase (of PHASES), how many times to let it go by, and where: "before", "inside"
+or "after" the commit of a write, or "acted": a CRM acted and its answer was not yet settled.
 """
 
 from __future__ import annotations

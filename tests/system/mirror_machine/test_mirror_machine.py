@@ -25,7 +25,7 @@ from sqlalchemy import make_url
 from connector.adapters.client import NoBudget
 from connector.adapters.hubspot import HubSpotCrm
 from connector.adapters.salesforce import SalesforceCrm
-from connector.app import App, open_store
+from connector.app import App, hubspot_access, open_store, salesforce_access
 from connector.config.load import loads
 from connector.config.tables import Config
 from connector.engine import PassResult, run_pass
@@ -79,8 +79,8 @@ class MirrorMachine(Actions):
             """Time goes by for nobody."""
 
         how: dict[str, Any] = {"budget": NoBudget(), "sleep": rest, "overlap": timedelta(seconds=OVERLAP), "timeout": 5.0}
-        hubspot = HubSpotCrm(config.crm.hubspot, wanted=properties_wanted(config, "hubspot"), **how)
-        salesforce = SalesforceCrm(config.crm.salesforce, wanted=properties_wanted(config, "salesforce"), **how)
+        hubspot = HubSpotCrm(hubspot_access(config.crm.hubspot), wanted=properties_wanted(config, "hubspot"), **how)
+        salesforce = SalesforceCrm(salesforce_access(config.crm.salesforce), wanted=properties_wanted(config, "salesforce"), **how)
         self.opened.callback(hubspot.close)
         self.opened.callback(salesforce.close)
         return {"hubspot": hubspot, "salesforce": salesforce}

@@ -10,7 +10,7 @@ from connector.adapters.hubspot.wire.records import decode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class AccountDetails:
     """portal: the account's number; host: of its user interface, which differs by region; zone: None where it is not told or not known."""
 
     portal: str
@@ -18,10 +18,10 @@ class Account:
     zone: ZoneInfo | None
 
 
-def read_account(answer: Answer) -> Account:
+def read_account(answer: Answer) -> AccountDetails:
     """https://developers.hubspot.com/docs/api-reference/account-account-info-v3/guide. Raises `Retriable` where it is no JSON."""
     body = decode(answer)
-    return Account(
+    return AccountDetails(
         portal=str(body.get("portalId")), host=str(body.get("uiDomain") or "app.hubspot.com"), zone=_zone(str(body.get("timeZone") or ""))
     )
 

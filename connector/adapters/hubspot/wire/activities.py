@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connector.adapters.hubspot.wire.requests import find_marker
-from connector.adapters.hubspot.wire.values import Unreadable, id_of, moment_of, number_of, properties_of, set_aside, text_of, upper_of
-from connector.model import Activity, ActivityKind, Direction, RecordRef, SetAside
+from connector.adapters.hubspot.wire.values import id_of, moment_of, number_of, properties_of, set_aside, text_of, upper_of
+from connector.adapters.set_aside import Unreadable
+from connector.model import Activity, ActivityKind, Direction, RecordRef, SetAside, TaskReadBack
 
 
 def read_activity(object_name: str, raw: Any, contacts: Sequence[str]) -> Activity | SetAside:
@@ -108,7 +109,7 @@ def _task(properties: Mapping[str, Any]) -> dict[str, Any]:
 READERS = {"calls": _call, "emails": _email, "meetings": _meeting, "tasks": _task}
 
 
-def read_task_back(raw: Any, contacts: Sequence[str]) -> dict[str, str | None]:
+def read_task_back(raw: Any, contacts: Sequence[str]) -> TaskReadBack:
     """A task as it is now, for comparing with what was to be created. due_at: ISO 8601, UTC. Raises `Unreadable`."""
     properties = properties_of(raw)
     due = moment_of(properties, "hs_timestamp")

@@ -12,7 +12,8 @@ from typing import Any
 from connector.adapters.client import Answer
 from connector.adapters.hubspot.wire.errors import dicts
 from connector.adapters.hubspot.wire.records import merged_ids, read_listing
-from connector.adapters.hubspot.wire.values import Unreadable, id_of, moment_of, number_of, properties_of, set_aside, text_of
+from connector.adapters.hubspot.wire.values import id_of, moment_of, number_of, properties_of, set_aside, text_of
+from connector.adapters.set_aside import Unreadable
 from connector.errors import CrmError
 from connector.model import Deal, RecordRef, SetAside
 
@@ -55,7 +56,7 @@ def read_deal(raw: Any, contacts: Sequence[str], company_id: str | None, stages:
         closed, won = _flag(properties, "hs_is_closed"), _flag(properties, "hs_is_closed_won")
         if closed is None or won is None:
             of_stage = stages().get((pipeline or "", stage), (False, False)) if stage else (False, False)
-            closed, won = (told if told is not None else by for told, by in zip((closed, won), of_stage, strict=True))
+            closed, won = (stated if stated is not None else by for stated, by in zip((closed, won), of_stage, strict=True))
         return Deal(
             crm="hubspot",
             object="deals",

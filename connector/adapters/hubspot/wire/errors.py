@@ -37,7 +37,7 @@ _SUPPORT_ADVICE = "Contact HubSpot's support with the correlation id; see https:
 _VERSION_ADVICE = "crm.hubspot.api_version may be wrong, or a version that HubSpot no longer supports."
 
 
-class Refused(Rejected):
+class RefusedWrite(Rejected):
     """HubSpot refused what was to be written. `properties` names those it complained about, `reason` its code for why."""
 
     def __init__(self, message: str, *, properties: tuple[str, ...] = (), **facts: Any) -> None:
@@ -206,14 +206,14 @@ def _scopes(body: Mapping[str, Any]) -> Iterator[str]:
                 yield from texts(context.get(name))
 
 
-def _refused(body: Mapping[str, Any], what: str, facts: dict[str, Any]) -> Refused:
+def _refused(body: Mapping[str, Any], what: str, facts: dict[str, Any]) -> RefusedWrite:
     """A write that HubSpot did not accept. Its message repeats the values, so only codes and names of properties are told."""
     names, codes = complaints(body)
     facts["code"] = codes[0] if codes else facts["code"]
     about = f" of {', '.join(names)}" if names else ""
     why = f" ({', '.join(codes)})" if codes else ""
     advice = "Run `connector check`: it compares properties and options with the account's."
-    return Refused(f"{what}: the value{about} was refused{why}", properties=tuple(names), advice=advice, **facts)
+    return RefusedWrite(f"{what}: the value{about} was refused{why}", properties=tuple(names), advice=advice, **facts)
 
 
 _EMBEDDED_NAME = re.compile(r'"name"\s*:\s*"([A-Za-z0-9_]{1,100})"')

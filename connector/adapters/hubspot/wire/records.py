@@ -16,7 +16,8 @@ import orjson
 from connector.adapters.client import Answer
 from connector.adapters.hubspot.wire.errors import code_of, dicts, http_date
 from connector.adapters.hubspot.wire.requests import modified_property, to_millis
-from connector.adapters.hubspot.wire.values import Unreadable, id_of, moment_of, properties_of, record_id, set_aside, text_of, texts_of
+from connector.adapters.hubspot.wire.values import id_of, moment_of, properties_of, record_id, set_aside, text_of, texts_of
+from connector.adapters.set_aside import Unreadable
 from connector.errors import ObjectStopped, Retriable
 from connector.model import FieldType, Owner, PropertyFacts, Record, SetAside
 
@@ -42,7 +43,7 @@ class Listing:
 
 
 @dataclass(slots=True, kw_only=True)
-class Links:
+class AssociatedIds:
     """What records are linked to. to: from id → [(to id, association type ids)]; unfinished: (from id, where its next page begins)."""
 
     to: dict[str, list[tuple[str, frozenset[int]]]] = field(default_factory=dict)
@@ -130,10 +131,10 @@ def _after(body: Mapping[str, Any]) -> str | None:
     return str(after) if isinstance(after, str | int) and str(after) else None
 
 
-def read_links(answer: Answer) -> Links:
+def read_links(answer: Answer) -> AssociatedIds:
     """v4 batch/read: `toObjectId` is a number there, ids are text elsewhere. Raises `ObjectStopped` where links could not be read."""
     listing = read_listing(answer)
-    links = Links()
+    links = AssociatedIds()
     for result in dicts(listing.results):
         from_id = record_id(result.get("from"))
         if not from_id:

@@ -1,6 +1,6 @@
 """HubSpot on the wire, without I/O: which requests there are. Every path stands behind one table of versions.
 
-Answers are judged in `wire_errors`, read in `wire_records`; writes are in `wire_writes`. Each fact has its source beside it: a page of
+Answers are judged in `errors`, read in `records`; writes are in `writes`. Each fact has its source beside it: a page of
 developers.hubspot.com, HubSpot's OpenAPI files (github.com/HubSpot/HubSpot-public-api-spec-collection), or the thread where it was seen.
 """
 
@@ -160,7 +160,7 @@ def find_marker(body: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class SearchRange:
     """What a search looks at. since, until: last modified, in milliseconds since 1970; first, last: ids; all included. above, below: ids,
     not included. None: no bound.
     """
@@ -174,7 +174,7 @@ class Span:
 
 
 #: Beyond every id that HubSpot has given out, within 64 bit. As text nearly every id lies between the two.
-BEYOND = Span(first=10**15, last=10**18 - 1)
+BEYOND = SearchRange(first=10**15, last=10**18 - 1)
 
 
 def batches(ids: Sequence[str], size: int) -> list[list[str]]:
@@ -202,7 +202,7 @@ class Api:
         self,
         object_name: str,
         properties: Sequence[str],
-        spans: Sequence[Span],
+        spans: Sequence[SearchRange],
         *,
         by: Literal["modified", "id"] = "id",
         down: bool = False,
@@ -299,7 +299,7 @@ class Api:
         return _post(self.paths.token, {"tokenKey": token}, about="reading what the access token may do")
 
 
-def _filters(span: Span, modified: str) -> list[dict[str, str]]:
+def _filters(span: SearchRange, modified: str) -> list[dict[str, str]]:
     bounds = [
         (modified, "GTE", span.since), (modified, "LTE", span.until), ("hs_object_id", "GTE", span.first),
         ("hs_object_id", "LTE", span.last), ("hs_object_id", "GT", span.above), ("hs_object_id", "LT", span.below),

@@ -8,13 +8,11 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from connector.model import RecordRef, SetAside
+from connector.adapters import set_aside as adapters_set_aside
+from connector.adapters.set_aside import Unreadable
+from connector.model import SetAside
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Unreadable(ValueError):
-    """Why one record cannot be read; never with its values."""
 
 
 def record_id(raw: Any) -> str:
@@ -116,12 +114,12 @@ def number_of(properties: Mapping[str, Any], name: str) -> float | None:
 
 def moment_of(properties: Mapping[str, Any], name: str) -> datetime | None:
     """A property as an aware moment in UTC. Raises `Unreadable` where it is none."""
-    told = properties.get(name)
-    if told is None:
+    value = properties.get(name)
+    if value is None:
         return None
-    if type(told) is str and told.endswith("Z") and told[:1].isdecimal():  # nearly always, and up to five times a record
+    if type(value) is str and value.endswith("Z") and value[:1].isdecimal():  # nearly always, and up to five times a record
         try:
-            return datetime.fromisoformat(told)
+            return datetime.fromisoformat(value)
         except ValueError:
             raise Unreadable(f"{name} is no moment") from None
     text = text_of(properties, name)
@@ -138,8 +136,5 @@ def set_aside(object_name: str, raw: Any, reason: str) -> SetAside:
     found = record_id(raw)
     if not found:  # a name of its own, the same each time, so that two of them do not fall together
         found = f"no-id-{hashlib.blake2b(repr(raw).encode(errors='replace'), digest_size=4).hexdigest()}"
-    return SetAside(
-        record=RecordRef(crm="hubspot", object=object_name, id=found),
-        reason=reason,
-        next_step="Correct this value in HubSpot; the change brings the record in by itself.",
-    )
+    next_step = "Correct this value in HubSpot; the change brings the record in by itself."
+    return adapters_set_aside.set_aside("hubspot", object_name, found, reason=reason, next_step=next_step)

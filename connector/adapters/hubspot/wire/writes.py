@@ -29,7 +29,7 @@ _REFRESH_ADVICE = "Nothing to do: the connector reads the record again before it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class BatchRow:
     """One input of a batch. trace: found again in the answer; number: which write it is of those that were asked for."""
 
     number: int
@@ -38,7 +38,7 @@ class Row:
     properties: Mapping[str, str]
 
 
-def update_rows(writes: Sequence[FieldWrite], numbers: Sequence[int]) -> list[Row]:
+def update_rows(writes: Sequence[FieldWrite], numbers: Sequence[int]) -> list[BatchRow]:
     """Rows that set properties. None becomes "": that empties a property."""
     return [_update_row(number, writes[number], values_of(writes[number])) for number in numbers]
 
@@ -48,7 +48,7 @@ def values_of(write: FieldWrite) -> dict[str, str]:
     return {name: value or "" for name, value in write.properties.items()}
 
 
-def clearing_rows(writes: Sequence[FieldWrite], numbers: Sequence[int]) -> list[Row]:
+def clearing_rows(writes: Sequence[FieldWrite], numbers: Sequence[int]) -> list[BatchRow]:
     """Rows that empty the same properties.
 
     A lifecycle stage goes back only after it was emptied in a request of its own; two inputs of one batch keep no order
@@ -57,23 +57,23 @@ def clearing_rows(writes: Sequence[FieldWrite], numbers: Sequence[int]) -> list[
     return [_update_row(number, writes[number], dict.fromkeys(writes[number].properties, "")) for number in numbers]
 
 
-def restoring_rows(writes: Sequence[FieldWrite], former: Mapping[int, Mapping[str, str]]) -> list[Row]:
+def restoring_rows(writes: Sequence[FieldWrite], former: Mapping[int, Mapping[str, str]]) -> list[BatchRow]:
     """Rows that put back what stood there: number of the write → property → value."""
     return [_update_row(number, writes[number], properties) for number, properties in former.items()]
 
 
-def _update_row(number: int, write: FieldWrite, properties: Mapping[str, str]) -> Row:
+def _update_row(number: int, write: FieldWrite, properties: Mapping[str, str]) -> BatchRow:
     trace = f"row-{number}"
     body = {"id": write.record.id, "properties": properties, "objectWriteTraceId": trace}
-    return Row(number=number, trace=trace, input=body, properties=properties)
+    return BatchRow(number=number, trace=trace, input=body, properties=properties)
 
 
-def task_rows(writes: Sequence[TaskWrite]) -> list[Row]:
+def task_rows(writes: Sequence[TaskWrite]) -> list[BatchRow]:
     """Rows that create tasks, each associated with its record in the same request."""
     return [_task_row(number, write) for number, write in enumerate(writes)]
 
 
-def _task_row(number: int, write: TaskWrite) -> Row:
+def _task_row(number: int, write: TaskWrite) -> BatchRow:
     task = write.task
     properties = {
         "hs_timestamp": str(to_millis(task.due_at)),  # required; of a task it is when it is due
@@ -94,7 +94,7 @@ def _task_row(number: int, write: TaskWrite) -> Row:
         "associations": [{"to": {"id": write.record.id}, "types": [kind]}],
         "objectWriteTraceId": marker,
     }
-    return Row(number=number, trace=marker, input=body, properties=properties)
+    return BatchRow(number=number, trace=marker, input=body, properties=properties)
 
 
 # https://developers.hubspot.com/docs/guides/api/crm/properties: a text holds at most 65,536 characters.
@@ -119,7 +119,7 @@ class BatchAnswer:
     refused: Mapping[str, WriteOutcome]
 
 
-def read_batch(answer: Answer, rows: Sequence[Row]) -> BatchAnswer:
+def read_batch(answer: Answer, rows: Sequence[BatchRow]) -> BatchAnswer:
     """Brings results and errors back to their rows: by trace id, else by record id, else by the mark in a task's body."""
     listing: Listing = read_listing(answer)
     by_id = {str(row.input["id"]): row.trace for row in rows if "id" in row.input}
@@ -175,7 +175,7 @@ def _refusal(error: Mapping[str, Any], answer: Answer) -> WriteOutcome:
     )
 
 
-def update_outcome(row: Row, batch: BatchAnswer) -> WriteOutcome:
+def update_outcome(row: BatchRow, batch: BatchAnswer) -> WriteOutcome:
     """What became of one row that set properties."""
     result = batch.results.get(row.trace)
     if result is None:
@@ -192,7 +192,7 @@ def update_outcome(row: Row, batch: BatchAnswer) -> WriteOutcome:
     return WriteOutcome(state=WriteState.WRITTEN, id=record_id(result))
 
 
-def _ignored(row: Row, result: Mapping[str, Any]) -> str:
+def _ignored(row: BatchRow, result: Mapping[str, Any]) -> str:
     """lifecyclestage, where it was sent and something else came back.
 
     A backward move is answered with success and not made (https://community.hubspot.com, "update lifecycle stage using api", 1333). Other
@@ -204,7 +204,7 @@ def _ignored(row: Row, result: Mapping[str, Any]) -> str:
     return "" if (properties["lifecyclestage"] or "") == row.properties["lifecyclestage"] else "lifecyclestage"
 
 
-def create_outcome(row: Row, batch: BatchAnswer) -> WriteOutcome:
+def create_outcome(row: BatchRow, batch: BatchAnswer) -> WriteOutcome:
     """What became of one row that created a task."""
     result = batch.results.get(row.trace)
     if result is not None and record_id(result):
@@ -212,7 +212,7 @@ def create_outcome(row: Row, batch: BatchAnswer) -> WriteOutcome:
     return _without_result(row, batch)
 
 
-def _without_result(row: Row, batch: BatchAnswer) -> WriteOutcome:
+def _without_result(row: BatchRow, batch: BatchAnswer) -> WriteOutcome:
     unknown = WriteOutcome(
         state=WriteState.UNKNOWN, code="NO_RESULT", message="HubSpot's answer says nothing of this row", advice=_REFRESH_ADVICE
     )

@@ -78,8 +78,8 @@ def needed(
     known, all_seen = described is not None, view_all or {}
     described = described or {}
     yield Permission(name="API Enabled", why="every request", has=True if known else None)
-    seen = [_may(described, name, "queryable", known=known) for name in _ACTIVITIES]
-    yield Permission(name=ACCESS_ACTIVITIES, why="calls, e-mails, tasks and meetings", has=all(seen) if known else None)
+    readable = [_may(described, name, "queryable", known=known) for name in _ACTIVITIES]
+    yield Permission(name=ACCESS_ACTIVITIES, why="calls, e-mails, tasks and meetings", has=all(readable) if known else None)
     for name, why in READ.items():
         if name not in _ACTIVITIES:
             yield Permission(name=right_to_read(name), why=why, has=_may(described, name, "queryable", known=known))
@@ -145,7 +145,7 @@ def hubspot_objects(answer: Answer) -> list[str]:
     """Of those, what HubSpot's own package brought."""
     value = wire.value_of(answer)
     listed = value.get("sobjects") if isinstance(value, dict) else None
-    names = [str(one.get("name")) for one in listed or () if isinstance(one, dict)]
+    names = [str(listed_object.get("name")) for listed_object in listed or () if isinstance(listed_object, dict)]
     return [name for name in names if name.startswith(HUBSPOT_PACKAGE)]
 
 

@@ -42,7 +42,7 @@ def calls(rows: int) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class JobPlace:
     """Where the reading of a job stands; part of a cursor.
 
     locator: of the page under way, "" for the first. skip: rows of that page that were read; read: rows of all pages that were. total: the
@@ -57,7 +57,7 @@ class Place:
     ended: bool = False
 
     @classmethod
-    def of(cls, cursor: Cursor | None) -> Place | None:
+    def of(cls, cursor: Cursor | None) -> JobPlace | None:
         """The place that a cursor holds, if it holds one."""
         stands = cursor.get("bulk") if cursor else None
         return cls(**stands) if stands else None
@@ -129,7 +129,7 @@ def _unreadable(what: str, about: str) -> Retriable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class JobStatus:
     """A job as it stands. processed: rows of its results. error: Salesforce's own words where it failed, scrubbed."""
 
     id: str
@@ -138,13 +138,13 @@ class Job:
     error: str
 
 
-def job_of(answer: Answer, about: str) -> Job:
+def job_of(answer: Answer, about: str) -> JobStatus:
     """Reads {id, state, numberRecordsProcessed, errorMessage} (BULK:query_get_one_job). Raises `ObjectStopped` for anything else."""
     value = wire.value_of(answer)
     if not isinstance(value, dict) or not isinstance(value.get("id"), str) or not isinstance(value.get("state"), str):
         raise wire.strange(about)
     processed = value.get("numberRecordsProcessed")
-    return Job(
+    return JobStatus(
         id=value["id"],
         state=value["state"],
         processed=processed if isinstance(processed, int) else 0,
@@ -205,23 +205,23 @@ _READ: Mapping[str, Callable[[str], Any]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Described:
+class FieldTypes:
     """Of a description, by names in lower case: types of fields, and the objects that a relationship leads to."""
 
     types: Mapping[str, str]
     targets: Mapping[str, Sequence[str]]
 
 
-def described(answer: Answer, about: str) -> Described:
+def described(answer: Answer, about: str) -> FieldTypes:
     """Reads {fields: [{name, type, relationshipName, referenceTo}]}. Raises `ObjectStopped` for what is no description."""
     value = wire.value_of(answer)
     listed = value.get("fields") if isinstance(value, dict) else None
     if not isinstance(listed, list):
         raise wire.strange(about)
-    fields = [one for one in listed if isinstance(one, dict) and one.get("name")]
-    return Described(
-        types={str(one["name"]).lower(): str(one.get("type")) for one in fields},
-        targets={str(one["relationshipName"]).lower(): one.get("referenceTo") or () for one in fields if one.get("relationshipName")},
+    fields = [field for field in listed if isinstance(field, dict) and field.get("name")]
+    return FieldTypes(
+        types={str(field["name"]).lower(): str(field.get("type")) for field in fields},
+        targets={str(name).lower(): field.get("referenceTo") or () for field in fields if (name := field.get("relationshipName"))},
     )
 
 

@@ -25,7 +25,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,79}(?:\.[A-Za-z][A-Za-z0-9_]{0,79}){
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class StampWindow:
     """Where a pull stands: rows stamped from `since` (None: the beginning) to `until`, those up to `key` (stamp, id) read already.
 
     upper: where `until` was too far for one query, the end of the part that is asked for now; span: how long that part is.
@@ -39,7 +39,7 @@ class Window:
     full: bool = False
 
     @classmethod
-    def opened(cls, cursor: Cursor | None, *, now: datetime, overlap: timedelta) -> Window:
+    def opened(cls, cursor: Cursor | None, *, now: datetime, overlap: timedelta) -> StampWindow:
         """The window to read next: the one under way, else what changed since the last, less the overlap; else everything.
 
         After a silence longer than the recycle bin keeps what was deleted, everything again.
@@ -68,7 +68,7 @@ class Window:
         """The next window begins where this one ended (less the overlap)."""
         return {"since": wire.literal(self.until)}
 
-    def halved(self) -> Window | None:
+    def halved(self) -> StampWindow | None:
         """Its first half, for a query that was too heavy; None where it is a minute short already."""
         low = wire.moment_of(self.key[0]) if self.key else self.since or datetime(2000, 1, 1, tzinfo=self.until.tzinfo)
         high = self.upper or self.until
@@ -77,7 +77,7 @@ class Window:
         span = (high - low) / 2
         return replace(self, upper=low + span, span=span)
 
-    def part_done(self) -> Window:
+    def part_done(self) -> StampWindow:
         """What is left once the part up to `upper` was read; asked for in a part twice as long as the last that passed."""
         upper = None if self.upper is None or self.span is None else self.upper + 2 * self.span
         if upper is None or self.span is None or upper >= self.until:

@@ -13,6 +13,7 @@ from typing import Any
 
 from connector.adapters.salesforce.wire import requests as wire
 from connector.adapters.salesforce.wire.requests import Row
+from connector.adapters.set_aside import Unreadable
 from connector.model import Activity, ActivityKind, Direction, FieldChange, Owner, Record, RecordRef
 
 #: Read of every person and account, whatever the configuration wants.
@@ -75,10 +76,6 @@ HISTORY_PROPERTIES = {"Status": "Status", "Owner": "OwnerId"}
 #: And, in orgs with queues and assignment rules, an owner by the way that it came to be: accepted from a queue, given by a rule. These two
 #: the reference does not name; where an org has them not, they are found nowhere.
 HISTORY_NAMES = {**HISTORY_PROPERTIES, "ownerAccepted": "OwnerId", "ownerAssignment": "OwnerId"}
-
-
-class Unreadable(ValueError):
-    """A row lacks what every row of its object has, or holds what cannot be read. Its text names fields, no values."""
 
 
 def record(object_name: str, row: Row, wanted: Sequence[str]) -> Record:
@@ -254,8 +251,8 @@ def is_shared(row: Row) -> bool:
 def _who(row: Row) -> tuple[RecordRef, ...]:
     who, more = maybe(row, "WhoId"), row.get(PEOPLE)
     if more:
-        everyone = {wire.same(each): each for each in (*more, who) if each}
-        return tuple(ref for each in everyone.values() for ref in _person(each))
+        everyone = {wire.same(person): person for person in (*more, who) if person}
+        return tuple(ref for person in everyone.values() for ref in _person(person))
     return _person(who) if who else ()
 
 
@@ -268,10 +265,10 @@ def related(row: Row, name: str) -> Any:
     """A field, perhaps of a related record: REST nests these, Bulk API has columns of their whole names."""
     if name in row:
         return row[name]
-    here: Any = row
+    value: Any = row
     for part in name.split("."):
-        here = here.get(part) if isinstance(here, dict) else None
-    return here
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def text(row: Row, name: str) -> str:
@@ -302,18 +299,18 @@ def number(row: Row, name: str) -> float | None:
 
 def moment(row: Row, name: str) -> datetime | None:
     """A moment, in UTC."""
-    told = maybe(row, name)
+    stated = maybe(row, name)
     try:
-        return None if told is None else wire.moment_of(told)
+        return None if stated is None else wire.moment_of(stated)
     except ValueError as error:
         raise Unreadable(f"{name} is not a moment") from error
 
 
 def day(row: Row, name: str, zone: tzinfo) -> datetime | None:
     """The beginning of a day of this zone, in UTC."""
-    told = maybe(row, name)
+    stated = maybe(row, name)
     try:
-        return None if told is None else _beginning(told, zone)
+        return None if stated is None else _beginning(stated, zone)
     except (ValueError, OverflowError) as error:
         raise Unreadable(f"{name} is not a day") from error
 

@@ -1,6 +1,6 @@
 """Salesforce's REST API: the requests that go out and the shapes that come back. No I/O.
 
-Errors are judged in `wire_errors`, logins in `wire_login`, rows read in `wire_records`, SOQL built in `wire_query`, tasks in `wire_tasks`.
+Errors are judged in `errors`, logins in `login`, rows read in `records`, SOQL built in `query`, tasks in `tasks`.
 Base of the links: https://developer.salesforce.com/docs/platform/api-rest/guide/ (cited as REST:page).
 """
 

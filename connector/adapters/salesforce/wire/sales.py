@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from datetime import tzinfo
 
-from connector.adapters.salesforce.wire.records import Unreadable, day, maybe, moment, number, text
+from connector.adapters.salesforce.wire.records import day, maybe, moment, number, text
 from connector.adapters.salesforce.wire.requests import Row
+from connector.adapters.set_aside import Unreadable
 from connector.model import Campaign, CampaignMember, Deal, DealContact, RecordRef
 
 #: CurrencyIsoCode is there only where the org has several currencies.

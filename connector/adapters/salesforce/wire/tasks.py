@@ -12,7 +12,7 @@ from datetime import tzinfo
 from typing import Any
 
 from connector.adapters.salesforce.wire.requests import Row, literal
-from connector.model import TaskSpec, TaskWrite
+from connector.model import TaskReadBack, TaskSpec, TaskWrite
 
 #: Subject takes 255 characters, Description 32,000
 #: (https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_task.htm).
@@ -87,7 +87,7 @@ def found(rows: Sequence[Row], writes: Sequence[TaskWrite], key_field: str | Non
     return tasks
 
 
-def read_back(row: Row, key_field: str | None) -> Mapping[str, str | None]:
+def read_back(row: Row, key_field: str | None) -> TaskReadBack:
     """A Task as it is now. due_at is its day ("2026-12-02"): Salesforce keeps no hour. key is its marker."""
     return {
         "subject": row.get("Subject"),

@@ -1,4 +1,4 @@
-"""Creating tasks, each once, and finding those that an earlier try may have made."""
+"""Creating tasks, each once, and finding and reading back those that an earlier try may have made."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import TypeVar
 
-from connector.adapters.salesforce.client import Asking, batches, rows_of, without_lacking
+from connector.adapters.salesforce.client import SalesforceClient, batches, rows_of, without_lacking
+from connector.adapters.salesforce.read_by_id import rows_by_id
 from connector.adapters.salesforce.wire import query as wire_query
 from connector.adapters.salesforce.wire import requests as wire
 from connector.adapters.salesforce.wire import tasks as wire_tasks
 from connector.adapters.salesforce.wire.access import external_id
 from connector.adapters.salesforce.wire.requests import Row
-from connector.adapters.salesforce.write import Writing
+from connector.adapters.salesforce.write import BatchSender
 from connector.errors import ObjectStopped
-from connector.model import TaskWrite, WriteOutcome, WriteState
+from connector.model import TaskReadBack, TaskWrite, WriteOutcome, WriteState
 
 T = TypeVar("T")
 
@@ -29,7 +30,7 @@ _PERHAPS_THERE = frozenset({"DUPLICATE_VALUE", "INVALID_FIELD_FOR_INSERT_UPDATE"
 class Tasks:
     """Tasks by their External Id field. lacking: fields that the org turned out not to have; shared with the pull of tasks."""
 
-    asking: Asking
+    client: SalesforceClient
     key_field: str
     zone: tzinfo
     lacking: set[str]
@@ -54,17 +55,17 @@ class Tasks:
                 return self._create(writes)
         else:
             rows = [wire_tasks.fields(write, zone=self.zone, key_field=None) for write in once]
-            sent = Writing(asking=self.asking).rows(rows, lambda some: wire.create("Task", some), key="WhoId")
+            sent = BatchSender(client=self.client, build=lambda some: wire.create("Task", some), key="WhoId").send(rows)
         by_key = {write.key: outcome for write, outcome in zip(once, sent, strict=True)}
         return [by_key[write.key] for write in writes]
 
     def _upsert(self, writes: Sequence[TaskWrite], key_field: str) -> list[WriteOutcome]:
         rows = [wire_tasks.fields(write, zone=self.zone, key_field=key_field) for write in writes]
-        outcomes = Writing(asking=self.asking).rows(rows, lambda some: wire.upsert("Task", key_field, some), key="WhoId")
+        outcomes = BatchSender(client=self.client, build=lambda some: wire.upsert("Task", key_field, some), key="WhoId").send(rows)
         doubtful = [write for write, outcome in zip(writes, outcomes, strict=True) if outcome.code in _PERHAPS_THERE]
-        there = self.find(doubtful) if doubtful else {}
+        existing = self.find(doubtful) if doubtful else {}
         return [
-            WriteOutcome(state=WriteState.WRITTEN, id=there[write.key]) if write.key in there else outcome
+            WriteOutcome(state=WriteState.WRITTEN, id=existing[write.key]) if write.key in existing else outcome
             for write, outcome in zip(writes, outcomes, strict=True)
         ]
 
@@ -72,24 +73,34 @@ class Tasks:
         """Which tasks exist, by the External Id; without one by the tasks of their Leads and Contacts. Deleted ones do not."""
 
         def ask() -> dict[str, str]:
-            key_field, caller = self.usable_key_field(), self.asking.caller("urgent")
+            key_field, caller = self.usable_key_field(), self.client.caller("urgent")
             rows: list[Row] = []
             for soql in _looking_for(writes, key_field):
                 rows.extend(rows_of(caller, soql, about="looking for tasks", all_rows=True))
             return dict(wire_tasks.found(rows, writes, key_field))
 
-        return self.learning(ask)
+        return self._learning(ask)
+
+    def read_back(self, ids: Sequence[str]) -> dict[str, TaskReadBack]:
+        """Tasks by id, as `port.Writes.read_tasks` says."""
+        plain = ("Id", "IsDeleted", "Subject", "OwnerId", "ActivityDate", "WhoId")
+
+        def ask() -> dict[str, Row]:
+            return rows_by_id(self.client.caller("urgent"), "Task", ids, (*plain, self.usable_key_field() or "Description"))
+
+        rows = self._learning(ask)
+        return {asked: wire_tasks.read_back(row, self.usable_key_field()) for asked, row in rows.items()}
 
     def usable_key_field(self) -> str | None:
         """The External Id field; None once the org turned out not to have it."""
         return None if self.key_field in self.lacking else self.key_field
 
-    def learning(self, ask: Callable[[], T]) -> T:
+    def _learning(self, ask: Callable[[], T]) -> T:
         """Asks, and once more without the key field where the org turns out not to have it."""
         return without_lacking(ask, (self.key_field,), self.lacking)
 
     def _has_key_field(self) -> bool:
-        described = wire.value_of(self.asking.caller("urgent").call(wire.describe("Task")))
+        described = wire.value_of(self.client.caller("urgent").call(wire.describe("Task")))
         return external_id(described, self.key_field) is not None
 
 

@@ -13,8 +13,8 @@ from connector.model import Cursor
 _REMEMBERED = 2000
 
 
-class FirstReadMeeting:
-    """Ids as numbers; a *quiet* record is one that the changes afterwards will not bring.
+class ChainMeeting:
+    """The state of both chains. Ids are numbers; a *quiet* record is one that the changes afterwards will not bring.
 
     high: the highest id that the list chain has read. below: the lowest that the search chain has yielded. over: the list chain has ended.
     single: the search chain does not count, and the list goes on to its end. total: how many records there are, where known.
@@ -79,7 +79,7 @@ class FirstReadMeeting:
         It has where it saw an id that the search chain had seen, and where no more quiet records lie above its place than the search
         chain brought from there (`count_quiet_above` asks); else the list goes on, in the second case to its end.
         """
-        numbers = [each for each in ids if each is not None]
+        numbers = [number for number in ids if number is not None]
         if self.single or not numbers:
             return False
         if numbers != sorted(set(numbers)) or numbers[0] <= self.high:  # no order, no meeting
@@ -90,8 +90,8 @@ class FirstReadMeeting:
             return False
         self._recalled.wait()
         with self._lock:
-            met = any(each in self._shown for each in numbers)
-            brought = self._shown_seen + sum(quiet for each, quiet in self._shown.items() if each > self.high)
+            met = any(number in self._shown for number in numbers)
+            brought = self._shown_seen + sum(quiet for number, quiet in self._shown.items() if number > self.high)
         if not met or self.single:
             return False
         if count_quiet_above(self.high) > brought:

@@ -1,6 +1,9 @@
-"""Readers beside each other: each in a thread of its own, what they bring on a belt of bounded length, worked on in another thread.
+"""Concurrent readers: each in a thread of its own, what they bring in a bounded queue, worked on in another thread.
 
-Whoever takes from `beside` gets what is ready, while what comes next is on its way; when it stops taking, every thread ends.
+Whoever iterates over `run` gets what is ready, while what comes next is on its way; when it stops, every thread ends.
+
+Why not `queue.Queue` and `ThreadPoolExecutor`: a put that waits for a place cannot be called off (before Python 3.13), and the interpreter
+joins the executor's threads at its end, so that a generator that nobody closed would hold up the process for ever.
 """
 
 from __future__ import annotations
@@ -17,16 +20,16 @@ T = TypeVar("T")
 U = TypeVar("U")
 Reader = Generator[T, None, None]
 
-#: Seconds between two looks at whether a waiting caller is still wanted.
-_LOOK = 1.0
+#: Seconds after which a waiting caller looks again whether the reading was stopped.
+_POLL = 1.0
 
 
-class Ended(Exception):
-    """Nobody takes any more; ends the thread that meets it, and is seen by nobody else."""
+class ReadingStopped(Exception):
+    """The reading is not wanted any more; ends the thread that meets it, and is seen by nobody else."""
 
 
 class BoundedQueue(Generic[T]):
-    """Carries items from some threads to one, in the order in which they were put; at most `length` wait on it."""
+    """Items from some threads to one, in the order in which they were put; at most `length` wait in it. puts: how many threads put."""
 
     def __init__(self, length: int, puts: int) -> None:
         self._length = length
@@ -37,11 +40,11 @@ class BoundedQueue(Generic[T]):
         self._changed = Condition()
 
     def put(self, item: T) -> None:
-        """Waits for a place. Raises `Ended` where the belt has stopped, or another thread has failed."""
+        """Waits for a place. Raises `ReadingStopped` where the queue was stopped, or another thread has failed."""
         with self._changed:
             self._changed.wait_for(lambda: len(self._items) < self._length or self._stopped or self._error is not None)
             if self._stopped or self._error is not None:
-                raise Ended
+                raise ReadingStopped
             self._items.append(item)
             self._changed.notify_all()
 
@@ -53,19 +56,19 @@ class BoundedQueue(Generic[T]):
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Nobody takes any more."""
+        """The queue is closed by its taker: every waiting or later `put` raises."""
         with self._changed:
             self._stopped = True
             self._items.clear()
             self._changed.notify_all()
 
     def __iter__(self) -> Iterator[T]:
-        """The items, until all threads have left. Raises the first error of theirs, `Ended` where the belt was stopped."""
+        """The items, until all threads have left. Raises the first error of theirs, `ReadingStopped` where it was stopped."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._items) or self._stopped or self._error is not None or self._puts == 0)
                 if self._stopped:
-                    raise Ended
+                    raise ReadingStopped
                 if not self._items:
                     if self._error is not None:
                         raise self._error
@@ -76,7 +79,7 @@ class BoundedQueue(Generic[T]):
 
 
 class ReaderThreads:
-    """The threads of one reading, and whether they are still wanted."""
+    """The threads of one reading, which are stopped together."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -92,16 +95,16 @@ class ReaderThreads:
         def sleep(seconds: float) -> None:
             while seconds > 0:
                 self._go_on()
-                like.sleep(min(seconds, _LOOK))
-                seconds -= _LOOK
+                like.sleep(min(seconds, _POLL))
+                seconds -= _POLL
 
         return replace(like, send=send, sleep=sleep, count=0)
 
     def _go_on(self) -> None:
         if self._stopping.is_set():
-            raise Ended
+            raise ReadingStopped
 
-    def beside(self, sources: Sequence[Reader[T]], work: Callable[[BoundedQueue[T]], Reader[U]]) -> Generator[U, None, None]:
+    def run(self, sources: Sequence[Reader[T]], work: Callable[[BoundedQueue[T]], Reader[U]]) -> Generator[U, None, None]:
         """What `work` makes of all that the sources bring, in the order in which it came; each source and `work` in a thread of its own.
 
         An error of any of them (whatever its kind) is raised here, after what was ready before it. When this generator ends, is closed or
@@ -128,17 +131,17 @@ def _nothing() -> None:
     pass
 
 
-def _run(items: Reader[T], belt: BoundedQueue[T], afterwards: Callable[[], None]) -> None:
-    """One thread's work: all the items onto the belt. The generator is closed here, so that nobody waits for what it has yet to say."""
+def _run(items: Reader[T], queue: BoundedQueue[T], afterwards: Callable[[], None]) -> None:
+    """One thread's work: all the items onto the queue. The generator is closed here, so that nobody waits for what it has yet to say."""
     try:
         for item in items:
-            belt.put(item)
-    except Ended:
-        belt.leave()
+            queue.put(item)
+    except ReadingStopped:
+        queue.leave()
     except BaseException as error:  # noqa: BLE001 - raised again in the thread that takes
-        belt.leave(error)
+        queue.leave(error)
     else:
-        belt.leave()
+        queue.leave()
     finally:
         items.close()
         afterwards()
