@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from connector.conditions import magnitude
-from connector.conditions.comparing import Compared, ConditionProblem, comparison_problems
+from connector.conditions.comparing import ConditionProblem, ValuePair, comparison_problems
 from connector.conditions.literals import length
 from connector.conditions.parsing import Condition
 from connector.conditions.sorts import Sort, described, sort_of
@@ -152,7 +152,7 @@ class _Checker:
     def compared(self, node: Node, sign: str, left: Node, right: Node) -> None:
         """One comparison: each side by itself, then both together. For IN and BETWEEN, one for each value."""
         if None not in (self.value(left), self.value(right)):
-            self.problems += comparison_problems(Compared(node, sign, left, right), self.types)
+            self.problems += comparison_problems(ValuePair(node, sign, left, right), self.types)
 
     def described(self, node: Node) -> str:
         return described(node, self.types)

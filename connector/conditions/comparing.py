@@ -25,7 +25,7 @@ class ConditionProblem:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ValuePair:
     """Two values that are compared. node: the condition in which they are: a comparison, IN or BETWEEN."""
 
     node: Node
@@ -34,7 +34,7 @@ class Compared:
     right: Node
 
 
-def comparison_problems(compared: Compared, types: Types) -> Iterator[ConditionProblem]:
+def comparison_problems(compared: ValuePair, types: Types) -> Iterator[ConditionProblem]:
     """What is wrong with it; nothing where both fit each other."""
     left, right = sort_of(compared.left, types), sort_of(compared.right, types)
     if Sort.NULL in (left, right):
@@ -51,7 +51,7 @@ def comparison_problems(compared: Compared, types: Types) -> Iterator[ConditionP
         yield ConditionProblem(written(compared.node), "a boolean is compared with = TRUE or = FALSE, or stands by itself")
 
 
-def _with_null(compared: Compared, *, null_left: bool) -> Iterator[ConditionProblem]:
+def _with_null(compared: ValuePair, *, null_left: bool) -> Iterator[ConditionProblem]:
     if isinstance(compared.node, Comparison):
         other = compared.right if null_left else compared.left
         yield ConditionProblem(written(compared.node), f"is never met; expected {_null_test(other, compared.sign)}")
@@ -61,7 +61,7 @@ def _null_test(value: Node, sign: str) -> str:
     return f"{written(value, 5)} IS {'NOT ' if sign == '!=' else ''}NULL"
 
 
-def _mixed(compared: Compared, types: Types) -> Iterator[ConditionProblem]:
+def _mixed(compared: ValuePair, types: Types) -> Iterator[ConditionProblem]:
     """Two sorts. A quoted text beside a datetime is a date; everything else does not fit."""
     node, left, right = compared.node, compared.left, compared.right
     for text, other in ((left, right), (right, left)):
@@ -91,7 +91,7 @@ def _fitting(left: Node, right: Node, types: Types) -> str:
     return "expected two of the same type"
 
 
-def _texts(compared: Compared, types: Types) -> Iterator[ConditionProblem]:
+def _texts(compared: ValuePair, types: Types) -> Iterator[ConditionProblem]:
     node, left, right = compared.node, compared.left, compared.right
     if compared.sign in ("<", "<=", ">", ">="):
         yield ConditionProblem(f"{written(node)}, where {described(left, types)}", "text is not ordered; expected =, !=, IN or LIKE")

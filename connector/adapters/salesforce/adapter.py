@@ -57,9 +57,7 @@ class SalesforceCrm:
         zone: tzinfo = UTC,
     ) -> None:
         self._client = SalesforceClient(access, budget=budget, sleep=sleep, timeout=timeout, patience=patience)
-        self._overlap = overlap
-        self._zone = zone
-        self._key_field = access.task_key_field
+        self._overlap, self._zone, self._key_field = overlap, zone, access.task_key_field
         #: Optional fields that the org turned out not to have, by object.
         self._lacking: dict[str, set[str]] = {name: set() for name in STREAMS}
         self._tasks = Tasks(client=self._client, key_field=self._key_field, zone=zone, lacking=self._lacking["Task"])
