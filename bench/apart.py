@@ -96,11 +96,11 @@ class Server:
 
 
 @contextmanager
-def sandbox(**options: Any) -> Iterator[Server]:
-    """A sandbox with HubSpot's usual limits. options: those of `Sandbox`."""
+def sandbox(**people: Any) -> Iterator[Server]:
+    """A sandbox with HubSpot's usual limits. people: how many, as `make_world` takes them."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, options))
+    process = context.Process(target=_serve, args=(theirs, people))
     process.start()
     try:
         place, sizes = ours.recv()
@@ -117,13 +117,14 @@ _WINDOW = 10.0
 _LIMITS = {True: (190, 5), False: (1_000_000, 1_000_000)}
 
 
-def _serve(pipe: Pipe, options: Mapping[str, Any]) -> None:
+def _serve(pipe: Pipe, people: Mapping[str, Any]) -> None:
     from connector.sandbox.serve import Sandbox  # here: what is measured shall not carry it in its memory
+    from connector.sandbox.world.make import make_world
 
     pin(1)
-    with Sandbox(now=lambda: NOW, **options) as box:
+    with Sandbox(make_world(now=NOW, **people), now=lambda: NOW) as box:
         moments: list[float] = []
-        box.hubspot_frame.before_call.append(lambda _number: moments.append(time.monotonic()))
+        box.hubspot_faults.before_call.append(lambda _number: moments.append(time.monotonic()))
         place = Place(hubspot_url=box.hubspot_url, salesforce_url=box.salesforce_url, ca_bundle=box.ca_bundle, database="")
         sizes = {
             "hubspot": {"owners": len(box.world.hubspot_owners), **{name: len(rows) for name, rows in box.world.hubspot.items()}},
@@ -142,16 +143,16 @@ def _restart(box: Sandbox, moments: list[float], latency: float, limited: bool) 
     if moments:  # what one has used of HubSpot's ten seconds is not held against the next
         time.sleep(max(0.0, moments[-1] + _WINDOW - time.monotonic()))
     moments.clear()
-    for frame in (box.hubspot_frame, box.salesforce_frame):
+    for frame in (box.hubspot_faults, box.salesforce_faults):
         frame.latency, frame.calls = latency, 0
         frame.log.clear()
-    limits = box.hubspot.limits
-    limits.restart_counts()
-    limits.requests_per_10_seconds, limits.searches_per_second = _LIMITS[limited]
+    box.hubspot.limits.restart_counts()
+    requests_per_10_seconds, searches_per_second = _LIMITS[limited]
+    box.hubspot.change_options(requests_per_10_seconds=requests_per_10_seconds, searches_per_second=searches_per_second)
 
 
 def _counts(box: Sandbox, moments: list[float]) -> Counts:
-    frames = {"hubspot": box.hubspot_frame, "salesforce": box.salesforce_frame}
+    frames = {"hubspot": box.hubspot_faults, "salesforce": box.salesforce_faults}
     return Counts(
         calls={crm: frame.calls for crm, frame in frames.items()},
         paths={crm: dict(Counter(f"{method} {path}" for method, path in frame.log)) for crm, frame in frames.items()},

@@ -35,7 +35,9 @@ from connector.engine import PassContext, evaluate, run_pass
 from connector.pipeline.installation import prepare
 from connector.pipeline.unify.unify import unify
 from connector.sandbox.configuration import SECRETS, Place, configuration, with_values
+from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.serve import Sandbox
+from connector.sandbox.world.make import make_world
 from connector.store.mirror import pages as mirror
 from connector.store.tables import metadata, to_micros
 from connector.workflows.fields import properties_wanted
@@ -133,13 +135,8 @@ def _sandbox(contacts: int) -> Iterator[Place]:
 
 
 def _serve(pipe: Pipe, contacts: int) -> None:
-    with Sandbox(
-        now=lambda: NOW,
-        hubspot_contacts=contacts,
-        salesforce_leads=contacts * 2 // 5,
-        requests_per_10_seconds=100_000,
-        searches_per_second=10_000,
-    ) as box:
+    world = make_world(now=NOW, hubspot_contacts=contacts, salesforce_leads=contacts * 2 // 5)
+    with Sandbox(world, now=lambda: NOW, hubspot=HubSpotOptions(requests_per_10_seconds=100_000, searches_per_second=10_000)) as box:
         pipe.send(Place(hubspot_url=box.hubspot_url, salesforce_url=box.salesforce_url, ca_bundle=box.ca_bundle, database=""))
         pipe.recv()
 

@@ -12,7 +12,8 @@ import floor_pull
 import profiled
 from apart import Measured
 
-from connector.app import open_app, open_store, use_memory_well
+from connector.app import open_app, open_store
+from connector.cli.process import use_memory_well
 from connector.config.load import loads
 from connector.config.tables import Config
 from connector.pipeline.pull.streams import errors_of

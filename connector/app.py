@@ -1,12 +1,12 @@
-"""The composition root: a configuration becomes a store, CRMs, a clock. Nothing else in the program makes these."""
+"""The composition root: a configuration becomes a store, CRMs, a clock. Nothing else in the program makes these.
+
+A CRM's adapter, with its vendor's client, is imported where the file has the CRM and a command opens it: `status` and `explain` do not.
+"""
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import os
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,26 +15,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from connector.adapters.client import NoBudget
-from connector.adapters.hubspot import HubSpotCrm
-from connector.adapters.hubspot.wire import checks as hubspot_checks
 from connector.adapters.port import Crm
-from connector.adapters.salesforce import SalesforceCrm
-from connector.adapters.salesforce.wire import access as salesforce_access
 from connector.config.tables import Config, HubSpotSettings, SalesforceSettings
 from connector.errors import ConfigError, Interrupted, Problem
-from connector.model import CRMS, CrmName, Finding, Owner, Permission, Schema
+from connector.model import CRMS, CrmName, Finding
 from connector.pipeline.context import PassContext, Progress, Unwatched
-from connector.reports.checks.crm_usage import uses_of
 from connector.store.budget import SharedBudget, hubspot_limits, salesforce_limits
 from connector.store.database import Store
 from connector.workflows.fields import properties_wanted
-
-#: mallopt(3)'s names for them, and what they are set to: how many heaps, and from how many bytes a block is given back at once.
-_M_ARENA_MAX, _ARENAS = -8, 2
-_M_MMAP_THRESHOLD, _OWN_BLOCK = -3, 128 * 1024
-#: After how many new objects Python looks for cycles among the youngest; its own 700 is for programs that do not read pages of thousands.
-_YOUNG_OBJECTS = 50_000
 
 
 def utc_now() -> datetime:
@@ -107,20 +95,6 @@ class App:
         )
 
 
-def use_memory_well() -> None:
-    """For a process that reads pages in a dozen threads at once; to be called once, when everything is imported.
-
-    Each thread's heap would keep the memory of its largest page, and glibc would learn from the first large body to keep those that follow;
-    Python would look for cycles every 700 objects, among all that was ever imported. Where there is no glibc, the first two do not apply.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(_M_ARENA_MAX, _ARENAS)
-        mallopt(_M_MMAP_THRESHOLD, _OWN_BLOCK)
-    gc.freeze()
-    gc.set_threshold(_YOUNG_OBJECTS, 10, 10)
-
-
 @contextmanager
 def open_app(
     config: Config,
@@ -137,10 +111,10 @@ def open_app(
         store.check_schema()
         with ExitStack() as opened:
 
-            def how(crm: CrmName) -> Pacing:
+            def pacing(crm: CrmName) -> Pacing:
                 return waiting or (Pacing() if stop is None else Pacing().until(stop, crm))
 
-            yield App(config=config, store=store, crms=make_crms(config, store, how, opened), now=now)
+            yield App(config=config, store=store, crms=make_crms(config, store, pacing, opened), now=now)
 
 
 @contextmanager
@@ -148,86 +122,16 @@ def open_each(config: Config, *, now: Callable[[], datetime] = utc_now) -> Itera
     """Like `open_app`, but a CRM whose secrets are not there keeps no other from being opened: it is a finding."""
     with open_store(config) as store, ExitStack() as opened:
         crms: dict[CrmName, Crm] = {}
-        wrong: list[Finding] = []
+        not_ready: list[Finding] = []
         for name in config.crms:
-            alone = config.crm.model_copy(update={other: None for other in CRMS if other != name})
+            only = config.crm.model_copy(update={other: None for other in CRMS if other != name})
             try:
-                crms |= make_crms(config.model_copy(update={"crm": alone}), store, lambda _: Pacing(), opened)
+                crms |= make_crms(config.model_copy(update={"crm": only}), store, lambda _: Pacing(), opened)
             except ConfigError as error:
-                told = "; ".join(f"{one.path}: {one.found}, {one.expected}" for one in error.problems)
+                message = "; ".join(f"{problem.path}: {problem.found}, {problem.expected}" for problem in error.problems)
                 advice = f"Put the secret where [crm.{name}] looks for it."
-                wrong.append(Finding(topic=f"{name}: credentials", ok=False, message=told or error.message, advice=advice))
-        yield App(config=config, store=store, crms=crms, now=now), wrong
-
-
-class _LimitsReader(NoBudget):
-    """For a handful of requests before there is a file: keeps what the CRM says of its limits."""
-
-    def __init__(self) -> None:
-        self.limits: dict[str, int] = {}
-
-    def learn(self, limit: str, used: int, of: int) -> None:  # noqa: ARG002 - the port's
-        self.limits[limit] = of
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrmAccount:
-    """What a CRM says of itself. limits: those that are lower than a file's defaults, by their keys in the file, as TOML."""
-
-    schema: Schema
-    owners: tuple[Owner, ...]
-    locked: tuple[str, ...]
-    own_users: tuple[str, ...]
-    limits: Mapping[str, str]
-    native_sync: bool
-
-
-_OBJECTS: Mapping[CrmName, tuple[str, ...]] = {"hubspot": ("contacts", "companies"), "salesforce": ("Lead", "Contact", "Account")}
-_KEYS = {"10 seconds": "requests_per_10_seconds", "day": "daily_requests"}
-
-
-def look_around(config: Config, opened: ExitStack) -> dict[CrmName, CrmAccount]:
-    """What each CRM of a file without rules says of itself. Raises `CrmError`, `ConfigError`."""
-    return {name: _told(config, name, opened) for name in config.crms}
-
-
-def _told(config: Config, name: CrmName, opened: ExitStack) -> CrmAccount:
-    budget = _LimitsReader()
-    settings = config.crm.hubspot if name == "hubspot" else config.crm.salesforce
-    crm: Crm
-    if isinstance(settings, HubSpotSettings):
-        crm = HubSpotCrm(settings, wanted={}, budget=budget)
-    elif isinstance(settings, SalesforceSettings):
-        crm = SalesforceCrm(settings, wanted={}, budget=budget)
-    else:
-        raise KeyError(name)
-    opened.callback(crm.close)
-    people = "owners" if name == "hubspot" else "User"
-    now = utc_now()
-    schema = crm.schema(_OBJECTS[name])
-    owners = tuple(owner for page in crm.pull(people, None, now=now) for owner in page.owners)
-    beside = [one for one in crm.check(now=now) if one.topic == f"{name}: native sync"]
-    lower = {_KEYS[limit]: of for limit, of in budget.limits.items() if of < getattr(settings, _KEYS[limit], 0)}
-    around = crm.surroundings()
-    return CrmAccount(
-        schema=schema,
-        owners=owners,
-        locked=next(iter(around.locked.values()), ()),
-        own_users=tuple(around.own_users),
-        limits={key: str(of) for key, of in lower.items()},
-        native_sync=any(not one.ok and not one.warning for one in beside),
-    )
-
-
-def permissions_needed(config: Config, *, now: datetime) -> dict[CrmName, tuple[Permission, ...]]:
-    """All that the file needs of each of its CRMs; nobody is asked whether it is there."""
-    found: dict[CrmName, tuple[Permission, ...]] = {}
-    if config.crm.hubspot is not None:
-        found["hubspot"] = hubspot_checks.permissions(uses_of(config, "hubspot", now=now))
-    if config.crm.salesforce is not None:
-        uses, wanted = uses_of(config, "salesforce", now=now), properties_wanted(config, "salesforce")
-        found["salesforce"] = tuple(salesforce_access.needed(uses, wanted, None, key_field=config.crm.salesforce.task_key_field))
-    return found
+                not_ready.append(Finding(topic=f"{name}: credentials", ok=False, message=message or error.message, advice=advice))
+        yield App(config=config, store=store, crms=crms, now=now), not_ready
 
 
 @contextmanager
@@ -254,6 +158,8 @@ def make_crms(config: Config, store: Store, waiting: Callable[[CrmName], Pacing]
 
 
 def _hubspot(config: Config, settings: HubSpotSettings, store: Store, waiting: Pacing, opened: ExitStack) -> Crm:
+    from connector.adapters.hubspot import HubSpotCrm
+
     limits = hubspot_limits(
         requests_per_10_seconds=settings.requests_per_10_seconds,
         searches_per_second=settings.searches_per_second,
@@ -274,6 +180,8 @@ def _hubspot(config: Config, settings: HubSpotSettings, store: Store, waiting: P
 
 
 def _salesforce(config: Config, settings: SalesforceSettings, store: Store, waiting: Pacing, opened: ExitStack) -> Crm:
+    from connector.adapters.salesforce import SalesforceCrm
+
     limits = salesforce_limits(daily_requests=settings.daily_requests)
     account = f"salesforce {settings.instance_url}"
     budget = SharedBudget(store, account, limits, crm="salesforce", headroom=settings.headroom, clock=waiting.clock, sleep=waiting.sleep)

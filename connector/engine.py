@@ -15,7 +15,7 @@ Every step may be killed at any instruction: the next pass goes on from what is 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -27,19 +27,21 @@ from connector.config.tables import CalendarRule
 from connector.errors import ConnectorError, Interrupted
 from connector.model import State
 from connector.pipeline.context import PassContext, Progress, Unwatched
-from connector.pipeline.evaluate.evaluate import Evaluated, EvaluationRun, judge, settled
-from connector.pipeline.installation import Installation, catch_up, prepare, record_url
+from connector.pipeline.evaluate.evaluate import Evaluated, EvaluationRun, evaluate_due, settled
+from connector.pipeline.installation import Installation, prepare, read_crms, record_url
+from connector.pipeline.plan.parts import PlanTerms
 from connector.pipeline.plan.plan import Plan, build_plan
-from connector.pipeline.pull.streams import Pulled, StreamPull, errors_document, problem_of, pull, pulled_document
+from connector.pipeline.pull.streams import Pulled, StreamPull, pulled_document
+from connector.pipeline.recorded_run import errors_document, recorded_run
 from connector.pipeline.unify.unify import unify
-from connector.pipeline.write_back import write_back
-from connector.store import runs
+from connector.pipeline.write_back import WriteBackTerms, write_back
 from connector.store.database import Store
+from connector.store.scratch import in_scratch
 from connector.store.tables import metadata
 from connector.workflows.suspension import Suspended
 
 # for those who look for them here, at the place to start
-__all__ = ["PassContext", "PassResult", "Progress", "StreamPull", "Unwatched", "evaluate", "judge_and_act", "plan", "pull",
+__all__ = ["PassContext", "PassResult", "Progress", "StreamPull", "Unwatched", "evaluate", "judge_and_act", "plan", "preview",
            "pulled_document", "run_pass"]  # fmt: skip
 
 contact = metadata.tables["contact"]
@@ -47,7 +49,7 @@ contact = metadata.tables["contact"]
 
 @dataclass(slots=True, kw_only=True)
 class PassResult:
-    """What one pass did. suspended: fields that cannot be read, with the rules that wait for them; halted: why nobody at all was judged.
+    """The result of a pass. suspended: fields that cannot be read, with the rules that wait for them; halted: why nobody at all was judged.
 
     paused: what somebody paused that actions wait for, (scope, name). errors: what went wrong; empty where all went well.
     """
@@ -98,46 +100,47 @@ class PassResult:
 
 def run_pass(context: PassContext) -> PassResult:
     """One pass. Errors of a CRM are in the result; those of the store and bugs come out, with the run marked failed."""
-    config, store = context.config, context.store
-    now = context.now()
-    run = runs.start_run(store, "run", config.mode, now=now, config_version=config.version)
-    result = PassResult(run=run, mode=config.mode)
-    try:
-        prepared = prepare(store, config, context.crms, now=now)
-        result.pulled = pull(context, now, silent=prepared.silent)
-        caught_up = catch_up(context, result.pulled, now=now)
-        result.errors += caught_up.errors
+    now, mode = context.now(), context.config.mode
+    with recorded_run(context, "run", lambda run: PassResult(run=run, mode=mode), now=now) as result:
+        caught_up = read_crms(context, result, now=now)
         result.note(caught_up.installation.suspended)
         if not caught_up.stops and not context.stopped():
             with context.judging():
                 judge_and_act(context, caught_up.installation, result, now)
-    except Interrupted:
-        result.interrupted = True
-    except ConnectorError as error:
-        result.errors.append(error)
-    finally:
-        result.interrupted = result.interrupted or context.stopped()
-        problem = problem_of(result.errors)
-        runs.finish_run(store, run, "failed" if problem else "done", now=context.now(), summary=result.document(), problem=problem)
     return result
+
+
+def preview(context: PassContext, at: datetime | None = None) -> Plan:
+    """The plan of a pass over the mirror as it is, now or at another moment (aware). The same steps without pull and write back, in a
+    transaction that is taken back.
+    """
+    now = at or context.now()
+
+    def planned(scratch: Store) -> Plan:
+        inside = replace(context, store=scratch)
+        installation = prepare(scratch, inside.config, {}, now=now)
+        _, judged = evaluate(inside, installation, now=now, run=0)
+        return plan(inside, judged, run=0, mode="shadow", now=now, undecided=installation.suspended.undecided)
+
+    return in_scratch(context.store, planned)
 
 
 def judge_and_act(
     context: PassContext, installation: Installation, result: PassResult, now: datetime, *, only: Collection[int] | None = None
 ) -> None:
-    """From the mirror as it is to the CRMs (in shadow: to the plan). only: these contacts alone (None: all that changed or are due).
+    """From the mirror as it is to the CRMs (in shadow: to the plan); the result is filled as it goes.
 
-    What became of it goes into the result.
+    only: these contacts alone (None: all that changed or are due).
     """
     result.note(installation.suspended)
-    bench, judged = evaluate(context, installation, now=now, run=result.run, only=only)
+    evaluation, judged = evaluate(context, installation, now=now, run=result.run, only=only)
     if context.stopped() or installation.suspended.blind:
         return
     result.evaluated = judged.evaluated
     undecided = installation.suspended.undecided
     result.plan = plan(context, judged, run=result.run, mode=context.config.mode, now=now, undecided=undecided)
     if context.config.mode == "live":
-        settled(context.store, bench.table, judged)
+        settled(context.store, evaluation.table, judged)
         _write_back(context, result)
     else:
         result.outcomes = {State.SHADOW: result.planned} if result.planned else {}
@@ -146,14 +149,13 @@ def judge_and_act(
 
 
 def _write_back(context: PassContext, result: PassResult) -> None:
-    written = write_back(
-        context.store,
-        context.crms,
+    terms = WriteBackTerms(
         now=context.now,
         holder=context.holder,
         stopped=context.stopped,
         progress=lambda done, total: context.progress.step("write back", done, total),
     )
+    written = write_back(context.store, context.crms, terms)
     result.outcomes = dict(written.outcomes)
     result.paused = sorted(written.paused)
     result.errors += [error for error in written.errors if not isinstance(error, Interrupted)]
@@ -163,10 +165,10 @@ def evaluate(
     context: PassContext, installation: Installation, *, now: datetime, run: int, only: Collection[int] | None = None
 ) -> tuple[EvaluationRun, Evaluated]:
     """Unifies what changed and judges what is due; of these contacts alone where `only` names them. What is suspended says nothing."""
-    watch, writer, suspended = context.progress, installation.writer, installation.suspended
+    progress, writer, suspended = context.progress, installation.writer, installation.suspended
     if not suspended.blind:
-        unify(context.store, writer, now=now, only=only, stopped=context.stopped, progress=lambda done: watch.step("unify", done, None))
-    bench = EvaluationRun(
+        unify(context.store, writer, now=now, only=only, stopped=context.stopped, progress=lambda done: progress.step("unify", done, None))
+    evaluation = EvaluationRun(
         config=context.config,
         table=installation.table,
         writer=writer,
@@ -178,8 +180,12 @@ def evaluate(
         suspended=suspended,
     )
     if suspended.halted is not None:
-        return bench, Evaluated()
-    return bench, judge(context.store, bench, stopped=context.stopped, progress=lambda done, total: watch.step("evaluate", done, total))
+        return evaluation, Evaluated()
+
+    def step(done: int, total: int | None) -> None:
+        progress.step("evaluate", done, total)
+
+    return evaluation, evaluate_due(context.store, evaluation, stopped=context.stopped, progress=step)
 
 
 def plan(
@@ -190,9 +196,7 @@ def plan(
     calendar = Calendar.of(CalendarRule(), config.timezone)
     zone = ZoneInfo(config.timezone)
     today = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    return build_plan(
-        context.store,
-        judged.proposals,
+    terms = PlanTerms(
         run=run,
         mode=mode,
         guard=config.guard,
@@ -205,6 +209,7 @@ def plan(
         judged=judged.contacts,
         undecided=undecided,
     )
+    return build_plan(context.store, judged.proposals, terms)
 
 
 def _in_scope(store: Store) -> int:

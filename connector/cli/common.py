@@ -1,4 +1,7 @@
-"""What all commands share: their two options, reading the file, making the tables of a new database, and ending in order on Ctrl-C."""
+"""What all commands share: their two options, exit codes, an end in good order on Ctrl-C, words, and logging.
+
+Imported at every start, whatever the command: nothing here loads the configuration's or the store's libraries.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,19 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from connector.app import App, open_store, utc_now
-from connector.config.load import load
-from connector.config.tables import Config
-from connector.errors import ConnectorError, StoreError
-from connector.store import schema
+from connector.errors import ConnectorError
+
+if TYPE_CHECKING:
+    from connector.config.tables import Config
 
 ConfigPath = Annotated[Path, typer.Option("--config", metavar="PATH", help="The file with the rules.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output and nothing else.")]
@@ -43,35 +45,6 @@ class ExitCode(IntEnum):
 
 class NotBuilt(ConnectorError):
     """An option of the language of commands that this version does not carry out."""
-
-
-def read_config(path: Path) -> Config:
-    """The configuration. Raises `ConfigError`."""
-    return load(path)
-
-
-def make_tables(config: Config) -> None:
-    """Makes the tables of an empty database. Raises `StoreError` where it is an older or newer program's."""
-    with open_store(config) as store:
-        with store.read() as connection:
-            empty = schema.current(connection) is None
-        if empty:
-            store.upgrade()
-        store.check_schema()
-
-
-@contextmanager
-def offline(config: Config) -> Iterator[App]:
-    """The program without its CRMs, for commands that look at the store alone; needs no secret. Raises `StoreError`."""
-    with open_store(config) as store:
-        with store.read() as connection:
-            if schema.current(connection) is None:
-                raise StoreError(
-                    f"nothing was pulled yet: the database of {config.source} is empty",
-                    advice=f"`{command('run', config)}` makes its tables and does a first pass.",
-                )
-        store.check_schema()
-        yield App(config=config, store=store, crms={}, now=utc_now)
 
 
 # ── Ending in order ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -120,10 +93,13 @@ def orderly() -> Iterator[Interruption]:
 
 # ── Words ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+#: The CRMs as people call them, by the names that the file and the store have for them.
+CRM_NAMES: Mapping[str, str] = {"hubspot": "HubSpot", "salesforce": "Salesforce"}
+
 
 def command(words: str, config: Config | Path | None = None) -> str:
     """A command as one can type it here: with the program as it was called, and `--config` where it is not the default."""
-    path = Path(config.source) if isinstance(config, Config) else config
+    path = config if config is None or isinstance(config, Path) else Path(config.source)
     option = "" if path is None or path == DEFAULT_CONFIG else f" --config {shlex.quote(str(path))}"
     return f"{program()} {words}{option}"
 

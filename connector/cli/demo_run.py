@@ -14,18 +14,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from connector.app import open_app, open_store, utc_now
 from connector.config.load import load
 from connector.config.tables import Config
 from connector.engine import PassResult, Progress
 from connector.errors import ConnectorError
-from connector.jobs.service import run_pass_once
+from connector.jobs.once import run_pass_once
 from connector.sandbox.configuration import SECRETS, Place, configuration
-
-if TYPE_CHECKING:
-    from connector.sandbox.serve import Sandbox
+from connector.sandbox.serve import Sandbox
+from connector.sandbox.world.make import make_world
 
 #: More passes than this are not tried; three are usual.
 MOST_PASSES = 8
@@ -69,18 +67,16 @@ def run_demo(
     *,
     size: Size,
     watch: Callable[[], AbstractContextManager[Progress]],
-    told: Callable[[int, PassResult, float], None],
+    pass_ended: Callable[[int, PassResult, float], None],
     stopped: Callable[[], bool] = lambda: False,
 ) -> Demo:
-    """Runs it whole. watch: shows one pass on its way; told: the number, result and seconds of each pass that ended.
+    """Runs it whole. watch: shows one pass on its way; pass_ended: is given the number, result and seconds of each pass.
 
     Raises `ConnectorError` where the folder holds somebody's own file.
     """
     began = time.monotonic()
     make_folder(folder)
-    from connector.sandbox.serve import Sandbox  # brings the servers and Faker along
-
-    with Sandbox(seed=size.seed, hubspot_contacts=size.contacts, salesforce_leads=size.leads) as box:
+    with Sandbox(make_world(seed=size.seed, now=utc_now(), hubspot_contacts=size.contacts, salesforce_leads=size.leads)) as box:
         config = write_configuration(folder, box, now=utc_now())
         with open_store(config) as store:
             store.upgrade()
@@ -90,7 +86,7 @@ def run_demo(
                 start = time.monotonic()
                 with watch() as progress:
                     demo.passes.append(run_pass_once(app, progress=progress, stopped=stopped))
-                told(len(demo.passes), demo.passes[-1], time.monotonic() - start)
+                pass_ended(len(demo.passes), demo.passes[-1], time.monotonic() - start)
             demo.calls.update({str(name): crm.calls() for name, crm in app.crms.items()})
     demo.interrupted = stopped()
     demo.seconds = time.monotonic() - began

@@ -30,7 +30,7 @@ Document = dict[str, Any]
 EXAMPLES = 3
 
 
-def story(store: Store, config: Config) -> Document:
+def tell_story(store: Store, config: Config) -> Document:
     """{"moved", "tasks", "slas", "rejections", "try_email"}: each a list of lines with a count and a few people."""
     with store.read() as connection:
         moved = _moved(connection, config)
@@ -44,7 +44,7 @@ def story(store: Store, config: Config) -> Document:
         "tasks": _lines_of_tasks(tasks, names, who),
         "slas": _lines_of_clocks(config, clocks, who),
         "rejections": _lines_of_rejections(rejections, who),
-        "try_email": _somebody(moved, tasks, who),
+        "try_email": _email_to_try(moved, tasks, who),
     }
 
 
@@ -67,14 +67,14 @@ def _moved(connection: Connection, config: Config) -> list[Document]:
     columns = (_LEDGER.c.bundle, _LEDGER.c.rule, _LEDGER.c.contact_id, _LEDGER.c.crm, _LEDGER.c.urgency)
     values = (_VALUE.c.before, _VALUE.c.after, _VALUE.c.why)
     query = select(*columns, *values).join(_VALUE, _VALUE.c.ledger == _LEDGER.c.id).where(wanted)
-    found: dict[str, Document] = {}
+    moves: dict[str, Document] = {}
     for row in connection.execute(query.order_by(_LEDGER.c.id)):
         before, after = stages.name_of(row.crm, row.before), stages.name_of(row.crm, row.after)
-        known = found.get(row.bundle)
-        if known is None or (known["from"] == known["to"] and before != after):
+        move = moves.get(row.bundle)
+        if move is None or (move["from"] == move["to"] and before != after):
             names = {"rule": row.rule, "contact_id": row.contact_id, "urgency": row.urgency, "why": row.why or {}}
-            found[row.bundle] = {**names, "from": before, "to": after}
-    return list(found.values())
+            moves[row.bundle] = {**names, "from": before, "to": after}
+    return list(moves.values())
 
 
 def _lines_of_moves(moved: Sequence[Document], who: Mapping[int, Person]) -> list[Document]:
@@ -89,7 +89,7 @@ def _lines_of_moves(moved: Sequence[Document], who: Mapping[int, Person]) -> lis
     return lines
 
 
-def _somebody(moved: Sequence[Document], tasks: Sequence[Document], who: Mapping[int, Person]) -> str | None:
+def _email_to_try(moved: Sequence[Document], tasks: Sequence[Document], who: Mapping[int, Person]) -> str | None:
     """Whose address is easily typed, among those to whom most happened."""
     called = {row["contact_id"] for row in tasks if row["state"] in _DONE}
     order = sorted(moved, key=lambda row: (row["contact_id"] not in called, -row["urgency"], row["contact_id"]))

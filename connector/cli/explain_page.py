@@ -1,4 +1,4 @@
-"""What `explain` found, as a page: who it is, where it stands, what the rules say of it and why, and what happened."""
+"""An explanation of a contact as a page: who it is, where it stands, what the rules say of it and why, and what happened."""
 
 from __future__ import annotations
 
@@ -8,77 +8,78 @@ from typing import Any
 
 from rich.text import Text
 
+from connector.cli.common import CRM_NAMES
 from connector.cli.output import Output, cell, moment, number
-from connector.cli.progress import NAMES
 from connector.config.tables import Config
 
 Document = Mapping[str, Any]
 
 
-def show_contact(output: Output, found: Document, config: Config) -> None:
+def show_contact(output: Output, explanation: Document, config: Config) -> None:
     """The whole page. Moments in the business's own time zone."""
     zone = config.timezone
-    _head(output, found, zone)
-    records = [(NAMES[row["crm"]], row["object"], row["id"], row["role"], row["url"]) for row in found["records"]]
+    _head(output, explanation, zone)
+    records = [(CRM_NAMES[row["crm"]], row["object"], row["id"], row["role"], row["url"]) for row in explanation["records"]]
     output.table(("CRM", "Object", "Id", "Role", "Address"), records, title="Records")
     fields = []
-    for name, one in found["fields"].items():
-        said = [_value(one[side], zone) for side in ("value", "hubspot", "salesforce")]
-        if any(value is not None for value in said):
-            fields.append((name, *said))
+    for name, field in explanation["fields"].items():
+        values = [_value(field[side], zone) for side in ("value", "hubspot", "salesforce")]
+        if any(value is not None for value in values):
+            fields.append((name, *values))
     output.table(("Field", "Value", "HubSpot", "Salesforce"), fields, title="Fields")
-    _judged(output, found, config)
-    _transitions(output, found, zone)
-    _clocks(output, found, zone)
-    _history(output, found, zone)
+    _judged(output, explanation, config)
+    _transitions(output, explanation, zone)
+    _clocks(output, explanation, zone)
+    _history(output, explanation, zone)
 
 
-def _head(output: Output, found: Document, zone: str) -> None:
-    fields = found["fields"]
+def _head(output: Output, explanation: Document, zone: str) -> None:
+    fields = explanation["fields"]
 
-    def said(name: str) -> str:
+    def value(name: str) -> str:
         return str(fields.get(name, {}).get("value") or "")
 
-    name = " ".join(part for part in (said("first_name"), said("last_name")) if part) or said("email") or f"Contact {found['contact']}"
-    output.heading(", ".join(part for part in (name, said("job_title"), said("company")) if part))
-    since = "" if found["stage_since"] is None else f" since {moment(found['stage_since'], zone)}"
-    output.line(f"Stage {found['stage'] or 'none'}{since}. Owner: {found['owner'] or found['owner_queue'] or 'nobody'}.")
-    if found["stage_differs"]:
+    full_name = " ".join(part for part in (value("first_name"), value("last_name")) if part)
+    name = full_name or value("email") or f"Contact {explanation['contact']}"
+    output.heading(", ".join(part for part in (name, value("job_title"), value("company")) if part))
+    since = "" if explanation["stage_since"] is None else f" since {moment(explanation['stage_since'], zone)}"
+    output.line(f"Stage {explanation['stage'] or 'none'}{since}. Owner: {explanation['owner'] or explanation['owner_queue'] or 'nobody'}.")
+    if explanation["stage_differs"]:
         output.line("The CRMs told different stages when it was adopted.", style="yellow")
     for condition, text in (
-        (found["gone"], "No record of it is left in the CRMs."),
-        (found["excluded"], "Excluded by [scope]: judged by no rule, never written to."),
-        (found["ambiguous"], f"Ambiguous, never written to: {found['ambiguous']}."),
+        (explanation["gone"], "No record of it is left in the CRMs."),
+        (explanation["excluded"], "Excluded by [scope]: judged by no rule, never written to."),
+        (explanation["ambiguous"], f"Ambiguous, never written to: {explanation['ambiguous']}."),
     ):
         if condition:
             output.line(text, style="yellow")
-    judged = moment(found["judged_at"], zone)
+    judged = moment(explanation["judged_at"], zone)
     output.line(f"Last judged by a pass: {judged or 'never'}. What follows is as of now.", style="dim")
 
 
 # ── What the rules say ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _judged(output: Output, found: Document, config: Config) -> None:
-    criteria = found["criteria"]
+def _judged(output: Output, explanation: Document, config: Config) -> None:
+    criteria = explanation["criteria"]
     if criteria:
         needed = config.qualification.minimum if config.qualification is not None else 0
         output.heading(
-            f"Qualification: {found['criteria_met']} of {len(criteria)} criteria met, {needed} needed: "
-            f"{'qualified' if found['qualified'] else 'not qualified'}"
+            f"Qualification: {explanation['criteria_met']} of {len(criteria)} criteria met, {needed} needed: "
+            f"{'qualified' if explanation['qualified'] else 'not qualified'}"
         )
         for criterion in criteria:
             output.line(_mark(criterion["met"]), f" {criterion['name']}")
             _parts(output, criterion["parts"], config.timezone)
-    if found["scores"]:
-        output.heading(f"Score: {number(found['score'])}")
-        for score in found["scores"]:
+    if explanation["scores"]:
+        output.heading(f"Score: {number(explanation['score'])}")
+        for score in explanation["scores"]:
             output.line(_mark(score["met"]), f" {number(score['points']):>6}  {score['name']}")
 
 
-def _transitions(output: Output, found: Document, zone: str) -> None:
+def _transitions(output: Output, explanation: Document, zone: str) -> None:
     output.heading("Transitions")
-    for step in found["transitions"]:
+    for step in explanation["transitions"]:
         verdict = step["waits"] or ("fires" if step["fires"] else "its condition is not met")
         output.line(_mark(step["fires"] and not step["waits"]), f" {step['name']} → {step['to']}: {verdict}")
         _parts(output, step["parts"], zone)
@@ -88,10 +89,10 @@ def _parts(output: Output, parts: Sequence[Document], zone: str) -> None:
     """Each part of a condition, with what stands there now."""
     for part in parts:
         value = part["value"]
-        shown = Text.assemble("      ", _mark(part["met"]), f" {part['text']}")
+        line = Text.assemble("      ", _mark(part["met"]), f" {part['text']}")
         if not isinstance(value, bool):
-            shown.append_text(Text.assemble(("   is ", "dim"), cell(_value(value, zone))))
-        output.line(shown)
+            line.append_text(Text.assemble(("   is ", "dim"), cell(_value(value, zone))))
+        output.line(line)
 
 
 def _value(value: Any, zone: str) -> Any:
@@ -99,29 +100,37 @@ def _value(value: Any, zone: str) -> Any:
     if isinstance(value, datetime):
         return moment(value, zone)
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} = {_value(one, zone)}" for name, one in value.items())
-    return ", ".join(str(_value(one, zone)) for one in value) if isinstance(value, list | tuple) else value
+        return ", ".join(f"{name} = {_value(item, zone)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(str(_value(item, zone)) for item in value)
+    return value
 
 
 def _mark(met: bool | None) -> Text:
-    return Text("✓", style="green") if met else Text("✗", style="red") if met is not None else Text("?", style="dim")
+    """Met, not met, or (None) nobody knows."""
+    if met is None:
+        return Text("?", style="dim")
+    return Text("✓", style="green") if met else Text("✗", style="red")
 
 
 # ── What happened ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _clocks(output: Output, found: Document, zone: str) -> None:
+def _clocks(output: Output, explanation: Document, zone: str) -> None:
     rows = []
-    for one in found["slas"]:
-        started, due, met = (moment(one[name], zone) for name in ("started_at", "due_at", "met_at"))
-        rows.append((one["name"], one["state"], started, due, one["touches"], met))
+    for clock in explanation["slas"]:
+        started, due, met = (moment(clock[name], zone) for name in ("started_at", "due_at", "met_at"))
+        rows.append((clock["name"], clock["state"], started, due, clock["touches"], met))
     output.table(("Clock", "State", "Started", "Due", "Touches", "Met"), rows, right=["Touches"], title="SLA clocks")
-    for one in found["sla_waits"]:
-        output.line(f"No clock {one['name']}: {one['waits']}.", style="dim")
+    for rule in explanation["sla_waits"]:
+        output.line(f"No clock {rule['name']}: {rule['waits']}.", style="dim")
 
 
-def _history(output: Output, found: Document, zone: str) -> None:
-    rows = [(moment(one["at"], zone), one["what"], _change(one), one["by"], one.get("outcome", "")) for one in found["history"]]
+def _history(output: Output, explanation: Document, zone: str) -> None:
+    rows = [
+        (moment(entry["at"], zone), entry["what"], _change(entry), entry["by"], entry.get("outcome", ""))
+        for entry in explanation["history"]
+    ]
     output.table(("When", "What", "Before → after", "By", "Outcome"), rows, title="History")
 
 

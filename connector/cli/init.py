@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from connector.app import look_around, permissions_needed, utc_now
-from connector.cli.common import DEFAULT_CONFIG, AsJson, ExitCode, command, logging_to_stderr
+from connector.app import utc_now
+from connector.cli.accounts import look_around, permissions_needed
+from connector.cli.common import CRM_NAMES, DEFAULT_CONFIG, AsJson, ExitCode, command, logging_to_stderr
 from connector.cli.output import Output
-from connector.cli.progress import NAMES
 from connector.config.load import loads
 from connector.config.starter import Side, starter
 from connector.errors import ConfigError, ConnectorError, Problem
@@ -42,17 +42,17 @@ def init(
     """A starter file from the CRMs' own fields and stages; without any credentials the example, to be filled in."""
     shown = Output(as_json=as_json)
     if output.exists():
-        raise _there(output)
-    _refuse_idle(hubspot_token, salesforce, client_id, client_secret, base_url, ca_bundle)
+        raise _already_there(output)
+    _refuse_unused_options(hubspot_token, salesforce, client_id, client_secret, base_url, ca_bundle)
     tables = _tables(hubspot_token, salesforce, client_id, client_secret, base_url, ca_bundle)
     with logging_to_stderr():
-        text = _from(tables) if tables else _example()
+        text = _from_accounts(tables) if tables else example()
     config = loads(text, source=str(output))
     _write(output, text)
     shown.document({"config": str(output), "from": list(tables), "stages": [stage.name for stage in config.stages],
                     "fields": [rule.name for rule in config.fields if not rule.builtin]})  # fmt: skip
     if tables:
-        shown.line(f"{output} is made from what {' and '.join(NAMES[crm] for crm in tables)} told; its guesses are marked.")
+        shown.line(f"{output} is made from what {' and '.join(CRM_NAMES[crm] for crm in tables)} told; its guesses are marked.")
     else:
         shown.line(f"{output} is the example, with both CRMs: no credentials were named, so nothing was asked.")
         shown.line("With --hubspot-token env:NAME, --salesforce URL or both it is made from the CRMs' own fields and stages.")
@@ -61,7 +61,7 @@ def init(
     return ExitCode.DONE
 
 
-def _refuse_idle(
+def _refuse_unused_options(
     token: str | None, instance_url: str | None, client_id: str, client_secret: str, base_url: str | None, ca_bundle: str | None
 ) -> None:
     """An option of a CRM that is not to be asked would be lost without a word."""
@@ -75,7 +75,7 @@ def _refuse_idle(
             raise typer.BadParameter(f"without {needs} nobody is asked, and the example is written. Add {needs}.", param_hint=option)
 
 
-def _there(output: Path) -> ConfigError:
+def _already_there(output: Path) -> ConfigError:
     return ConfigError([Problem(path=str(output), found="is there already", expected="--output PATH names another")], source=str(output))
 
 
@@ -84,35 +84,31 @@ def _tables(
 ) -> dict[CrmName, dict[str, str]]:
     """[crm.…] of each CRM that was asked for: key → TOML. Secrets by reference alone: the file refuses anything else."""
     tables: dict[CrmName, dict[str, str]] = {}
-    bundle = {} if ca_bundle is None else {"ca_bundle": _q(ca_bundle)}
+    bundle = {} if ca_bundle is None else {"ca_bundle": _toml_string(ca_bundle)}
     if token is not None:
-        address = {} if base_url is None else {"base_url": _q(base_url), **bundle}
-        tables["hubspot"] = {"access_token": _q(token), **(address or bundle)}
+        address = {} if base_url is None else {"base_url": _toml_string(base_url), **bundle}
+        tables["hubspot"] = {"access_token": _toml_string(token), **(address or bundle)}
     if instance_url is not None:
-        login = {"client_id": _q(client_id), "client_secret": _q(client_secret)}
-        tables["salesforce"] = {"auth": '"client-credentials"', "instance_url": _q(instance_url), **login, **bundle}
+        login = {"client_id": _toml_string(client_id), "client_secret": _toml_string(client_secret)}
+        tables["salesforce"] = {"auth": '"client-credentials"', "instance_url": _toml_string(instance_url), **login, **bundle}
     return tables
 
 
-def _from(tables: dict[CrmName, dict[str, str]]) -> str:
+def _from_accounts(tables: dict[CrmName, dict[str, str]]) -> str:
     """The file, from what the CRMs say now. Raises `ConfigError` for a secret that is not there, `CrmError` for a CRM that refuses."""
     text = "".join(f"[crm.{crm}]\n" + "".join(f"{key} = {value}\n" for key, value in table.items()) for crm, table in tables.items())
     with ExitStack() as opened:
-        told = look_around(loads(text, source="the command line"), opened)
+        accounts = look_around(loads(text, source="the command line"), opened)
     sides = {
         crm: Side(
-            table={**tables[crm], **one.limits},
-            schema=one.schema,
-            owners=[owner for owner in one.owners if owner.id not in one.own_users],
-            locked=one.locked,
+            table={**tables[crm], **account.limits},
+            schema=account.schema,
+            owners=[owner for owner in account.owners if owner.id not in account.own_users],
+            locked=account.locked,
         )
-        for crm, one in told.items()
+        for crm, account in accounts.items()
     }
-    return starter(sides, timezone="UTC", native_sync=any(one.native_sync for one in told.values()))
-
-
-def _example() -> str:
-    return example()
+    return starter(sides, timezone="UTC", native_sync=any(account.native_sync for account in accounts.values()))
 
 
 def _write(output: Path, text: str) -> None:
@@ -121,11 +117,11 @@ def _write(output: Path, text: str) -> None:
         with output.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError as error:
-        raise _there(output) from error
+        raise _already_there(output) from error
     except OSError as error:
         raise ConnectorError(f"{output} cannot be written: {error.strerror}", advice="--output PATH names another place.") from error
 
 
-def _q(text: str) -> Any:
+def _toml_string(text: str) -> str:
     """A TOML basic string."""
     return json.dumps(text, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Who a contact is, for tables on a terminal: names and addresses never go anywhere else."""
+"""Contacts by name, for tables on a terminal: names and addresses never go anywhere else."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def people(store: Store, config: Config, contacts: Collection[int]) -> Mapping[i
     """These contacts, by id; those that the mirror does not have are left out."""
     stored = fields.stored_fields(store)
     table = fields.contact_table([column for column in columns_needed(config) if column in stored])
-    there = [name for name in _NAMED if f"f_{name}" in table.c]
-    found: dict[int, Person] = {}
+    present = [name for name in _NAMED if f"f_{name}" in table.c]
+    named: dict[int, Person] = {}
     with store.read() as connection:
         for part in chunks(sorted(set(contacts))):
-            query = select(table.c.id, *(table.c[f"f_{name}"].label(name) for name in there)).where(table.c.id.in_(part))
+            query = select(table.c.id, *(table.c[f"f_{name}"].label(name) for name in present)).where(table.c.id.in_(part))
             for row in connection.execute(query).mappings():
                 name = " ".join(str(row[key]) for key in ("first_name", "last_name") if row.get(key))
-                found[row["id"]] = Person(name=name, email=row.get("email") or "", company=row.get("company") or "")
-    return found
+                named[row["id"]] = Person(name=name, email=row.get("email") or "", company=row.get("company") or "")
+    return named

@@ -1,4 +1,4 @@
-"""How results are shown: tables on a terminal or in a pipe, or one JSON document. Nothing here knows what the results mean."""
+"""Results as tables, on a terminal or in a pipe, or as one JSON document. Nothing here knows what the results mean."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOMENT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00$")
 
 
 class Output:
-    """Where a command speaks: `as_json` True keeps everything but `document` quiet."""
+    """A command's standard output: `as_json` True keeps everything but `document` quiet."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
@@ -40,8 +40,8 @@ class Output:
 
     def line(self, *parts: str | Text, style: str = "") -> None:
         """A line of text, however long: only the window breaks it, so that a command in it can be copied. Brackets are no markup."""
-        shown = Text.assemble(*(part if isinstance(part, Text) else clean(part) for part in parts))
-        self.console.print(shown, style=style or None, soft_wrap=True)
+        text = Text.assemble(*(part if isinstance(part, Text) else clean(part) for part in parts))
+        self.console.print(text, style=style or None, soft_wrap=True)
 
     def heading(self, text: str) -> None:
         """What comes next; one line, like `line`."""
@@ -50,8 +50,8 @@ class Output:
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Iterable[str] = (), title: str = "") -> None:
         """A table; `right`: the columns of numbers. Without rows, nothing. Only a terminal's width folds its cells."""
-        shown = [[cell(value) for value in row] for row in rows]
-        if not shown:
+        cells = [[cell(value) for value in row] for row in rows]
+        if not cells:
             return
         if title:
             self.heading(title)
@@ -59,7 +59,7 @@ class Output:
         numbers = set(right)
         for column in columns:
             table.add_column(column, justify="right" if column in numbers else "left", overflow="fold", no_wrap=column in numbers)
-        for row in shown:
+        for row in cells:
             table.add_row(*row)
         if self.console.file.isatty():
             self.console.print(table)
@@ -85,7 +85,7 @@ def cell(value: Any) -> Text:
     if isinstance(value, Text):
         return value
     if isinstance(value, list | tuple):
-        return Text("\n").join(cell(one) for one in value)
+        return Text("\n").join(cell(item) for item in value)
     if value is None:
         return Text("–", style="dim")
     if isinstance(value, bool):
@@ -114,12 +114,14 @@ def values(of: Mapping[str, Any], zone: str) -> str:
 
 def _short(value: Any, zone: str) -> str:
     if isinstance(value, list | tuple):
-        return " ".join(_short(one, zone) for one in value)
+        return " ".join(_short(item, zone) for item in value)
     if isinstance(value, str) and _MOMENT.match(value):
         return str(moment(datetime.fromisoformat(value), zone))
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return number(value) if isinstance(value, float) else "none" if value is None else str(value)
+    if isinstance(value, float):
+        return number(value)
+    return "none" if value is None else str(value)
 
 
 def moment(at: datetime | None, zone: str) -> str | None:

@@ -11,11 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from connector.cli.common import CRM_NAMES
 from connector.model import CrmName
 from connector.pipeline.context import Step, Unwatched
-
-NAMES = {"hubspot": "HubSpot", "salesforce": "Salesforce"}
-
 
 #: How far back the speed is taken from that the time left is reckoned with, in seconds: pages come in bursts.
 _SPEED_SECONDS = 120.0
@@ -44,7 +42,7 @@ class PassWatch(Unwatched):
 
     def pulled(self, crm: CrmName, stream: str, seen: int, total: int | None) -> None:
         """Another page; the stream is whole where that was all."""
-        name = f"{NAMES[crm]} {stream}"
+        name = f"{CRM_NAMES[crm]} {stream}"
         with self._lock:
             self._show(name, seen, total)
             if seen == total:
@@ -61,16 +59,16 @@ class PassWatch(Unwatched):
 
     def _show(self, name: str, done: int, total: int | None) -> None:
         if name not in self._tasks:
-            self._tasks[name] = self._bars.add_task(name, total=total, seen="")
-        seen = f"{done:,}" if total is None else f"{done:,} / {total:,}"
-        self._bars.update(self._tasks[name], completed=done, total=total, seen=seen)
+            self._tasks[name] = self._bars.add_task(name, total=total, count="")
+        count = f"{done:,}" if total is None else f"{done:,} / {total:,}"
+        self._bars.update(self._tasks[name], completed=done, total=total, count=count)
 
     def _finish(self, name: str) -> None:
         """A full bar; a stream that was broken off has read what it has read."""
         self._streams.discard(name)
         task = self._tasks[name]
         done = self._bars.tasks[task].completed
-        self._bars.update(task, total=max(done, 1), completed=max(done, 1), seen=f"{done:,.0f}")
+        self._bars.update(task, total=max(done, 1), completed=max(done, 1), count=f"{done:,.0f}")
 
 
 @contextmanager
@@ -83,7 +81,7 @@ def pass_progress(console: Console, *, watched: bool) -> Iterator[Unwatched]:
         SpinnerColumn(finished_text="✓"),
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
-        TextColumn("{task.fields[seen]}"),
+        TextColumn("{task.fields[count]}"),
         TimeElapsedColumn(),
         TimeLeft(),
     )

@@ -1,29 +1,19 @@
-"""`reconcile`: both CRMs and the mirror against each other; and what a look for removals came to."""
+"""`reconcile`: both CRMs and the mirror against each other."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from connector.app import open_app
-from connector.cli.common import (
-    DEFAULT_CONFIG,
-    AsJson,
-    ConfigPath,
-    ExitCode,
-    Interruption,
-    command,
-    logging_to_stderr,
-    make_tables,
-    orderly,
-    read_config,
-)
+from connector.cli.common import CRM_NAMES, DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, Interruption, command, logging_to_stderr, orderly
 from connector.cli.output import Output
-from connector.cli.progress import NAMES, pass_progress
+from connector.cli.progress import pass_progress
 from connector.cli.pull_summary import show_errors
+from connector.cli.store import make_tables
+from connector.config.load import load
 from connector.config.tables import Config
 from connector.jobs.mirror_jobs import Reconciled
-from connector.jobs.service import reconcile_once
-from connector.pipeline.pull.removals import Looked
+from connector.jobs.once import reconcile_once
 
 #: The buckets as people read them.
 _BUCKETS = {
@@ -39,7 +29,7 @@ _BUCKETS = {
 
 def reconcile(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
     """Compares every record of the CRMs with the mirror, puts right what differs, and says who is where."""
-    settings, output = read_config(config), Output(as_json=as_json)
+    settings, output = load(config), Output(as_json=as_json)
     make_tables(settings)
     with (
         logging_to_stderr(),
@@ -56,26 +46,28 @@ def reconcile(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> i
 
 
 def _show(output: Output, result: Reconciled) -> None:
+    counts = ("seen", "same", "repaired", "set_aside", "removed", "calls")
     numbers = ("Seen", "Same", "Repaired", "Set aside", "Removed", "Calls")
     rows = [
-        (NAMES[crm], name, one.seen, one.same, one.repaired, one.set_aside, one.removed, one.calls, "" if one.whole else "stopped")
+        (CRM_NAMES[crm], name, *(getattr(compared, count) for count in counts), "" if compared.whole else "stopped")
         for crm, objects in result.objects.items()
-        for name, one in objects.items()
+        for name, compared in objects.items()
     ]
     output.table(("CRM", "Object", *numbers, ""), rows, right=numbers, title="The mirror against the CRMs")
     if not result.buckets:
         return
-    columns = ("People", *(f"{NAMES[crm]} records" for crm in result.buckets["totals"]))
-    found = [(_BUCKETS[one["name"]], one["n"], *(one[crm] for crm in result.buckets["totals"])) for one in result.buckets["buckets"]]
-    found.append(("All", sum(one["n"] for one in result.buckets["buckets"]), *result.buckets["totals"].values()))
-    output.table(("", *columns), found, right=columns, title="Who is where")
+    buckets, totals = result.buckets["buckets"], result.buckets["totals"]
+    columns = ("People", *(f"{CRM_NAMES[crm]} records" for crm in totals))
+    people = [(_BUCKETS[bucket["name"]], bucket["n"], *(bucket[crm] for crm in totals)) for bucket in buckets]
+    people.append(("All", sum(bucket["n"] for bucket in buckets), *totals.values()))
+    output.table(("", *columns), people, right=columns, title="Who is where")
     for name in ("ambiguous", "duplicates"):
-        listed = [(one["contact"], [_record(row) for row in one["records"]], one["reason"]) for one in result.buckets[name]]
+        listed = [(person["contact"], [_record(row) for row in person["records"]], person["reason"]) for person in result.buckets[name]]
         output.table(("Contact", "Records", "Reason"), listed, right=["Contact"], title=_BUCKETS[name])
 
 
 def _record(row: Mapping[str, str]) -> str:
-    return f"{NAMES[row['crm']]} {row['object']} {row['id']}{' (its own)' if row['role'] == 'main' else ''}"
+    return f"{CRM_NAMES[row['crm']]} {row['object']} {row['id']}{' (its own)' if row['role'] == 'main' else ''}"
 
 
 def _say_after(output: Output, result: Reconciled, config: Config, asked: Interruption) -> None:
@@ -85,18 +77,3 @@ def _say_after(output: Output, result: Reconciled, config: Config, asked: Interr
         output.heading("Nothing was lost: what was compared is noted, and the next comparison goes on from there.")
     else:
         output.line(f"\nNext: `{command('run', config)}` judges what was repaired.")
-
-
-def show_removed(output: Output, removed: Mapping[str, Mapping[str, Looked]]) -> None:
-    """What was found gone, back again, missing here or about other people, per CRM and object; quiet objects are left out."""
-    names = ("archived", "merged", "deleted", "purged", "restored", "found", "relinked")
-    rows = [
-        (NAMES[crm], name, *(getattr(one, each) for each in names), "stopped" if one.error else "compared whole" if one.compared else "")
-        for crm, objects in removed.items()
-        for name, one in objects.items()
-        if one.error or one.compared or any(getattr(one, each) for each in names)
-    ]
-    numbers = tuple(each.capitalize() for each in names)
-    output.table(("CRM", "Object", *numbers, ""), rows, right=numbers, title="What no modified date tells")
-    if not rows:
-        output.line("\nNothing was removed, restored or linked anew.")

@@ -3,42 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, case, func, literal
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import GenericFunction
+from sqlalchemy import BigInteger, ColumnElement, case, literal
 
-from connector.conditions.checking import Sort, sort_of
 from connector.conditions.literals import micros
+from connector.conditions.moments import earliest
 from connector.conditions.parsing import Condition
-from connector.conditions.sql import Compiler, Env
+from connector.conditions.sorts import Sort, sort_of
+from connector.conditions.sql_values import Env, ValueCompiler
 from connector.conditions.tree import Between, Comparison, Count, In, Moving, Name, Node, Sign, Text, walk
 
 Moment = ColumnElement[int]
-
-_NEVER = 2**63 - 1
-
-
-class _Least(GenericFunction[int]):
-    """The least of two or more values, none of them NULL: where one is, SQLite's min() and PostgreSQL's LEAST differ."""
-
-    type = BigInteger()
-    name = "least"
-    inherit_cache = True
-    package = "conditions"
-
-
-@compiles(_Least)
-def _least(element: _Least, compiler: SQLCompiler, **options: Any) -> str:
-    return f"least{compiler.process(element.clause_expr, **options)}"
-
-
-@compiles(_Least, "sqlite")
-def _min(element: _Least, compiler: SQLCompiler, **options: Any) -> str:
-    return f"min{compiler.process(element.clause_expr, **options)}"
-
 
 def next_change(condition: Condition, env: Env) -> Moment | None:
     """The earliest moment strictly after now at which the condition may change by time alone: microseconds, NULL for never.
@@ -46,12 +21,7 @@ def next_change(condition: Condition, env: Env) -> Moment | None:
     None where time alone can change it for no row. It may be early (a change that does not matter to the whole), never late.
     """
     moments = list(_moments(condition.tree, env))
-    if not moments:
-        return None
-    if len(moments) == 1:
-        return moments[0]
-    known = [func.coalesce(moment, literal(_NEVER, BigInteger()), type_=BigInteger()) for moment in moments]
-    return func.nullif(_Least(*known), literal(_NEVER, BigInteger()), type_=BigInteger())
+    return earliest(moments) if moments else None
 
 
 def _moments(tree: Node, env: Env) -> Iterator[Moment]:
@@ -102,7 +72,7 @@ def _meeting(sign: Sign, left: Node, right: Node, env: Env) -> Iterator[_Passing
 
 
 def _passing(env: Env, fixed: Name | Text, back: int, *, after: bool) -> Iterator[Moment]:
-    meeting = Compiler(env).moment(fixed) + literal(back + after, BigInteger())
+    meeting = ValueCompiler(env).moment(fixed) + literal(back + after, BigInteger())
     yield case((meeting > env.now, meeting))
 
 

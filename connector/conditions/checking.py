@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
-from enum import Enum
 
 from connector.conditions import magnitude
-from connector.conditions.literals import length, moment
+from connector.conditions.comparing import Compared, ConditionProblem, comparison_problems
+from connector.conditions.literals import length
 from connector.conditions.parsing import Condition
+from connector.conditions.sorts import Sort, described, sort_of
 from connector.conditions.tree import (
     AllOf,
     AnyOf,
@@ -29,50 +29,14 @@ from connector.conditions.tree import (
     Negative,
     Node,
     Not,
-    Null,
-    Number,
     Predicate,
     Starts,
-    Text,
-    Truth,
     quoted,
     written,
 )
 from connector.model import ActivityKind, FieldType
 
-
-class Sort(Enum):
-    """What a value is, for comparing."""
-
-    TEXT = "text"
-    CHOICES = "several choices"
-    NUMBER = "a number"
-    TRUTH = "true or false"
-    MOMENT = "a datetime"
-    NULL = "NULL"
-
-
-SORTS = {
-    FieldType.TEXT: Sort.TEXT,
-    FieldType.CHOICE: Sort.TEXT,
-    FieldType.CHOICES: Sort.CHOICES,
-    FieldType.INTEGER: Sort.NUMBER,
-    FieldType.NUMBER: Sort.NUMBER,
-    FieldType.BOOLEAN: Sort.TRUTH,
-    FieldType.DATETIME: Sort.MOMENT,
-}
 _KINDS = tuple(str(kind) for kind in ActivityKind)
-
-
-@dataclass(frozen=True)
-class ConditionProblem:
-    """One thing wrong in a condition: what stands there, and what would be right."""
-
-    found: str
-    expected: str
-
-    def __str__(self) -> str:
-        return f"{self.found}; {self.expected}"
 
 
 def check(condition: Condition, names: Mapping[str, FieldType]) -> list[ConditionProblem]:
@@ -80,24 +44,6 @@ def check(condition: Condition, names: Mapping[str, FieldType]) -> list[Conditio
     checker = _Checker(names)
     checker.predicate(condition.tree)
     return list(dict.fromkeys(checker.problems))
-
-
-def sort_of(node: Node, types: Mapping[str, FieldType]) -> Sort | None:
-    """What a value is; None for a name that is not declared and for what is no value."""
-    match node:
-        case Text() | Domain():
-            return Sort.TEXT
-        case Number() | Negative() | Arithmetic() | Count():
-            return Sort.NUMBER
-        case Truth():
-            return Sort.TRUTH
-        case Null():
-            return Sort.NULL
-        case Moving():
-            return Sort.MOMENT
-        case Name(name):
-            return SORTS[types[name]] if name in types else None
-    return None
 
 
 class _Checker:
@@ -205,64 +151,8 @@ class _Checker:
 
     def compared(self, node: Node, sign: str, left: Node, right: Node) -> None:
         """One comparison: each side by itself, then both together. For IN and BETWEEN, one for each value."""
-        sorts = (self.value(left), self.value(right))
-        if None in sorts:
-            return
-        if Sort.NULL in sorts:
-            if isinstance(node, Comparison):
-                other = right if sorts[0] is Sort.NULL else left
-                self.problem(written(node), f"is never met; expected {written(other, 5)} IS {'NOT ' if sign == '!=' else ''}NULL")
-        elif Sort.CHOICES in sorts:
-            several = left if sorts[0] is Sort.CHOICES else right
-            self.problem(f"{written(node)}, where {self.described(several)}", f"expected has({written(several)}, 'ONE OF THEM')")
-        elif sorts[0] is not sorts[1]:
-            self.mixed(node, left, right)
-        elif sorts[0] is Sort.TEXT:
-            self.texts(node, sign, left, right)
-        elif sorts[0] is Sort.TRUTH:
-            self.truths(node, sign)
-
-    def mixed(self, node: Node, left: Node, right: Node) -> None:
-        """Two sorts. A quoted text beside a datetime is a date; everything else does not fit."""
-        for one, other in ((left, right), (right, left)):
-            if isinstance(one, Text) and sort_of(other, self.types) is Sort.MOMENT:
-                try:
-                    moment(one.value, "UTC")
-                except ConditionError as error:
-                    self.problem(f"{written(node)}, where {self.described(other)}", f"{error.expected}, or ago('30 days')")
-                return
-        moving = next((side for side in (left, right) if isinstance(side, Moving)), None)
-        if moving is not None:
-            other = right if moving is left else left
-            self.problem(f"{written(node)}, where {self.described(other)}", f"expected a datetime beside {written(moving)}")
-            return
-        self.problem(f"{written(node)}: {self.described(left)} and {self.described(right)}", self.fitting(left, right))
-
-    def fitting(self, left: Node, right: Node) -> str:
-        for literal, other in ((right, left), (left, right)):
-            if isinstance(literal, Text) and sort_of(other, self.types) is Sort.NUMBER:
-                return "expected a number, without quotes"
-            if isinstance(literal, Text) and sort_of(other, self.types) is Sort.TRUTH:
-                return "expected TRUE or FALSE, or the field by itself"
-            if isinstance(literal, Number) and sort_of(other, self.types) is Sort.TEXT:
-                return f"expected a text in quotes: {quoted(literal.written)}"
-        return "expected two of the same type"
-
-    def texts(self, node: Node, sign: str, left: Node, right: Node) -> None:
-        if sign in ("<", "<=", ">", ">="):
-            self.problem(f"{written(node)}, where {self.described(left)}", "text is not ordered; expected =, !=, IN or LIKE")
-        for one, other in ((left, right), (right, left)):
-            if isinstance(one, Text) and not one.value.strip():
-                self.problem(written(node), f"an empty field is NULL; expected {written(other, 5)} IS {'NOT ' if sign == '!=' else ''}NULL")
-
-    def truths(self, node: Node, sign: str) -> None:
-        if sign not in ("=", "!="):
-            self.problem(written(node), "a boolean is compared with = TRUE or = FALSE, or stands by itself")
+        if None not in (self.value(left), self.value(right)):
+            self.problems += comparison_problems(Compared(node, sign, left, right), self.types)
 
     def described(self, node: Node) -> str:
-        """A value and what it is, for messages: "industry is a choice field"."""
-        if isinstance(node, Name) and node.name in self.types:
-            kind = self.types[node.name]
-            return f"{node.name} is {'an' if kind.value[0] in 'aeiou' else 'a'} {kind} field"
-        sort = sort_of(node, self.types)
-        return f"{written(node)} is {sort.value}" if sort else written(node)
+        return described(node, self.types)

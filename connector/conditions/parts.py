@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement
 
 from connector.conditions.parsing import Condition
-from connector.conditions.sql import Compiler, Env
+from connector.conditions.sql import Compiler
+from connector.conditions.sql_values import Env, ValueCompiler
 from connector.conditions.tree import (
     AllOf,
     AnyOf,
@@ -61,7 +62,7 @@ def _part(leaf: Node) -> Part:
     shown = _shown(leaf)
 
     def value(env: Env) -> ColumnElement[Any] | None:
-        return None if shown is None else Compiler(env).value(shown)
+        return None if shown is None else ValueCompiler(env).value(shown)
 
     def met(env: Env) -> ColumnElement[bool]:
         return Compiler(env).predicate(leaf)

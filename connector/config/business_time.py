@@ -24,7 +24,7 @@ from zoneinfo import TZPATH, ZoneInfo
 
 import holidays as holiday_library
 
-from connector.config.tables import CalendarRule
+from connector.config.tables import CalendarRule, Config
 from connector.model.durations import Duration
 
 _DAYS: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -78,10 +78,10 @@ def _aware(moment: datetime) -> datetime:
 
 
 @dataclass(frozen=True)
-class Calendar:
-    """The working hours of one place. hours: seven days from Monday, each with its spans in order; closing 00:00 is the midnight after.
+class WorkingDays:
+    """The working days of one place, and their hours as moments.
 
-    Safe to use from several threads.
+    hours: seven days from Monday, each with its spans in order; closing 00:00 is the midnight after. Safe to use from several threads.
     """
 
     zone: ZoneInfo
@@ -89,65 +89,6 @@ class Calendar:
     region: str | None = None
     extra_holidays: frozenset[date] = frozenset()
     _opened: dict[date, tuple[Span, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
-
-    @classmethod
-    def of(cls, rule: CalendarRule, timezone: str) -> Calendar:
-        """The calendar of a rule; `timezone` is the business's, for a rule that names none."""
-        return cls(
-            zone=ZoneInfo(rule.timezone or timezone),
-            hours=tuple(rule.hours.get(day, ()) for day in _DAYS),
-            region=rule.holidays,
-            extra_holidays=frozenset(rule.extra_holidays),
-        )
-
-    @cached_property
-    def version(self) -> str:
-        """A digest of everything a deadline depends on: hours, holidays as the library has them now, and the zone's data."""
-        parts = [str(self.zone), zone_digest(str(self.zone)), repr(self.hours), library_version("holidays")]
-        parts += sorted(day.isoformat() for day in self.extra_holidays)
-        if self.region is not None:
-            parts += [day.isoformat() for year in _VERSIONED_YEARS for day in sorted(_holidays(self.region, year))]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-    # ── What a user asks ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def add(self, moment: datetime, amount: Duration) -> datetime:
-        """The moment that is so much later. Raises NoHours where business time is asked of a calendar without hours."""
-        start = _aware(moment)
-        if not amount.business:
-            return start + amount.elapsed
-        return self._add_days(start, amount.amount) if amount.unit == "day" else self._add_time(start, _business_time(amount))
-
-    def subtract(self, moment: datetime, amount: Duration) -> datetime:
-        """The moment that is so much earlier. Raises NoHours as `add` does."""
-        end = _aware(moment)
-        if not amount.business:
-            return end - amount.elapsed
-        return self._subtract_days(end, amount.amount) if amount.unit == "day" else self._subtract_time(end, _business_time(amount))
-
-    def is_open(self, moment: datetime) -> bool:
-        """Whether this is inside the hours; closing itself is not."""
-        here = _aware(moment)
-        return any(opening <= here < closing for opening, closing in self._spans(self._day(here)))
-
-    def between(self, start: datetime, end: datetime) -> timedelta:
-        """How much time inside the hours lies between two moments; nothing where end is not after start."""
-        first, last = _aware(start), _aware(end)
-        if last <= first or not self._has_hours:
-            return _NONE
-        total, day = _NONE, self._day(first)
-        while day <= self._day(last):
-            for opening, closing in self._spans(day):
-                total += max(_NONE, min(closing, last) - max(opening, first))
-            day += _DAY
-        return total
-
-    def next_midnight(self, moment: datetime) -> datetime:
-        """The next beginning of a day of the zone after this moment."""
-        day = self._day(_aware(moment)) + _DAY
-        return to_utc(day, time(), self.zone)
-
-    # ── Days and spans ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @cached_property
     def _has_hours(self) -> bool:
@@ -191,6 +132,66 @@ class Calendar:
         """The spans that open at or before this moment, the latest first, what is ahead of them cut off; each with its day."""
         for day, spans in self._walk(self._day(moment), -1):
             yield from ((day, (opening, min(closing, moment))) for opening, closing in reversed(spans) if opening <= moment)
+
+
+@dataclass(frozen=True)
+class Calendar(WorkingDays):
+    """The working hours of one place, and computing with them."""
+
+    @classmethod
+    def of(cls, rule: CalendarRule, timezone: str) -> Calendar:
+        """The calendar of a rule; `timezone` is the business's, for a rule that names none."""
+        return cls(
+            zone=ZoneInfo(rule.timezone or timezone),
+            hours=tuple(rule.hours.get(day, ()) for day in _DAYS),
+            region=rule.holidays,
+            extra_holidays=frozenset(rule.extra_holidays),
+        )
+
+    @cached_property
+    def version(self) -> str:
+        """A digest of everything a deadline depends on: hours, holidays as the library has them now, and the zone's data."""
+        parts = [str(self.zone), zone_digest(str(self.zone)), repr(self.hours), library_version("holidays")]
+        parts += sorted(day.isoformat() for day in self.extra_holidays)
+        if self.region is not None:
+            parts += [day.isoformat() for year in _VERSIONED_YEARS for day in sorted(_holidays(self.region, year))]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    def add(self, moment: datetime, amount: Duration) -> datetime:
+        """The moment that is so much later. Raises NoHours where business time is asked of a calendar without hours."""
+        start = _aware(moment)
+        if not amount.business:
+            return start + amount.elapsed
+        return self._add_days(start, amount.amount) if amount.unit == "day" else self._add_time(start, _business_time(amount))
+
+    def subtract(self, moment: datetime, amount: Duration) -> datetime:
+        """The moment that is so much earlier. Raises NoHours as `add` does."""
+        end = _aware(moment)
+        if not amount.business:
+            return end - amount.elapsed
+        return self._subtract_days(end, amount.amount) if amount.unit == "day" else self._subtract_time(end, _business_time(amount))
+
+    def is_open(self, moment: datetime) -> bool:
+        """Whether this is inside the hours; closing itself is not."""
+        here = _aware(moment)
+        return any(opening <= here < closing for opening, closing in self._spans(self._day(here)))
+
+    def between(self, start: datetime, end: datetime) -> timedelta:
+        """How much time inside the hours lies between two moments; nothing where end is not after start."""
+        first, last = _aware(start), _aware(end)
+        if last <= first or not self._has_hours:
+            return _NONE
+        total, day = _NONE, self._day(first)
+        while day <= self._day(last):
+            for opening, closing in self._spans(day):
+                total += max(_NONE, min(closing, last) - max(opening, first))
+            day += _DAY
+        return total
+
+    def next_midnight(self, moment: datetime) -> datetime:
+        """The next beginning of a day of the zone after this moment."""
+        day = self._day(_aware(moment)) + _DAY
+        return to_utc(day, time(), self.zone)
 
     # ── Hours ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -242,3 +243,18 @@ def _cut(moment: datetime, spans: tuple[Span, ...]) -> datetime:
 
 def _business_time(amount: Duration) -> timedelta:
     return timedelta(hours=amount.amount) if amount.unit == "hour" else timedelta(minutes=amount.amount)
+
+
+class TeamCalendars:
+    """The calendars of a configuration's people; each is made once."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._by_owner: dict[str | None, Calendar] = {}
+
+    def of(self, owner: str | None) -> Calendar:
+        """The calendar of the team that an owner (e-mail) works in; the business's own where he is in none."""
+        if owner not in self._by_owner:
+            team = None if owner is None else self._config.team_of(owner)
+            self._by_owner[owner] = Calendar.of(self._config.calendar_for(team), self._config.timezone)
+        return self._by_owner[owner]

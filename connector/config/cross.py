@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from pydantic import BaseModel
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -17,6 +16,7 @@ from connector.config.kinds import shown
 from connector.config.names import suggestion
 from connector.config.problems import Location
 from connector.config.reading import Raw, Reading, at, entries_of, tables_of
+from connector.config.rule_conditions import rule_conditions
 from connector.config.settings import HubSpotSettings
 from connector.config.tables import Config
 from connector.model import CRMS
@@ -193,20 +193,9 @@ def _kept_activities(reading: Reading, parts: Config) -> None:
 
 def _conditions(reading: Reading, parts: Config) -> Iterator[tuple[Location, Condition]]:
     """Every condition of the file that validated, with where it stands."""
-    qualification = () if parts.qualification is None else parts.qualification.criteria
-    rules: list[tuple[BaseModel | None, tuple[str, ...]]] = [(parts.scope, ("exclude", "only")), (parts.rejection, ("when",))]
-    rules += [(rule, ("when",)) for rule in (*qualification, *parts.score, *parts.transitions, *parts.slas)]
-    rules += [(assign, ("only_if",)) for assign in parts.assigns]
-    for rule, keys in rules:
-        for key in keys:
-            condition: Condition | None = None if rule is None else getattr(rule, key)
-            if rule is not None and condition is not None:
-                yield (*reading.place(rule), key), condition
-    for assign in parts.assigns:
-        yield from (((*reading.place(assign), "routes", place, "when"), route.when) for place, route in enumerate(assign.routes))
-    fast = parts.schedule.fast
-    if fast is not None and fast.when is not None:
-        yield ("schedule", "fast", "when"), fast.when
+    for asked in rule_conditions(parts):
+        if asked.when is not None:
+            yield (*reading.place(asked.table), *asked.key), asked.when
 
 
 def _business_durations(reading: Reading) -> Iterator[Location]:

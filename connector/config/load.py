@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
 
-from connector.config import cross, rules
+from connector.config import composed_tables, cross, rules
 from connector.config.kinds import ZoneName, moment
 from connector.config.problems import unknown_key
 from connector.config.reading import Raw, Reading, at, declared
@@ -145,17 +145,17 @@ def _parts(reading: Reading, source: str) -> Config:
         scope=_or(reading.table("scope", Scope), Scope()),
         schedule=_or(reading.table("schedule", Schedule), Schedule()),
         teams=reading.named("team", Team),
-        fields=reading.fields(),
-        stages=reading.stages(),
-        qualification=reading.qualification(),
+        fields=composed_tables.fields(reading),
+        stages=composed_tables.stages(reading),
+        qualification=composed_tables.qualification(reading),
         score=reading.listed(ScoreRule, "score"),
         transitions=reading.listed(Transition, "transition"),
         assigns=reading.named("assign", Assign),
         task_limits=_or(reading.table("tasks", TaskLimits), TaskLimits()),
         tasks=reading.named("task", TaskRule),
-        calendars=reading.calendars(),
+        calendars=composed_tables.calendars(reading),
         slas=reading.listed(SlaRule, "sla"),
-        rejection=reading.rejection(),
+        rejection=composed_tables.rejection(reading),
         guard=_or(reading.table("guard", Guard), Guard()),
         retention=_or(reading.table("retention", Retention), Retention()),
         examples=_examples(reading),

@@ -6,7 +6,6 @@ that the file does not have is left out here, and listed in `ignored`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from copy import copy
 from datetime import UTC, tzinfo
@@ -16,20 +15,19 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ValidationError, create_model
 
-from connector import conditions
 from connector.config.builtin import BUILTIN, FIXED
 from connector.config.kinds import shown
-from connector.config.names import COMPUTED, Known
+from connector.config.names import Known
 from connector.config.problems import Location, from_validation, path_text, unknown_key
-from connector.config.tables import CalendarRule, Criterion, FieldRule, Qualification, ReasonRule, RejectionRule, Stage, readable_names
+from connector.config.tables import CalendarRule, readable_names
 from connector.errors import Problem
 from connector.model import CRMS, CrmName, FieldType
 
 M = TypeVar("M", bound=BaseModel)
 Raw = Mapping[str, Any]
-_FIELD_NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
 _FIELD_TYPES = frozenset(kind.value for kind in FieldType)
-_CALENDAR_KEYS = frozenset(CalendarRule.model_fields)
+#: What [calendar] itself may say; every other table in it is a calendar of its own.
+CALENDAR_KEYS = frozenset(CalendarRule.model_fields)
 
 
 def tables_of(root: Raw, key: str) -> dict[str, Raw]:
@@ -74,7 +72,7 @@ def declared(root: Raw) -> Known:
         tasks=tuple(tables_of(root, "task")),
         teams=tuple(tables_of(root, "team")),
         assigns=tuple(tables_of(root, "assign")),
-        calendars=tuple(name for name in tables_of(root, "calendar") if name not in _CALENDAR_KEYS),
+        calendars=tuple(name for name in tables_of(root, "calendar") if name not in CALENDAR_KEYS),
         transitions=names_of(root, "transition"),
         conditions=readable_names((name, kind, sides) for name, (kind, sides) in fields.items()),
         unsure=frozenset(unsure),
@@ -163,9 +161,10 @@ class Reading:
 
     def named(self, key: str, model: type[M]) -> tuple[M, ...]:
         """The tables [key.NAME], in the file's order."""
-        return self._named(key, lambda name, raw: self.value(model, raw, (key, name), frozenset({"name"}), name=name))
+        return self.each_named(key, lambda name, raw: self.value(model, raw, (key, name), frozenset({"name"}), name=name))
 
-    def _named(self, key: str, read: Callable[[str, object], M | None]) -> tuple[M, ...]:
+    def each_named(self, key: str, read: Callable[[str, object], M | None]) -> tuple[M, ...]:
+        """The tables [key.NAME], each as `read` makes it of its name and what stands there."""
         raw = self.root.get(key, {})
         if not isinstance(raw, dict):
             self.problem((key,), shown(raw), f"tables [{key}.NAME]")
@@ -190,105 +189,9 @@ class Reading:
             found.append(self.value(model, entry, (*keys, place), frozenset(), **given))
         return tuple(value for value in found if value is not None)
 
-    # ── The tables that need more than their values ──────────────────────────────────────────────────────────────────────────────────
-
-    def fields(self) -> tuple[FieldRule, ...]:
-        """Declared and built-in fields."""
-        declared_rules = self._named("fields", self._field)
-        taken = {rule.name for rule in declared_rules}
-        builtin = [self._without_absent(rule) for rule in BUILTIN if rule.name not in taken]
-        return (*builtin, *declared_rules)
-
-    def _without_absent(self, rule: FieldRule) -> FieldRule:
-        absent = rule.sides - self.known.crms
-        return rule.model_copy(update={**dict.fromkeys(absent), "absent": absent}) if absent else rule
-
-    def _field(self, name: str, raw: object) -> FieldRule | None:
-        location: Location = ("fields", name)
-        if name in COMPUTED or name in FIXED or name in CRMS:
-            self.problem(location, "a name that the connector itself gives", "another name")
-        elif not _FIELD_NAME.match(name) or not _readable(name):
-            self.problem(location, "no name for a field", "small letters, digits and _, at most 40, and no word of the condition language")
-        hidden = frozenset({"name", "builtin", "absent"})
-        if not isinstance(raw, dict):
-            return self.value(FieldRule, raw, location)
-        absent = frozenset(crm for crm in CRMS if crm in raw and crm not in self.known.crms)
-        return self.value(FieldRule, self._field_of_present(location, raw), location, hidden, name=name, absent=absent)
-
-    def _field_of_present(self, location: Location, raw: Raw) -> Raw:
-        """The table without what it says of a CRM that the file does not have."""
-        kept = self._of_present(location, raw)
-        if kept.get("read") in CRMS and kept["read"] not in self.known.crms:
-            self.ignore((*location, "read"))
-            del kept["read"]
-        if isinstance(kept.get("values"), dict):
-            kept["values"] = {
-                choice: self._of_present((*location, "values", choice), sides) if isinstance(sides, dict) else sides
-                for choice, sides in kept["values"].items()
-            }
-        return kept
-
-    def _of_present(self, location: Location, raw: Raw) -> dict[str, Any]:
-        absent = {crm for crm in CRMS if crm in raw and crm not in self.known.crms}
-        for crm in sorted(absent):
-            self.ignore((*location, crm))
-        return {key: value for key, value in raw.items() if key not in absent}
-
     def ignore(self, location: Location) -> None:
         """Lists something said of a CRM that the file does not have."""
         self.ignored.append(self.path(location))
-
-    def stages(self) -> tuple[Stage, ...]:
-        """The stages, lowest first, without the values of a CRM that the file does not have."""
-        raw = self.root.get("stages", [])
-        if not isinstance(raw, list):
-            self.problem(("stages",), shown(raw), "tables [[stages]]")
-            return ()
-        found = []
-        for place, entry in enumerate(raw):
-            location: Location = ("stages", place)
-            present = self._of_present(location, entry) if isinstance(entry, dict) else entry
-            found.append(self.value(Stage, present, location))
-        return tuple(stage for stage in found if stage is not None)
-
-    def calendars(self) -> tuple[CalendarRule, ...]:
-        """[calendar] first, then each [calendar.NAME]."""
-        raw = self.root.get("calendar")
-        if raw is None:
-            return ()
-        if not isinstance(raw, dict):
-            self.problem(("calendar",), shown(raw), "a table")
-            return ()
-        others = {name: table for name, table in raw.items() if isinstance(table, dict) and name not in _CALENDAR_KEYS}
-        own = {key: value for key, value in raw.items() if key not in others}
-        hidden = frozenset({"name"})
-        found = [self.value(CalendarRule, own, ("calendar",), hidden, name="")]
-        found += [self.value(CalendarRule, table, ("calendar", name), hidden, name=name) for name, table in others.items()]
-        return tuple(rule for rule in found if rule is not None)
-
-    def qualification(self) -> Qualification | None:
-        """[qualification] with its criteria."""
-        raw = self.root.get("qualification")
-        if not isinstance(raw, dict):
-            return self.table("qualification", Qualification)
-        criteria = self.listed(Criterion, "qualification", "criteria")
-        kept = {key: value for key, value in raw.items() if key != "criteria"}
-        return self.value(Qualification, kept, ("qualification",), criteria=criteria)
-
-    def rejection(self) -> RejectionRule | None:
-        """[rejection] with its reasons."""
-        raw = self.root.get("rejection")
-        if not isinstance(raw, dict):
-            return self.table("rejection", RejectionRule)
-        if not isinstance(raw.get("reasons", {}), dict):
-            self.problem(("rejection", "reasons"), shown(raw["reasons"]), 'a table, like "No budget" = {}')
-            raw = {**raw, "reasons": {}}
-        reasons = [
-            self.value(ReasonRule, table, ("rejection", "reasons", name), frozenset({"name"}), name=name)
-            for name, table in raw.get("reasons", {}).items()
-        ]
-        kept = tuple(rule for rule in reasons if rule is not None)
-        return self.value(RejectionRule, {key: value for key, value in raw.items() if key != "reasons"}, ("rejection",), reasons=kept)
 
 
 @cache
@@ -301,11 +204,3 @@ def _lenient(model: type[M]) -> type[M]:
             optional.default = None
             fields[name] = (info.annotation, optional)
     return create_model(model.__name__, __base__=model, **fields)
-
-
-def _readable(name: str) -> bool:
-    """Whether a condition can read this name: not a word of the language itself."""
-    try:
-        return conditions.parse(f"{name} IS NULL").names == {name}
-    except conditions.ConditionError:
-        return False

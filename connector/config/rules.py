@@ -147,11 +147,11 @@ def _slas(reading: Reading, parts: Config) -> None:
             reading.problem((*location, "warn"), shown(str(rule.warn)), expected)
 
 
-def _as_long(one: Duration, other: Duration) -> bool:
-    """Whether one is at least as long, as far as this can be said without a calendar."""
-    if not one.business and not other.business:
-        return one.elapsed >= other.elapsed
-    return (one.business, one.unit) == (other.business, other.unit) and one.amount >= other.amount
+def _as_long(first: Duration, second: Duration) -> bool:
+    """Whether first is at least as long, as far as this can be said without a calendar."""
+    if not first.business and not second.business:
+        return first.elapsed >= second.elapsed
+    return (first.business, first.unit) == (second.business, second.unit) and first.amount >= second.amount
 
 
 # ── Examples ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -102,7 +102,7 @@ def starter(sides: Mapping[CrmName, Side], *, timezone: str, native_sync: bool) 
         _comment(
             "Fields: a name that rules use, and where it lives in each CRM. `connector check` compares them with the CRMs.", rule=True
         ),
-        *(_field(one) for one in fields.values()),
+        *(_field(field) for field in fields.values()),
         _stage_block(stages, left),
         *_rules(sides, stages, fields),
     ]
@@ -155,9 +155,9 @@ def _fields(sides: Mapping[CrmName, Side]) -> dict[str, _Field]:
         if "salesforce" in sides and (there := _in_salesforce(wish, sides["salesforce"].schema)) is not None:
             facts["salesforce"], places["salesforce"] = there[0], there[1]
         if facts:
-            types = {one.means for one in facts.values() if one.means is not None}
+            types = {fact.means for fact in facts.values() if fact.means is not None}
             kind = next((kind for kind in wish.types if kind in types), wish.types[0])
-            kept = {crm: one for crm, one in facts.items() if _alike(kind, one.means)}
+            kept = {crm: fact for crm, fact in facts.items() if _alike(kind, fact.means)}
             found[wish.name] = _Field(wish.name, kind, {crm: places[crm] for crm in kept}, kept)
     return found
 
@@ -196,22 +196,22 @@ def _like(wish: _Wish, known: Mapping[str, PropertyFacts]) -> PropertyFacts | No
         return None
     words = re.compile(wish.like, re.IGNORECASE)
     fitting = [
-        one
-        for one in known.values()
-        if words.search(one.name) and one.means in wish.types and not one.calculated and not one.name.startswith("hs_")
+        facts
+        for facts in known.values()
+        if words.search(facts.name) and facts.means in wish.types and not facts.calculated and not facts.name.startswith("hs_")
     ]
-    return min(fitting, key=lambda one: (len(one.name), one.name), default=None)
+    return min(fitting, key=lambda facts: (len(facts.name), facts.name), default=None)
 
 
-def _field(one: _Field) -> str:
-    lines = [f"type = {_q(one.type.value)}"] if one.type is not FieldType.TEXT else []
-    for crm, place in one.places.items():
+def _field(field: _Field) -> str:
+    lines = [f"type = {_q(field.type.value)}"] if field.type is not FieldType.TEXT else []
+    for crm, place in field.places.items():
         lines.append(f"{crm} = {place}")
-    for crm, facts in one.facts.items():
+    for crm, facts in field.facts.items():
         if facts.options:
             more = f" … {len(facts.options) - _SHOWN} more" if len(facts.options) > _SHOWN else ""
             lines.append(f"# in {crm}: {_plain(', '.join(facts.options[:_SHOWN]))}{more}")
-    return _block(f"[fields.{one.name}]", *lines)
+    return _block(f"[fields.{field.name}]", *lines)
 
 
 # ── Stages ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -279,7 +279,7 @@ def _stage_block(stages: Sequence[_Stage], left: Sequence[str]) -> str:
             why = "    # of a conversion: nobody writes it" if stage.locked else ""
             lines.append(f"salesforce = {{ lead_status = {_q_list(stage.statuses)}{write} }}{why}")
         lines.append("")
-    lines += [f"# Of no stage: {_plain(one)}" for one in left]
+    lines += [f"# Of no stage: {_plain(value)}" for value in left]
     return "\n".join(lines) + ("\n" if left else "")
 
 

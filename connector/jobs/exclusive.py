@@ -1,4 +1,4 @@
-"""Who is at it: what runs once at a time among all processes and threads, and ends when it is paused or its lease is lost.
+"""Leases of the jobs: each runs once at a time among all processes and threads, and ends when it is paused or its lease is lost.
 
 Two leases. `PASS`: a pass, a look for removals, a comparison: whatever reads the CRMs into the mirror; held from beginning to end.
 `JUDGING`: unifying, judging and writing back; a pass takes it when it has pulled, the fast lane at once, so that it need not wait for a
@@ -15,20 +15,18 @@ from contextlib import contextmanager
 
 from connector.app import App, holder
 from connector.errors import ConnectorError, LeaseLost, Paused
+from connector.jobs.names import JUDGING, PASS
 from connector.pipeline.write_back.executor import LEASE as WRITE_BACK_LEASE
 from connector.store import leases, pauses
 from connector.store.database import Store
 
-#: The job of passes by its name in [schedule]; its lease has the same name.
-PASS = "pass"  # noqa: S105 - no password
-JUDGING = "judging"
 #: For how long a lease is taken.
 LEASE_SECONDS = 60.0
 #: How soon a pause reaches what runs; at every so manieth look the leases are renewed.
 LOOK_SECONDS = 1.0
 LOOKS_A_RENEWAL = 15
 #: How many looks the judging of a pass waits for the fast lane to end.
-PATIENCE = 600
+JUDGING_LOOKS = 600
 
 
 class LeaseKeeper:
@@ -78,8 +76,8 @@ class LeaseKeeper:
 
     @contextmanager
     def judging(self) -> Iterator[None]:
-        """The turn for unifying, judging and writing back; the fast lane has it for seconds only."""
-        with self.holding(JUDGING, looks=PATIENCE):
+        """Holds the lease for unifying, judging and writing back; the fast lane has it for seconds only."""
+        with self.holding(JUDGING, looks=JUDGING_LOOKS):
             yield
 
     def _take(self, name: str, turn: threading.Lock, looks: int | None) -> leases.LeaseGrant:
@@ -97,7 +95,7 @@ class LeaseKeeper:
         if not turn.acquire(blocking=False):
             raise LeaseLost(f"{name} is being done by {holder()} already", advice="Wait for it.")
         try:
-            _free_what_the_dead_left(self._app.store, name, clock(self._app))
+            _release_leases_of_the_dead(self._app.store, name, clock(self._app))
             return leases.take(self._app.store, name, holder(), LEASE_SECONDS, clock(self._app))
         except BaseException:
             turn.release()
@@ -124,24 +122,25 @@ class LeaseKeeper:
 
 
 @contextmanager
-def alone(
+def exclusive_run(
     app: App, stopped: Callable[[], bool] = lambda: False, *, job: str = PASS, lease: str = PASS, patient: bool = False
 ) -> Iterator[LeaseKeeper]:
-    """Holds a job's lease for the block. patient: waits for whoever has it. Raises `LeaseLost` and `Paused` before it."""
+    """Holds a job's lease, and keeps it alive, for the block. patient: waits for whoever has it. Raises `LeaseLost` and `Paused`."""
     refuse_paused(app.store, job)
-    watch = LeaseKeeper(app, job, stopped)
-    with watch.holding(lease, looks=None if patient else 0):
+    keeper = LeaseKeeper(app, job, stopped)
+    with keeper.holding(lease, looks=None if patient else 0):
         refuse_paused(app.store, job)  # it may have waited for long
-        with watch.running():
-            yield watch
+        with keeper.running():
+            yield keeper
 
 
 def refuse_paused(store: Store, job: str) -> None:
     """Raises `Paused` where everything is paused, or this job."""
     for pause in pauses.list_pauses(store):
         if (pause.scope, pause.name) in (("all", ""), ("job", job)):
-            what, name = ("everything is", "") if pause.scope == "all" else (f"the job {job} is", f" job {job}")
-            raise Paused(f"{what} paused since {pause.since:%Y-%m-%d %H:%M} UTC", advice=f"`connector resume{name}` lets it go on.")
+            paused, argument = ("everything", "") if pause.scope == "all" else (f"the job {job}", f" job {job}")
+            since = f"{pause.since:%Y-%m-%d %H:%M} UTC"
+            raise Paused(f"{paused} is paused since {since}", advice=f"`connector resume{argument}` lets it go on.")
 
 
 def clock(app: App) -> leases.Clock:
@@ -149,10 +148,10 @@ def clock(app: App) -> leases.Clock:
     return lambda: app.now().timestamp()
 
 
-def _free_what_the_dead_left(store: Store, name: str, clock: leases.Clock) -> None:
+def _release_leases_of_the_dead(store: Store, name: str, clock: leases.Clock) -> None:
     """Gives back the lease, and that of write-back, of processes of this machine that are no more."""
-    for each in (name, WRITE_BACK_LEASE):
-        held = leases.held_by(store, each, clock)
+    for lease in (name, WRITE_BACK_LEASE):
+        held = leases.held_by(store, lease, clock)
         if held is not None and _died_here(held.holder):
             leases.release(store, held)
 

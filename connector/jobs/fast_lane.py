@@ -6,10 +6,10 @@ due is always among them; of the others that [schedule] fast names, so many as t
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from typing import Literal
 
 import orjson
 from sqlalchemy import BigInteger, Table, and_, func, literal, select, tuple_, type_coerce
@@ -18,17 +18,17 @@ from connector import conditions
 from connector.adapters.port import Crm
 from connector.config.settings import FastLane
 from connector.engine import PassResult, judge_and_act
-from connector.errors import ConnectorError, Interrupted
 from connector.model import Activity, CrmName, Page
 from connector.pipeline.context import PassContext
 from connector.pipeline.evaluate.statement import RuleStatement
 from connector.pipeline.installation import applied, prepare
-from connector.pipeline.pull import schema_drift
-from connector.pipeline.pull.streams import StreamPull, problem_of
+from connector.pipeline.pull.field_state import Properties
+from connector.pipeline.pull.streams import StreamPull
+from connector.pipeline.recorded_run import recorded_run
 from connector.store import runs
 from connector.store.database import Store
 from connector.store.mirror import pages
-from connector.store.tables import metadata, to_micros
+from connector.store.tables import NEVER, metadata, to_micros
 
 record = metadata.tables["record"]
 
@@ -36,7 +36,6 @@ record = metadata.tables["record"]
 MOST = 500
 #: Where the last one stopped among those that are not due: (due_at in microseconds, contact).
 _PLACE = "fast"
-_NEVER = 2**62
 
 
 def run_fast(context: PassContext) -> PassResult:
@@ -45,25 +44,15 @@ def run_fast(context: PassContext) -> PassResult:
     Errors of a CRM are in the result; those of the store and bugs come out.
     One that came to nothing leaves no trace among the runs.
     """
-    config, store, now = context.config, context.store, context.now()
-    run = runs.start_run(store, "fast", config.mode, now=now, config_version=config.version)
-    result = PassResult(run=run, mode=config.mode)
-    try:
-        if config.schedule.fast is not None and applied(store, config):
+    config, now = context.config, context.now()
+    with recorded_run(context, "fast", lambda run: PassResult(run=run, mode=config.mode), now=now, keep=_came_to_something) as result:
+        if config.schedule.fast is not None and applied(context.store, config):
             _run(context, config.schedule.fast, result, now)
-    except Interrupted:
-        result.interrupted = True
-    except ConnectorError as error:
-        result.errors.append(error)
-    finally:
-        result.interrupted = result.interrupted or context.stopped()
-        if result.errors or result.evaluated or result.outcomes:
-            problem = problem_of(result.errors)
-            state: Literal["failed", "done"] = "failed" if problem else "done"
-            runs.finish_run(store, run, state, now=context.now(), summary=result.document(), problem=problem)
-        else:
-            runs.drop_run(store, run)
     return result
+
+
+def _came_to_something(result: PassResult) -> bool:
+    return bool(result.errors or result.evaluated or result.outcomes)
 
 
 def _run(context: PassContext, lane: FastLane, result: PassResult, now: datetime) -> None:
@@ -76,19 +65,19 @@ def _run(context: PassContext, lane: FastLane, result: PassResult, now: datetime
     for name, crm in context.crms.items():
         if context.stopped():
             return
-        result.pulled[name] = _read_again(context, crm, chosen, now)
+        result.pulled[name] = _read_again(context, crm, chosen, installation.fields.wanted[name], now)
     if chosen:
         judge_and_act(context, installation, result, now, only=chosen)
 
 
-# ── Who ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Choice ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _choose(context: PassContext, lane: FastLane, table: Table, now: datetime) -> list[int]:
     """The contacts for this time: those that are due, the longest due first; then the others in turn, the soonest due first."""
     env = RuleStatement(context.config, table, now).env(table, later=True)
     meant = and_(conditions.compile(lane.when, env), ~table.c.gone, ~table.c.excluded)
-    soon = func.coalesce(type_coerce(table.c.due_at, BigInteger), _NEVER)
+    soon = func.coalesce(type_coerce(table.c.due_at, BigInteger), NEVER)
     waiting = select(soon, table.c.id).where(meant).order_by(soon, table.c.id)
     key, place = tuple_(soon, table.c.id), tuple_(*map(literal, _place(context.store, now)))
     with context.store.read() as connection:
@@ -103,40 +92,49 @@ def _choose(context: PassContext, lane: FastLane, table: Table, now: datetime) -
 
 
 def _place(store: Store, now: datetime) -> tuple[int, int]:
-    """Behind whom the turn goes on."""
+    """Behind whom the turn goes on, (due_at in microseconds, contact): never before the first who is not due."""
+    beginning = (to_micros(now) + 1, 0)
     kept = runs.get_meta(store, _PLACE)
-    beginning = (to_micros(now), 2**62)
-    return beginning if kept is None else max(beginning, tuple(orjson.loads(kept)))
+    if kept is None:
+        return beginning
+    micros, contact = orjson.loads(kept)
+    return max(beginning, (micros, contact))
 
 
-# ── What is new of them ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _read_again(context: PassContext, crm: Crm, contacts: Sequence[int], now: datetime) -> dict[str, StreamPull]:
+def _read_again(context: PassContext, crm: Crm, contacts: Sequence[int], wanted: Properties, now: datetime) -> dict[str, StreamPull]:
     """Their records of one CRM, and what happened with them, into the mirror."""
-    wanted = schema_drift.wanted(context.store, context.config, crm.name)
-    results: dict[str, StreamPull] = {}
-    for object_name, ids in _records(context.store, crm.name, contacts).items():
-        result = results[object_name] = StreamPull(whole=True)
-        before = crm.calls()
-        found = list(crm.read(object_name, ids, wanted.get(object_name, ())).values())
-        happened: dict[str, list[Activity]] = {}
-        for activity in crm.activities_of(object_name, ids):
-            happened.setdefault(activity.object, []).append(activity)
-        result.calls = crm.calls() - before
-        result.seen = len(found)
-        result.stored = context.store.write(partial(pages.apply_records, read=found, now=now))
-        for kind, activities in happened.items():
-            page = Page(crm=crm.name, object=kind, cursor={}, seen=len(activities), calls=0, activities=activities)
-            result.add(page, pages.commit_page(context.store, page, now=now, under=f"fast:{kind}"))
-    return results
+    return {
+        object_name: _read_object(context, crm, object_name, ids, wanted.get(object_name, ()), now)
+        for object_name, ids in _record_ids(context.store, crm.name, contacts).items()
+    }
 
 
-def _records(store: Store, crm: CrmName, contacts: Sequence[int]) -> dict[str, list[str]]:
+def _read_object(
+    context: PassContext, crm: Crm, object_name: str, ids: Sequence[str], properties: Sequence[str], now: datetime
+) -> StreamPull:
+    result = StreamPull(whole=True)
+    before = crm.calls()
+    records = list(crm.read(object_name, ids, properties).values())
+    activities: defaultdict[str, list[Activity]] = defaultdict(list)
+    for activity in crm.activities_of(object_name, ids):
+        activities[activity.object].append(activity)
+    result.calls = crm.calls() - before
+    result.seen = len(records)
+    result.stored = context.store.write(partial(pages.apply_records, read=records, now=now))
+    for kind, of_kind in activities.items():
+        page = Page(crm=crm.name, object=kind, cursor={}, seen=len(of_kind), calls=0, activities=of_kind)
+        result.add(page, pages.commit_page(context.store, page, now=now, under=f"fast:{kind}"))
+    return result
+
+
+def _record_ids(store: Store, crm: CrmName, contacts: Sequence[int]) -> dict[str, list[str]]:
     """The ids of these contacts' live records in a CRM, by object."""
-    found: dict[str, list[str]] = {}
+    ids: defaultdict[str, list[str]] = defaultdict(list)
     columns = select(record.c.object, record.c.id).where(record.c.crm == crm, record.c.contact_id.in_(contacts), ~record.c.archived)
     with store.read() as connection:
         for object_name, record_id in connection.execute(columns.order_by(record.c.object, record.c.id)):
-            found.setdefault(object_name, []).append(record_id)
-    return found
+            ids[object_name].append(record_id)
+    return ids

@@ -23,8 +23,10 @@ from connector.store.mirror import privacy_forget
 from connector.store.retention import RetentionSlice
 from connector.workflows import touches
 
+#: Where a slice ended: JSON that the step of its kind alone understands; None at the beginning.
+Position = Any
 #: One slice from a position on.
-Step = Callable[[Any], RetentionSlice]
+Step = Callable[[Position], RetentionSlice]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

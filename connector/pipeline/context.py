@@ -1,4 +1,4 @@
-"""What a pass, and every job like it, works with; and who watches it on its way."""
+"""The context of a pass, and of every job like it: configuration, store, CRMs, clock, and who receives its progress."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Step = Literal["backfill", "removals", "compare", "unify", "evaluate", "write ba
 
 
 class Progress(Protocol):
-    """Who watches a pass. Called from several threads at once; `total` is None where nobody knows."""
+    """The receiver of a pass's progress. Called from several threads at once; `total` is None where nobody knows."""
 
     def pulled(self, crm: CrmName, stream: str, seen: int, total: int | None) -> None:
         """Another page of a stream is stored. seen counts from the stream's beginning, earlier passes that were broken off included.
@@ -32,7 +32,7 @@ class Progress(Protocol):
 
 
 class Unwatched:
-    """Nobody watches."""
+    """A receiver that does nothing."""
 
     def pulled(self, crm: CrmName, stream: str, seen: int, total: int | None) -> None:
         """Nothing."""
@@ -43,7 +43,7 @@ class Unwatched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassContext:
-    """What a pass works with. now: the clock (aware). stopped: asked between pages, slices and batches; True ends the pass in good order.
+    """The context of a pass. now: the clock (aware). stopped: asked between pages, slices and batches; True ends the pass in good order.
 
     holder: who this process is, for leases. judging: entered for unifying, judging and writing back, which one at a time does; pulling
     needs no such turn. May raise `LeaseLost`.

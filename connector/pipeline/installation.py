@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import orjson
 from sqlalchemy import Connection, Table, func, select, update
@@ -22,15 +22,16 @@ from connector.errors import ConnectorError, CrmError, Interrupted, ObjectStoppe
 from connector.model import CRMS, CrmName, Surroundings
 from connector.pipeline.context import PassContext
 from connector.pipeline.pull import schema_drift
-from connector.pipeline.pull.backfill import Filled, blind, fill, note_wanted, states
-from connector.pipeline.pull.streams import Pulled, errors_of, once, streams_of
+from connector.pipeline.pull.backfill import fill
+from connector.pipeline.pull.field_state import FieldState, brought_in_line, refreshed
+from connector.pipeline.pull.streams import Pulled, distinct, errors_of, pull, streams_of
 from connector.pipeline.unify import ContactWriter, UnifySettings
 from connector.pipeline.unify.identity import PEOPLE
-from connector.store import fields, runs
+from connector.store import runs
 from connector.store import tables as t
 from connector.store.database import Store
-from connector.store.fields import FieldState
-from connector.workflows import suspension
+from connector.store.fields import FieldStatus, contact_table, ensure_fields, set_state, stored_fields
+from connector.store.mirror import pages
 from connector.workflows.fields import STAGE_PROPERTY, columns_needed
 from connector.workflows.suspension import Suspended
 
@@ -46,16 +47,21 @@ _STAGE_NAMES: Mapping[CrmName, str] = {crm: name for (crm, _), name in STAGE_PRO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """The contact table with the file's columns, the writer of contacts, whether this pass adopts what is there, and what is suspended.
+    """The field state, the contact table with the file's columns, the writer of contacts, and whether this pass adopts what is there.
 
     silent: the CRMs of which neither fields nor set-up could be learned, so that what they lack might be taken for empty, with the error.
     """
 
+    fields: FieldState
     table: Table
     writer: ContactWriter
     setting: UnifySettings
-    suspended: Suspended
     silent: Mapping[CrmName, CrmError] = field(default_factory=dict)
+
+    @property
+    def suspended(self) -> Suspended:
+        """What says nothing now, by the field state."""
+        return self.fields.suspended
 
     def adopted(self, store: Store, mode: Literal["shadow", "live"]) -> None:
         """A whole pass went by: what was there when the connector came is agreed now."""
@@ -65,15 +71,32 @@ class Installation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaughtUp:
-    """What holds after the pull. filled: fields that were filled; errors: what went wrong in that and in the pull.
-
-    stops: whether nothing may be judged for it.
-    """
+    """What holds after the pull. errors: what went wrong in the pull and after it; stops: whether nothing may be judged for it."""
 
     installation: Installation
-    filled: Mapping[str, Mapping[str, Filled]]
     errors: list[ConnectorError]
     stops: bool
+
+
+class CrmsRead(Protocol):
+    """The part of a run's result that reading the CRMs fills."""
+
+    pulled: Pulled
+    errors: list[ConnectorError]
+
+
+def read_crms(context: PassContext, result: CrmsRead, *, now: datetime, full: bool = False) -> CaughtUp:
+    """The CRMs into the mirror, with what is to be done before and after a pull. full: from the beginning, whatever was read already.
+
+    What was pulled and what went wrong is in the result even where this ends early.
+    """
+    prepared = prepare(context.store, context.config, context.crms, now=now)
+    if full:
+        pages.reset_cursors(context.store)
+    result.pulled = pull(context, now, silent=prepared.silent)
+    caught_up = catch_up(context, prepared, result.pulled, now=now)
+    result.errors += caught_up.errors
+    return caught_up
 
 
 def prepare(store: Store, config: Config, crms: Mapping[CrmName, Crm], *, now: datetime) -> Installation:
@@ -83,24 +106,29 @@ def prepare(store: Store, config: Config, crms: Mapping[CrmName, Crm], *, now: d
     """
     if (missing := left_out(store, config)) is not None:
         raise SafetyStop(missing, advice=LEFT_OUT)
-    made = fields.ensure_fields(store, columns_needed(config))
+    columns = columns_needed(config)
+    made = ensure_fields(store, columns)
     silent = schema_drift.look(store, config, crms, now=now) if crms and schema_drift.due(store, config, now) else {}
-    _want(store, config, crms)
+    state = brought_in_line(store, config, columns, crms)
     silent = _apply_file(store, config, crms, now, anew=bool(made)) | silent
-    return replace(_installed(store, config, now), silent=silent)
+    _keep_states(store, state, now)
+    return _installed(store, config, state, now=now, silent=silent)
 
 
 def left_out(store: Store, config: Config) -> str | None:
     """In words, that people of a CRM are here which the file does not have: they would be judged for ever as they were last read."""
+    if len(config.crms) == len(CRMS):
+        return None
     live = select(record.c.crm, func.count()).where(record.c.crm.not_in(config.crms), ~record.c.archived, record.c.object.in_(_PEOPLE))
     with store.read() as connection:
-        found = {} if len(config.crms) == len(CRMS) else dict(connection.execute(live.group_by(record.c.crm)).tuples().all())
-    return next(
-        (f"the mirror holds {count:,} people of {crm}, and the file has no [crm.{crm}]" for crm, count in sorted(found.items())), None
-    )
+        row = connection.execute(live.group_by(record.c.crm).order_by(record.c.crm).limit(1)).one_or_none()
+    if row is None:
+        return None
+    crm, count = row
+    return f"the mirror holds {count:,} people of {crm}, and the file has no [crm.{crm}]"
 
 
-def catch_up(context: PassContext, pulled: Pulled, *, now: datetime) -> CaughtUp:
+def catch_up(context: PassContext, prepared: Installation, pulled: Pulled, *, now: datetime) -> CaughtUp:
     """After a pull: looks again where it missed something, fills what was not read of every record, and says what is suspended now.
 
     An object that the credentials may not see stops nothing: its fields are gone.
@@ -109,15 +137,21 @@ def catch_up(context: PassContext, pulled: Pulled, *, now: datetime) -> CaughtUp
     silent: Mapping[CrmName, CrmError] = {}
     if not context.stopped() and _missed(pulled):
         silent = schema_drift.look(store, config, context.crms, now=now)
-        _want(store, config, context.crms)
-    failed = once([*errors_of(pulled), *silent.values()])
-    filled = {} if context.stopped() or failed else fill(context, now)
-    installation = _installed(store, config, now)
-    hidden = schema_drift.hidden_objects(store)
-    stopping = [stream.error for crm, name, stream in streams_of(pulled) if stream.error is not None and (crm, name) not in hidden]
-    blinded = _blinded(installation.suspended, blind(store, config))
-    errors = once([*failed, *errors_of(filled), *blinded])
-    return CaughtUp(installation=installation, filled=filled, errors=errors, stops=bool(stopping or blinded or silent))
+        state = brought_in_line(store, config, prepared.fields.columns, context.crms)
+    else:
+        state = refreshed(store, config, prepared.fields)
+    failed = distinct([*errors_of(pulled), *silent.values()])
+    filled = {} if context.stopped() or failed else fill(context, state, now)
+    if filled:
+        state = refreshed(store, config, state)
+    if state is not prepared.fields:
+        _keep_states(store, state, now)
+    blinded = _blinded(state)
+    return CaughtUp(
+        installation=_with_fields(config, prepared, state),
+        errors=distinct([*failed, *errors_of(filled), *blinded]),
+        stops=bool(blinded or silent or _stopping(store, pulled)),
+    )
 
 
 def _missed(pulled: Pulled) -> bool:
@@ -125,21 +159,20 @@ def _missed(pulled: Pulled) -> bool:
     return any(stream.absent or isinstance(stream.error, ObjectStopped) for _, _, stream in streams_of(pulled))
 
 
-def _want(store: Store, config: Config, crms: Mapping[CrmName, Crm]) -> None:
-    """From now on pulls bring what is there of what the file wants."""
-    for name, crm in crms.items():
-        crm.want(schema_drift.wanted(store, config, name))
-    note_wanted(store, config)
+def _stopping(store: Store, pulled: Pulled) -> bool:
+    """Whether a stream was stopped by anything else than that the credentials may not see its object."""
+    failed = {(crm, name) for crm, name, stream in streams_of(pulled) if stream.error is not None}
+    return bool(failed) and not failed <= schema_drift.hidden_objects(store)
 
 
-def _blinded(suspended: Suspended, lacking: Mapping[str, str]) -> list[ConnectorError]:
+def _blinded(state: FieldState) -> list[ConnectorError]:
     """What is gone of the properties that everything rests on is an error; what is being filled is only waited for."""
-    gone = [place for place, state in lacking.items() if state == "gone"]
+    gone = [place for place, status in state.lacking.items() if status == "gone"]
     if not gone:
         return []
     return [
         ObjectStopped(
-            f"nobody is judged: {suspended.halted}",
+            f"nobody is judged: {state.suspended.halted}",
             crm=gone[0].partition(" ")[0],
             code="PROPERTY_DOESNT_EXIST",
             advice="Bring the property back in the CRM, or give the connector's credentials access to it; `connector check` names it.",
@@ -147,42 +180,53 @@ def _blinded(suspended: Suspended, lacking: Mapping[str, str]) -> list[Connector
     ]
 
 
-def _installed(store: Store, config: Config, now: datetime) -> Installation:
-    """What holds now, with the states of the fields on record."""
-    columns = columns_needed(config)
-    suspended = _stock_taken(store, config, now)
+# ── What is made for a pass ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _installed(store: Store, config: Config, state: FieldState, *, now: datetime, silent: Mapping[CrmName, CrmError]) -> Installation:
+    """What holds for the whole pass, with this field state."""
     clocks_from = _clocks_from(store, config, now)
     adopting = runs.get_meta(store, f"adopted:{config.mode}") is None
     if adopting and config.mode == "live" and runs.get_meta(store, "adopted:shadow") is not None:
         store.write(partial(_agree_anew, clocks_from=clocks_from))
+    own_users = _meta_json(store, "own_users")
     setting = UnifySettings(
         adopting=adopting,
         clocks_from=clocks_from,
         defaults=_meta_json(store, "defaults"),
-        own_users=frozenset((crm, one) for crm, users in _meta_json(store, "own_users").items() for one in users),
-        unread=frozenset(suspended.fields),
+        own_users=frozenset((crm, user) for crm, users in own_users.items() for user in users),
+        unread=frozenset(state.suspended.fields),
     )
-    table = fields.contact_table(columns)
-    return Installation(table=table, writer=ContactWriter(config, columns, table, setting), setting=setting, suspended=suspended)
+    table = contact_table(state.columns)
+    writer = ContactWriter(config, state.columns, table, setting)
+    return Installation(fields=state, table=table, writer=writer, setting=setting, silent=silent)
 
 
-def _stock_taken(store: Store, config: Config, now: datetime) -> Suspended:
+def _with_fields(config: Config, installation: Installation, state: FieldState) -> Installation:
+    """The installation with another field state."""
+    if state is installation.fields:
+        return installation
+    setting = replace(installation.setting, unread=frozenset(state.suspended.fields))
+    writer = ContactWriter(config, state.columns, installation.table, setting)
+    return replace(installation, fields=state, setting=setting, writer=writer)
+
+
+def _keep_states(store: Store, state: FieldState, now: datetime) -> None:
     """Keeps the states of the fields. Where one is present again, or for the first time, every contact is made and judged anew."""
-    found, lacking = states(store, config), blind(store, config)
-    before = {column.name: state for column, state in fields.stored_fields(store).items()}
-    blinded = _meta_json(store, _BLIND)
-    if any(state == "present" != before.get(name) for name, state in found.items()) or blinded.keys() - lacking.keys():
+    before = {column.name: status for column, status in stored_fields(store).items()}
+    changed = {column: status for column, status in state.states.items() if status != before.get(column)}
+    lacking = _meta_json(store, _BLIND)
+    if "present" in changed.values() or lacking.keys() - state.lacking.keys():
         store.write(partial(_everyone, now=now))
-    for state in _STATES:
-        fields.set_state(store, [name for name, one in found.items() if one == state != before.get(name)], state)
-    if blinded != lacking:
-        runs.set_meta(store, _BLIND, orjson.dumps(lacking).decode())
-    return suspension.of(config, found, lacking)
+    for status in _STATUSES:
+        set_state(store, [column for column, after in changed.items() if after == status], status)
+    if lacking != state.lacking:
+        runs.set_meta(store, _BLIND, orjson.dumps(state.lacking).decode())
 
 
 #: What everything rests on and was lacking when last looked at: place → state.
 _BLIND = "blind"
-_STATES: tuple[FieldState, ...] = get_args(FieldState)
+_STATUSES: tuple[FieldStatus, ...] = get_args(FieldStatus)
 
 
 def applied(store: Store, config: Config) -> bool:
@@ -225,11 +269,11 @@ def _look_around(store: Store, crms: Mapping[CrmName, Crm]) -> dict[CrmName, Crm
 
 
 def _keep_around(store: Store, around: Mapping[CrmName, Surroundings]) -> None:
-    defaults = {name: one.defaults[_STAGE_NAMES[name]] for name, one in around.items() if _STAGE_NAMES[name] in one.defaults}
+    stage_defaults = {crm: account.defaults.get(_STAGE_NAMES[crm]) for crm, account in around.items()}
     kept: dict[str, Mapping[CrmName, object]] = {
-        "defaults": defaults,
-        "links": {name: one.links for name, one in around.items()},
-        "own_users": {name: one.own_users for name, one in around.items()},
+        "defaults": {crm: value for crm, value in stage_defaults.items() if value is not None},
+        "links": {crm: account.links for crm, account in around.items()},
+        "own_users": {crm: account.own_users for crm, account in around.items()},
     }
     for topic, value in kept.items():
         runs.set_meta(store, topic, orjson.dumps(value).decode())
@@ -244,9 +288,9 @@ def _agree_anew(connection: Connection, clocks_from: datetime) -> None:
 
 def _clocks_from(store: Store, config: Config, now: datetime) -> datetime:
     """From when on attempts count: as the file says, else the first pass in this mode."""
-    stated = config.adopt.clocks_from
-    first = datetime.fromisoformat(runs.set_meta_once(store, f"first_pass:{config.mode}", now.isoformat()))
-    return first if stated is None else stated
+    name = f"first_pass:{config.mode}"
+    first = runs.get_meta(store, name) or runs.set_meta_once(store, name, now.isoformat())
+    return datetime.fromisoformat(first) if config.adopt.clocks_from is None else config.adopt.clocks_from
 
 
 def record_url(store: Store) -> Callable[[str, str, str], str]:

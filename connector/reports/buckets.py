@@ -27,20 +27,18 @@ _DUPLICATE = and_(record.c.role == "duplicate", record.c.converted_to.is_(None),
 
 def buckets(store: Store) -> dict[str, Any]:
     """{"buckets": [{"name", "n" (people), crm: n (records)}], "totals": {crm: n}, "duplicates", "ambiguous"}; buckets add up to totals."""
-    here = select(record.c.crm).join(contact, contact.c.id == record.c.contact_id).where(record.c.object.in_(_PEOPLE))
+    of_people = select(record.c.crm).join(contact, contact.c.id == record.c.contact_id).where(record.c.object.in_(_PEOPLE))
     person = _person()
     bucket = case((record.c.archived, "gone"), (_DUPLICATE, "duplicates"), else_=person)
+    counted = of_people.add_columns(bucket.label("bucket"), func.count().label("n")).group_by(record.c.crm, bucket)
     with store.read() as connection:
-        records = {
-            (row.bucket, row.crm): row.n
-            for row in connection.execute(here.add_columns(bucket.label("bucket"), func.count().label("n")).group_by(record.c.crm, bucket))
-        }
-        known = select(record.c.contact_id).where(record.c.object.in_(_PEOPLE), record.c.contact_id == contact.c.id)
-        people_of = select(person.label("bucket"), func.count().label("n")).where(known.correlate(contact).exists()).group_by(person)
+        records: dict[tuple[str, str], int] = {(row.bucket, row.crm): row.n for row in connection.execute(counted)}
+        has_records = select(record.c.contact_id).where(record.c.object.in_(_PEOPLE), record.c.contact_id == contact.c.id)
+        people_of = select(person.label("bucket"), func.count().label("n")).where(has_records.correlate(contact).exists()).group_by(person)
         people: dict[str, int] = {row.bucket: row.n for row in connection.execute(people_of)}
         return {
             "buckets": [{"name": name, "n": people.get(name, 0), **{crm: records.get((name, crm), 0) for crm in CRMS}} for name in BUCKETS],
-            "totals": {crm: sum(n for (_, one), n in records.items() if one == crm) for crm in CRMS},
+            "totals": {crm: sum(n for (_, record_crm), n in records.items() if record_crm == crm) for crm in CRMS},
             "duplicates": _duplicates(connection),
             "ambiguous": _ambiguous(connection),
         }
@@ -62,21 +60,22 @@ def _duplicates(connection: Connection) -> list[dict[str, Any]]:
     having = select(record.c.contact_id).where(_DUPLICATE, record.c.contact_id.is_not(None)).distinct()
     ids = list(connection.scalars(having.order_by(record.c.contact_id).limit(SHOWN)))
     reason = "another record of the same CRM stands for this person; duplicates are read, and never written to"
-    return [{"contact": one, "records": rows, "reason": reason} for one, rows in _records(connection, ids).items()]
+    return [{"contact": contact_id, "records": rows, "reason": reason} for contact_id, rows in _records(connection, ids).items()]
 
 
 def _ambiguous(connection: Connection) -> list[dict[str, Any]]:
     doubtful = and_(~contact.c.gone, contact.c.ambiguous.is_not(None))
-    found = connection.execute(select(contact.c.id, contact.c.ambiguous).where(doubtful).order_by(contact.c.id).limit(SHOWN))
-    reasons = {row.id: row.ambiguous for row in found}
-    return [{"contact": one, "records": rows, "reason": reasons[one]} for one, rows in _records(connection, list(reasons)).items()]
+    rows = connection.execute(select(contact.c.id, contact.c.ambiguous).where(doubtful).order_by(contact.c.id).limit(SHOWN))
+    reasons = {row.id: row.ambiguous for row in rows}
+    records = _records(connection, list(reasons))
+    return [{"contact": contact_id, "records": records[contact_id], "reason": reason} for contact_id, reason in reasons.items()]
 
 
 def _records(connection: Connection, contacts: list[int]) -> dict[int, list[dict[str, Any]]]:
     """The live records of these contacts."""
     names = ("crm", "object", "id", "role")
     live = select(record.c.contact_id, *(record.c[name] for name in names)).where(record.c.contact_id.in_(contacts), ~record.c.archived)
-    found: dict[int, list[dict[str, Any]]] = {one: [] for one in contacts}
+    records: dict[int, list[dict[str, Any]]] = {contact_id: [] for contact_id in contacts}
     for row in connection.execute(live.order_by(record.c.contact_id, record.c.crm, record.c.object, record.c.id)):
-        found[row.contact_id].append({name: getattr(row, name) for name in names})
-    return found
+        records[row.contact_id].append({name: getattr(row, name) for name in names})
+    return records

@@ -13,17 +13,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, and_, select
 
+from connector.config.columns import column_of
 from connector.config.tables import Config, FieldRule, SlaRule, Transition
 from connector.model import CRMS, bundle_name
 from connector.pipeline.evaluate import cases
 from connector.pipeline.evaluate.cases import ContactState
-from connector.pipeline.evaluate.decide import leaves
 from connector.pipeline.installation import record_url
-from connector.pipeline.pull.backfill import suspended as suspended_now
+from connector.pipeline.pull.field_state import suspended_by_last_pass
 from connector.pipeline.unify import sides_of
 from connector.pipeline.unify.merge import aliases
 from connector.reports.find_contact import find
-from connector.reports.rule_breakdown import Reason, Reasons, first_to_fire, present, reasons
+from connector.reports.rule_breakdown import Reason, Reasons, present, reasons
 from connector.reports.timeline import timeline
 from connector.store import fields, ledger, pauses
 from connector.store.database import Store
@@ -33,7 +33,8 @@ from connector.workflows import sla
 from connector.workflows.attempts import may_fire
 from connector.workflows.fields import FieldReader, Sides, columns_needed, one_sided
 from connector.workflows.sla import ClockState
-from connector.workflows.suspension import Suspended, column_of, named
+from connector.workflows.suspension import Suspended, named
+from connector.workflows.transition import first_to_fire, leaves
 
 _RECORD = metadata.tables["record"]
 _ATTEMPT = metadata.tables["attempt"]
@@ -52,8 +53,8 @@ def explain(store: Store, config: Config, who: str, *, now: datetime) -> dict[st
     with store.read() as connection:
         contact = find(connection, who)
         told = reasons(connection, config, table, contact, now, suspended)
-        case = cases.load(connection, table, {contact: {}})[0]
-        seen = _Seen(config=config, case=case, told=told, now=now, suspended=suspended, paused=paused)
+        state = cases.load_one(connection, table, contact)
+        seen = _Seen(config=config, state=state, told=told, now=now, suspended=suspended, paused=paused)
         people = connection.execute(select(_RECORD).where(_RECORD.c.contact_id == contact).order_by(*_BY_KEY)).all()
         return {
             **_head(seen),
@@ -69,7 +70,9 @@ def explain(store: Store, config: Config, who: str, *, now: datetime) -> dict[st
             "deals": [asdict(one) for one in deals_of(connection, [contact]).get(contact, ())],
             "campaigns": [asdict(one) for one in campaigns_of(connection, contact)],
             "merged": aliases(connection, contact),
-            "history": timeline(connection, config, [contact, *aliases(connection, contact)], people, now),
+            "history": timeline(
+                connection, config, [contact, *aliases(connection, contact)], [(row.crm, row.object, row.id) for row in people], now
+            ),
         }
 
 
@@ -81,7 +84,7 @@ class _Seen:
     """What is known of the contact. suspended: what says nothing now; paused: (scope, name) of the kill switch."""
 
     config: Config
-    case: ContactState
+    state: ContactState
     told: Reasons
     now: datetime
     suspended: Suspended
@@ -90,7 +93,7 @@ class _Seen:
     @property
     def contact(self) -> Mapping[str, Any]:
         """The contact's row."""
-        return self.case.contact
+        return self.state.contact.values
 
     @property
     def excluded(self) -> bool:
@@ -101,7 +104,7 @@ class _Seen:
 def _table(store: Store, config: Config) -> tuple[Table, Suspended]:
     """The contact table with the file's columns, as far as the database has them; and what is suspended."""
     stored = fields.stored_fields(store)
-    return fields.contact_table([column for column in columns_needed(config) if column in stored]), suspended_now(store, config)
+    return fields.contact_table([column for column in columns_needed(config) if column in stored]), suspended_by_last_pass(store, config)
 
 
 def _paused(store: Store) -> frozenset[tuple[str, str]]:
@@ -114,7 +117,7 @@ def _paused(store: Store) -> frozenset[tuple[str, str]]:
 def _head(seen: _Seen) -> dict[str, Any]:
     contact = seen.contact
     return {
-        "contact": seen.case.id,
+        "contact": seen.state.contact.id,
         "stage": contact["stage"],
         "stage_since": contact["stage_since"],
         "stage_differs": bool(contact["stage_differs"]),
@@ -142,9 +145,9 @@ def _record(row: Any, url: Callable[[str, str, str], str]) -> dict[str, Any]:
 
 def _fields(connection: Connection, seen: _Seen) -> dict[str, dict[str, Any]]:
     """Each field as rules believe it, and what each CRM says; `stage` and the owner among them."""
-    mains = {crm: row for crm in CRMS if (row := seen.case.main(crm)) is not None}
-    reader = FieldReader(seen.config)
-    campaign = latest_campaigns(connection, [seen.case.id]).get(seen.case.id)
+    mains = {crm: seen.state.main[crm] for crm in CRMS if crm in seen.state.main}
+    reader = FieldReader(seen.config, columns_needed(seen.config))
+    campaign = latest_campaigns(connection, [seen.state.contact.id]).get(seen.state.contact.id)
     sides = sides_of(mains, _companies(connection, mains.values()), campaign)
     told = {rule.name: _field(rule, reader, sides, seen.contact) for rule in seen.config.fields if rule.name != "owner"}
     contact = seen.contact
@@ -226,8 +229,8 @@ def _transitions(connection: Connection, seen: _Seen) -> list[dict[str, Any]]:
 
 
 def _used(seen: _Seen, rule: Transition) -> str | None:
-    evidence = {one.rule: one for one in seen.case.evidence}
-    return may_fire(evidence.get(rule.id), rule, seen.case.basis, seen.now)
+    evidence = {one.rule: one for one in seen.state.evidence}
+    return may_fire(evidence.get(rule.id), rule, seen.state.basis, seen.now)
 
 
 def _keeping(seen: _Seen, rule: Transition) -> list[str]:
@@ -254,7 +257,7 @@ _STATES: Mapping[str, str] = {"filling": "not read yet", "gone": "cannot be read
 
 def _contact_keeps(seen: _Seen) -> list[str]:
     """What keeps every transition of this contact."""
-    contact, attempt, rejected, rule = seen.contact, seen.case.attempt, seen.case.rejection, seen.config.rejection
+    contact, attempt, rejected, rule = seen.contact, seen.state.attempt, seen.state.rejection, seen.config.rejection
     found = [] if seen.suspended.halted is None else [f"nobody is judged: {seen.suspended.halted}"]
     if contact["gone"]:
         found.append("no record of the contact is left")
@@ -281,9 +284,9 @@ def _pauses(seen: _Seen, rule: Transition) -> list[str]:
 def _bundles(connection: Connection, seen: _Seen) -> dict[str, list[Mapping[str, Any]]]:
     """What the ledger has of the present spell's transitions, by rule; shadow and superseded rows say nothing."""
     cause = f"spell:{seen.contact['spell']}"
-    names = {bundle_name(rule.id, seen.case.id, cause): rule.id for rule in seen.config.transitions}
+    names = {bundle_name(rule.id, seen.state.contact.id, cause): rule.id for rule in seen.config.transitions}
     found: dict[str, list[Mapping[str, Any]]] = {}
-    for row in reversed(ledger.rows_of_contact(connection, seen.case.id)):
+    for row in reversed(ledger.rows_of_contact(connection, seen.state.contact.id)):
         if row["state"] not in ledger.KEYLESS and row["bundle"] in names:
             found.setdefault(names[row["bundle"]], []).append(row)
     return found
@@ -316,13 +319,13 @@ def _attempts(connection: Connection, contact: int) -> list[dict[str, Any]]:
 def _slas(connection: Connection, seen: _Seen) -> list[dict[str, Any]]:
     """Every clock, the present attempt's as it stands now."""
     rules = {rule.id: rule for rule in seen.config.slas}
-    open_now = seen.case.attempt is not None and seen.case.attempt.open
+    open_now = seen.state.attempt is not None and seen.state.attempt.open
     ticking = {(clock.attempt, clock.kind, clock.number): clock for clock in _present_clocks(seen) if open_now}
     order = (_CLOCK.c.attempt, _CLOCK.c.kind, _CLOCK.c.number)
     told = []
-    for row in connection.execute(select(_CLOCK).where(_CLOCK.c.contact_id == seen.case.id).order_by(*order)):
+    for row in connection.execute(select(_CLOCK).where(_CLOCK.c.contact_id == seen.state.contact.id).order_by(*order)):
         clock, rule = ticking.get((row.attempt, row.kind, row.number)), rules.get(row.sla)
-        now = row if clock is None or rule is None else sla.advance(clock, rule, seen.case.touches, seen.now)[0]
+        now = row if clock is None or rule is None else sla.advance(clock, rule, seen.state.touches, seen.now)
         told.append(
             {
                 "name": row.sla if rule is None else rule.name,
@@ -335,8 +338,8 @@ def _slas(connection: Connection, seen: _Seen) -> list[dict[str, Any]]:
 
 def _present_clocks(seen: _Seen) -> list[ClockState]:
     """The clocks of the present attempt."""
-    attempt = seen.case.attempt
-    return [] if attempt is None else [clock for clock in seen.case.clocks if clock.attempt == attempt.number]
+    attempt = seen.state.attempt
+    return [] if attempt is None else [clock for clock in seen.state.clocks if clock.attempt == attempt.number]
 
 
 def _sla_waits(seen: _Seen) -> list[dict[str, Any]]:
@@ -354,7 +357,7 @@ def _sla_waits(seen: _Seen) -> list[dict[str, Any]]:
 
 
 def _no_clock(seen: _Seen, rule: SlaRule, reason: Reason) -> str:
-    attempt = seen.case.attempt
+    attempt = seen.state.attempt
     if attempt is None or not attempt.open:
         return "no attempt is open"
     if attempt.found:

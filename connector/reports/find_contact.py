@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import ColumnElement, Connection, func, or_, select, tuple_
@@ -26,6 +26,13 @@ _PLACES = (
     re.compile(r"/lightning/r/(?:[A-Za-z]\w*/)?([A-Za-z0-9]{15,18})(?=/|$)"),
 )
 _SHORT_ID = 15  # Salesforce shows ids of 15 characters in places; the first 15 of 18 tell records apart, case and all
+
+
+class _Match(NamedTuple):
+    """A record that fits; contact_id: None for a company, and for what is not unified yet."""
+
+    contact_id: int | None
+    object: str
 
 
 class Unknown(ConnectorError):
@@ -52,9 +59,9 @@ def ids_in(address: str) -> Iterator[str]:
     """What may be the record's id in an address, the likeliest first: by the CRMs' own patterns, then the path from its end."""
     parts = urlsplit(address if "//" in address else f"//{address}")
     path = unquote(parts.path)
-    known = [match[1] for pattern in _PLACES if (match := pattern.search(path)) is not None]
-    if known:
-        yield from known
+    by_pattern = [match[1] for pattern in _PLACES if (match := pattern.search(path)) is not None]
+    if by_pattern:
+        yield from by_pattern
         return
     pieces = [piece for piece in path.split("/") if piece]
     if pieces[:1] == ["contacts"]:
@@ -68,7 +75,7 @@ def _has_further(email: str | None) -> ColumnElement[bool]:
     return tuple_(_RECORD.c.crm, _RECORD.c.object, _RECORD.c.id).in_(keys)
 
 
-def _by_id(connection: Connection, text: str) -> Sequence[Mapping[str, Any]]:
+def _by_id(connection: Connection, text: str) -> list[_Match]:
     if not text:
         return []
     indexed = _RECORD.c.crm.in_(CRMS) & _RECORD.c.object.in_(_OBJECTS)
@@ -80,18 +87,19 @@ def _by_id(connection: Connection, text: str) -> Sequence[Mapping[str, Any]]:
     return _rows(connection, indexed & or_(exact, longer))
 
 
-def _rows(connection: Connection, which: Any) -> Sequence[Mapping[str, Any]]:
-    query = select(_RECORD.c.contact_id, _RECORD.c.object, _RECORD.c.archived).where(which)
-    return [dict(row) for row in connection.execute(query.order_by(_RECORD.c.archived, _RECORD.c.contact_id)).mappings()]
+def _rows(connection: Connection, which: ColumnElement[bool]) -> list[_Match]:
+    """The records that fit, live ones first, those of contacts seen first before others."""
+    query = select(_RECORD.c.contact_id, _RECORD.c.object).where(which).order_by(_RECORD.c.archived, _RECORD.c.contact_id)
+    return [_Match._make(row) for row in connection.execute(query)]
 
 
-def _chosen(connection: Connection, rows: Sequence[Mapping[str, Any]], message: str) -> int:
-    people = [row["contact_id"] for row in rows if row["contact_id"] is not None]
-    if people:
-        return int(people[0])
+def _chosen(connection: Connection, rows: Sequence[_Match], message: str) -> int:
+    for row in rows:
+        if row.contact_id is not None:
+            return row.contact_id
     if rows:
         raise Unknown(
-            f"this is a record of {rows[0]['object']}, and no contact belongs to it",
+            f"this is a record of {rows[0].object}, and no contact belongs to it",
             advice="Name a person's record (contacts, Lead, Contact). What was just pulled becomes a contact in the next `connector run`.",
         )
     if connection.execute(select(_RECORD.c.id).limit(1)).first() is None:

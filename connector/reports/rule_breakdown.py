@@ -6,21 +6,21 @@ Every part of a condition comes with its present value and whether it holds, als
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, case, literal, select
+from sqlalchemy import ColumnElement, Connection, Table, select
 
 from connector import conditions
 from connector.conditions import Condition, Env, Part
-from connector.config.tables import Config, Transition
+from connector.config.columns import column_of
+from connector.config.tables import Config
 from connector.model import FieldType
-from connector.pipeline.evaluate.decide import leaves
 from connector.pipeline.evaluate.statement import RuleStatement
 from connector.store.tables import from_micros
-from connector.workflows.suspension import NOTHING, Suspended, column_of
+from connector.workflows.suspension import NOTHING, Suspended
 
 #: Expressions asked in one statement: both databases have a limit to the columns of a result.
 _TOGETHER = 200
@@ -84,16 +84,6 @@ def reasons(connection: Connection, config: Config, table: Table, contact: int, 
     )
 
 
-def first_to_fire(
-    transitions: Sequence[Transition], met: Sequence[bool], stage: str | None, waits: Callable[[Transition], bool] = lambda _: False
-) -> int | None:
-    """The transition that takes a contact on: the first that starts from its stage, is met, and does not wait. None: it stays."""
-    for number, rule in enumerate(transitions):
-        if met[number] and leaves(rule, stage) and not waits(rule):
-            return number
-    return None
-
-
 def present(value: Any, kind: FieldType) -> Any:
     """A stored value as people read it: moments as datetimes (UTC), several choices as a list."""
     if value is None:
@@ -129,13 +119,13 @@ class _Asking:
     def add(self, condition: Condition | None) -> _Asked:
         """A condition and its parts; no condition is always met."""
         if condition is None:
-            return _Asked(self.ask(literal(1)), ())
+            return _Asked(self.ask(conditions.answer(None, self.env)), ())
         parts = [self._part(part) for part in conditions.parts(condition)]
-        return _Asked(self.ask(_yes(conditions.compile(condition, self.env))), parts)
+        return _Asked(self.ask(conditions.answer(condition, self.env)), parts)
 
     def _part(self, part: Part) -> tuple[Part, str | None, str]:
         value = None if part.name is not None else part.value(self.env)
-        return part, None if value is None else self.ask(value), self.ask(_yes(part.met(self.env)))
+        return part, None if value is None else self.ask(value), self.ask(conditions.one_if(part.met(self.env)))
 
     def answers(self, connection: Connection, layer: Any, contact: int) -> dict[str, Any]:
         """Every answer by its name."""
@@ -169,6 +159,3 @@ class _Telling:
             return present(self.row.get(column_of(name)), self.types[name])
         return None if answer is None else self.answers[answer]
 
-
-def _yes(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    return case((condition, 1), else_=0)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, and_, func, select
 from connector.config.tables import Config
 from connector.model import CRMS, CrmName, State
 from connector.pipeline.pull import schema_drift
-from connector.pipeline.pull.backfill import suspended
+from connector.pipeline.pull.field_state import suspended_by_last_pass
 from connector.store import ledger, pauses, runs
 from connector.store.budget import Limit, SharedBudget, hubspot_limits, salesforce_limits
 from connector.store.database import Store
@@ -41,7 +41,7 @@ def status(store: Store, config: Config, *, now: datetime) -> dict[str, Any]:
 
     now: also the moment for which the budget is told; its windows go by the wall clock.
     """
-    latest, waiting = runs.last_runs(store, _RUNS), suspended(store, config)
+    latest, waiting = runs.last_runs(store, _RUNS), suspended_by_last_pass(store, config)
     with store.read() as connection:
         return {
             "mode": config.mode,
@@ -122,13 +122,13 @@ def _differences(connection: Connection, config: Config) -> dict[str, Any]:
 def _budget(store: Store, config: Config, connection: Connection, now: datetime) -> dict[str, dict[str, dict[str, float]]]:
     """Account ("hubspot https://…") → limit → {"used", "of" (the connector's share), "seconds"}."""
     shares = _shares(config)
-    told = {}
+    usages = {}
     for account in connection.execute(select(_BUDGET.c.account).distinct().order_by(_BUDGET.c.account)).scalars():
         for crm, (limits, headroom) in shares.items():
             if account.startswith(f"{crm} "):
                 budget = SharedBudget(store, account, limits, crm=crm, headroom=headroom, clock=now.timestamp, sleep=_never)
-                told[account] = budget.usage()
-    return told
+                usages[account] = budget.usage()
+    return usages
 
 
 def _shares(config: Config) -> Mapping[CrmName, tuple[tuple[Limit, ...], float]]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, select
 
 from connector.config.tables import Config
 from connector.store import ledger
+from connector.store.mirror.keys import FullKey
 from connector.store.tables import metadata
 from connector.workflows.fields import OWNER_PROPERTY, STAGE_PROPERTY
 
@@ -37,10 +38,33 @@ _APART = timedelta(minutes=5)
 Entry = dict[str, Any]
 
 
-def timeline(connection: Connection, config: Config, contacts: Sequence[int], records: Sequence[Any], now: datetime) -> list[Entry]:
+class _Edit(NamedTuple):
+    """A change of a record's property that the CRM's own history tells."""
+
+    crm: str
+    object: str
+    record_id: str
+    property: str
+    before: str | None
+    after: str | None
+    at: datetime
+
+
+class _Version(NamedTuple):
+    """What a pull found changed in a record: property → [before, after]. at: by the CRM's word; seen_at: when it was pulled."""
+
+    crm: str
+    object: str
+    id: str
+    changed: Mapping[str, Sequence[Any]]
+    at: datetime | None
+    seen_at: datetime
+
+
+def timeline(connection: Connection, config: Config, contacts: Sequence[int], records: Sequence[FullKey], now: datetime) -> list[Entry]:
     """Everything on record, the oldest first.
 
-    contacts: the contact, then those that turned out to be this one. records: its rows of the table `record`.
+    contacts: the contact, then those that turned out to be this one. records: theirs, by their keys.
     """
     names = {rule.id: rule.name for rule in config.slas}
     written = ledger.rows_of_contact(connection, contacts[0])
@@ -113,19 +137,20 @@ def _actions(written: Sequence[Mapping[str, Any]]) -> Iterator[Entry]:
 # ── Edits in the CRMs ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _edits(connection: Connection, records: Sequence[Any], written: Sequence[Mapping[str, Any]]) -> Iterator[Entry]:
+def _edits(connection: Connection, records: Sequence[FullKey], written: Sequence[Mapping[str, Any]]) -> Iterator[Entry]:
     """The CRM's own history where there is one, else the changes that pulls found; less what we wrote ourselves."""
-    known: set[tuple[str, str, str, str | None]] = set()
-    for row in _histories(connection, records):
-        known.add((row.crm, row.record_id, row.property, row.after))
-        if not _ours(written, (row.crm, row.record_id, row.property, row.after), row.at):
-            yield _entry(row.at, f"{row.object} {row.property}", row.crm, row.before, row.after)
-    for row in _versions(connection, records):
-        at = row.at or row.seen_at
-        for name, (before, after) in sorted(row.changed.items()):
-            edit = (row.crm, row.id, name, after)
-            if name in _TOLD[row.crm] and edit not in known and not _ours(written, edit, at):
-                yield _entry(at, f"{row.object} {name}", row.crm, before, after)
+    in_history: set[tuple[str, str, str, str | None]] = set()
+    for change in _histories(connection, records):
+        edit = (change.crm, change.record_id, change.property, change.after)
+        in_history.add(edit)
+        if not _ours(written, edit, change.at):
+            yield _entry(change.at, f"{change.object} {change.property}", change.crm, change.before, change.after)
+    for version in _versions(connection, records):
+        at = version.seen_at if version.at is None else version.at
+        for name, (before, after) in sorted(version.changed.items()):
+            edit = (version.crm, version.id, name, after)
+            if name in _TOLD[version.crm] and edit not in in_history and not _ours(written, edit, at):
+                yield _entry(at, f"{version.object} {name}", version.crm, before, after)
 
 
 def _ours(written: Sequence[Mapping[str, Any]], edit: tuple[str, str, str, str | None], at: datetime) -> bool:
@@ -139,14 +164,17 @@ def _ours(written: Sequence[Mapping[str, Any]], edit: tuple[str, str, str, str |
     )
 
 
-def _histories(connection: Connection, records: Iterable[Any]) -> Iterator[Any]:
-    for record in records:
-        about = and_(_HISTORY.c.record_id == record.id, _HISTORY.c.crm == record.crm, _HISTORY.c.object == record.object)
-        told = _HISTORY.c.property.in_(sorted(_TOLD[record.crm]))
-        yield from connection.execute(select(_HISTORY).where(about, told).order_by(_HISTORY.c.at, _HISTORY.c.id))
+def _histories(connection: Connection, records: Iterable[FullKey]) -> Iterator[_Edit]:
+    columns = [_HISTORY.c[name] for name in _Edit._fields]
+    for crm, object_name, record_id in records:
+        about = and_(_HISTORY.c.record_id == record_id, _HISTORY.c.crm == crm, _HISTORY.c.object == object_name)
+        wanted = _HISTORY.c.property.in_(sorted(_TOLD[crm]))
+        query = select(*columns).where(about, wanted).order_by(_HISTORY.c.at, _HISTORY.c.id)
+        yield from map(_Edit._make, connection.execute(query))
 
 
-def _versions(connection: Connection, records: Iterable[Any]) -> Iterator[Any]:
-    for record in records:
-        about = and_(_VERSION.c.crm == record.crm, _VERSION.c.object == record.object, _VERSION.c.id == record.id)
-        yield from connection.execute(select(_VERSION).where(about).order_by(_VERSION.c.number))
+def _versions(connection: Connection, records: Iterable[FullKey]) -> Iterator[_Version]:
+    columns = [_VERSION.c[name] for name in _Version._fields]
+    for crm, object_name, record_id in records:
+        about = and_(_VERSION.c.crm == crm, _VERSION.c.object == object_name, _VERSION.c.id == record_id)
+        yield from map(_Version._make, connection.execute(select(*columns).where(about).order_by(_VERSION.c.number)))

@@ -1,7 +1,7 @@
-"""What both sandbox servers stand in: it counts requests and produces the faults that real networks and services have.
+"""Fault injection between the network and a sandbox server: it counts requests, and disturbs those that a fault is meant for.
 
-A `Frame` wraps an ASGI application. A `Fault` says which requests fare how: another answer, half an answer, a slow one, or none at all
-although the request took effect.
+A `FaultInjector` wraps an ASGI application. A `Fault` says which requests fare how: another answer, half an answer, a slow one, or none at
+all although the request took effect.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from threading import Lock
 from typing import Any, Literal
 from urllib.parse import unquote_plus
@@ -24,7 +23,7 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 FaultKind = Literal["answer", "truncate", "slow", "lost"]
 
-#: The ASGI extension by which a frame closes a connection; `ClosableProtocol` gives it.
+#: The ASGI extension by which the injector closes a connection; `ClosableProtocol` gives it.
 CLOSE = "sandbox.close"
 
 
@@ -67,16 +66,15 @@ class Fault:
     seconds: float = 0.0
 
 
-class Frame:
+class FaultInjector:
     """Counts and disturbs the requests of one CRM's server. May be used from any thread.
 
     calls: requests so far. before_call: called with that number before each request is served, in the server's thread. log: (method, path)
     of the last 10,000. latency: seconds added to every answer. faults: what was added and not cleared, used up ones too.
     """
 
-    def __init__(self, crm: str, now: Callable[[], datetime]) -> None:
+    def __init__(self, crm: str) -> None:
         self.crm = crm
-        self.now = now
         self.calls = 0
         self.latency = 0.0
         self.before_call: list[Callable[[int], None]] = []
@@ -89,7 +87,7 @@ class Frame:
         """Adds faults; where several fit a request, the first added wins. Raises ValueError for the other CRM's."""
         for fault in faults:
             if fault.crm != self.crm:
-                raise ValueError(f"a fault of {fault.crm} was added to the frame of {self.crm}")
+                raise ValueError(f"a fault of {fault.crm} was added to those of {self.crm}")
         with self._lock:
             self.faults.extend(faults)
 
@@ -100,20 +98,20 @@ class Frame:
             self._seen.clear()
 
     def wrap(self, app: Application) -> Application:
-        """The application in this frame."""
+        """The application, with faults before it."""
 
-        async def framed(scope: Scope, receive: Receive, send: Send) -> None:
+        async def disturbed(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
                 await app(scope, receive, send)
                 return
             fault = self._meet(scope)
-            for act in list(self.before_call):
-                act(self.calls)
+            for action in list(self.before_call):
+                action(self.calls)
             if self.latency:
                 await asyncio.sleep(self.latency)
             await _serve(app, fault, scope, receive, send)
 
-        return framed
+        return disturbed
 
     def _meet(self, scope: Scope) -> Fault | None:
         query = unquote_plus(scope["query_string"].decode("latin-1"))

@@ -6,29 +6,32 @@ HubSpot speaks plain http; Salesforce speaks TLS with a certificate made for thi
 from __future__ import annotations
 
 import asyncio
-import inspect
 import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import trustme
 import uvicorn
 from starlette.applications import Starlette
 
-from connector.sandbox.fault_injection import Application, ClosableProtocol, Frame
-from connector.sandbox.state import World, make_world
-
-if TYPE_CHECKING:
-    from connector.sandbox.hubspot.actions import HubSpotDeeds
-    from connector.sandbox.salesforce.actions import SalesforceDeeds
+from connector.sandbox.fault_injection import Application, ClosableProtocol, FaultInjector
+from connector.sandbox.hubspot.actions import HubSpotActions
+from connector.sandbox.hubspot.app import create_app as create_hubspot
+from connector.sandbox.hubspot.options import HubSpotOptions
+from connector.sandbox.salesforce.actions import SalesforceActions
+from connector.sandbox.salesforce.app import create_app as create_salesforce
+from connector.sandbox.salesforce.options import SalesforceOptions
+from connector.sandbox.state import World
 
 _HOST = "127.0.0.1"
+_USUAL_HUBSPOT = HubSpotOptions()
+_USUAL_SALESFORCE = SalesforceOptions()
 
 
 def _clock() -> datetime:
@@ -36,92 +39,66 @@ def _clock() -> datetime:
 
 
 class Sandbox:
-    """A HubSpot and a Salesforce, running while the `with` block lasts.
+    """A HubSpot and a Salesforce over one world, running while the `with` block lasts; the world is used as it is, and changed.
 
-    now: the clock of both servers (aware; default: the real one); rate limits follow real time all the same. A world may be given, to be
-    used and changed; else one is made. ports: 0 takes a free one. limits: any option of the two `create_app` functions, handed to each
-    that knows it. Raises TypeError for an option that neither knows.
+    now: the clock of both servers (aware; default: the real one); rate limits follow real time all the same. hubspot, salesforce: how each
+    behaves; None: there is no such server. Ports: 0 takes a free one.
     """
 
-    def __init__(  # noqa: PLR0913 - keywords of one front door, each with its default
+    def __init__(
         self,
+        world: World,
         *,
-        seed: int = 7,
-        now: Callable[[], datetime] | None = None,
-        hubspot_contacts: int = 5000,
-        salesforce_leads: int = 2000,
-        activities_a_contact: float = 0.0,
-        activities_a_lead: float = 0.0,
-        hubspot: bool = True,
-        salesforce: bool = True,
+        now: Callable[[], datetime] = _clock,
+        hubspot: HubSpotOptions | None = _USUAL_HUBSPOT,
+        salesforce: SalesforceOptions | None = _USUAL_SALESFORCE,
         hubspot_port: int = 0,
         salesforce_port: int = 0,
-        world: World | None = None,
-        **limits: Any,
     ) -> None:
-        self.now = now or _clock
-        self.world = world or make_world(
-            seed=seed,
-            now=self.now(),
-            hubspot_contacts=hubspot_contacts,
-            salesforce_leads=salesforce_leads,
-            activities_a_contact=activities_a_contact,
-            activities_a_lead=activities_a_lead,
-        )
-        self.hubspot_frame = Frame("hubspot", self.now)
-        self.salesforce_frame = Frame("salesforce", self.now)
+        self.world = world
+        self.now = now
+        self.hubspot_faults = FaultInjector("hubspot")
+        self.salesforce_faults = FaultInjector("salesforce")
         self.hubspot_url = ""
         self.salesforce_url = ""
         self.ca_bundle = ""
         self._ports = {"hubspot": hubspot_port, "salesforce": salesforce_port}
-        self._apps = self._create_apps(hubspot, salesforce, limits)
+        self._apps: dict[str, Starlette] = {}
+        if hubspot is not None:
+            self._apps["hubspot"] = create_hubspot(world, hubspot, now=now)
+        if salesforce is not None:
+            self._apps["salesforce"] = create_salesforce(world, salesforce, now=now)
         self._servers: list[_Server] = []
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     @property
-    def hubspot(self) -> HubSpotDeeds:
-        """What people do in HubSpot meanwhile, its limits' counts and its options. Raises KeyError where there is no HubSpot."""
-        deeds: HubSpotDeeds = self._apps["hubspot"].state.deeds
-        return deeds
+    def hubspot(self) -> HubSpotActions:
+        """Actions of people in HubSpot, its limits' counts and its options. Raises KeyError where there is no HubSpot."""
+        actions: HubSpotActions = self._apps["hubspot"].state.actions
+        return actions
 
     @property
-    def salesforce(self) -> SalesforceDeeds:
-        """What people do in Salesforce meanwhile, and its options. Raises KeyError where there is no Salesforce."""
-        deeds: SalesforceDeeds = self._apps["salesforce"].state.deeds
-        return deeds
+    def salesforce(self) -> SalesforceActions:
+        """Actions of people in Salesforce, and its options. Raises KeyError where there is no Salesforce."""
+        actions: SalesforceActions = self._apps["salesforce"].state.actions
+        return actions
 
     def has(self, crm: str) -> bool:
         """Whether this sandbox has the CRM of that name."""
         return crm in self._apps
 
-    def _create_apps(self, hubspot: bool, salesforce: bool, limits: Mapping[str, Any]) -> dict[str, Starlette]:
-        factories: dict[str, Callable[..., Starlette]] = {}
-        if hubspot:
-            from connector.sandbox.hubspot.app import create_app as create_hubspot
-
-            factories["hubspot"] = create_hubspot
-        if salesforce:
-            from connector.sandbox.salesforce.app import create_app as create_salesforce
-
-            factories["salesforce"] = create_salesforce
-        known = {crm: set(inspect.signature(factory).parameters) & set(limits) for crm, factory in factories.items()}
-        unknown = set(limits).difference(*known.values())
-        if unknown:
-            raise TypeError(f"no sandbox server knows the option {min(unknown)!r}")
-        return {crm: factory(self.world, now=self.now, **{name: limits[name] for name in known[crm]}) for crm, factory in factories.items()}
-
     def calls(self) -> dict[str, int]:
         """How many requests each server has had."""
-        return {"hubspot": self.hubspot_frame.calls, "salesforce": self.salesforce_frame.calls}
+        return {"hubspot": self.hubspot_faults.calls, "salesforce": self.salesforce_faults.calls}
 
     def __enter__(self) -> Self:
         """Starts the servers; both answer when this returns."""
         try:
             if "hubspot" in self._apps:
-                self.hubspot_url = f"http://{_HOST}:{self._start('hubspot', self.hubspot_frame)}"
+                self.hubspot_url = f"http://{_HOST}:{self._start('hubspot', self.hubspot_faults)}"
             if "salesforce" in self._apps:
                 tls = self._make_certificate()
-                self.salesforce_url = f"https://{_HOST}:{self._start('salesforce', self.salesforce_frame, **tls)}"
+                self.salesforce_url = f"https://{_HOST}:{self._start('salesforce', self.salesforce_faults, **tls)}"
         except BaseException:
             self._stop()
             raise
@@ -142,8 +119,8 @@ class Sandbox:
         certificate.private_key_and_cert_chain_pem.write_to_path(pair)
         return {"ssl_certfile": pair, "ssl_keyfile": pair}
 
-    def _start(self, crm: str, frame: Frame, **options: Any) -> int:
-        server = _Server(frame.wrap(self._apps[crm]), port=self._ports[crm], name=f"sandbox-{crm}", **options)
+    def _start(self, crm: str, faults: FaultInjector, **options: Any) -> int:
+        server = _Server(faults.wrap(self._apps[crm]), port=self._ports[crm], name=f"sandbox-{crm}", **options)
         self._servers.append(server)
         server.start()
         return server.port

@@ -1,7 +1,7 @@
-"""The made-up world that both sandbox servers show: its shape (`World`) and the one function that fills it.
+"""The state of both sandbox servers: every record, owner and link that the two made-up CRMs hold. `world/make.py` fills it.
 
-A world is plain mutable data. The servers read and write it in place, so that what one request changes the next one
-shows. Nobody in it exists: addresses end in `.example` or are made-up local parts at free-mail domains.
+A world is plain mutable data. The servers read and write it in place, so that what one request changes the next one shows. Nobody in it
+exists: addresses end in `.example` or are made-up local parts at free-mail domains.
 """
 
 from __future__ import annotations
@@ -57,29 +57,3 @@ class World:
     """The Salesforce User that the connector signs in as."""
     absent: str = ""
     """E-mail address of the owner who is on leave."""
-
-
-def make_world(
-    *,
-    seed: int = 7,
-    now: datetime,
-    hubspot_contacts: int = 5000,
-    salesforce_leads: int = 2000,
-    activities_a_contact: float = 0.0,
-    activities_a_lead: float = 0.0,
-) -> World:
-    """Makes the same world for the same arguments: both CRMs with 90 days of activity before `now` (aware).
-
-    activities_a_contact: that many HubSpot activities for each HubSpot contact at least; 0: as many as the people's own stories have,
-    about two and a half. activities_a_lead: that many calls more in Salesforce for each Lead. Raises ValueError where `now` has no time
-    zone.
-    """
-    from connector.sandbox.world.people import fill
-    from connector.sandbox.world.salesforce import more_calls
-
-    if now.tzinfo is None:
-        raise ValueError("make_world needs an aware `now`; give it a time zone")
-    world = World(now=now)
-    fill(world, seed=seed, hubspot_contacts=hubspot_contacts, salesforce_leads=salesforce_leads, activities_a_contact=activities_a_contact)
-    more_calls(world, round(activities_a_lead * salesforce_leads))
-    return world

@@ -26,7 +26,7 @@ _CHUNK = 5_000
 
 def plain(name: str) -> TableClause:
     """A table without its columns' types: nothing is converted on the way in or out."""
-    return table_clause(name, *(column(each.name) for each in metadata.tables[name].columns))
+    return table_clause(name, *(column(declared.name) for declared in metadata.tables[name].columns))
 
 
 def chunks(values: Sequence[T]) -> Iterator[list[T]]:
@@ -150,7 +150,7 @@ def _change(dialect: str, into: str, columns: tuple[str, ...], keys: tuple[str, 
     if dialect == "sqlite":
         changes, same = ", ".join(f'"{name}" = ?' for name in columns), " AND ".join(f'"{name}" = ?' for name in keys)
         return f"UPDATE {into} SET {changes} WHERE {same}"  # noqa: S608 - names of our own tables
-    arrays = ", ".join(f"%s::{one}[]" for one in types)
+    arrays = ", ".join(f"%s::{kind}[]" for kind in types)
     named = ", ".join(f'"{name}"' for name in (*columns, *keys))
     changes = ", ".join(f'"{name}" = news."{name}"' for name in columns)
     same = " AND ".join(f'{into}."{name}" = news."{name}"' for name in keys)
@@ -170,17 +170,17 @@ def remove(connection: Connection, name: str, values: list[tuple[Any, ...]], col
 @cache
 def _remove(dialect: str, name: str, columns: tuple[str, ...]) -> str:
     if dialect == "sqlite":
-        here = " AND ".join(f'"{each}" = ?' for each in columns)
-        return f"DELETE FROM {name} WHERE {here}"  # noqa: S608 - names of our own tables
-    arrays = ", ".join(f"%s::{_array_type(name, each)}[]" for each in columns)
-    named = ", ".join(f'"{each}"' for each in columns)
-    same = " AND ".join(f'{name}."{each}" = gone."{each}"' for each in columns)
+        where = " AND ".join(f'"{key}" = ?' for key in columns)
+        return f"DELETE FROM {name} WHERE {where}"  # noqa: S608 - names of our own tables
+    arrays = ", ".join(f"%s::{_array_type(name, key)}[]" for key in columns)
+    named = ", ".join(f'"{key}"' for key in columns)
+    same = " AND ".join(f'{name}."{key}" = gone."{key}"' for key in columns)
     return f"DELETE FROM {name} USING unnest({arrays}) AS gone({named}) WHERE {same}"  # noqa: S608 - names of our own tables
 
 
 def _array_type(into: str, name: str, table: Table | None = None) -> str:
     kind = (metadata.tables[into] if table is None else table).c[name].type
-    return next((word for one, word in _ARRAY_TYPES if isinstance(kind, one)), "text")
+    return next((word for column_type, word in _ARRAY_TYPES if isinstance(kind, column_type)), "text")
 
 
 def find(
@@ -200,7 +200,7 @@ def find(
 @cache
 def _find(dialect: str, name: str, columns: tuple[str, ...], by: str, same: tuple[str, ...], lock: bool) -> str:
     mark, listed = ("?", "IN (SELECT value FROM json_each(?))") if dialect == "sqlite" else ("%s", "= ANY(%s)")
-    where = " AND ".join([*(f"{each} = {mark}" for each in same), f"{by} {listed}"])
+    where = " AND ".join([*(f"{key} = {mark}" for key in same), f"{by} {listed}"])
     locked = f" ORDER BY {by} FOR UPDATE" if lock and dialect != "sqlite" else ""
-    named = ", ".join(f'"{each}"' for each in columns)
+    named = ", ".join(f'"{key}"' for key in columns)
     return f"SELECT {named} FROM {name} WHERE {where}{locked}"  # noqa: S608 - names of our own tables

@@ -108,9 +108,9 @@ def settle(connection: Connection, settlements: Sequence[Settlement], *, fence: 
     ours = _still_ours(connection, [settlement.entry.id for settlement in settlements], fence)
     done = [settlement for settlement in settlements if settlement.entry.id in ours]
     _update(connection, [_changes(settlement, now) for settlement in done])
-    found = [{"row": each.entry.id, "found": each.found} for each in done if each.found is not None]
-    if found:
-        connection.execute(update(_VALUE).where(_VALUE.c.ledger == bindparam("row")), found)
+    values = [{"row": settlement.entry.id, "found": settlement.found} for settlement in done if settlement.found is not None]
+    if values:
+        connection.execute(update(_VALUE).where(_VALUE.c.ledger == bindparam("row")), values)
     make_due(connection, {settlement.entry.contact for settlement in done if settlement.due}, now=now)
     return done
 
@@ -137,11 +137,11 @@ def _changes(settlement: Settlement, now: datetime) -> dict[str, Any]:
 
 
 def _still_ours(connection: Connection, ids: Sequence[int], fence: int) -> set[int]:
-    found: set[int] = set()
+    ours: set[int] = set()
     for part in sliced(ids):
-        mine = and_(_LEDGER.c.id.in_(part), _LEDGER.c.state == State.SENDING, _LEDGER.c.fence == fence)
-        found.update(connection.execute(select(_LEDGER.c.id).where(mine).with_for_update()).scalars())
-    return found
+        sending = and_(_LEDGER.c.id.in_(part), _LEDGER.c.state == State.SENDING, _LEDGER.c.fence == fence)
+        ours.update(connection.execute(select(_LEDGER.c.id).where(sending).with_for_update()).scalars())
+    return ours
 
 
 def _update(connection: Connection, changes: Sequence[dict[str, Any]]) -> None:

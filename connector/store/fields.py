@@ -21,7 +21,7 @@ from connector.store.database import Store
 from connector.store.tables import exact, metadata
 
 #: filling: named, not yet read for all records; present; gone: the CRM stopped answering it.
-FieldState = Literal["filling", "present", "gone"]
+FieldStatus = Literal["filling", "present", "gone"]
 
 _FIELD = metadata.tables["field"]
 _TWIN = "_folded"
@@ -81,13 +81,13 @@ def contact_table(columns: Iterable[FieldColumn]) -> Table:
     return table
 
 
-def stored_fields(store: Store) -> dict[FieldColumn, FieldState]:
-    """Every field column that the database has, with its state."""
+def stored_fields(store: Store) -> dict[FieldColumn, FieldStatus]:
+    """Every field column that the database has, with its status."""
     with store.read() as connection:
         return {FieldColumn(row.name, FieldType(row.type)): row.state for row in connection.execute(select(_FIELD).order_by(_FIELD.c.name))}
 
 
-def set_state(store: Store, names: Iterable[str], state: FieldState) -> None:
+def set_state(store: Store, names: Iterable[str], state: FieldStatus) -> None:
     """Sets the state of these columns in the catalogue."""
     chosen = list(names)
 

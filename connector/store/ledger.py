@@ -130,11 +130,11 @@ def sliced(things: Iterable[T], size: int = SLICE) -> Iterator[list[T]]:
 
 def standing(connection: Connection, keys: Iterable[str]) -> dict[str, State]:
     """Which of these keys are held, and by a row in which state."""
-    found: dict[str, State] = {}
+    states: dict[str, State] = {}
     for part in sliced(keys):
         query = select(_LEDGER.c.key, _LEDGER.c.state).where(_LEDGER.c.key.in_(part), HOLDS_KEY)
-        found.update({key: State(state) for key, state in connection.execute(query)})
-    return found
+        states.update({key: State(state) for key, state in connection.execute(query)})
+    return states
 
 
 def held(connection: Connection) -> list[HeldEntry]:
@@ -198,15 +198,15 @@ def open_tasks(connection: Connection, contacts: Iterable[int], *, now: datetime
             and_(_ACTIVITY.c.id.is_(None), _LEDGER.c.settled_at >= now - UNSEEN_TASK),
         ),
     )
-    found: set[tuple[int, str]] = set()
+    purposes: set[tuple[int, str]] = set()
     for part in sliced(sorted(set(contacts))):
         query = (
             select(_LEDGER.c.contact_id, _LEDGER.c.target)
             .select_from(_LEDGER.outerjoin(_ACTIVITY, task))
             .where(_LEDGER.c.contact_id.in_(part), _LEDGER.c.kind == Kind.CREATE_TASK, or_(on_its_way, in_the_crm))
         )
-        found.update((contact, purpose) for contact, purpose in connection.execute(query))
-    return found
+        purposes.update((contact, purpose) for contact, purpose in connection.execute(query))
+    return purposes
 
 
 def waiting_tasks(connection: Connection, *, now: datetime) -> list[Entry]:

@@ -43,8 +43,8 @@ def resume(store: Store, scope: Scope = "all", name: str = "") -> bool:
 def is_paused(store: Store, scope: Scope = "all", name: str = "") -> bool:
     """Whether this is paused, by itself or since everything is."""
     with store.read() as connection:
-        here = or_(_PAUSE.c.scope == "all", (_PAUSE.c.scope == scope) & (_PAUSE.c.name == name))
-        return connection.scalar(select(_PAUSE.c.scope).where(here).limit(1)) is not None
+        which = or_(_PAUSE.c.scope == "all", (_PAUSE.c.scope == scope) & (_PAUSE.c.name == name))
+        return connection.scalar(select(_PAUSE.c.scope).where(which).limit(1)) is not None
 
 
 def list_pauses(store: Store) -> list[Pause]:

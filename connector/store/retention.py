@@ -18,6 +18,7 @@ from connector.model import Kind, State
 from connector.store.bulk import plain, put
 from connector.store.database import Store
 from connector.store.mirror.activities import KEPT_SINCE
+from connector.store.mirror.keys import FullKey
 from connector.store.tables import metadata, to_micros
 
 _T = metadata.tables
@@ -36,8 +37,6 @@ CONTACTS = 100
 _ENDED = (State.APPLIED, State.ALREADY_SO, State.REFUSED, State.SUPERSEDED, State.COLLIDED, State.BLOCKED, State.DROPPED, State.UNDONE)
 _WRITTEN = (State.APPLIED, State.ALREADY_SO)
 _CAUSE = re.compile(r"^(spell|attempt|agreement):([0-9]+)")
-
-FullKey = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +155,8 @@ def drop_plans(store: Store, before: datetime, after: int | None) -> RetentionSl
 
 def _drop_shadow(connection: Connection, plans: Sequence[int]) -> tuple[int, bool]:
     """Rows of shadow plans, which hold no key and are read by nobody; how many went, and whether there may be more."""
-    found = select(_LEDGER.c.id).where(_LEDGER.c.plan.in_(plans), _LEDGER.c.state == State.SHADOW).limit(SLICE)
-    ids = list(connection.scalars(found)) if plans else []
+    rows = select(_LEDGER.c.id).where(_LEDGER.c.plan.in_(plans), _LEDGER.c.state == State.SHADOW).limit(SLICE)
+    ids = list(connection.scalars(rows)) if plans else []
     connection.execute(delete(_T["action_value"]).where(_T["action_value"].c.ledger.in_(ids)))
     connection.execute(delete(_LEDGER).where(_LEDGER.c.id.in_(ids)))
     return len(ids), len(ids) == SLICE
@@ -190,16 +189,16 @@ def drop_activities(connection: Connection, contacts: Collection[int], before: d
 
     An activity goes with its last link.
     """
-    here = (_ACTIVITY.c.crm == _LINK.c.crm, _ACTIVITY.c.object == _LINK.c.object, _ACTIVITY.c.id == _LINK.c.id)
+    same = (_ACTIVITY.c.crm == _LINK.c.crm, _ACTIVITY.c.object == _LINK.c.object, _ACTIVITY.c.id == _LINK.c.id)
     names = [_LINK.c[name] for name in ("crm", "object", "id", "record_object", "record_id")]
     query = (
         select(*names)
-        .outerjoin(_ACTIVITY, and_(*here))
+        .outerjoin(_ACTIVITY, and_(*same))
         .where(_LINK.c.contact_id.in_(contacts), _LINK.c.at < to_micros(before), or_(_ACTIVITY.c.id.is_(None), ~_is_open()))
     )
     links = [tuple(row) for row in connection.execute(query) if tuple(row[:3]) not in held]
     _delete_rows(connection, _LINK, ("crm", "object", "id", "record_object", "record_id"), links)
-    alone = ~exists().where(*here)
+    alone = ~exists().where(*same)
     _delete_rows(connection, _ACTIVITY, ("crm", "object", "id"), sorted({link[:3] for link in links}), alone)
     return len(links)
 

@@ -6,8 +6,8 @@ One transaction from beginning to end, so nobody else sees a thing; in SQLite ot
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import TypeVar
+from contextlib import contextmanager
+from typing import TypeVar, cast
 
 from sqlalchemy import Connection
 
@@ -38,17 +38,21 @@ class ScratchStore(Store):
 
 
 class _TakenBack(Exception):
-    """Ends the transaction without keeping it."""
+    """Ends the transaction without keeping it; bears what was found in it."""
+
+    def __init__(self, result: object) -> None:
+        super().__init__()
+        self.result = result
 
 
 def in_scratch(store: Store, work: Callable[[Store], T]) -> T:
     """What `work` returns on a scratch copy of the store's state; everything it wrote is taken back."""
-    found: list[T] = []
 
     def inside(connection: Connection) -> None:
-        found.append(work(ScratchStore(connection, store.dialect)))
-        raise _TakenBack
+        raise _TakenBack(work(ScratchStore(connection, store.dialect)))
 
-    with suppress(_TakenBack):
+    try:
         store.write(inside)
-    return found[0]
+    except _TakenBack as end:
+        return cast(T, end.result)
+    raise AssertionError("a scratch store was kept")

@@ -9,13 +9,28 @@ from connector.model import CrmName
 
 
 class RoundRobin:
-    """Whose turn it is, for one plan. `turns`: positions by name, as stored; `ids`: (crm, e-mail) → owner id of active people."""
+    """Whose turn it is. It moves on with each lead that is given away; what it starts from stays as it is.
 
-    def __init__(self, config: Config, turns: Mapping[str, int], ids: Mapping[tuple[CrmName, str], str]) -> None:
+    turns: positions by name. ids: (crm, e-mail) → owner id of active people. companies: who got leads of a company before, by
+    (rule, company).
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        turns: Mapping[str, int],
+        ids: Mapping[tuple[CrmName, str], str],
+        companies: Mapping[tuple[str, str], str] | None = None,
+    ) -> None:
         self._config = config
         self._ids = ids
+        self._earlier = companies or {}
         self.turns = dict(turns)
-        self._companies: dict[tuple[str, str], str] = {}
+        self.companies: dict[tuple[str, str], str] = {}  # those that came since
+
+    def peek(self) -> RoundRobin:
+        """Another one, at the same turn: what is asked of it moves nothing on here."""
+        return RoundRobin(self._config, self.turns, self._ids)
 
     def next_owner(self, rule: Assign, crm: CrmName, routes: Sequence[bool], companies: Sequence[str], known: str | None) -> str | None:
         """The e-mail of the next owner, None where nobody is there.
@@ -27,12 +42,16 @@ class RoundRobin:
                 return self._turn(f"{rule.name}/{'+'.join(route.owners)}", present)
         members = self._present(crm, self._config.team(rule.team).members)
         if rule.sticky == "company":
-            earlier = next((who for one in companies if (who := self._companies.get((rule.name, one))) is not None), known)
+            owners = [self._owner_of(rule.name, company) for company in companies]
+            earlier = next((owner for owner in owners if owner is not None), known)
             chosen = earlier if earlier in members else self._turn(rule.name, members)
             if chosen is not None:
-                self._companies.update({(rule.name, one): chosen for one in companies})
+                self.companies.update({(rule.name, company): chosen for company in companies})
             return chosen
         return self._turn(rule.name, members)
+
+    def _owner_of(self, rule: str, company: str) -> str | None:
+        return self.companies.get((rule, company), self._earlier.get((rule, company)))
 
     def _present(self, crm: CrmName, emails: Sequence[str]) -> list[str]:
         return [email for email in emails if (crm, email) in self._ids]

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from connector.config.business_time import Calendar
 from connector.config.tables import Transition
+from connector.model.durations import Duration
 from connector.workflows.stages import MQL, SQL, StageMap
 from connector.workflows.touches import Touched, between
 
@@ -88,11 +90,11 @@ class Moved:
 def move(history: History, change: StageChange, stages: StageMap, rules: Sequence[Transition], clocks_from: datetime) -> Moved:
     """Books a change of stage."""
     spell = history.spell + 1
-    taken = {one.rule: one for one in _taken(history, change, spell, stages, rules)}
-    back = {one.rule: one for one in (*_freed(history, change, stages), *_moved_back(history, change, stages, rules))}
+    taken = {evidence.rule: evidence for evidence in _taken(history, change, spell, stages, rules)}
+    back = {evidence.rule: evidence for evidence in (*_freed(history, change, stages), *_moved_back(history, change, stages, rules))}
     passed = _time_passed(history, change)
     present = replace(history, attempt=passed[-1]) if passed else history
-    attempts = {one.number: one for one in (*passed, *_attempts(present, change, spell, stages, clocks_from))}
+    attempts = {state.number: state for state in (*passed, *_attempts(present, change, spell, stages, clocks_from))}
     return Moved(spell=spell, attempts=tuple(attempts.values()), evidence=tuple({**back, **taken}.values()))
 
 
@@ -150,6 +152,16 @@ def _accepted_already(history: History, stages: StageMap) -> bool:
     return stages.at_least(history.stage, SQL)
 
 
+def with_ignored_at(attempt: AttemptState, wait: Duration | None, calendar: Calendar) -> AttemptState:
+    """The attempt with the moment at which it ends as ignored, where it is open and the file says how long it may go without a touch.
+
+    calendar: that of the owner's team.
+    """
+    if wait is None or not attempt.open or attempt.found:
+        return attempt
+    return replace(attempt, ignored_at=calendar.add(attempt.began_at, wait))
+
+
 def end(attempt: AttemptState, outcome: str, at: datetime) -> AttemptState:
     """The attempt, ended; never before it began."""
     return replace(attempt, outcome=outcome, ended_at=max(at, attempt.began_at))
@@ -201,7 +213,8 @@ def _freed(history: History, change: StageChange, stages: StageMap) -> list[Evid
     """Somebody made the contact MQL again, or more: what the rejection barred counts as taken, and waits as the rules say from then on."""
     if not stages.at_least(change.stage, MQL):
         return []
-    return [replace(one, barred=False, moved_back_at=None, again_at=None, basis=None) for one in history.evidence if one.barred]
+    barred = [evidence for evidence in history.evidence if evidence.barred]
+    return [replace(evidence, barred=False, moved_back_at=None, again_at=None, basis=None) for evidence in barred]
 
 
 def _leads_to_sales(rule: Transition, stages: StageMap) -> bool:

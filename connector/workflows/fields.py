@@ -6,14 +6,17 @@ Nothing here does I/O: `connector.pipeline.unify.unify` hands in the records of 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from connector.conditions import Condition, fold
 from connector.conditions.tree import Comparison, Has, In, Name, Text, walk
+from connector.config.columns import field_column, side_column
+from connector.config.rule_conditions import judging_conditions, rule_conditions
 from connector.config.tables import Config, FieldRule
 from connector.model import CRMS, CrmName, FieldType
 from connector.store.fields import FieldColumn
@@ -36,6 +39,24 @@ ESSENTIAL: Mapping[CrmName, Mapping[str, tuple[str, ...]]] = {
     "hubspot": {"contacts": ("email", "lifecyclestage", "hubspot_owner_id")},
     "salesforce": {"Lead": ("Email", "Status", "OwnerId"), "Contact": ("Email", "OwnerId")},
 }
+
+
+#: A value of a property, as a CRM has it in JSON, and of a column of `contact`.
+Value = str | int | float | bool | None
+
+
+class PropertyPlace(NamedTuple):
+    """A property of a CRM's object: "contacts", "lifecyclestage"."""
+
+    object: str
+    name: str
+
+
+class ColumnSource(NamedTuple):
+    """Where a value of a typed column comes from."""
+
+    crm: CrmName
+    place: PropertyPlace
 
 
 def date_entered(stage_value: str) -> str:
@@ -61,37 +82,42 @@ def properties_wanted(config: Config, crm: CrmName) -> dict[str, tuple[str, ...]
     return {object_name: tuple(sorted(names)) for object_name, names in wanted.items()}
 
 
-def options_used(config: Config, crm: CrmName) -> dict[tuple[str, str], tuple[str, ...]]:
-    """The values of a CRM's own fields that the file names, by object and property: those of stages and of value maps."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for (one, object_name), name in STAGE_PROPERTY.items():
-        if one == crm:
-            values = (stage.hubspot if crm == "hubspot" else stage.salesforce.lead_status for stage in config.stages)
-            found[object_name, name] = [value for each in values for value in each]
+def options_used(config: Config, crm: CrmName) -> dict[PropertyPlace, tuple[str, ...]]:
+    """The values of a CRM's own fields that the file names, by their place: those of stages and of value maps."""
+    used: defaultdict[PropertyPlace, list[str]] = defaultdict(list)
+    for place in stage_places(crm):
+        for stage in config.stages:
+            used[place] += stage.hubspot if crm == "hubspot" else stage.salesforce.lead_status
     for rule in config.fields:
         mapped = [sides[crm] for sides in rule.values.values() if crm in sides]
         for place in places(rule, crm) if mapped else ():
-            found.setdefault(place, []).extend(mapped)
-    return {place: tuple(dict.fromkeys(values)) for place, values in found.items()}
+            used[place] += mapped
+    return {place: tuple(dict.fromkeys(values)) for place, values in used.items()}
 
 
-def options_asked(config: Config, crm: CrmName) -> dict[tuple[str, str], frozenset[str]]:
-    """The folded values for which conditions and reasons ask by the CRM's own word, by object and property.
+def stage_places(crm: CrmName) -> list[PropertyPlace]:
+    """The properties of a CRM that carry the stage."""
+    return [PropertyPlace(object_name, name) for (owner, object_name), name in STAGE_PROPERTY.items() if owner == crm]
+
+
+def options_asked(config: Config, crm: CrmName) -> dict[PropertyPlace, frozenset[str]]:
+    """The folded values for which conditions and reasons ask by the CRM's own word, by their place.
 
     Text is compared without regard to case. Whether they are options of this CRM is not known: a field may have them of the other one.
     """
-    asked = [pair for condition in conditions_of(config) for pair in compared(condition)]
+    asked = [pair for _, condition in judging_conditions(config) for pair in compared(condition)]
     if config.rejection is not None:
         asked += [(config.rejection.reason, reason.name) for reason in config.rejection.reasons]
-    found: dict[tuple[str, str], set[str]] = {}
+    rules = {rule.name: rule for rule in config.fields if rule.type.textual}
+    folded: defaultdict[PropertyPlace, set[str]] = defaultdict(set)
     for name, value in asked:
-        one, dot, bare = name.partition(".")
-        rule = next((rule for rule in config.fields if rule.name == (bare if dot else name)), None)
-        if rule is None or not rule.type.textual or (dot and one != crm) or fold(value) in map(fold, rule.values):
+        side, dot, bare = name.partition(".")
+        rule = rules.get(bare if dot else name)
+        if rule is None or (dot and side != crm) or fold(value) in map(fold, rule.values):
             continue
         for place in places(rule, crm):
-            found.setdefault(place, set()).add(fold(value))
-    return {place: frozenset(values) for place, values in found.items()}
+            folded[place].add(fold(value))
+    return {place: frozenset(values) for place, values in folded.items()}
 
 
 def compared(condition: Condition) -> Iterator[tuple[str, str]]:
@@ -104,8 +130,8 @@ def compared(condition: Condition) -> Iterator[tuple[str, str]]:
                 yield from ((name, item.value) for item in items if isinstance(item, Text))
 
 
-def places(rule: FieldRule, crm: CrmName) -> list[tuple[str, str]]:
-    """(object, property) pairs at which a field lives in a CRM."""
+def places(rule: FieldRule, crm: CrmName) -> list[PropertyPlace]:
+    """The properties in which a field lives in a CRM."""
     if rule.name == "owner":
         return []
     if crm == "hubspot":
@@ -114,41 +140,33 @@ def places(rule: FieldRule, crm: CrmName) -> list[tuple[str, str]]:
         return []
     places = []
     if rule.salesforce.lead is not None:
-        places.append(("Lead", rule.salesforce.lead))
+        places.append(PropertyPlace("Lead", rule.salesforce.lead))
     if rule.salesforce.contact is not None:
         places.append(_contact_place(rule.salesforce.contact))
     return places
 
 
-def _hubspot_place(text: str) -> tuple[str, str]:
-    return ("companies", text.removeprefix("company.")) if text.startswith("company.") else ("contacts", text)
+def _hubspot_place(text: str) -> PropertyPlace:
+    if text.startswith("company."):
+        return PropertyPlace("companies", text.removeprefix("company."))
+    return PropertyPlace("contacts", text)
 
 
-def _contact_place(text: str) -> tuple[str, str]:
-    return ("Account", text.removeprefix("Account.")) if text.startswith("Account.") else ("Contact", text)
-
-
-def conditions_of(config: Config) -> list[Condition]:
-    """Every condition of the file."""
-    found: list[Condition | None] = [config.scope.exclude, config.scope.only]
-    if config.qualification is not None:
-        found += [criterion.when for criterion in config.qualification.criteria]
-    found += [rule.when for rule in config.score] + [rule.when for rule in config.transitions] + [rule.when for rule in config.slas]
-    for assign in config.assigns:
-        found += [assign.only_if, *(route.when for route in assign.routes)]
-    if config.rejection is not None:
-        found.append(config.rejection.when)
-    return [condition for condition in found if condition is not None]
+def _contact_place(text: str) -> PropertyPlace:
+    if text.startswith("Account."):
+        return PropertyPlace("Account", text.removeprefix("Account."))
+    return PropertyPlace("Contact", text)
 
 
 def columns_needed(config: Config) -> list[FieldColumn]:
     """The typed columns of the contact table: each field as rules believe it, and single sides where a rule reads them."""
     merged = [rule for rule in config.fields if not one_sided(rule) and rule.name != "owner"]
-    columns = {f"f_{rule.name}": FieldColumn(f"f_{rule.name}", rule.type) for rule in merged}
+    believed_columns = [FieldColumn(field_column(rule.name), rule.type) for rule in merged]
+    columns = {column.name: column for column in believed_columns}
     types = config.condition_names()
     looked_at = {name for rule in config.transitions for name in rule.again_if_changed}
-    asked = [*conditions_of(config), *([] if config.schedule.fast is None else [config.schedule.fast.when])]
-    for name in sorted(set().union(*(condition.names for condition in asked)) | looked_at | set(_LEAD_STATUS)):
+    asked = [asked.when.names for asked in rule_conditions(config) if asked.when is not None]
+    for name in sorted(set().union(*asked) | looked_at | set(_LEAD_STATUS)):
         crm, dot, bare = name.partition(".")
         if dot and name in types:
             column = side_column(crm, bare)
@@ -164,14 +182,15 @@ def one_sided(rule: FieldRule) -> bool:
     return rule.name == "lead_status"
 
 
-def column_places(config: Config) -> dict[str, list[tuple[CrmName, str, str]]]:
-    """Where the value of each typed column comes from, as (CRM, object, property): a field of both CRMs has its places in both."""
-    rules, found = {rule.name: rule for rule in config.fields}, {}
-    for column in columns_needed(config):
+def column_sources(config: Config, columns: Iterable[FieldColumn]) -> dict[str, list[ColumnSource]]:
+    """Where the value of each typed column comes from: a field of both CRMs has sources in both."""
+    rules = {rule.name: rule for rule in config.fields}
+    sources: dict[str, list[ColumnSource]] = {}
+    for column in columns:
         rule = rules[column.name[2:]]
         crms = [crm for crm in config.crms if column.name[0] in ("f", crm[0])]
-        found[column.name] = [(crm, object_name, name) for crm in crms for object_name, name in places(rule, crm)]
-    return found
+        sources[column.name] = [ColumnSource(crm, place) for crm in crms for place in places(rule, crm)]
+    return sources
 
 
 def from_campaigns(rule: FieldRule) -> bool:
@@ -179,34 +198,29 @@ def from_campaigns(rule: FieldRule) -> bool:
     return rule.builtin and rule.name == "campaign"
 
 
-def side_column(crm: str, name: str) -> str:
-    """The column of one side's value: `hubspot.lead_status` → `h_lead_status`."""
-    return f"{crm[0]}_{name}"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sides:
     """The records of one contact that its fields are read from; properties by name, {} where there is none."""
 
-    hubspot: Mapping[str, Any] = field(default_factory=dict)
-    hubspot_company: Mapping[str, Any] = field(default_factory=dict)
-    lead: Mapping[str, Any] | None = None
-    contact: Mapping[str, Any] | None = None
-    account: Mapping[str, Any] = field(default_factory=dict)
+    hubspot: Mapping[str, Value] = field(default_factory=dict)
+    hubspot_company: Mapping[str, Value] = field(default_factory=dict)
+    lead: Mapping[str, Value] | None = None
+    contact: Mapping[str, Value] | None = None
+    account: Mapping[str, Value] = field(default_factory=dict)
     campaign: str | None = None  # the latest one that the person joined in Salesforce
 
-    def raw(self, rule: FieldRule, crm: CrmName) -> Any:
+    def raw(self, rule: FieldRule, crm: CrmName) -> Value:
         """The field's value as the CRM has it, None where it is empty or does not live there."""
         if crm == "hubspot":
             if rule.hubspot is None:
                 return None
-            object_name, name = _hubspot_place(rule.hubspot)
-            return (self.hubspot if object_name == "contacts" else self.hubspot_company).get(name)
+            place = _hubspot_place(rule.hubspot)
+            return (self.hubspot if place.object == "contacts" else self.hubspot_company).get(place.name)
         if rule.salesforce is None:
             return self.campaign if from_campaigns(rule) else None
         if self.contact is not None and rule.salesforce.contact is not None:
-            object_name, name = _contact_place(rule.salesforce.contact)
-            return (self.contact if object_name == "Contact" else self.account).get(name)
+            place = _contact_place(rule.salesforce.contact)
+            return (self.contact if place.object == "Contact" else self.account).get(place.name)
         if self.lead is not None and rule.salesforce.lead is not None:
             return self.lead.get(rule.salesforce.lead)
         return None
@@ -226,23 +240,29 @@ class _Reading:
 
     @classmethod
     def of(cls, rule: FieldRule, sides: Collection[str]) -> _Reading:
-        own = [name for object_name, name in places(rule, "hubspot") if object_name == "contacts"]
-        columns = [column if (column := side_column(crm, rule.name)) in sides else None for crm in CRMS]
+        own = [place.name for place in places(rule, "hubspot") if place.object == "contacts"]
+        single = {crm: side_column(crm, rule.name) for crm in CRMS if side_column(crm, rule.name) in sides}
         return cls(
             rule=rule,
             no_hubspot=rule.hubspot is None,
             hubspot=own[0] if own else None,
-            column=None if one_sided(rule) else f"f_{rule.name}",
-            hubspot_column=columns[0],
-            salesforce_column=columns[1],
+            column=None if one_sided(rule) else field_column(rule.name),
+            hubspot_column=single.get("hubspot"),
+            salesforce_column=single.get("salesforce"),
             hubspot_first=believed(rule) == "hubspot",
         )
 
+    def in_hubspot(self, sides: Sides) -> Any:
+        """HubSpot's value as it has it, None where it is empty or the field does not live there."""
+        if self.hubspot is not None:
+            return sides.hubspot.get(self.hubspot)
+        return None if self.no_hubspot else sides.raw(self.rule, "hubspot")
+
 
 class FieldReader:
-    """Reads the fields of contacts; made once a pass."""
+    """Reads the fields of contacts; made once a pass. columns: those that the file needs (`columns_needed`)."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, columns: Iterable[FieldColumn]) -> None:
         self._rules = [rule for rule in config.fields if rule.name != "owner"]
         self._zone = ZoneInfo(config.timezone)
         self._names: dict[tuple[str, CrmName], dict[str, str]] = {}
@@ -250,30 +270,30 @@ class FieldReader:
             for name, sides in rule.values.items():
                 for crm, value in sides.items():
                     self._names.setdefault((rule.name, crm), {})[value] = name
-        single = {column.name for column in columns_needed(config) if not column.name.startswith("f_")}
+        single = {column.name for column in columns if not column.name.startswith("f_")}
         self._plan = [_Reading.of(rule, single) for rule in self._rules]
 
     def read(self, sides: Sides) -> dict[str, Any]:
         """Column → value, ready to be stored (moments as microseconds); the folded twins are the store's own doing."""
-        values: dict[str, Any] = {}
+        values: dict[str, Value] = {}
         alone = sides.lead is None and sides.contact is None
-        for one in self._plan:
-            hubspot = None if one.no_hubspot else sides.raw(one.rule, "hubspot") if one.hubspot is None else sides.hubspot.get(one.hubspot)
+        for reading in self._plan:
+            hubspot = reading.in_hubspot(sides)
             if hubspot is not None:
-                hubspot = self.value(one.rule, "hubspot", hubspot)
-            salesforce = None if alone else sides.raw(one.rule, "salesforce")
+                hubspot = self.value(reading.rule, "hubspot", hubspot)
+            salesforce = None if alone else sides.raw(reading.rule, "salesforce")
             if salesforce is not None:
-                salesforce = self.value(one.rule, "salesforce", salesforce)
-            if one.hubspot_column is not None:
-                values[one.hubspot_column] = hubspot
-            if one.salesforce_column is not None:
-                values[one.salesforce_column] = salesforce
-            if one.column is not None:
-                first, second = (hubspot, salesforce) if one.hubspot_first else (salesforce, hubspot)
-                values[one.column] = second if first is None else first
+                salesforce = self.value(reading.rule, "salesforce", salesforce)
+            if reading.hubspot_column is not None:
+                values[reading.hubspot_column] = hubspot
+            if reading.salesforce_column is not None:
+                values[reading.salesforce_column] = salesforce
+            if reading.column is not None:
+                first, second = (hubspot, salesforce) if reading.hubspot_first else (salesforce, hubspot)
+                values[reading.column] = second if first is None else first
         return values
 
-    def value(self, rule: FieldRule, crm: CrmName, raw: Any) -> Any:
+    def value(self, rule: FieldRule, crm: CrmName, raw: Value) -> Value:
         """A CRM's value as the file means it; None where it is empty or does not read as the field's type."""
         if raw is None or raw == "":
             return None
@@ -302,7 +322,9 @@ def believed(rule: FieldRule) -> CrmName:
     return "salesforce" if rule.salesforce is not None else "hubspot"
 
 
-def _number(raw: Any, *, whole: bool) -> int | float | None:
+def _number(raw: Value, *, whole: bool) -> int | float | None:
+    if raw is None:
+        return None
     try:
         number = float(raw)
         exact = int(raw) if whole and not isinstance(raw, float) and str(raw).strip().lstrip("+-").isdigit() else None
@@ -316,7 +338,7 @@ def _number(raw: Any, *, whole: bool) -> int | float | None:
     return integer if abs(integer) <= _BIGGEST_INTEGER else None
 
 
-def moment_micros(raw: Any, zone: ZoneInfo) -> int | None:
+def moment_micros(raw: Value, zone: ZoneInfo) -> int | None:
     """A CRM's moment as microseconds since 1970: ISO text, epoch milliseconds, or a date (its midnight in the business's zone)."""
     if isinstance(raw, int | float) and not isinstance(raw, bool):
         return int(raw) * 1000
@@ -331,8 +353,3 @@ def moment_micros(raw: Any, zone: ZoneInfo) -> int | None:
     except ValueError:
         return None
     return to_micros(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
-
-
-def changed_names(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterable[str]:
-    """The columns whose value differs."""
-    return (name for name, value in after.items() if before.get(name) != value)

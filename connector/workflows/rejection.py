@@ -1,4 +1,4 @@
-"""[rejection]: sales gives a lead back. Pure: what is on record and what the rule says now in, what to record and to want out.
+"""[rejection]: sales gives a lead back. Pure: what is on record and what the rule says now in; what to record and to do out.
 
 The moment `when` becomes true during an open attempt ends it, as rejected (before any touch) or disqualified (after one). True when the
 attempt begins, it says nothing until it has been false once. With an accepted reason the contact goes back in the next pass; without
@@ -7,18 +7,25 @@ one the owner gets a task, and it goes back all the same when `reason_within` is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from connector.conditions import Condition, fold
 from connector.config.business_time import Calendar
+from connector.config.columns import column_of
 from connector.config.tables import RejectionRule
-from connector.workflows.attempts import AttemptState, end
+from connector.model import CrmName
+from connector.store.tables.rows import PersonRecord, PropertyChange
+from connector.workflows.attempts import AttemptState, end, let_time_pass
+from connector.workflows.fields import compared
 from connector.workflows.touches import Touched, since
 
 #: The rule's id in keys and the ledger.
 RULE = "rejection"
+#: Salesforce's property with a Lead's status.
+_STATUS = "Status"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +63,113 @@ class Sign:
 
     rejecting: bool
     at: datetime
-    crm: str | None
+    crm: CrmName | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactFacts:
+    """What the end of an attempt depends on, and a rejection keeps.
+
+    selling: the contact is MQL. known_since: when the connector first saw it. was_rejecting: what `when` said when it was judged before,
+    None where it never was. reason: the one that the CRM shows. calendar: that of the owner's team.
+    """
+
+    sign: Sign
+    touches: Sequence[Touched]
+    selling: bool
+    known_since: datetime
+    was_rejecting: bool | None
+    calendar: Calendar
+    reason: str | None = None
+    owner: str | None = None
+    criteria_met: int | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptNow:
+    """What became of an attempt. attempts: those that differ from what is on record, in order. rejection: the one just made, if any."""
+
+    attempts: tuple[AttemptState, ...] = ()
+    rejection: RejectionState | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextSteps:
+    """What a rejection still wants. keeps: nothing else moves the contact until it was sent back. moments: when to look again."""
+
+    keeps: bool = False
+    asks_reason: bool = False
+    sends_back: bool = False
+    moments: tuple[datetime, ...] = ()
+
+
+def sign_of(
+    rule: RejectionRule, sides: Mapping[CrmName, PersonRecord], told: SideValues, *, rejecting: bool, now: datetime
+) -> Sign:
+    """Which side rejects, and since when: by Salesforce's history of the status, else by the record's last change.
+
+    rejecting: what `when` says. sides: the contact's record in each CRM. It is HubSpot's where only HubSpot has the contact, or where it
+    shows a value that the condition names for it.
+    """
+    hubspot, salesforce = sides.get("hubspot"), sides.get("salesforce")
+    by_hubspot = hubspot is not None and (salesforce is None or told.named_for("hubspot", rule.when))
+    record = hubspot if by_hubspot else salesforce
+    moment: datetime | None = None
+    if record is not None and not by_hubspot:
+        status = record.properties.get(_STATUS)
+        changes = [change for change in told.history if change.record_id == record.id and change.property == _STATUS]
+        moment = max((change.at for change in changes if change.after == status), default=None)
+    moment = moment or (None if record is None else record.modified_at) or now
+    return Sign(rejecting=rejecting, at=min(moment, now), crm=None if record is None else record.crm)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideValues:
+    """What the sides say. values: the contact's values by column. history: changes of Salesforce's records, oldest first."""
+
+    values: Mapping[str, Any]
+    history: Sequence[PropertyChange] = ()
+
+    def named_for(self, crm: CrmName, when: Condition) -> bool:
+        """Whether a side shows a value with which the condition compares a field of that side."""
+        return any(name.startswith(f"{crm}.") and self._shows(name, value) for name, value in compared(when))
+
+    def _shows(self, name: str, value: str) -> bool:
+        shown = str(self.values.get(column_of(name)) or "")
+        return fold(value) in fold(shown).strip(";").split(";")
+
+
+def attempt_now(rule: RejectionRule | None, attempt: AttemptState, facts: ContactFacts, run: int, now: datetime) -> AttemptNow:
+    """What became of an attempt by now: what happened first counts, whether or not anybody looked meanwhile.
+
+    rule: None where the file has none, or nobody knows what it says.
+    """
+    asked, sign = attempt, facts.sign
+    if rule is not None and attempt.open:
+        asked = ask(attempt, sign, known_since=facts.known_since, before=facts.was_rejecting)
+    gives_back = asked.open and sign.rejecting and bool(asked.rejectable)
+    passed = let_time_pass(asked, facts.touches, sign.at if gives_back else now, selling=facts.selling)
+    last = passed[-1] if passed else asked
+    states = {state.number: state for state in (asked, *passed)}
+    made: RejectionState | None = None
+    if rule is not None and gives_back and last.open:
+        last, made = reject(rule, last, facts, run)
+        states[last.number] = last
+    return AttemptNow(attempts=tuple(state for state in states.values() if state != attempt), rejection=made)
+
+
+def next_steps(rule: RejectionRule | None, state: RejectionState | None, run: int, now: datetime, *, suspended: bool = False) -> NextSteps:
+    """What a rejection wants now. suspended: what the rule reads is not known: it keeps the contact, and wants nothing."""
+    if rule is None or state is None or state.sent_back:
+        return NextSteps()
+    keeps = rule.send_back_to is not None
+    if suspended:
+        return NextSteps(keeps=keeps)
+    waits, just_made = state.waits(now), state.run == run
+    moments = [state.reason_by] if waits and state.reason_by is not None else []
+    moments += [now] if just_made else []
+    return NextSteps(keeps=keeps, asks_reason=waits, sends_back=keeps and state.due_back(run, now), moments=tuple(moments))
 
 
 def ask(attempt: AttemptState, sign: Sign, *, known_since: datetime, before: bool | None) -> AttemptState:
@@ -73,34 +186,32 @@ def ask(attempt: AttemptState, sign: Sign, *, known_since: datetime, before: boo
     return attempt
 
 
-def reject(
-    rule: RejectionRule, attempt: AttemptState, sign: Sign, touches: Sequence[Touched], facts: dict[str, Any], calendar: Calendar, run: int
-) -> tuple[AttemptState, RejectionState]:
-    """Ends the attempt and logs it. facts: reason, owner, criteria_met, score."""
-    at = max(sign.at, attempt.began_at)
-    counted = [one for one in since(touches, attempt.began_at) if one.at <= at]
+def reject(rule: RejectionRule, attempt: AttemptState, facts: ContactFacts, run: int) -> tuple[AttemptState, RejectionState]:
+    """Ends the attempt and logs it."""
+    at = max(facts.sign.at, attempt.began_at)
+    counted = [touch for touch in since(facts.touches, attempt.began_at) if touch.at <= at]
     kind = "disqualified" if counted else "rejected"
     state = RejectionState(
         attempt=attempt.number,
         at=at,
         kind=kind,
-        reason_by=None if rule.reason_within is None else calendar.add(at, rule.reason_within),
+        reason_by=None if rule.reason_within is None else facts.calendar.add(at, rule.reason_within),
         run=run,
-        owner=facts["owner"],
+        owner=facts.owner,
         touches=len(counted),
-        channels=len({one.channel for one in counted}),
-        criteria_met=facts["criteria_met"],
-        score=facts["score"],
-        crm=sign.crm,
+        channels=len({touch.channel for touch in counted}),
+        criteria_met=facts.criteria_met,
+        score=facts.score,
+        crm=facts.sign.crm,
     )
-    return end(attempt, kind, at), with_reason(rule, state, facts["reason"], at)
+    return end(attempt, kind, at), with_reason(rule, state, facts.reason, at)
 
 
 def with_reason(rule: RejectionRule, state: RejectionState, reason: str | None, now: datetime) -> RejectionState:
     """The rejection with the reason that the CRM shows now; accepted where the file has it and the touches it needs were made."""
     if reason is None or state.accepted or state.sent_back:
         return state
-    known = {one.name.casefold(): one for one in rule.reasons}
+    known = {entry.name.casefold(): entry for entry in rule.reasons}
     entry = known.get(reason.casefold())
     accepted = entry is not None and state.touches >= entry.needs_touches
     return replace(

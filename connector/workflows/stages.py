@@ -1,14 +1,14 @@
 """[[stages]]: what each CRM calls a stage, and which stage a contact is in when the two differ.
 
-Pure: `resolve` is the whole decision. "Changed" means: differs from what that side said at the last agreement. Writing a difference
-to the other side is an action like any other (`pending_writes`); a difference found at adoption is reported, never written.
+Pure: `resolve` is the whole decision, once something was agreed (`adopt` makes the first agreement). "Changed" means: differs from what
+that side said at the last agreement. Writing a difference to the other side is an action like any other (`writes_for`); a difference found
+at adoption is reported, never written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from connector.config.tables import Config
 from connector.model import CRMS, CrmName
@@ -97,69 +97,53 @@ class Resolution:
     side: CrmName | None
 
 
-def resolve(said: StageClaims, stages: StageMap, *, adopting: bool, adopt: Literal["hubspot", "salesforce", "furthest"]) -> Resolution:
-    """The stage by the words of both sides.
+def resolve(claims: StageClaims, stages: StageMap) -> Resolution:
+    """The stage by the words of both sides, where something was agreed before.
 
-    adopting: the contact was there when the connector came (then `adopt` names the side to believe); else it was linked later,
-    and the stage further along holds. Afterwards the side that somebody changed wins, where both did the one further along; what we
-    wrote ourselves is nobody's change; a record linked later moves the contact up only.
+    The side that somebody changed wins, where both did the one further along; what we wrote ourselves is nobody's change; a record linked
+    later moves the contact up only.
     """
-    if said.number == 0:
-        return _first(said, stages, adopt if adopting else "furthest", tolerate=adopting)
-    changed = said.changed
+    changed = claims.changed
     if not changed:
-        return _as_before(said)
-    edited = {crm for crm in changed if crm not in said.linked | said.ours}
-    joined = {crm for crm in changed if crm in said.linked and crm not in said.ours and crm not in said.by_default}
-    written = [crm for crm in changed if crm in said.ours]
+        return as_before(claims)
+    edited = {crm for crm in changed if crm not in claims.linked | claims.ours}
+    joined = {crm for crm in changed if crm in claims.linked and crm not in claims.ours and crm not in claims.by_default}
+    written = [crm for crm in changed if crm in claims.ours]
     if written and not edited:
-        return _agree(said, changed[written[0]], written[0], differs=False)
+        return agree_on(claims, changed[written[0]], written[0], differs=False)
     side = max(edited | joined, key=lambda crm: (stages.rank(changed[crm]), crm == "hubspot"), default=None)
-    if side is None or (not edited and stages.rank(changed[side]) <= stages.rank(said.stage)):
-        return _agree(said, said.stage, next(iter(changed)), differs=False)
-    return _agree(said, changed[side], side, differs=False)
+    if side is None or (not edited and stages.rank(changed[side]) <= stages.rank(claims.stage)):
+        return agree_on(claims, claims.stage, next(iter(changed)), differs=False)
+    return agree_on(claims, changed[side], side, differs=False)
 
 
-def _first(said: StageClaims, stages: StageMap, rule: str, *, tolerate: bool) -> Resolution:
-    hubspot = None if "hubspot" in said.by_default else said.hubspot
-    salesforce = None if "salesforce" in said.by_default else said.salesforce
-    if hubspot is None and salesforce is None:
-        return _as_before(said)
-    side: CrmName
-    if hubspot is None or salesforce is None:
-        side = "salesforce" if hubspot is None else "hubspot"
-    elif rule == "furthest":
-        side = "hubspot" if stages.rank(hubspot) >= stages.rank(salesforce) else "salesforce"
-    else:
-        side = "hubspot" if rule == "hubspot" else "salesforce"
-    return _agree(said, hubspot if side == "hubspot" else salesforce, side, differs=tolerate)
-
-
-def _as_before(said: StageClaims) -> Resolution:
+def as_before(claims: StageClaims) -> Resolution:
+    """Nothing is agreed anew."""
     return Resolution(
-        stage=said.stage,
-        agreed_hubspot=said.agreed_hubspot,
-        agreed_salesforce=said.agreed_salesforce,
-        number=said.number,
-        differs=said.differs,
+        stage=claims.stage,
+        agreed_hubspot=claims.agreed_hubspot,
+        agreed_salesforce=claims.agreed_salesforce,
+        number=claims.number,
+        differs=claims.differs,
         side=None,
     )
 
 
-def _agree(said: StageClaims, stage: str | None, side: CrmName, *, differs: bool) -> Resolution:
+def agree_on(claims: StageClaims, stage: str | None, side: CrmName, *, differs: bool) -> Resolution:
+    """Both sides are taken to agree on a stage, as one of them says. differs: a difference between them stays, and is marked."""
     return Resolution(
         stage=stage,
-        agreed_hubspot=said.hubspot if said.hubspot is not None else said.agreed_hubspot,
-        agreed_salesforce=said.salesforce if said.salesforce is not None else said.agreed_salesforce,
-        number=said.number + 1,
-        differs=differs and len(said.at_hand) == len(CRMS) and said.hubspot != said.salesforce,
+        agreed_hubspot=claims.hubspot if claims.hubspot is not None else claims.agreed_hubspot,
+        agreed_salesforce=claims.salesforce if claims.salesforce is not None else claims.agreed_salesforce,
+        number=claims.number + 1,
+        differs=differs and len(claims.at_hand) == len(CRMS) and claims.hubspot != claims.salesforce,
         side=side,
     )
 
 
-def writes_for(stage: str, said: Mapping[CrmName, str | None], stages: StageMap) -> dict[CrmName, str]:
-    """What to write so that every CRM at hand shows a stage: CRM → value. `said` holds the CRMs that have a record of the contact.
+def writes_for(stage: str, shown: Mapping[CrmName, str | None], stages: StageMap) -> dict[CrmName, str]:
+    """What to write so that every CRM at hand shows a stage: CRM → value. `shown` holds the CRMs that have a record of the contact.
 
     A CRM that shows any value of the stage, has none for it or is not to be written agrees already.
     """
-    return {crm: value for crm, present in said.items() if present != stage and (value := stages.value_for(crm, stage)) is not None}
+    return {crm: value for crm, present in shown.items() if present != stage and (value := stages.value_for(crm, stage)) is not None}

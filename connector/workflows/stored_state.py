@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, func, select
 
+from connector.config.columns import name_of
 from connector.config.names import COMPUTED
 from connector.store import tables as t
 from connector.workflows.attempts import AttemptState, EvidenceState
@@ -32,13 +33,13 @@ class StoredWrite:
 
 def basis_of(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values that evidence may look at, fields and computed ones, by the names of the file, as JSON holds them."""
-    prefixes = {"f": "", "h": "hubspot.", "s": "salesforce."}
     computed = {name: values[name] for name in COMPUTED if name in values}
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in computed.items()} | {
-        prefixes[column[0]] + column[2:]: value
-        for column, value in values.items()
-        if column[1:2] == "_" and column[0] in prefixes and not column.endswith("_folded")
-    }
+    basis = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in computed.items()}
+    for column, value in values.items():
+        name = name_of(column)
+        if name is not None:
+            basis[name] = value
+    return basis
 
 
 _ATTEMPT = tuple(AttemptState.__dataclass_fields__)

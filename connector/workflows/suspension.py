@@ -6,21 +6,20 @@ go on, nothing fires, and nothing is ended by it. When its fields are back, ever
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connector.config.names import COMPUTED
+from connector.config.columns import name_of
+from connector.config.rule_conditions import RuleKey, RuleTable, rule_conditions
 from connector.config.tables import Config, Then
 from connector.model import CRMS
-from connector.store.fields import FieldState
-from connector.workflows.fields import columns_needed, side_column
+from connector.store.fields import FieldStatus
 
 #: What criteria bring about; what conditions read of it.
 _CRITERIA = frozenset({"criteria_met", "qualified"})
 _SCORE = frozenset({"score"})
 _REJECTION = "rejection"
-_SCOPE = ("scope.exclude", "scope.only")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +32,7 @@ class Suspended:
     knows who is who and where they stand ("hubspot contacts.lifecyclestage"): then no contact is made, either.
     """
 
-    fields: Mapping[str, FieldState]
+    fields: Mapping[str, FieldStatus]
     rules: Mapping[str, tuple[str, ...]]
     criteria: bool = False
     score: bool = False
@@ -51,9 +50,21 @@ class Suspended:
         if self.blind:
             return f"{', '.join(self.blind)}: without it nobody knows who is who and in which stage"
         if self.scope:
-            read = sorted(named(column) for column, rules in self.rules.items() if set(_SCOPE) & set(rules))
+            scope = {"scope.exclude", "scope.only"}
+            read = sorted(named(column) for column, rules in self.rules.items() if scope & set(rules))
             return f"[scope] reads {', '.join(read)}: who is to be judged is not known"
         return None
+
+    def silences(self, rule: RuleKey) -> bool:
+        """Whether a rule says nothing now."""
+        whole = {
+            RuleTable.SCOPE: self.scope,
+            RuleTable.CRITERION: self.criteria,
+            RuleTable.SCORE: self.score,
+            RuleTable.REJECTION: self.rejection,
+        }
+        by_rule = {RuleTable.TRANSITION: self.transitions, RuleTable.SLA: self.slas, RuleTable.ASSIGN: self.assigns}
+        return whole.get(rule.table, False) or rule.id in by_rule.get(rule.table, frozenset())
 
     def reading(self, names: Collection[str]) -> list[str]:
         """Those of these names of conditions that nobody knows now, in order."""
@@ -69,47 +80,45 @@ class Suspended:
 NOTHING = Suspended(fields={}, rules={})
 
 
-def of(config: Config, states: Mapping[str, FieldState], blind: Iterable[str] = ()) -> Suspended:
-    """What is suspended while the columns are in these states; one that is not named was never filled."""
-    fields: dict[str, FieldState] = {
-        column.name: states.get(column.name, "filling") for column in columns_needed(config) if states.get(column.name) != "present"
-    }
+def of(config: Config, states: Mapping[str, FieldStatus], blind: Iterable[str] = ()) -> Suspended:
+    """What is suspended while the columns that the file needs are in these states. blind: see `Suspended`."""
+    fields = {column: status for column, status in states.items() if status != "present"}
     stopped = tuple(blind)
     if not fields and not stopped:
         return NOTHING
     hit = _hit(config, {named(column) for column in fields})
     return Suspended(
         fields=fields,
-        rules={column: _shown(config, _hit(config, {named(column)})) for column in fields},
-        criteria=hit.criteria,
-        score=hit.score,
-        transitions=hit.of("transition"),
-        slas=hit.of("sla"),
-        assigns=hit.of("assign"),
-        rejection=_REJECTION in hit.keys,
-        scope=any(name in hit.keys for name in _SCOPE),
-        undecided=hit.of("transition") | _waiting(config, hit),
+        rules={column: _hit(config, {named(column)}).names for column in fields},
+        criteria=hit.any_of(RuleTable.CRITERION),
+        score=hit.any_of(RuleTable.SCORE),
+        transitions=hit.of(RuleTable.TRANSITION),
+        slas=hit.of(RuleTable.SLA),
+        assigns=hit.of(RuleTable.ASSIGN),
+        rejection=hit.any_of(RuleTable.REJECTION),
+        scope=hit.any_of(RuleTable.SCOPE),
+        undecided=hit.of(RuleTable.TRANSITION) | _waiting(config, hit),
         blind=stopped,
     )
 
 
 def _waiting(config: Config, hit: _Hit) -> frozenset[str]:
     """Clocks that are not asked or may not say to whom something goes, and the rejection where it is so."""
-    assigns = hit.of("assign")
-    clocks = {rule.id for rule in config.slas if rule.id in hit.of("sla") or gives_to((*rule.on_warn, *rule.on_breach), assigns)}
+    assigns, clocks = hit.of(RuleTable.ASSIGN), set(hit.of(RuleTable.SLA))
+    clocks |= {rule.id for rule in config.slas if gives_to((*rule.on_warn, *rule.on_breach), assigns)}
     rule = config.rejection
-    stuck = rule is not None and (_REJECTION in hit.keys or gives_to(rule.missing_reason, assigns))
+    stuck = rule is not None and (hit.any_of(RuleTable.REJECTION) or gives_to(rule.missing_reason, assigns))
     return frozenset(clocks | ({_REJECTION} if stuck else set()))
 
 
 def rules_reading(config: Config, field: str) -> tuple[str, ...]:
     """The rules that a field bears on, read by itself or on one side, by the names that people know."""
-    return _shown(config, _hit(config, {field, *(f"{crm}.{field}" for crm in CRMS)}))
+    return _hit(config, {field, *(f"{crm}.{field}" for crm in CRMS)}).names
 
 
 def gives_to(then: Iterable[Then], assigns: Collection[str]) -> bool:
     """Whether actions ask one of these [assign] rules: who gets the contact is not known, so that they wait as a whole."""
-    return any(one.assign in assigns for one in then if one.assign is not None)
+    return any(action.assign in assigns for action in then if action.assign is not None)
 
 
 def unknown_names(suspended: Suspended) -> frozenset[str]:
@@ -119,17 +128,8 @@ def unknown_names(suspended: Suspended) -> frozenset[str]:
 
 
 def named(column: str) -> str:
-    """A column by the name that conditions use for it."""
-    side = {crm[0]: f"{crm}." for crm in CRMS}.get(column[0], "")
-    return side + column[2:]
-
-
-def column_of(name: str) -> str:
-    """The column that holds what a name of conditions reads, as it came."""
-    if name in COMPUTED:
-        return name
-    crm, dot, bare = name.partition(".")
-    return side_column(crm, bare) if dot else f"f_{name}"
+    """A field's column by the name that conditions use for it."""
+    return name_of(column) or column
 
 
 # ── Who reads what ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -137,52 +137,31 @@ def column_of(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Hit:
-    """The rules that some unknown names suspend, by their keys; whether criteria and score are among them."""
+    """The rules that some unknown names suspend, in the file's order, each with its name as people know it."""
 
-    keys: tuple[str, ...]
-    criteria: bool
-    score: bool
+    rules: Mapping[RuleKey, str]
 
-    def of(self, kind: str) -> frozenset[str]:
-        """The ids of one kind."""
-        return frozenset(key.partition(":")[2] for key in self.keys if key.startswith(f"{kind}:"))
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.rules.values())
+
+    def of(self, table: RuleTable) -> frozenset[str]:
+        """The ids of one table's."""
+        return frozenset(rule.id for rule in self.rules if rule.table is table)
+
+    def any_of(self, table: RuleTable) -> bool:
+        """Whether any of one table's is among them."""
+        return any(rule.table is table for rule in self.rules)
 
 
 def _hit(config: Config, names: Collection[str]) -> _Hit:
-    """Those that read one of the names, then what builds on them; in the file's order."""
-    reading, unknown = dict(_readers(config)), set(names)
-    criteria = any(key.startswith("criterion:") and unknown & read for key, read in reading.items())
-    unknown |= _CRITERIA if criteria else set()
-    score = any(key.startswith("score:") and unknown & read for key, read in reading.items())
-    unknown |= _SCORE if score else set()
-    hit = [key for key, read in reading.items() if unknown & read]
-    assigns = {key.partition(":")[2] for key in hit if key.startswith("assign:")}
-    hit += [key for rule in config.transitions if (key := f"transition:{rule.id}") not in hit and gives_to(rule.then, assigns)]
-    return _Hit(tuple(hit), criteria, score)
-
-
-def _shown(config: Config, hit: _Hit) -> tuple[str, ...]:
-    """Their names as people know them."""
-    criteria = () if config.qualification is None else config.qualification.criteria
-    kinds = (("criterion", criteria), ("score", config.score), ("transition", config.transitions), ("sla", config.slas))
-    names = {f"{kind}:{rule.id}": rule.name for kind, rules in kinds for rule in rules}
-    names |= {f"assign:{rule.name}": f"assign.{rule.name}" for rule in config.assigns}
-    return tuple(names.get(key, key) for key in hit.keys)
-
-
-def _readers(config: Config) -> Iterator[tuple[str, frozenset[str]]]:
-    """Each rule of the file with the names that it reads; its key says what it is."""
-    for key, when in zip(_SCOPE, (config.scope.exclude, config.scope.only), strict=True):
-        if when is not None:
-            yield key, when.names
-    if config.qualification is not None:
-        yield from ((f"criterion:{rule.id}", rule.when.names) for rule in config.qualification.criteria)
-    for rule in config.score:
-        yield f"score:{rule.id}", rule.when.names | {name for name in (rule.since, rule.times) if name is not None}
-    yield from ((f"transition:{step.id}", step.when.names | set(step.again_if_changed)) for step in config.transitions)
-    yield from ((f"sla:{sla.id}", sla.when.names) for sla in config.slas if sla.when is not None)
-    for assign in config.assigns:
-        asked = [assign.only_if, *(route.when for route in assign.routes)]
-        yield f"assign:{assign.name}", frozenset(name for when in asked if when is not None for name in when.names)
-    if config.rejection is not None:
-        yield _REJECTION, config.rejection.when.names | {config.rejection.reason}
+    """Those that read one of the names, then what builds on them."""
+    asked = [rule for rule in rule_conditions(config) if rule.rule.table is not RuleTable.FAST_LANE]
+    unknown = set(names)
+    for table, brought_about in ((RuleTable.CRITERION, _CRITERIA), (RuleTable.SCORE, _SCORE)):
+        if any(rule.rule.table is table and unknown & rule.reads for rule in asked):
+            unknown |= brought_about
+    hit = {rule.rule: rule.name for rule in asked if unknown & rule.reads}
+    assigns = {rule.id for rule in hit if rule.table is RuleTable.ASSIGN}
+    waiting = [step for step in config.transitions if gives_to(step.then, assigns)]
+    return _Hit(hit | {RuleKey(RuleTable.TRANSITION, step.id): step.name for step in waiting})

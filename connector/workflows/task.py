@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from connector.config.business_time import Calendar
-from connector.config.tables import Config, TaskLimits, TaskRule
+from connector.config.tables import Config, TaskLimits, TaskRule, Team
 from connector.model import CrmName, TaskSpec
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([a-z_][a-z0-9_.]*)\}", re.IGNORECASE)
@@ -81,13 +81,17 @@ def assignee(rule: TaskRule, owner: str | None, config: Config) -> str | None:
         return rule.assign_to
     team = None if owner is None else config.team_of(owner)
     if rule.assign_to == "manager" or owner is None:
-        managers = [team.manager] if team is not None else [one.manager for one in config.teams if one.side == "sales"]
-        return next((manager for manager in managers if manager is not None), owner)
+        teams = [team] if team is not None else [team for team in config.teams if team.side == "sales"]
+        return next((team.manager for team in teams if team.manager is not None), owner)
     return owner
 
 
 def place(rule: TaskRule, person: str | None, config: Config, at_hand: Sequence[CrmName]) -> CrmName | None:
     """The CRM to create a task in: the one the file names, else where the person's team works, else where the contact is at all."""
-    team = None if person is None else config.team_of(person) or next((one for one in config.teams if one.manager == person), None)
+    team = None if person is None else config.team_of(person) or _managed_by(person, config)
     wished = [rule.in_, None if team is None else team.works_in, *at_hand]
     return next((crm for crm in wished if crm is not None and crm in at_hand), None)
+
+
+def _managed_by(person: str, config: Config) -> Team | None:
+    return next((team for team in config.teams if team.manager == person), None)

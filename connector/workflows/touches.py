@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -53,6 +53,18 @@ class Touched:
     channel: str
 
 
+class _Logged(NamedTuple):
+    """An activity that is a touch, as it was logged."""
+
+    contact_id: int
+    at: datetime
+    person: str
+    channel: str
+    crm: str
+    object: str
+    id: str
+
+
 def refresh(connection: Connection, contacts: Collection[int], members: Collection[str], now: datetime) -> None:
     """Makes the touches of these contacts anew from their activities up to now; `members` are the sales teams' folded e-mails.
 
@@ -61,10 +73,10 @@ def refresh(connection: Connection, contacts: Collection[int], members: Collecti
     connection.execute(delete(touch).where(touch.c.contact_id.in_(contacts), ~touch.c.kept))
     if not members:
         return
-    one = _logged(contacts, members).where(activity.c.at <= now).subquery()
-    partition = (one.c.contact_id, one.c.person, one.c.channel)
-    before = func.lag(one.c.at).over(partition_by=partition, order_by=one.c.at)
-    logged = select(*partition, one.c.at, before.label("before")).subquery()
+    made = _logged(contacts, members).where(activity.c.at <= now).subquery()
+    partition = (made.c.contact_id, made.c.person, made.c.channel)
+    before = func.lag(made.c.at).over(partition_by=partition, order_by=made.c.at)
+    logged = select(*partition, made.c.at, before.label("before")).subquery()
     first = or_(logged.c.before.is_(None), _micros(logged.c.at) - _micros(logged.c.before) > _GAP)
     names = ("contact_id", "at", "person", "channel")
     kept = touch.alias("kept")
@@ -81,8 +93,10 @@ def keep(connection: Connection, contacts: Collection[int], members: Collection[
     """
     if not members:
         return set()
-    one = _logged(contacts, members).subquery()
-    rows = connection.execute(select(one).order_by(one.c.contact_id, one.c.person, one.c.channel, one.c.at)).all()
+    logged = _logged(contacts, members).subquery()
+    in_order = (logged.c.contact_id, logged.c.person, logged.c.channel, logged.c.at)
+    columns = [logged.c[name] for name in _Logged._fields]
+    rows = map(_Logged._make, connection.execute(select(*columns).order_by(*in_order)))
     held: set[tuple[str, str, str]] = set()
     made: list[dict[str, Any]] = []
     for run in _runs(rows):
@@ -105,11 +119,11 @@ def hand_over(connection: Connection, lost: int, kept: int) -> None:
     connection.execute(update(touch).where(touch.c.contact_id == lost).values(contact_id=kept))
 
 
-def _runs(rows: Iterable[Any]) -> Iterator[list[Any]]:
+def _runs(rows: Iterable[_Logged]) -> Iterator[list[_Logged]]:
     """Activities that are one touch: each at most ten minutes after the one before. rows: in order, by contact, person and channel."""
-    run: list[Any] = []
+    run: list[_Logged] = []
     for row in rows:
-        same = bool(run) and all(getattr(row, name) == getattr(run[-1], name) for name in ("contact_id", "person", "channel"))
+        same = bool(run) and (row.contact_id, row.person, row.channel) == (run[-1].contact_id, run[-1].person, run[-1].channel)
         if run and not (same and row.at - run[-1].at <= ONE_TOUCH):
             yield run
             run = []
@@ -163,9 +177,9 @@ def by_contact(connection: Connection, contacts: Collection[int]) -> Mapping[int
 
 def since(touches: Iterable[Touched], moment: datetime | None) -> list[Touched]:
     """Those from a moment on; all without one."""
-    return [one for one in touches if moment is None or one.at >= moment]
+    return [touch for touch in touches if moment is None or touch.at >= moment]
 
 
 def between(touches: Iterable[Touched], first: datetime, last: datetime) -> list[Touched]:
     """Those from one moment to another, both included."""
-    return [one for one in touches if first <= one.at <= last]
+    return [touch for touch in touches if first <= touch.at <= last]

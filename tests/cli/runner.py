@@ -16,7 +16,9 @@ from typer.testing import CliRunner, Result
 
 from connector.cli.main import app
 from connector.sandbox.configuration import SECRETS, Place, configuration, with_values
+from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.serve import Sandbox
+from connector.sandbox.world.make import make_world
 
 #: Whom the small sandbox has.
 CONTACTS, LEADS = 200, 80
@@ -67,7 +69,8 @@ def command_line(folder: Path, box: Sandbox | None = None, *, mode: Literal["sha
 
 def small_sandbox() -> Sandbox:
     """A few people, by the real clock: commands know no other. Its limits are as wide as those of `command_line`."""
-    return Sandbox(hubspot_contacts=CONTACTS, salesforce_leads=LEADS, **LIMITS)
+    world = make_world(now=datetime.now(UTC), hubspot_contacts=CONTACTS, salesforce_leads=LEADS)
+    return Sandbox(world, hubspot=HubSpotOptions(**LIMITS))
 
 
 def start(*words: str, **options: Any) -> subprocess.Popen[str]:

@@ -13,9 +13,10 @@ import pytest
 
 from connector import __version__
 from connector.app import Pacing, open_app
-from connector.cli import looking, passes
+from connector.cli import run
 from connector.cli.main import app
 from connector.config.tables import Config
+from connector.reports import status as status_report
 from tests.cli.runner import RUNNER, CommandLine, command_line
 from tests.support.stores import lay_tables
 
@@ -196,17 +197,17 @@ class TestErrors:
         return status
 
     def test_a_bug_is_told_without_its_text_and_without_a_traceback(self, filled: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(looking, "status_of", self.broken(KeyError("anna@kunde.example")))
+        monkeypatch.setattr(status_report, "status", self.broken(KeyError("anna@kunde.example")))
         result = filled.type("status")
         assert (result.exit_code, result.stdout) == (1, "")
-        assert "Something unexpected went wrong: KeyError in looking.py, line" in result.stderr
+        assert "Something unexpected went wrong: KeyError in status.py, line" in result.stderr
         assert "CONNECTOR_DEBUG=1" in result.stderr
         assert "Traceback" not in result.output
         assert "anna@kunde.example" not in result.output
         assert set(filled.json("status", code=1)) == {"error", "advice", "problems"}
 
     def test_debugging_shows_the_traceback_on_standard_error(self, filled: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(looking, "status_of", self.broken(KeyError("x")))
+        monkeypatch.setattr(status_report, "status", self.broken(KeyError("x")))
         result = RUNNER.invoke(app, ["status", "--json", "--config", str(filled.config)], env={"CONNECTOR_DEBUG": "1"})
         assert "Traceback" in result.stderr
         json.loads(result.stdout)
@@ -215,12 +216,12 @@ class TestErrors:
         def interrupted(_store: object, _config: Config, **_: object) -> dict[str, Any]:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(looking, "status_of", interrupted)
+        monkeypatch.setattr(status_report, "status", interrupted)
         result = filled.type("status")
         assert (result.exit_code, result.stdout, result.stderr) == (130, "", "Interrupted.\n")
 
     def test_a_crm_that_does_not_answer(self, cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(passes, "open_app", partial(open_app, waiting=Pacing(sleep=lambda _: None)))
+        monkeypatch.setattr(run, "open_app", partial(open_app, waiting=Pacing(sleep=lambda _: None)))
         document = cli.json("run", code=1)
         assert document["plan"] is None
         assert "hubspot did not answer" in document["errors"][0]["message"]

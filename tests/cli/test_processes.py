@@ -66,7 +66,7 @@ class TestServe:
 
     def test_sigterm_in_the_middle_of_a_pull_finishes_the_page_and_loses_nothing(self, tmp_path: Path) -> None:
         with small_sandbox() as box:
-            box.hubspot_frame.latency = 0.2
+            box.hubspot_faults.latency = 0.2
             cli = command_line(tmp_path, box)
             process = start("serve", "--config", str(cli.config))
             try:
@@ -77,7 +77,7 @@ class TestServe:
                 process.kill()
             assert process.returncode == 0, log
             assert "A pass was interrupted. run=1" in log
-            box.hubspot_frame.latency = 0.0
+            box.hubspot_faults.latency = 0.0
             assert cli.json("run")["errors"] == []
         status = cli.json("status")
         assert [run["state"] for run in status["runs"]] == ["done", "done"]

@@ -22,7 +22,10 @@ from connector.model import CrmName, FieldType, Finding, Owner, PropertyFacts
 from connector.reports.checks.check import check
 from connector.sandbox.configuration import SECRETS, Place, configuration
 from connector.sandbox.fault_injection import Fault
+from connector.sandbox.hubspot.options import HubSpotOptions
+from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.serve import Sandbox
+from connector.sandbox.world.make import make_world
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 RUNNER = CliRunner(env={**SECRETS, "CONNECTOR_DEBUG": ""})
@@ -31,7 +34,7 @@ RUNNER = CliRunner(env={**SECRETS, "CONNECTOR_DEBUG": ""})
 @pytest.fixture(scope="module")
 def box() -> Iterator[Sandbox]:
     """By its own clock: files are checked at that moment."""
-    with Sandbox(now=lambda: NOW, hubspot_contacts=200, salesforce_leads=60) as running:
+    with Sandbox(make_world(now=NOW, hubspot_contacts=200, salesforce_leads=60), now=lambda: NOW) as running:
         yield running
 
 
@@ -77,8 +80,9 @@ class TestInit:
         assert [value for value in SECRETS.values() if value in text] == []
 
     def test_custom_stages_statuses_and_limits_of_the_account(self, tmp_path: Path) -> None:
-        with Sandbox(hubspot_contacts=20, salesforce_leads=10, salesforce=False, daily=5000) as box:
-            box.hubspot.add_option("contacts", "lifecyclestage", "12345678")
+        world = make_world(now=datetime.now(UTC), hubspot_contacts=20, salesforce_leads=10)
+        with Sandbox(world, hubspot=HubSpotOptions(daily=5000), salesforce=None) as box:
+            box.hubspot.schema.add_option("contacts", "lifecyclestage", "12345678")
             assert init(tmp_path, *options(box, "hubspot")).exit_code == 0
         config = load(tmp_path / "made.toml")
         assert config.stages[-1].hubspot == ("12345678",)
@@ -92,9 +96,9 @@ class TestInit:
         assert (tmp_path / "made.toml").read_text(encoding="utf-8") == "mine"
 
     def test_nothing_is_written_where_a_crm_refuses(self, box: Sandbox, tmp_path: Path) -> None:
-        box.salesforce_frame.add(Fault("salesforce", "/services/oauth2/token", times=1, status=400, body=b'{"error":"invalid_client"}'))
+        box.salesforce_faults.add(Fault("salesforce", "/services/oauth2/token", times=1, status=400, body=b'{"error":"invalid_client"}'))
         done = init(tmp_path, *options(box, "hubspot", "salesforce"))
-        box.salesforce_frame.clear()
+        box.salesforce_faults.clear()
         assert (done.exit_code, "consumer key" in done.stderr) == (1, True)
         assert list(tmp_path.iterdir()) == []
 
@@ -158,7 +162,8 @@ def test_whatever_an_account_calls_its_stages_the_file_loads(
 
 @pytest.fixture
 def broken(tmp_path: Path) -> Iterator[tuple[Sandbox, Config]]:
-    with Sandbox(now=lambda: NOW, hubspot_contacts=60, salesforce_leads=20, daily=600_000) as box:
+    world = make_world(now=NOW, hubspot_contacts=60, salesforce_leads=20)
+    with Sandbox(world, now=lambda: NOW, hubspot=HubSpotOptions(daily=600_000), salesforce=SalesforceOptions(daily=600_000)) as box:
         place = Place(
             hubspot_url=box.hubspot_url, salesforce_url=box.salesforce_url, ca_bundle=box.ca_bundle, database=f"sqlite:///{tmp_path}/c.db"
         )
@@ -170,15 +175,15 @@ def broken(tmp_path: Path) -> Iterator[tuple[Sandbox, Config]]:
 def test_an_account_that_is_set_up_otherwise(broken: tuple[Sandbox, Config], tmp_path: Path) -> None:
     box, config = broken
     box.hubspot.tokens.scopes = tuple(scope for scope in box.hubspot.tokens.scopes if scope != "sales-email-read")
-    box.hubspot.remove_property("contacts", "pain_point")
-    box.hubspot.change_type("contacts", "budget_amount", "bool", "booleancheckbox")
-    box.hubspot.drop_option("contacts", "lifecyclestage", "evangelist")
-    box.hubspot.drop_option("contacts", "rejection_reason", "Bad data")
-    box.hubspot.add_property("contacts", "salesforcelastsynctime", "datetime", "date")
+    box.hubspot.schema.remove_property("contacts", "pain_point")
+    box.hubspot.schema.change_type("contacts", "budget_amount", "bool", "booleancheckbox")
+    box.hubspot.schema.drop_option("contacts", "lifecyclestage", "evangelist")
+    box.hubspot.schema.drop_option("contacts", "rejection_reason", "Bad data")
+    box.hubspot.schema.add_property("contacts", "salesforcelastsynctime", "datetime", "date")
     someone = box.hubspot.ids("contacts")[0]
     box.hubspot.edit("contacts", someone, salesforcelastsynctime=str(int(NOW.timestamp() * 1000) - 60_000))
     next(row for row in box.world.salesforce["User"].values() if row["Email"] == "ben@acme.example")["IsActive"] = False
-    box.salesforce.hide("Lead", "Timeline__c")
+    box.salesforce.schema.hide_field("Lead", "Timeline__c")
     found = {(one.topic, one.warning): f"{one.message} {one.advice}" for one in findings(config, tmp_path) if not one.ok}
     for topic, warning, says in (
         ("hubspot: scopes", False, "sales-email-read"),
@@ -208,8 +213,8 @@ def test_a_day_that_is_spent_is_said_once_and_is_no_lack_of_rights(broken: tuple
 def test_what_everything_rests_on_must_be_seen(broken: tuple[Sandbox, Config], tmp_path: Path) -> None:
     """No field of the file names the owner; nobody can create a standard property, or take it out of the file."""
     box, config = broken
-    box.hubspot.hide_property("contacts", "hubspot_owner_id")
-    box.salesforce.hide("Contact", "Email")
+    box.hubspot.schema.hide_property("contacts", "hubspot_owner_id")
+    box.salesforce.schema.hide_field("Contact", "Email")
     found = {one.topic: one for one in findings(config, tmp_path) if not one.ok and not one.warning}
     for topic in ("hubspot: contacts.hubspot_owner_id", "salesforce: Contact.Email"):
         assert ("nobody is judged" in found[topic].message, "Create" in found[topic].advice) == (True, False)

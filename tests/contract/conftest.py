@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from connector.sandbox.serve import Sandbox
+from connector.sandbox.world.make import make_world
 from tests.contract.sandboxes import ROOMS, room_named
-from tests.contract.subjects import OPTIONS, PEOPLE, Clock, Room
+from tests.contract.subjects import HUBSPOT, PEOPLE, SALESFORCE, Clock, Room
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +22,8 @@ def contract_clock() -> Clock:
 @pytest.fixture(scope="session")
 def contract_box(contract_clock: Clock) -> Iterator[Sandbox]:
     """Both CRMs, with more people than a page of each has."""
-    with Sandbox(now=contract_clock, hubspot_contacts=PEOPLE, salesforce_leads=450, **OPTIONS) as running:
+    world = make_world(now=contract_clock(), hubspot_contacts=PEOPLE, salesforce_leads=450)
+    with Sandbox(world, now=contract_clock, hubspot=HUBSPOT, salesforce=SALESFORCE) as running:
         yield running
 
 

@@ -8,9 +8,10 @@ from copy import deepcopy
 from functools import cache
 
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import World, make_world
+from connector.sandbox.state import World
+from connector.sandbox.world.make import make_world
 from tests.contract.memory_subject import MemoryRoom
-from tests.contract.subjects import NOW, OPTIONS, Clock, HubSpotRoom, Room, SalesforceRoom
+from tests.contract.subjects import HUBSPOT, NOW, SALESFORCE, Clock, HubSpotRoom, Room, SalesforceRoom
 
 ROOMS = ("hubspot", "salesforce", "memory as hubspot", "memory as salesforce")
 
@@ -23,7 +24,7 @@ def _few() -> World:
 @contextmanager
 def small_box(clock: Clock) -> Iterator[Sandbox]:
     """A sandbox of one's own, where what is done to it cannot be undone."""
-    with Sandbox(world=deepcopy(_few()), now=clock, **OPTIONS) as running:
+    with Sandbox(deepcopy(_few()), now=clock, hubspot=HUBSPOT, salesforce=SALESFORCE) as running:
         yield running
 
 

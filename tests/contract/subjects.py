@@ -17,7 +17,9 @@ from connector.adapters.hubspot import HubSpotCrm
 from connector.adapters.port import Crm
 from connector.adapters.salesforce import SalesforceCrm
 from connector.model import RecordRef
-from connector.sandbox.fault_injection import Fault, Frame
+from connector.sandbox.fault_injection import Fault, FaultInjector
+from connector.sandbox.hubspot.options import HubSpotOptions
+from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.scenarios.catalogue import arm
 from connector.sandbox.serve import Sandbox
 from tests.contract.faults import JSON, Trouble, limit
@@ -27,7 +29,8 @@ NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
 LATER = timedelta(minutes=5)
 PEOPLE = 1_105
 #: Limits that hold nobody up, and pages of which there are several.
-OPTIONS: dict[str, Any] = {"requests_per_10_seconds": 10**6, "searches_per_second": 10**6, "page_size": 200}
+HUBSPOT = HubSpotOptions(requests_per_10_seconds=10**6, searches_per_second=10**6)
+SALESFORCE = SalesforceOptions(page_size=200)
 
 
 @dataclass(slots=True)
@@ -168,7 +171,7 @@ class SandboxRoom(Room):
 
     @property
     @abstractmethod
-    def frame(self) -> Frame: ...
+    def frame(self) -> FaultInjector: ...
 
     def trouble(self, trouble: Trouble, *, times: int, after: int = 0, call: str = "pull") -> None:
         self.frame.add(Fault(self.frame.crm, "", times, after=after, **trouble.answer))
@@ -181,13 +184,13 @@ class SandboxRoom(Room):
         arm(self.box, scenario, every=every, times=times)
 
     def clean(self) -> None:
-        for frame in (self.box.hubspot_frame, self.box.salesforce_frame):
+        for frame in (self.box.hubspot_faults, self.box.salesforce_faults):
             frame.clear()
             frame.before_call.clear()
         contacts, org = self.box.hubspot, self.box.salesforce
-        contacts.options.search_lag_seconds = 0.0
+        contacts.change_options(search_lag_seconds=0.0)
         contacts.refuse_rows("contacts", self.box.world.hubspot["contacts"], times=0)
-        org.options.late_commits, org.options.session_calls = 0.0, None
+        org.change_options(late_commits=0.0, session_calls=None)
         org.settle()
         people = [*org.live("Lead"), *org.live("Contact")]
         org.lock_rows(people, times=0)
@@ -207,8 +210,8 @@ class HubSpotRoom(SandboxRoom):
         super().__init__(box, clock)
 
     @property
-    def frame(self) -> Frame:
-        return self.box.hubspot_frame
+    def frame(self) -> FaultInjector:
+        return self.box.hubspot_faults
 
     def fresh(self) -> Crm:
         settings = SimpleNamespace(
@@ -259,10 +262,10 @@ class HubSpotRoom(SandboxRoom):
         return self.box.hubspot.log_call([who], at=self.now)
 
     def hide(self, name: str) -> None:
-        self.box.hubspot.hide_property("contacts", name)
+        self.box.hubspot.schema.hide_property("contacts", name)
 
     def show(self, name: str) -> None:
-        self.box.hubspot.show_property("contacts", name)
+        self.box.hubspot.schema.show_property("contacts", name)
 
     def tasks_with(self, subject: str) -> int:
         return sum(row["properties"].get("hs_task_subject") == subject for row in self.box.hubspot.live("tasks").values())
@@ -283,8 +286,8 @@ class SalesforceRoom(SandboxRoom):
     drifted = Drifted("Budget__c", "NumberOfEmployees", "NAICS__c", "Rejection_Reason__c", "Bad timing", "Second_Reason__c")
 
     @property
-    def frame(self) -> Frame:
-        return self.box.salesforce_frame
+    def frame(self) -> FaultInjector:
+        return self.box.salesforce_faults
 
     def fresh(self) -> Crm:
         settings = SimpleNamespace(
@@ -340,10 +343,10 @@ class SalesforceRoom(SandboxRoom):
         return self.box.salesforce.log_call(who)
 
     def hide(self, name: str) -> None:
-        self.box.salesforce.hide("Lead", name)
+        self.box.salesforce.schema.hide_field("Lead", name)
 
     def show(self, name: str) -> None:
-        self.box.salesforce.show("Lead", name)
+        self.box.salesforce.schema.show_field("Lead", name)
 
     def tasks_with(self, subject: str) -> int:
         return sum(row.get("Subject") == subject for row in self.box.salesforce.live("Task").values())

@@ -19,10 +19,11 @@ from connector.errors import CrmError, ObjectStopped, PassStopped, Retriable
 from connector.model import FieldWrite, TaskWrite, WriteOutcome, WriteState
 from connector.sandbox.scenarios.catalogue import SCENARIOS
 from connector.sandbox.serve import Sandbox
+from connector.sandbox.world.make import make_world
 from tests.contract.memory_subject import IN_MEMORY, NOT_IN_MEMORY
 from tests.contract.reading import Read, field_writes, read_on, some, task_write
 from tests.contract.sandboxes import room_named, small_box
-from tests.contract.subjects import OPTIONS, Clock, HubSpotRoom, Room
+from tests.contract.subjects import HUBSPOT, SALESFORCE, Clock, HubSpotRoom, Room
 
 W = TypeVar("W", FieldWrite, TaskWrite)
 
@@ -49,7 +50,8 @@ def clock() -> Clock:
 @pytest.fixture(scope="module")
 def box(clock: Clock) -> Iterator[Sandbox]:
     """Small enough that a pull is quick; more Leads than a page holds."""
-    with Sandbox(now=clock, hubspot_contacts=250, salesforce_leads=450, **OPTIONS) as running:
+    world = make_world(now=clock(), hubspot_contacts=250, salesforce_leads=450)
+    with Sandbox(world, now=clock, hubspot=HUBSPOT, salesforce=SALESFORCE) as running:
         yield running
 
 

@@ -1,4 +1,4 @@
-"""Passes one at a time, by the schedule, until asked to stop; and whether the service is well."""
+"""Passes one at a time, by the schedule, until asked to stop."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ from connector.config.schedule import trigger, weekdays
 from connector.engine import PassResult
 from connector.errors import ConnectorError, LeaseLost, Paused
 from connector.jobs import exclusive
-from connector.jobs import service as jobs
-from connector.jobs.exclusive import JUDGING, PASS
-from connector.jobs.service import HEARTBEAT, Service, fast_once, first_time, health, pull_once, reconcile_once, run_pass_once, scheduled
+from connector.jobs.health import HEARTBEAT
+from connector.jobs.names import JUDGING, PASS
+from connector.jobs.once import fast_once, pull_once, reconcile_once, run_pass_once
+from connector.jobs.service import Service, first_time, log_pass, scheduled
 from connector.pipeline.context import PassContext
 from connector.pipeline.write_back.executor import LEASE as WRITE_BACK_LEASE
 from connector.store import leases, pauses, runs
@@ -271,7 +272,7 @@ class TestTwoLeases:
         assert leases.held_by(app.store, JUDGING, clock.seconds) is None
 
     def test_but_not_for_ever(self, app: App, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(exclusive, "PATIENCE", 3)
+        monkeypatch.setattr(exclusive, "JUDGING_LOOKS", 3)
         leases.take(app.store, JUDGING, "elsewhere/77", 60, clock.seconds)
 
         def work(context: PassContext) -> PassResult:
@@ -425,53 +426,5 @@ class TestService:
 
     def test_a_line_of_the_log_tells_numbers_and_no_data(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.INFO, logger="connector"):
-            jobs.tell(PassResult(run=7, mode="live"), seconds=1.25)
+            log_pass(PassResult(run=7, mode="live"), seconds=1.25)
         assert caplog.messages == ["A pass ended. run=7 mode=live seen=0 evaluated=0 planned=0 held=0 seconds=1.2 "]
-
-
-class TestHealth:
-    def passed(self, app: App, at: datetime) -> None:
-        runs.finish_run(app.store, runs.start_run(app.store, "run", "live", now=at), "done", now=at)
-
-    def problems(self, app: App) -> tuple[str, ...]:
-        return health(app.store, app.config, now=NOW).problems
-
-    def test_a_service_that_never_ran_is_not_well(self, app: App) -> None:
-        assert self.problems(app) == ("the service never ran on this database",)
-
-    def test_it_is_well_with_a_beat_and_a_pass(self, app: App) -> None:
-        runs.set_meta(app.store, HEARTBEAT, (NOW - timedelta(minutes=2)).isoformat())
-        self.passed(app, NOW - timedelta(minutes=14))
-        found = health(app.store, app.config, now=NOW)
-        assert found.healthy
-        assert found.document() == {
-            "healthy": True,
-            "heartbeat": NOW - timedelta(minutes=2),
-            "last_pass": NOW - timedelta(minutes=14),
-            "problems": [],
-        }
-
-    def test_silence_is_an_illness(self, app: App) -> None:
-        runs.set_meta(app.store, HEARTBEAT, (NOW - timedelta(minutes=4)).isoformat())
-        assert self.problems(app) == ("the service has been silent since 2026-11-18 09:56 UTC",)
-
-    def test_three_missed_passes_are_an_illness(self, app: App) -> None:
-        runs.set_meta(app.store, HEARTBEAT, NOW.isoformat())
-        self.passed(app, NOW - timedelta(minutes=16))
-        assert self.problems(app) == ("no pass began since 2026-11-18 09:44 UTC, though the schedule says 'every 5 minutes'",)
-
-    def test_a_pull_is_no_pass(self, app: App) -> None:
-        runs.set_meta(app.store, HEARTBEAT, NOW.isoformat())
-        self.passed(app, NOW - timedelta(minutes=16))
-        runs.start_run(app.store, "pull", "live", now=NOW)
-        assert len(self.problems(app)) == 1
-
-    def test_a_pass_that_still_runs_or_is_paused_is_well(self, app: App, clock: Clock) -> None:
-        runs.set_meta(app.store, HEARTBEAT, NOW.isoformat())
-        self.passed(app, NOW - timedelta(hours=5))
-        held = leases.take(app.store, PASS, "here/1", 60, clock.seconds)
-        assert self.problems(app) == ()
-        leases.release(app.store, held)
-        assert len(self.problems(app)) == 1
-        pauses.pause(app.store, now=NOW)
-        assert self.problems(app) == ()

@@ -14,7 +14,8 @@ import requests
 
 from connector.sandbox.scenarios import catalogue
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import World, make_world
+from connector.sandbox.state import World
+from connector.sandbox.world.make import make_world
 
 NOW = datetime(2026, 12, 2, 9, 30, tzinfo=UTC)
 V60 = "/services/data/v60.0"
@@ -32,9 +33,9 @@ class Clock:
 class Desk:
     """Somebody who asks both CRMs."""
 
-    def __init__(self, world: World, **options: Any) -> None:
+    def __init__(self, world: World) -> None:
         self.clock = Clock()
-        self.box = Sandbox(world=world, now=self.clock, **options)
+        self.box = Sandbox(world, now=self.clock)
         self.session = requests.Session()
         self.session.trust_env = False
         self.token = ""
@@ -88,16 +89,16 @@ def test_a_name_that_is_none_names_its_neighbour(desk: Desk) -> None:
 
 
 def test_every_scenario_plays_with_both_crms_and_with_one(desk: Desk) -> None:
-    alone = Sandbox(world=copy.deepcopy(desk.box.world), now=lambda: NOW, hubspot=False)
-    frames = (desk.box.hubspot_frame, desk.box.salesforce_frame)
+    alone = Sandbox(copy.deepcopy(desk.box.world), now=lambda: NOW, hubspot=None)
+    both_faults = (desk.box.hubspot_faults, desk.box.salesforce_faults)
     for name in catalogue.SCENARIOS:
         catalogue.arm(alone, name, every=2, times=2)
         catalogue.arm(desk.box, name, every=2, times=2)
         said = [] if name == "slow" else desk.ask_both(4)
         assert 500 not in said, name
-        for frame in frames:
-            frame.clear()
-            frame.before_call.clear()
+        for faults in both_faults:
+            faults.clear()
+            faults.before_call.clear()
 
 
 def test_merges_are_bounded_and_leave_chains(desk: Desk) -> None:
@@ -181,8 +182,8 @@ def test_a_lost_answer_took_effect(desk: Desk) -> None:
 def test_html_and_halves(desk: Desk) -> None:
     catalogue.arm(desk.box, "html-errors", every=2, times=2)
     assert {502, 503} <= set(desk.ask_both(8))
-    desk.box.hubspot_frame.clear()
-    desk.box.salesforce_frame.clear()
+    desk.box.hubspot_faults.clear()
+    desk.box.salesforce_faults.clear()
     catalogue.arm(desk.box, "truncated", every=2, times=2)
     assert desk.ask_both(8).count(None) == 4
 
@@ -222,7 +223,7 @@ def test_queries_that_are_given_up_and_cursors_that_are_closed(desk: Desk) -> No
     said = [desk.salesforce(path) for _ in range(3)]
     assert [one.status_code for one in said] == [200, 400, 200]
     assert said[1].json()[0]["errorCode"] == "QUERY_TIMEOUT"
-    desk.box.salesforce.options.page_size = 10
+    desk.box.salesforce.change_options(page_size=10)
     following = desk.salesforce("/queryAll?q=" + quote("SELECT Id FROM Lead")).json()["nextRecordsUrl"].removeprefix(V60)
     catalogue.arm(desk.box, "lost-cursors", every=1, times=1)
     assert desk.salesforce(following).json()[0]["errorCode"] == "INVALID_QUERY_LOCATOR"

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from connector.sandbox.state import HubSpotRow, World, make_world
+from connector.sandbox.state import HubSpotRow, World
+from connector.sandbox.world.make import make_world
 
 NOW = datetime(2026, 12, 2, 9, 30, tzinfo=UTC)
 FREE = ("gmail.com", "outlook.com", "web.de")

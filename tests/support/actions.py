@@ -12,6 +12,7 @@ from sqlalchemy import insert, select
 
 from connector.config.tables import Guard, TaskLimits
 from connector.model import Action, CrmName, Kind, Proposal, RecordRef, State, TaskSpec
+from connector.pipeline.plan.parts import PlanTerms
 from connector.pipeline.plan.plan import Plan, build_plan
 from connector.store.database import Store
 from connector.store.tables import ActivityRow, ContactRow, metadata
@@ -85,7 +86,7 @@ def plan(store: Store, *proposals: Proposal, mode: Literal["shadow", "live"] = "
         "config_version": "v1",
         "now": NOW,
     }
-    return build_plan(store, proposals, mode=mode, **(terms | more))
+    return build_plan(store, proposals, PlanTerms(mode=mode, **(terms | more)))
 
 
 def rows(store: Store) -> list[dict[str, Any]]:

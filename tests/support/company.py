@@ -20,6 +20,7 @@ from connector.config.load import loads
 from connector.config.tables import Config
 from connector.engine import PassContext, PassResult, run_pass
 from connector.model import Activity, ActivityKind, CrmName, Direction, Owner, RecordRef, Surroundings
+from connector.pipeline.installation import prepare
 from connector.pipeline.pull.removals import Looked, look
 from connector.store.database import Store
 from connector.store.tables import from_micros, to_micros
@@ -298,7 +299,8 @@ class Company:
 
     def look(self) -> dict[str, dict[str, Looked]]:
         """Looks for what no modified date tells."""
-        return look(self.context(), self.now)
+        fields = prepare(self.store, self.config, self.crms, now=self.now).fields
+        return look(self.context(), fields, self.now)
 
     def settle(self, most: int = 8) -> None:
         """Passes a minute apart until one plans nothing and leaves nobody due."""

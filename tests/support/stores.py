@@ -1,20 +1,24 @@
 """Stores for tests of whole passes: making the tables and compiling SQL would be most of a small test's time.
 
 A kept address stays open over many tests and is emptied before each; at any other address of SQLite the tables are copied, not made.
+`rerunning` makes a store that runs every write twice, as PostgreSQL does after a lost deadlock.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, make_url, text
 
 from connector.store.database import Store
 from connector.store.tables import metadata
+
+T = TypeVar("T")
 
 _KEPT: dict[str, Store | None] = {}
 _MADE: list[tempfile.TemporaryDirectory[str]] = []
@@ -83,3 +87,45 @@ def _template() -> Path:
         with Store.open(f"sqlite:///{_MADE[0].name}/made.db") as store:
             store.upgrade()
     return Path(_MADE[0].name) / "made.db"
+
+
+def rerunning(store: Store) -> Store:
+    """A store over this one that runs the function of every write twice: the first time it is rolled back, whatever it did.
+
+    What is handed to `Store.write` must have no effect but on the connection. Whatever keeps something from the first run, a counter
+    that went on or a list that was filled, shows it here as the wrong end. Closing it leaves the other store open.
+    """
+    return _RerunningStore(store)
+
+
+class _RolledBack(Exception):
+    """Ends a first run without keeping it."""
+
+
+class _RerunningStore(Store):
+    def __init__(self, store: Store) -> None:  # the engines are the other store's
+        self.dialect = store.dialect
+        self._store = store
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        def first_run(connection: Connection) -> None:
+            work(connection)
+            raise _RolledBack
+
+        with suppress(Exception):  # what fails will fail again, and then it comes out
+            self._store.write(first_run)
+        return self._store.write(work)
+
+    @contextmanager
+    def read(self, *, time_limit: float | None = None) -> Iterator[Connection]:
+        with self._store.read(time_limit=time_limit) as connection:
+            yield connection
+
+    def apart(self, statement: str) -> list[tuple[Any, ...]]:
+        return self._store.apart(statement)
+
+    def files(self) -> tuple[Path, ...]:
+        return self._store.files()
+
+    def close(self) -> None:
+        """Nothing of its own to give back."""

@@ -15,7 +15,10 @@ from sqlalchemy import text
 from connector.app import App, Pacing, open_app, open_store
 from connector.config.load import loads
 from connector.config.tables import Config
+from connector.sandbox.hubspot.options import HubSpotOptions
+from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.serve import Sandbox
+from connector.sandbox.world.make import make_world
 from tests import ROOT
 from tests.support.stores import lay_tables
 
@@ -96,10 +99,11 @@ def config_for(box: Sandbox, database: str, **options: Any) -> Config:
     return loads(config_text(box, database, **options), source="config.toml")
 
 
-def small_sandbox(now: Callable[[], datetime] = lambda: NOW, *, contacts: int = 500, leads: int = 200, **options: Any) -> Sandbox:
-    """A sandbox that does not hold a test up: few people, wide limits."""
-    limits = {"requests_per_10_seconds": 10_000, "searches_per_second": 1_000, **options}
-    return Sandbox(now=now, hubspot_contacts=contacts, salesforce_leads=leads, **limits)
+def small_sandbox(now: Callable[[], datetime] = lambda: NOW, *, contacts: int = 500, leads: int = 200, **salesforce: Any) -> Sandbox:
+    """A sandbox that does not hold a test up: few people, wide limits. salesforce: options of `SalesforceOptions`."""
+    world = make_world(now=now(), hubspot_contacts=contacts, salesforce_leads=leads)
+    hubspot = HubSpotOptions(requests_per_10_seconds=10_000, searches_per_second=1_000)
+    return Sandbox(world, now=now, hubspot=hubspot, salesforce=SalesforceOptions(**salesforce))
 
 
 def rows(app: App, statement: str, **values: Any) -> list[Any]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from sqlalchemy import select
 
 from connector import conditions, engine
+from connector.config.rule_conditions import judging_conditions
 from connector.pipeline.evaluate.statement import RuleStatement
 from connector.pipeline.installation import prepare
-from connector.workflows.fields import conditions_of
 from tests.system.support import NOW, config_for, rows, running, small_sandbox
 
 MOST = 0.6
@@ -20,7 +20,8 @@ def test_each_rule_finds_someone_and_none_most(tmp_path: Path) -> None:
         assert engine.run_pass(app.context()).errors == []
         installation = prepare(app.store, app.config, {}, now=NOW)
         people = rows(app, "SELECT id FROM contact WHERE NOT gone")
-        asked = [condition for condition in conditions_of(app.config) if condition.text != "owner IS NULL"]  # whom to assign, not a rule
+        conditions_there = [condition for _, condition in judging_conditions(app.config)]
+        asked = [condition for condition in conditions_there if condition.text != "owner IS NULL"]  # whom to assign, not a rule
         env = RuleStatement(app.config, installation.table, NOW).env(installation.table, later=True)
         for condition in asked:
             with app.store.read() as connection:

@@ -89,12 +89,12 @@ def running_box() -> Iterator[Sandbox]:
 def box(running_box: Sandbox) -> Iterator[Sandbox]:
     """One for all: the passes here are in shadow, since all the faults come while something is read."""
     yield running_box
-    running_box.hubspot_frame.clear()
-    running_box.salesforce_frame.clear()
+    running_box.hubspot_faults.clear()
+    running_box.salesforce_faults.clear()
 
 
 def add(box: Sandbox, fault: Fault) -> None:
-    (box.hubspot_frame if fault.crm == "hubspot" else box.salesforce_frame).add(fault)
+    (box.hubspot_faults if fault.crm == "hubspot" else box.salesforce_faults).add(fault)
 
 
 def everything_is_there(app: App, box: Sandbox) -> bool:
@@ -116,8 +116,8 @@ def test_what_lasts_is_said_and_nothing_is_concluded(box: Sandbox, tmp_path: Pat
         assert re.search(way_out, " ".join(error.advice for error in result.errors))
         assert "@" not in said
         assert sum(clock.slept) < 3600
-        box.hubspot_frame.clear()
-        box.salesforce_frame.clear()
+        box.hubspot_faults.clear()
+        box.salesforce_faults.clear()
     with running(config, waiting=clock.pacing) as app:
         again = engine.run_pass(app.context())
         assert again.errors == []

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from connector import engine
 from connector.app import App
-from connector.preview import preview
+from connector.engine import preview
 from connector.sandbox.serve import Sandbox
 from tests.system.support import NOW, config_for, rows, running, small_sandbox
 

@@ -56,7 +56,7 @@ def test_live_passes_come_to_rest_and_stay_quiet(box: Sandbox, tmp_path: Path, h
 def written_to(box: Sandbox) -> int:
     """How many writes the sandbox was asked for."""
     reads = ("search", "batch/read", "oauth")
-    logs = [*box.hubspot_frame.log, *box.salesforce_frame.log]
+    logs = [*box.hubspot_faults.log, *box.salesforce_faults.log]
     return sum(1 for method, path in logs if method in ("POST", "PATCH", "PUT", "DELETE") and not any(part in path for part in reads))
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from connector.model import Owner, Record
 from tests.support.company import ASSIGN, QUALIFY, THEN, Company, running_company
+from tests.support.stores import rerunning
 
 RULES = QUALIFY + THEN + ASSIGN
 
@@ -37,6 +38,17 @@ def test_in_turn_within_a_pass_and_over_passes(either_url: str) -> None:
         company.settle()
         assert owner(company, 5) == "ben"
         assert Counter(task.owner_id for task in company.tasks("alert")) == {"anna": 2, "ben": 2, "chiara": 1}
+
+
+def test_a_transaction_that_is_run_again_takes_no_turn_twice(either_url: str) -> None:
+    """PostgreSQL may run a transaction again after a lost deadlock: whose turn it is goes on once all the same."""
+    with running_company(either_url, RULES) as company:
+        company.store = rerunning(company.store)
+        for number in range(1, 6):
+            add(company, number)
+        company.settle()
+        assert [owner(company, number) for number in range(1, 6)] == ["anna", "ben", "chiara", "anna", "ben"]
+        assert company.rows("SELECT position FROM turn WHERE name = 'inbound'") == [(5,)]
 
 
 def test_who_is_inactive_is_passed_over(url: str) -> None:

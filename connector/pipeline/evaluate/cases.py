@@ -1,21 +1,25 @@
-"""A case: all that is on record of one contact for which something fired, and what it is found to mean.
+"""The contacts of a slice for which something fired, with all that is on record of them; and what was decided of each.
 
-`load` reads the cases of a slice in sets; `connector.pipeline.evaluate.decide` decides; `store` writes what was concluded.
+`load` reads the contacts of a slice in sets; `decide` decides; `store` writes what was decided.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from functools import cached_property
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, and_, func, or_, select
+from sqlalchemy import Connection, Row, RowMapping, Table, and_, func, or_, select
 from sqlalchemy import case as sql_case
 
 from connector.model import CrmName, Proposal
+from connector.pipeline.evaluate.statement import Answers
 from connector.store import tables as t
 from connector.store.bulk import upsert
+from connector.store.tables.rows import Engagement, PersonRecord, PropertyChange
 from connector.workflows import touches
 from connector.workflows.attempts import AttemptState, EvidenceState
 from connector.workflows.rejection import RejectionState
@@ -34,109 +38,196 @@ activity = t.metadata.tables["activity"]
 link = t.metadata.tables["activity_link"]
 owner = t.metadata.tables["owner"]
 
+#: How many of the last engagements a task tells.
+RECENT = 3
 
-@dataclass(slots=True, kw_only=True)
-class ContactState:
-    """One contact. flags: what the statement answered; bundles: (rule, cause) → whether it is held, of bundles in the ledger.
 
-    attempt: the present or last one; attempts: all, by number. clocks: those of the present attempt, and those that still tick.
-    was_rejecting: what rejection.when said when the contact was judged before, None where it never was.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedContact:
+    """A contact as the statement left it. values: all its columns, fields among them, by name."""
 
     id: int
-    contact: Mapping[str, Any]
-    flags: Mapping[str, Any]
-    records: list[Any] = field(default_factory=list)
+    gone: bool
+    ambiguous: str | None
+    excluded: bool
+    stage: str | None
+    stage_since: datetime | None
+    stage_differs: bool
+    spell: int
+    attempt: int | None
+    owner: str | None
+    assigned_at: datetime | None
+    first_seen_at: datetime
+    agreed_number: int
+    criteria_met: int | None
+    score: float | None
+    values: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, row: RowMapping) -> JudgedContact:
+        """From a row of the contact table."""
+        return cls(**{name: row[name] for name in _CONTACT}, values=dict(row))
+
+
+_CONTACT = tuple(column.name for column in fields(JudgedContact) if column.name != "values")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContactState:
+    """One contact, and all that is on record of it.
+
+    answers: what the statement says. spell_by: who began the present spell. attempt: the present or last one; attempts: all, by number.
+    was_rejecting: what rejection.when said when the contact was judged before, None where it never was. clocks: those of the present
+    attempt, and those that still tick. bundles: whether each bundle in the ledger is held, by its name.
+    """
+
+    contact: JudgedContact
+    answers: Answers
+    records: Sequence[PersonRecord] = ()
     spell_by: str | None = None
     attempt: AttemptState | None = None
-    attempts: dict[int, AttemptState] = field(default_factory=dict)
-    evidence: list[EvidenceState] = field(default_factory=list)
+    attempts: Mapping[int, AttemptState]
+    evidence: Sequence[EvidenceState] = ()
     rejection: RejectionState | None = None
     was_rejecting: bool | None = None
-    clocks: list[ClockState] = field(default_factory=list)
+    clocks: Sequence[ClockState] = ()
     touches: Sequence[touches.Touched] = ()
-    bundles: dict[str, bool] = field(default_factory=dict)
-    history: list[Any] = field(default_factory=list)
-    recent: list[Any] = field(default_factory=list)
+    bundles: Mapping[str, bool]
+    history: Sequence[PropertyChange] = ()
+    recent: Sequence[Engagement] = ()
 
-    def main(self, crm: CrmName) -> Any:
-        """The contact's record in a CRM, None where there is none."""
-        return next((row for row in self.records if row.crm == crm and row.role == "main"), None)
+    @cached_property
+    def main(self) -> Mapping[CrmName, PersonRecord]:
+        """The contact's own record in each CRM that has one."""
+        return {row.crm: row for row in reversed(self.records) if row.role == "main"}
 
-    @property
+    @cached_property
     def basis(self) -> Mapping[str, Any]:
         """The contact's values by the names of the file."""
-        return basis_of(self.contact)
+        return basis_of(self.contact.values)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What was found of one case: rows to store, actions wanted, and when to look again."""
+    """What was decided of one contact: states to store where they differ, actions wanted, and when to look again.
 
-    case: ContactState
-    attempts: list[AttemptState] = field(default_factory=list)
+    begun: the attempt that the contact is in now, where it is another one. agreed: a stage that the CRMs show already: agreed without a
+    write. next_look: the first moment at which anything could change; looks_again: some of it is no change of a condition.
+    """
+
+    contact: int
+    attempts: tuple[AttemptState, ...] = ()
+    begun: int | None = None
     rejection: RejectionState | None = None
-    clocks: list[ClockState] = field(default_factory=list)
-    evidence: list[EvidenceState] = field(default_factory=list)
-    proposals: list[Proposal] = field(default_factory=list)
-    moments: list[datetime] = field(default_factory=list)
-    agreed: str | None = None  # a stage that the CRMs show already: agreed without a write
+    clocks: tuple[ClockState, ...] = ()
+    proposals: tuple[Proposal, ...] = ()
+    agreed: str | None = None
+    next_look: datetime | None = None
+    looks_again: bool = False
+
+    @property
+    def anew(self) -> bool:
+        """Whether what was decided is itself something that rules read, so that the contact is judged again at once."""
+        return self.agreed is not None or self.begun is not None
 
 
-def load(connection: Connection, table: Table, fired: Mapping[int, Mapping[str, Any]]) -> list[ContactState]:
-    """The cases of the contacts that fired, in the order of their ids. `fired`: contact → what the statement answered."""
-    ids = sorted(fired)
+def load(
+    connection: Connection, table: Table, answers: Mapping[int, Answers], was_rejecting: Mapping[int, bool | None]
+) -> list[ContactState]:
+    """What is on record of the contacts that fired, in the order of their ids. answers: what the statement says of each."""
+    ids = sorted(answers)
     if not ids:
         return []
-    contacts = {row["id"]: dict(row) for row in connection.execute(select(table).where(table.c.id.in_(ids))).mappings()}
-    cases = {number: ContactState(id=number, contact=contacts[number], flags=fired[number]) for number in ids}
-    for row in connection.execute(
-        select(record).where(record.c.contact_id.in_(ids), ~record.c.archived).order_by(record.c.crm, record.c.object, record.c.id)
-    ):
-        cases[row.contact_id].records.append(row)
-    for number, states in attempts_of(connection, ids).items():
-        cases[number].attempts = states
-        cases[number].attempt = states[max(states)]
-    for number, found in evidence_of(connection, ids).items():
-        cases[number].evidence = found
-    for number, made in touches.by_contact(connection, ids).items():
-        cases[number].touches = made
-    _load_states(connection, table, cases)
-    _load_ledger(connection, cases)
-    _load_past(connection, cases)
-    return list(cases.values())
+    contacts = {row["id"]: JudgedContact.of(row) for row in connection.execute(select(table).where(table.c.id.in_(ids))).mappings()}
+    records = _records(connection, ids)
+    attempts, known_evidence, made = attempts_of(connection, ids), evidence_of(connection, ids), touches.by_contact(connection, ids)
+    spells, clocks, rejections = _spells(connection, table, ids), _clocks(connection, table, ids), _rejections(connection, table, ids)
+    bundles, past, recent = _bundles(connection, ids), _history(connection, records), _recent(connection, ids)
+    return [
+        ContactState(
+            contact=contacts[number],
+            answers=answers[number],
+            records=records[number],
+            spell_by=spells.get(number),
+            attempt=attempts[number][max(attempts[number])] if number in attempts else None,
+            attempts=attempts.get(number, {}),
+            evidence=known_evidence.get(number, ()),
+            rejection=rejections.get(number),
+            was_rejecting=was_rejecting.get(number),
+            clocks=clocks.get(number, ()),
+            touches=made.get(number, ()),
+            bundles=bundles.get(number, {}),
+            history=past.get(number, ()),
+            recent=recent.get(number, ()),
+        )
+        for number in ids
+    ]
 
 
-def _load_states(connection: Connection, table: Table, cases: Mapping[int, ContactState]) -> None:
-    ids = list(cases)
+def load_one(connection: Connection, table: Table, contact: int) -> ContactState:
+    """What is on record of one contact, of whom nothing was asked. Raises KeyError where there is none of that number."""
+    return load(connection, table, {contact: Answers()}, {})[0]
+
+
+def _records(connection: Connection, ids: Sequence[int]) -> dict[int, list[PersonRecord]]:
+    found: dict[int, list[PersonRecord]] = {number: [] for number in ids}
+    columns = [record.c[name] for name in PersonRecord._fields]
+    rows = select(record.c.contact_id, *columns).where(record.c.contact_id.in_(ids), ~record.c.archived)
+    for contact_id, *values in connection.execute(rows.order_by(record.c.crm, record.c.object, record.c.id)):
+        found[contact_id].append(PersonRecord._make(values))
+    return found
+
+
+def _spells(connection: Connection, table: Table, ids: Sequence[int]) -> dict[int, str]:
+    """Who began the present spell of each contact."""
     present = and_(spell.c.contact_id == table.c.id, spell.c.number == table.c.spell)
-    for row in connection.execute(select(table.c.id, spell.c.by).join(spell, present).where(table.c.id.in_(ids))):
-        cases[row.id].spell_by = row.by
+    rows = connection.execute(select(table.c.id, spell.c.by).join(spell, present).where(table.c.id.in_(ids)))
+    return {row.id: row.by for row in rows}
+
+
+def _clocks(connection: Connection, table: Table, ids: Sequence[int]) -> dict[int, list[ClockState]]:
+    found: defaultdict[int, list[ClockState]] = defaultdict(list)
     told = or_(table.c.attempt == clock.c.attempt, clock.c.state.in_(TICKING))
-    present_clocks = select(clock).join(table, and_(table.c.id == clock.c.contact_id, told)).where(clock.c.contact_id.in_(ids))
-    for row in connection.execute(present_clocks.order_by(clock.c.attempt, clock.c.number)):
-        cases[row.contact_id].clocks.append(_state(ClockState, row))
+    present = select(clock).join(table, and_(table.c.id == clock.c.contact_id, told)).where(clock.c.contact_id.in_(ids))
+    for row in connection.execute(present.order_by(clock.c.attempt, clock.c.number)):
+        found[row.contact_id].append(_state(ClockState, row))
+    return found
+
+
+def _rejections(connection: Connection, table: Table, ids: Sequence[int]) -> dict[int, RejectionState]:
+    """The rejection of the present attempt of each contact."""
     same = and_(table.c.id == rejection.c.contact_id, table.c.attempt == rejection.c.attempt)
-    for row in connection.execute(select(rejection).join(table, same).where(rejection.c.contact_id.in_(ids))):
-        cases[row.contact_id].rejection = _state(RejectionState, row)
+    rows = connection.execute(select(rejection).join(table, same).where(rejection.c.contact_id.in_(ids)))
+    return {row.contact_id: _state(RejectionState, row) for row in rows}
 
 
-def _load_ledger(connection: Connection, cases: Mapping[int, ContactState]) -> None:
+def _bundles(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, bool]]:
+    found: defaultdict[int, dict[str, bool]] = defaultdict(dict)
     held = func.max(sql_case((ledger.c.state == "held", 1), else_=0)).label("held")
     rows = connection.execute(
         select(ledger.c.contact_id, ledger.c.bundle, held)
-        .where(ledger.c.contact_id.in_(list(cases)), ledger.c.state.not_in(("shadow", "superseded")))
+        .where(ledger.c.contact_id.in_(ids), ledger.c.state.not_in(("shadow", "superseded")))
         .group_by(ledger.c.contact_id, ledger.c.bundle)
     )
     for row in rows:
-        cases[row.contact_id].bundles[row.bundle] = bool(row.held)
+        found[row.contact_id][row.bundle] = bool(row.held)
+    return found
 
 
-def _load_past(connection: Connection, cases: Mapping[int, ContactState]) -> None:
-    ids = list(cases)
-    leads = {row.id: case for case in cases.values() for row in case.records if row.crm == "salesforce"}
-    for row in connection.execute(select(history).where(history.c.record_id.in_(list(leads))).order_by(history.c.at)):
-        leads[row.record_id].history.append(row)
+def _history(connection: Connection, records: Mapping[int, Sequence[PersonRecord]]) -> dict[int, list[PropertyChange]]:
+    """The changes that Salesforce's own history tells of each contact's records, oldest first."""
+    found: defaultdict[int, list[PropertyChange]] = defaultdict(list)
+    whose = {row.id: contact_id for contact_id, rows in records.items() for row in rows if row.crm == "salesforce"}
+    columns = [history.c[name] for name in PropertyChange._fields]
+    rows = select(*columns).where(history.c.record_id.in_(list(whose))).order_by(history.c.at)
+    for change in map(PropertyChange._make, connection.execute(rows)):
+        found[whose[change.record_id]].append(change)
+    return found
+
+
+def _recent(connection: Connection, ids: Sequence[int]) -> dict[int, list[Engagement]]:
+    """The last engagements of each contact, the newest first."""
+    found: defaultdict[int, list[Engagement]] = defaultdict(list)
     newest = func.row_number().over(partition_by=link.c.contact_id, order_by=link.c.at.desc()).label("place")
     latest = (
         select(link.c.contact_id, link.c.at, activity.c.kind, activity.c.direction, owner.c.name.label("who"), newest)
@@ -146,23 +237,21 @@ def _load_past(connection: Connection, cases: Mapping[int, ContactState]) -> Non
         .subquery()
     )
     for row in connection.execute(select(latest).where(latest.c.place <= RECENT).order_by(latest.c.contact_id, latest.c.place)):
-        cases[row.contact_id].recent.append(row)
+        found[row.contact_id].append(Engagement(at=row.at, kind=row.kind, direction=row.direction, who=row.who))
+    return found
 
 
 S = TypeVar("S", ClockState, RejectionState)
 
-#: How many of the last engagements a task tells.
-RECENT = 3
+
+def _state(kind: type[S], row: Row[Any]) -> S:
+    return kind(**{column.name: getattr(row, column.name) for column in fields(kind)})
 
 
-def _state(kind: type[S], row: Any) -> S:
-    return kind(**{one.name: getattr(row, one.name) for one in fields(kind)})
-
-
-def store(connection: Connection, conclusions: Sequence[Decision]) -> None:
-    """Writes what was concluded."""
-    states = [(one.case.id, one) for one in conclusions]
-    upsert(connection, attempt, [attempt_row(number, state) for number, one in states for state in one.attempts])
-    upsert(connection, rejection, [{"contact_id": number, **asdict(one.rejection)} for number, one in states if one.rejection is not None])
-    upsert(connection, clock, [{"contact_id": number, **asdict(state)} for number, one in states for state in one.clocks])
-    upsert(connection, evidence, [{"contact_id": number, **asdict(state)} for number, one in states for state in one.evidence])
+def store(connection: Connection, decisions: Sequence[Decision]) -> None:
+    """Writes what was decided."""
+    upsert(connection, attempt, [attempt_row(decision.contact, state) for decision in decisions for state in decision.attempts])
+    made = [(decision.contact, decision.rejection) for decision in decisions]
+    upsert(connection, rejection, [{"contact_id": number, **asdict(state)} for number, state in made if state is not None])
+    clocks = [{"contact_id": decision.contact, **asdict(state)} for decision in decisions for state in decision.clocks]
+    upsert(connection, clock, clocks)

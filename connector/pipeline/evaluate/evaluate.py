@@ -1,4 +1,4 @@
-"""Judges the contacts that are due, in slices: counts, one statement, then the cases for which something fired.
+"""Judges the contacts that are due, in slices: counts, one statement, then a decision for each for which something fired.
 
 A slice is one transaction, so that pages of a pull can come in between. What was wanted comes back as proposals; those contacts stay due
 until their plan is saved (`settled`), so that a crash in between loses nothing.
@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import partial
 from hashlib import blake2b
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
     BigInteger,
@@ -37,12 +38,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateTable
 
+from connector.config.business_time import TeamCalendars
+from connector.config.rule_conditions import RuleTable
 from connector.config.tables import Config
 from connector.model import CRMS, CrmName, Proposal
 from connector.pipeline.evaluate import cases
 from connector.pipeline.evaluate.cases import ContactState, Decision
-from connector.pipeline.evaluate.decide import DecisionInputs, Decisions
-from connector.pipeline.evaluate.statement import RuleStatement
+from connector.pipeline.evaluate.decide import decide
+from connector.pipeline.evaluate.proposals import DecisionInputs
+from connector.pipeline.evaluate.statement import REJECTING, Answers, RuleStatement, flag_name
 from connector.pipeline.unify import ContactWriter
 from connector.store import tables as t
 from connector.store.bulk import upsert
@@ -50,8 +54,8 @@ from connector.store.database import Store
 from connector.store.tables import Moment
 from connector.workflows import touch_counts, touches
 from connector.workflows.assign import RoundRobin
-from connector.workflows.ignored import Patience
 from connector.workflows.sla import TICKING
+from connector.workflows.stages import StageMap
 from connector.workflows.suspension import NOTHING, Suspended
 
 attempt = t.metadata.tables["attempt"]
@@ -69,7 +73,7 @@ SLICE = 1000
 
 @dataclass(slots=True, kw_only=True)
 class Evaluated:
-    """What a pass concluded. later: when to look again at contacts whose proposals are to be saved first."""
+    """What a pass concluded. later: when to look again at contacts whose proposals are to be saved first. turns: whose turn it is now."""
 
     evaluated: int = 0
     contacts: list[int] = field(default_factory=list)
@@ -93,28 +97,30 @@ class EvaluationRun:
     suspended: Suspended = NOTHING
 
 
-def judge(
-    store: Store, bench: EvaluationRun, *, stopped: Callable[[], bool] = lambda: False, progress: Callable[[int, int], None] | None = None
+def evaluate_due(
+    store: Store, run: EvaluationRun, *, stopped: Callable[[], bool] = lambda: False, progress: Callable[[int, int], None] | None = None
 ) -> Evaluated:
     """Judges every contact that is due now, or those up to the moment at which it was stopped."""
     with store.read() as connection:
-        due = due_contacts(connection, bench.table, bench.now, bench.only)
-    judged = Evaluated()
-    session = _Session(bench)
+        due = due_contacts(connection, run.table, run.now, run.only)
+    evaluated = Evaluated()
+    slices = _Slices(run)
     for start in range(0, len(due), SLICE):
         if stopped():
             break
         ids = due[start : start + SLICE]
-        for conclusion in store.write(partial(session.slice, ids=ids)):
-            judged.proposals += conclusion.proposals
-            if conclusion.proposals:
-                judged.later[conclusion.case.id] = bench.now if _anew(conclusion) else conclusion.case.flags["next"]
-        judged.contacts += ids
-        judged.evaluated += len(ids)
+        judged = store.write(partial(slices.judge, ids=ids))
+        slices.go_on_from(judged)
+        for decision in judged.decisions:
+            evaluated.proposals += decision.proposals
+            if decision.proposals:
+                evaluated.later[decision.contact] = run.now if decision.anew else decision.next_look
+        evaluated.contacts += ids
+        evaluated.evaluated += len(ids)
         if progress is not None:
-            progress(judged.evaluated, len(due))
-    judged.turns = session.turns
-    return judged
+            progress(evaluated.evaluated, len(due))
+    evaluated.turns = slices.turns
+    return evaluated
 
 
 def due_contacts(connection: Connection, table: Table, now: datetime, only: Collection[int] | None = None) -> list[int]:
@@ -127,55 +133,71 @@ def due_contacts(connection: Connection, table: Table, now: datetime, only: Coll
     return list(connection.execute(select(table.c.id).where(due, chosen).order_by(table.c.id)).scalars())
 
 
-def settled(store: Store, table: Table, judged: Evaluated) -> None:
+def settled(store: Store, table: Table, evaluated: Evaluated) -> None:
     """The plan is saved: its contacts need not be looked at again before their next moment; whose turn it is is kept."""
 
     def work(connection: Connection) -> None:
-        if judged.later:
+        if evaluated.later:
             statement = update(table).where(table.c.id == bindparam("b_id")).values(due_at=bindparam("b_due"))
-            connection.execute(statement, [{"b_id": number, "b_due": moment} for number, moment in judged.later.items()])
-        upsert(connection, turn, [{"name": name, "position": position} for name, position in judged.turns.items()])
+            connection.execute(statement, [{"b_id": number, "b_due": moment} for number, moment in evaluated.later.items()])
+        upsert(connection, turn, [{"name": name, "position": position} for name, position in evaluated.turns.items()])
 
     store.write(work)
 
 
-class _Session:
-    """The slices of one pass, and what they share."""
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What a slice came to. turns: whose turn it is after it, and who got leads of which company in it."""
 
-    def __init__(self, bench: EvaluationRun) -> None:
-        self._bench = bench
-        self._evaluation = RuleStatement(bench.config, bench.table, bench.now, bench.suspended)
-        self._statement = self._evaluation.statement()
-        self._scratch = _scratch_table([flag.name for flag in self._evaluation.flags])
-        self._patience = Patience(bench.config)
-        self._rota: RoundRobin | None = None
+    decisions: Sequence[Decision]
+    turns: RoundRobin
+
+
+class _Slices:
+    """The slices of one pass, and what they share. Nothing of it moves on within a transaction: that may be run again."""
+
+    def __init__(self, run: EvaluationRun) -> None:
+        self._run = run
+        self._rules = RuleStatement(run.config, run.table, run.now, run.suspended)
+        self._statement = self._rules.statement()
+        self._scratch = _scratch_table([flag.name for flag in self._rules.flags])
+        self._stages = StageMap(run.config)
+        self._calendars = TeamCalendars(run.config)
+        self._zone = ZoneInfo(run.config.timezone)
+        self._turns: dict[str, int] | None = None
+        self._companies: dict[tuple[str, str], str] = {}
 
     @property
     def turns(self) -> Mapping[str, int]:
         """Whose turn it is after this pass."""
-        return {} if self._rota is None else self._rota.turns
+        return self._turns or {}
 
-    def slice(self, connection: Connection, ids: Sequence[int]) -> list[Decision]:
-        """Judges these contacts and stores what was concluded."""
-        bench = self._bench
-        touches.refresh(connection, ids, bench.config.sales_members, bench.now)
-        touch_counts.refresh(connection, bench.table, ids)
-        before = _rejecting_before(connection, bench.table, ids)
+    def go_on_from(self, judged: _Judged) -> None:
+        """The slice is stored: the next one begins where it ended."""
+        self._turns = judged.turns.turns
+        self._companies |= judged.turns.companies
+
+    def judge(self, connection: Connection, ids: Sequence[int]) -> _Judged:
+        """Judges these contacts and stores what was decided."""
+        run = self._run
+        touches.refresh(connection, ids, run.config.sales_members, run.now)
+        touch_counts.refresh(connection, run.table, ids)
+        was_rejecting = _rejecting_before(connection, run.table, ids)
         self._evaluate(connection, ids)
-        found = cases.load(connection, bench.table, self._fired(connection))
-        for one in found:
-            one.was_rejecting = before.get(one.id)
-        decide = self._conclusions(connection, found)
-        conclusions = [decide.conclude(case) for case in found]
-        cases.store(connection, conclusions)
-        bench.writer.agree(connection, [(one.case.id, one.agreed) for one in conclusions if one.agreed is not None], bench.now)
-        self._new_attempts(connection, conclusions)
-        self._look_again(connection, conclusions)
-        return conclusions
+        states = cases.load(connection, run.table, self._fired(connection), was_rejecting)
+        inputs = self._inputs(connection, states)
+        turns = self._round_robin(connection, inputs.owner_ids)
+        decisions = [decide(state, inputs, turns) for state in states]
+        cases.store(connection, decisions)
+        agreed = [(decision.contact, decision.agreed) for decision in decisions if decision.agreed is not None]
+        run.writer.agree(connection, agreed, run.now)
+        self._begin_attempts(connection, decisions)
+        self._look_again(connection, decisions)
+        return _Judged(decisions, turns)
 
     def _evaluate(self, connection: Connection, ids: Sequence[int]) -> None:
         """One statement computes everything into a scratch table, one more puts it beside the contacts."""
-        scratch, table = self._scratch, self._bench.table
+        scratch, table = self._scratch, self._run.table
         connection.execute(CreateTable(scratch, if_not_exists=True))
         connection.execute(scratch.delete())
         connection.execute(insert(scratch).from_select([column.name for column in scratch.c], self._statement), {"ids": list(ids)})
@@ -189,22 +211,22 @@ class _Session:
                 qualified=scratch.c.qualified,
                 score=scratch.c.score,
                 rejecting=self._rejecting(),
-                judged_at=self._bench.now,
+                judged_at=self._run.now,
                 due_at=type_coerce(scratch.c.next_change, Moment),
             )
         )
 
     def _rejecting(self) -> Any:
         """What rejection.when says; as it was where nobody knows, None where the file has none."""
-        if self._bench.suspended.rejection:
-            return self._bench.table.c.rejecting
-        return (self._scratch.c.rejecting == 1) if "rejecting" in self._scratch.c else None
+        if self._run.suspended.rejection:
+            return self._run.table.c.rejecting
+        return (self._scratch.c[REJECTING] == 1) if REJECTING in self._scratch.c else None
 
-    def _fired(self, connection: Connection) -> dict[int, dict[str, Any]]:
+    def _fired(self, connection: Connection) -> dict[int, Answers]:
         """The contacts for which something fired, is open, or is to be told; with what the statement answered."""
-        scratch, table, config = self._scratch, self._bench.table, self._bench.config
+        scratch, table, config = self._scratch, self._run.table, self._run.config
         fired = [
-            and_(scratch.c[f"transition_{number}"] == 1, _from(table, rule.from_), or_(table.c.stage.is_(None), table.c.stage != rule.to))
+            and_(scratch.c[flag_name(RuleTable.TRANSITION, number)] == 1, _from(table, rule.from_), table.c.stage.is_distinct_from(rule.to))
             for number, rule in enumerate(config.transitions)
         ]
         selling = exists().where(
@@ -220,64 +242,53 @@ class _Session:
         stepped = exists().where(evidence.c.contact_id == table.c.id, evidence.c.spell == table.c.spell)
         untold = [and_(table.c[f"in_{crm}"], table.c[f"stage_{crm}"].is_distinct_from(table.c.stage)) for crm in CRMS]
         differs = and_(table.c.stage.is_not(None), ~table.c.stage_differs, or_(*untold))
-        open_things = [one.correlate(table) for one in (selling, ticking, given_back, stepped)]
+        open_things = [query.correlate(table) for query in (selling, ticking, given_back, stepped)]
         told = or_(and_(~scratch.c.excluded, or_(*fired, *open_things, differs)), and_(scratch.c.excluded, selling.correlate(table)))
         rows = connection.execute(select(scratch).join(table, table.c.id == scratch.c.id).where(told)).mappings()
-        return {row["id"]: dict(row) for row in rows}
+        return {row["id"]: Answers.of(config, row) for row in rows}
 
-    def _conclusions(self, connection: Connection, found: Sequence[ContactState]) -> Decisions:
-        bench = self._bench
+    def _inputs(self, connection: Connection, states: Sequence[ContactState]) -> DecisionInputs:
+        run = self._run
         people = select(owner).where(owner.c.active, ~owner.c.queue, owner.c.email.is_not(None)).order_by(owner.c.id)
-        ids = {(row.crm, row.email): row.id for row in connection.execute(people)}
-        if self._rota is None:
-            turns = {row.name: row.position for row in connection.execute(select(turn))}
-            self._rota = RoundRobin(bench.config, turns, ids)
-        companies = sorted({row.company_id for case in found for row in case.records if row.company_id is not None})
-        owners = _company_owners(connection, bench.table, companies)
-        world = DecisionInputs(owner_ids=ids, companies=owners, url=bench.url, suspended=bench.suspended)
-        return Decisions(
-            bench.config,
-            world,
-            self._rota,
-            self._patience,
-            now=bench.now,
-            run=bench.run,
-            live=bench.live,
-            clocks_from=bench.writer.clocks_from,
+        companies = sorted({row.company_id for state in states for row in state.records if row.company_id is not None})
+        return DecisionInputs(
+            config=run.config,
+            stages=self._stages,
+            calendars=self._calendars,
+            zone=self._zone,
+            now=run.now,
+            run=run.run,
+            live=run.live,
+            clocks_from=run.writer.clocks_from,
+            owner_ids={(row.crm, row.email): row.id for row in connection.execute(people)},
+            companies=_company_owners(connection, run.table, companies),
+            url=run.url,
+            suspended=run.suspended,
         )
 
-    def _new_attempts(self, connection: Connection, conclusions: Sequence[Decision]) -> None:
+    def _round_robin(self, connection: Connection, owner_ids: Mapping[tuple[CrmName, str], str]) -> RoundRobin:
+        turns = self._turns
+        if turns is None:
+            turns = {row.name: row.position for row in connection.execute(select(turn))}
+        return RoundRobin(self._run.config, turns, owner_ids, self._companies)
+
+    def _begin_attempts(self, connection: Connection, decisions: Sequence[Decision]) -> None:
         """An attempt opened by a late touch is the contact's present one."""
-        table = self._bench.table
-        begun = [{"b_id": one.case.id, "b_attempt": one.attempts[-1].number} for one in conclusions if _begun(one)]
+        table = self._run.table
+        begun = [{"b_id": decision.contact, "b_attempt": decision.begun} for decision in decisions if decision.begun is not None]
         if begun:
             connection.execute(update(table).where(table.c.id == bindparam("b_id")).values(attempt=bindparam("b_attempt")), begun)
 
-    def _look_again(self, connection: Connection, conclusions: Sequence[Decision]) -> None:
+    def _look_again(self, connection: Connection, decisions: Sequence[Decision]) -> None:
         """due_at: the first moment at which anything could change. What has proposals stays due until they are saved."""
-        table, now = self._bench.table, self._bench.now
+        table, now = self._run.table, self._run.now
         rows = []
-        for one in conclusions:
-            moments = list(one.moments)
-            if one.case.flags["next_change"] is not None:
-                moments.append(t.from_micros(one.case.flags["next_change"]))
-            first = min(moments, default=None)
-            one.case.flags = {**one.case.flags, "next": first}
-            stays = bool(one.proposals) or _anew(one)
-            if stays or one.moments:
-                rows.append({"b_id": one.case.id, "b_due": now if stays else first})
+        for decision in decisions:
+            stays = bool(decision.proposals) or decision.anew
+            if stays or decision.looks_again:
+                rows.append({"b_id": decision.contact, "b_due": now if stays else decision.next_look})
         if rows:
             connection.execute(update(table).where(table.c.id == bindparam("b_id")).values(due_at=bindparam("b_due")), rows)
-
-
-def _begun(conclusion: Decision) -> bool:
-    """Whether the contact has another attempt now."""
-    return bool(conclusion.attempts) and conclusion.attempts[-1].number != conclusion.case.contact["attempt"]
-
-
-def _anew(conclusion: Decision) -> bool:
-    """Whether what was concluded is itself something that rules read, so that the contact is judged again at once."""
-    return conclusion.agreed is not None or _begun(conclusion)
 
 
 def _rejecting_before(connection: Connection, table: Table, ids: Sequence[int]) -> dict[int, bool | None]:

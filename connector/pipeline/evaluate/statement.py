@@ -1,13 +1,13 @@
 """What the rules say of a slice of contacts, as one statement: fields and counts → criteria → score → transitions and the rest.
 
 Each layer is a subquery that reads only what stands before it. The database computes; Python sees what fired. `evaluate` stores the
-result; `connector.reports.explain` asks the same expressions part by part.
+result; `connector.reports.rule_breakdown` asks the same expressions part by part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,85 +16,112 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Double,
+    FromClause,
+    RowMapping,
     Select,
+    Subquery,
     Table,
     and_,
     bindparam,
     case,
-    cast,
-    false,
     func,
     literal,
     null,
-    or_,
     select,
-    true,
     type_coerce,
 )
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
 
-from connector import conditions
-from connector.conditions import Condition, Env, fold, next_change
+from connector.conditions import Env, answer, earliest, fold, next_change
 from connector.config.business_time import Calendar
+from connector.config.columns import compared_column
+from connector.config.names import JUDGED
+from connector.config.rule_conditions import RuleCondition, RuleTable, judging_conditions, rule_conditions
 from connector.config.tables import CalendarRule, Config, Criterion
 from connector.model import FieldType
 from connector.store import tables as t
-from connector.store.tables import to_micros
-from connector.workflows import score
-from connector.workflows.fields import side_column
+from connector.store.tables import from_micros, to_micros
+from connector.workflows import qualification, scope, score
 from connector.workflows.suspension import NOTHING, Suspended
 
 link = t.metadata.tables["activity_link"]
 touch = t.metadata.tables["touch"]
 
-#: Names that conditions read which are not fields: name → column of `contact`.
-_COMPUTED = ("stage", "stage_since", "attempt", "owner", "owner_queue", "assigned_at", "first_touch_at", "last_touch_at", "touch_count",
-             "touch_channels", "rejected_before", "in_hubspot", "in_salesforce")  # fmt: skip
-_JUDGED = ("criteria_met", "qualified")
-_LATER = (*_JUDGED, "score")
-_NEVER = 2**62
+_TABLES = (RuleTable.TRANSITION, RuleTable.SLA, RuleTable.ASSIGN, RuleTable.REJECTION)
 
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One yes-or-no that the statement answers for each contact: `name` its column, `when` its condition (None: always yes).
+    """One yes-or-no that the statement answers for each contact: what a rule asks after the score.
 
     suspended: always no, since what it reads is not known.
     """
 
-    name: str
-    when: Condition | None
+    asked: RuleCondition
     suspended: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its column."""
+        rule = self.asked
+        if rule.rule.table is RuleTable.REJECTION:
+            return REJECTING
+        if rule.route is not None:
+            return route_flag(rule.number, rule.route)
+        return flag_name(rule.rule.table, rule.number)
+
+
+#: What rejection.when says.
+REJECTING = "rejecting"
+
+
+def flag_name(table: RuleTable, number: int) -> str:
+    """The column of what a rule asks."""
+    return f"{table}_{number}"
+
+
+def route_flag(number: int, route: int) -> str:
+    """The column of what an assignment's route asks."""
+    return f"route_{number}_{route}"
 
 
 def flags_of(config: Config, suspended: Suspended = NOTHING) -> list[Flag]:
-    """Everything that rules ask after the score: transitions, rejection, clocks, assignment; a suspended one is never met."""
-    return [replace(flag, suspended=True) if _waits(config, flag, suspended) else flag for flag in _flags(config)]
+    """Everything that rules ask after the score: transitions, clocks, assignment, rejection; a suspended one is never met."""
+    asked = [rule for rule in rule_conditions(config) if rule.rule.table in _TABLES]
+    return [Flag(rule, suspended.silences(rule.rule)) for rule in asked]
 
 
-def _waits(config: Config, flag: Flag, suspended: Suspended) -> bool:
-    kind, _, rest = flag.name.partition("_")
-    if kind == "rejecting":
-        return suspended.rejection
-    number = int(rest.partition("_")[0])
-    if kind == "transition":
-        return config.transitions[number].id in suspended.transitions
-    if kind == "sla":
-        return config.slas[number].id in suspended.slas
-    return config.assigns[number].name in suspended.assigns
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What the statement says of one contact after the score; tuples in the file's order, routes by assignment.
 
+    next_change: the first moment at which any condition could change by time alone, None for never.
+    """
 
-def _flags(config: Config) -> list[Flag]:
-    flags = [Flag(f"transition_{number}", rule.when) for number, rule in enumerate(config.transitions)]
-    flags += [Flag(f"sla_{number}", rule.when) for number, rule in enumerate(config.slas)]
-    for number, assign in enumerate(config.assigns):
-        flags.append(Flag(f"assign_{number}", assign.only_if))
-        flags += [Flag(f"route_{number}_{place}", route.when) for place, route in enumerate(assign.routes)]
-    if config.rejection is not None:
-        flags.append(Flag("rejecting", config.rejection.when))
-    return flags
+    transitions: tuple[bool, ...] = ()
+    slas: tuple[bool, ...] = ()
+    assigns: tuple[bool, ...] = ()
+    routes: tuple[tuple[bool, ...], ...] = ()
+    rejecting: bool = False
+    next_change: datetime | None = None
+
+    @classmethod
+    def of(cls, config: Config, row: RowMapping) -> Answers:
+        """From a row of the statement's result."""
+
+        def each(table: RuleTable, rules: Sequence[object]) -> tuple[bool, ...]:
+            return tuple(bool(row[flag_name(table, number)]) for number in range(len(rules)))
+
+        return cls(
+            transitions=each(RuleTable.TRANSITION, config.transitions),
+            slas=each(RuleTable.SLA, config.slas),
+            assigns=each(RuleTable.ASSIGN, config.assigns),
+            routes=tuple(
+                tuple(bool(row[route_flag(number, place)]) for place in range(len(rule.routes)))
+                for number, rule in enumerate(config.assigns)
+            ),
+            rejecting=config.rejection is not None and bool(row[REJECTING]),
+            next_change=None if row["next_change"] is None else from_micros(row["next_change"]),
+        )
 
 
 class RuleStatement:
@@ -112,39 +139,27 @@ class RuleStatement:
 
     # ── What conditions read ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def env(self, row: Any, *, later: bool = False) -> Env:
-        """The names of conditions as columns of `row` (the contact table, or a layer of it)."""
-        columns = {name: _micros_if_moment(row.c[self._column(name)], kind) for name, kind in self._types.items() if self._has(row, name)}
+    def env(self, layer: FromClause, *, later: bool = False) -> Env:
+        """The names of conditions as columns of `layer` (the contact table, or a layer of it)."""
+        places = {name: compared_column(name, kind) for name, kind in self._types.items() if later or name not in JUDGED}
+        columns = {name: _micros_if_moment(layer.c[place], self._types[name]) for name, place in places.items() if place in layer.c}
         columns["stage"] = self._folded_stage(columns["stage"])
-        if not later:
-            columns = {name: column for name, column in columns.items() if name not in _LATER}
         return Env(
             columns=columns,
             types=self._types,
             now=literal(to_micros(self.now), BigInteger),
             timezone=self.config.timezone,
-            count_activities=lambda kind, since: _count(row, kind, since, self.now),
-            count_touches=lambda since: _touches(row, since, self.now, func.count()),
-            oldest_activity=lambda kind, since: _oldest(row, kind, since, self.now),
-            next_activity=lambda kind: _next(row, kind, self.now),
-            oldest_touch=lambda since: _touches(row, since, self.now, func.min(touch.c.at)),
+            count_activities=lambda kind, since: _count(layer, kind, since, self.now),
+            count_touches=lambda since: _touches(layer, since, self.now, func.count()),
+            oldest_activity=lambda kind, since: _oldest(layer, kind, since, self.now),
+            next_activity=lambda kind: _next(layer, kind, self.now),
+            oldest_touch=lambda since: _touches(layer, since, self.now, func.min(touch.c.at)),
         )
 
     def _folded_stage(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         """The stage as conditions compare texts: it stands in its column as the file spells it."""
         spelt = {stage.name: folded for stage in self.config.stages if (folded := fold(stage.name)) != stage.name}
         return case(spelt, value=column, else_=column) if spelt else column
-
-    def _has(self, row: Any, name: str) -> bool:
-        return self._column(name) in row.c
-
-    def _column(self, name: str) -> str:
-        """The column of a name: a field's folded twin where it is text."""
-        if name in _COMPUTED or name in _LATER:
-            return name
-        crm, dot, bare = name.partition(".")
-        column = side_column(crm, bare) if dot else f"f_{name}"
-        return f"{column}_folded" if self._types[name].textual else column
 
     # ── The layers ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -155,11 +170,11 @@ class RuleStatement:
         """
         scored = self.scored()
         env = self.env(scored, later=True)
-        flags = [(literal(0) if flag.suspended else _yes(self._condition(flag.when, env))).label(flag.name) for flag in self.flags]
+        flags = [(literal(0) if flag.suspended else answer(flag.asked.when, env)).label(flag.name) for flag in self.flags]
         keep = [scored.c[name] for name in ("id", "excluded_now", "criteria_now", "criteria_met", "qualified", "score")]
         return select(*keep, *flags, self._next_change(scored, env).label("next_change"))
 
-    def scored(self) -> Any:
+    def scored(self) -> Subquery:
         """The last layer but the flags: the columns of the contact table, excluded_now, criteria_now, criteria_met, qualified, score.
 
         Every condition of the file can be asked on it (`env(scored, later=True)`). Parameter `ids`, as for `statement`.
@@ -167,36 +182,27 @@ class RuleStatement:
         base = select(self.table).where(self.table.c.id.in_(bindparam("ids", expanding=True))).subquery("b")
         return self._score(self._counted(self._criteria(base)))
 
-    def _criteria(self, base: Any) -> Any:
+    def _criteria(self, base: FromClause) -> Subquery:
+        """What is judged of the layer before it: each criterion, and whether the contact is out of scope."""
         env = self.env(base)
-        rules = self._criteria_asked()
-        kept = {*(_JUDGED if self.suspended.criteria else ()), *(("score",) if self.suspended.score else ())}
-        columns = [column for column in base.c if column.name not in _LATER or column.name in kept]
-        met = [_yes(self._condition(rule.when, env)).label(f"criterion_{number}") for number, rule in enumerate(rules)]
-        excluded = base.c.excluded if self.suspended.scope else self._excluded(env)
+        kept = {*(qualification.JUDGED if self.suspended.criteria else ()), *(("score",) if self.suspended.score else ())}
+        columns = [column for column in base.c if column.name not in JUDGED or column.name in kept]
+        met = qualification.met(self._criteria_asked(), env)
+        excluded = base.c.excluded if self.suspended.scope else scope.excluded(self.config.scope, env)
         return select(*columns, *met, excluded.label("excluded_now")).subquery("c")
-
-    def _excluded(self, env: Env) -> ColumnElement[Any]:
-        scope = self.config.scope
-        out = false() if scope.exclude is None else _yes(self._condition(scope.exclude, env)) == 1
-        return out if scope.only is None else or_(out, _yes(self._condition(scope.only, env)) == 0)
 
     def _criteria_asked(self) -> Sequence[Criterion]:
         return () if self.config.qualification is None or self.suspended.criteria else self.config.qualification.criteria
 
-    def _counted(self, layer: Any) -> Any:
+    def _counted(self, layer: FromClause) -> Subquery:
         if self.suspended.criteria:
             return select(*layer.c, layer.c.criteria.label("criteria_now")).subquery("d")
-        rules = self._criteria_asked()
-        names = [f"criterion_{number}" for number in range(len(rules))]
-        met = sum((layer.c[name] for name in names), start=literal(0))
-        text = literal("") if not names else _concat([cast(layer.c[name], t.exact()) for name in names])
-        minimum = 0 if self.config.qualification is None else self.config.qualification.minimum
-        others = [column for column in layer.c if column.name not in names]
-        qualified = (met >= minimum) if self.config.qualification is not None else false()
-        return select(*others, text.label("criteria_now"), met.label("criteria_met"), qualified.label("qualified")).subquery("d")
+        criteria = self._criteria_asked()
+        counted = qualification.counted(self.config.qualification, criteria, layer)
+        others = [column for column in layer.c if column.name not in qualification.columns(criteria)]
+        return select(*others, *counted).subquery("d")
 
-    def _score(self, layer: Any) -> Any:
+    def _score(self, layer: FromClause) -> Subquery:
         if self.suspended.score:
             return select(*layer.c, literal(0).label("fading")).subquery("f")
         env = self.env(layer, later=True)
@@ -215,7 +221,7 @@ class RuleStatement:
     def points(self, number: int, env: Env) -> ColumnElement[Any]:
         """The points that a score rule gives."""
         rule = self.config.score[number]
-        met = _yes(self._condition(rule.when, env)) == 1
+        met = answer(rule.when, env) == 1
 
         def column(name: str) -> ColumnElement[Any]:
             return env.columns.get(name, null())
@@ -223,57 +229,13 @@ class RuleStatement:
         result: ColumnElement[Any] = score.points(rule, met, column, self.now, self._zone)
         return result
 
-    def _condition(self, condition: Condition | None, env: Env) -> ColumnElement[bool]:
-        if condition is None:
-            return true()
-        return conditions.compile(condition, env)
-
-    def _next_change(self, row: Any, env: Env) -> ColumnElement[Any]:
+    def _next_change(self, layer: FromClause, env: Env) -> ColumnElement[Any]:
         """The first moment after now at which any condition could change by time alone."""
-        conditions = [flag.when for flag in self.flags if not flag.suspended]
-        conditions += [] if self.suspended.score else [rule.when for rule in self.config.score]
-        conditions += [rule.when for rule in self._criteria_asked()]
-        conditions += [self.config.scope.exclude, self.config.scope.only]
-        moments = [next_change(condition, env) for condition in conditions if condition is not None]
-        moments.append(case((row.c.fading > 0, self._midnight)))
-        moments.append(_next(row, None, self.now))  # a meeting to come is a touch from its start on
-        return least([moment for moment in moments if moment is not None])
-
-
-class _Least(FunctionElement[Any]):
-    """The least of several values, none of them NULL."""
-
-    type = BigInteger()
-    inherit_cache = True
-    name = "least"
-
-
-@compiles(_Least, "sqlite")
-def _least_sqlite(element: _Least, compiler: SQLCompiler, **options: Any) -> str:
-    return f"min({compiler.process(element.clauses, **options)})"
-
-
-@compiles(_Least, "postgresql")
-def _least_postgresql(element: _Least, compiler: SQLCompiler, **options: Any) -> str:
-    return f"least({compiler.process(element.clauses, **options)})"
-
-
-def least(moments: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
-    """The least of moments that may be NULL; NULL where all are. Alike in both databases."""
-    never = literal(_NEVER, BigInteger)
-    return func.nullif(_Least(never, never, *(func.coalesce(moment, never) for moment in moments)), never)
-
-
-def _yes(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    """1 where a condition is met, 0 where it is not or says nothing."""
-    return case((condition, 1), else_=0)
-
-
-def _concat(parts: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = whole.concat(part)
-    return whole
+        asked = (when for rule, when in judging_conditions(self.config) if not self.suspended.silences(rule))
+        moments = [next_change(condition, env) for condition in asked]
+        moments.append(case((layer.c.fading > 0, self._midnight)))
+        moments.append(_next(layer, None, self.now))  # a meeting to come is a touch from its start on
+        return earliest(moments)
 
 
 def _micros_if_moment(column: ColumnElement[Any], kind: FieldType) -> ColumnElement[Any]:
@@ -281,8 +243,8 @@ def _micros_if_moment(column: ColumnElement[Any], kind: FieldType) -> ColumnElem
     return type_coerce(column, BigInteger) if kind is FieldType.DATETIME else column
 
 
-def _about(row: Any, kind: str | None) -> ColumnElement[bool]:
-    about = and_(link.c.contact_id == row.c.id, link.c.counts)
+def _about(layer: FromClause, kind: str | None) -> ColumnElement[bool]:
+    about = and_(link.c.contact_id == layer.c.id, link.c.counts)
     return about if kind is None else and_(about, link.c.kind == kind)
 
 
@@ -290,21 +252,21 @@ def _at() -> ColumnElement[int]:
     return type_coerce(link.c.at, BigInteger)
 
 
-def _count(row: Any, kind: str | None, since: ColumnElement[int], now: datetime) -> ColumnElement[int]:
-    inside = and_(_about(row, kind), _at() >= since, _at() <= to_micros(now))
-    return select(func.count(func.distinct(link.c.crm.concat(link.c.id)))).where(inside).correlate(row).scalar_subquery()
+def _count(layer: FromClause, kind: str | None, since: ColumnElement[int], now: datetime) -> ColumnElement[int]:
+    inside = and_(_about(layer, kind), _at() >= since, _at() <= to_micros(now))
+    return select(func.count(func.distinct(link.c.crm.concat(link.c.id)))).where(inside).correlate(layer).scalar_subquery()
 
 
-def _oldest(row: Any, kind: str | None, since: ColumnElement[int], now: datetime) -> ColumnElement[int]:
-    inside = and_(_about(row, kind), _at() >= since, _at() <= to_micros(now))
-    return select(func.min(_at())).where(inside).correlate(row).scalar_subquery()
+def _oldest(layer: FromClause, kind: str | None, since: ColumnElement[int], now: datetime) -> ColumnElement[int]:
+    inside = and_(_about(layer, kind), _at() >= since, _at() <= to_micros(now))
+    return select(func.min(_at())).where(inside).correlate(layer).scalar_subquery()
 
 
-def _next(row: Any, kind: str | None, now: datetime) -> ColumnElement[int]:
-    return select(func.min(_at())).where(_about(row, kind), _at() > to_micros(now)).correlate(row).scalar_subquery()
+def _next(layer: FromClause, kind: str | None, now: datetime) -> ColumnElement[int]:
+    return select(func.min(_at())).where(_about(layer, kind), _at() > to_micros(now)).correlate(layer).scalar_subquery()
 
 
-def _touches(row: Any, since: ColumnElement[int], now: datetime, what: ColumnElement[Any]) -> ColumnElement[Any]:
+def _touches(layer: FromClause, since: ColumnElement[int], now: datetime, what: ColumnElement[Any]) -> ColumnElement[Any]:
     at = type_coerce(touch.c.at, BigInteger)
-    inside = and_(touch.c.contact_id == row.c.id, at >= since, at <= to_micros(now))
-    return select(type_coerce(what, BigInteger)).where(inside).correlate(row).scalar_subquery()
+    inside = and_(touch.c.contact_id == layer.c.id, at >= since, at <= to_micros(now))
+    return select(type_coerce(what, BigInteger)).where(inside).correlate(layer).scalar_subquery()

@@ -1,8 +1,8 @@
-"""Records by their ids: what became of them, and those that live read and stored. For what no modified date and no list tells."""
+"""Reads by id: which records are gone, and the live ones read and stored. For what no modified date and no list tells."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -10,7 +10,6 @@ from functools import partial
 from connector.adapters.port import Crm
 from connector.model import CrmName, Page, RemovalPage
 from connector.pipeline.context import PassContext
-from connector.pipeline.pull import schema_drift
 from connector.store.bulk import find
 from connector.store.mirror import known_ids, pages
 from connector.store.mirror.removals import Removed, apply_removals
@@ -21,7 +20,7 @@ BATCH = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadAgain:
-    """What became of records that were read by id: seen = changed + set_aside + those that were here as they are.
+    """The result of reading records by id: seen = changed + set_aside + those that were here as they are.
 
     changed: of these restored were archived here, and found were not here at all.
     """
@@ -41,7 +40,7 @@ def ask_after(context: PassContext, crm: Crm, object_name: str, ids: Sequence[st
         cursor = pages.get_cursor(context.store, crm.name, f"removals:{object_name}") or {}
         page = RemovalPage(crm=crm.name, object=object_name, cursor=cursor, calls=0, removals=list(gone.values()))
         removed = apply_removals(context.store, page, now=now, shrink=context.config.guard.shrink)
-    return removed, [one for one in ids if one not in gone]
+    return removed, [record_id for record_id in ids if record_id not in gone]
 
 
 def end_look(context: PassContext, crm: Crm, object_name: str, now: datetime) -> None:
@@ -56,43 +55,45 @@ def bring_again(context: PassContext, crm: Crm, object_name: str, ids: Sequence[
     page = crm.bring(object_name, ids)
     if page is None:
         return None
-    here = known_ids.standing(context.store, crm.name, object_name, ids)
+    archived_here = known_ids.standing(context.store, crm.name, object_name, ids)
     stored = pages.commit_page(context.store, page, now=now, under=f"found:{object_name}")
-    read = [*(one.id for one in page.records), *(one.id for one in page.activities), *(one.id for one in page.deals)]
+    read = [*(record.id for record in page.records), *(activity.id for activity in page.activities), *(deal.id for deal in page.deals)]
     return ReadAgain(
         seen=stored.seen,
         changed=stored.stored,
-        restored=sum(here.get(one, False) for one in read),
-        found=sum(one not in here for one in read),
+        restored=sum(archived_here.get(record_id, False) for record_id in read),
+        found=sum(record_id not in archived_here for record_id in read),
         set_aside=stored.set_aside,
     )
 
 
-def read_again(context: PassContext, crm: Crm, object_name: str, ids: Sequence[str], now: datetime) -> ReadAgain:
+def read_again(
+    context: PassContext, crm: Crm, object_name: str, ids: Sequence[str], wanted: Mapping[str, Sequence[str]], now: datetime
+) -> ReadAgain:
     """As `bring_again`; where that is no help, people and companies by their properties alone, and of other objects nothing.
 
-    Nobody waits for these: whatever else asks the CRM goes first.
+    wanted: the properties to ask this CRM for, by object. Nobody waits for these: whatever else asks the CRM goes first.
     """
     if not ids:
         return ReadAgain()
     brought = bring_again(context, crm, object_name, ids, now)
     if brought is not None:
         return brought
-    wanted = schema_drift.wanted(context.store, context.config, crm.name)
     if object_name not in wanted:
         return ReadAgain()
     read = crm.read(object_name, ids, wanted[object_name], lane="backfill")
     with context.store.read() as connection:
         rows = find(connection, "record", ("id", "archived"), list(read), crm=crm.name, object=object_name)
-    here = {row_id: bool(archived) for row_id, archived in rows}
-    changed = context.store.write(partial(pages.apply_records, read=[one for one in read.values() if one.id in here], now=now))
-    fresh = [one for one in read.values() if one.id not in here]
-    page = Page(crm=crm.name, object=object_name, cursor={}, seen=len(fresh), calls=0, records=fresh)
+    archived_here = {row_id: bool(archived) for row_id, archived in rows}
+    known = [record for record in read.values() if record.id in archived_here]
+    missing = [record for record in read.values() if record.id not in archived_here]
+    changed = context.store.write(partial(pages.apply_records, read=known, now=now))
+    page = Page(crm=crm.name, object=object_name, cursor={}, seen=len(missing), calls=0, records=missing)
     stored = pages.commit_page(context.store, page, now=now, under=f"found:{object_name}")
     return ReadAgain(
         seen=len(read),
         changed=changed + stored.stored,
-        restored=sum(here.get(one.id, False) and not one.archived for one in read.values()),
+        restored=sum(archived_here[record.id] and not record.archived for record in known),
         found=stored.stored,
         set_aside=stored.set_aside,
     )

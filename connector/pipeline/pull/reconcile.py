@@ -7,7 +7,7 @@ was broken off goes on, and what it says adds up: seen = same + repaired + set a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain
@@ -16,6 +16,7 @@ from connector.adapters.port import Crm
 from connector.errors import ConnectorError, SafetyStop
 from connector.model import Cursor, Page
 from connector.pipeline.context import PassContext
+from connector.pipeline.pull.field_state import FieldState, Properties
 from connector.pipeline.pull.read_by_id import BATCH, ask_after, end_look, live_ids, read_again
 from connector.pipeline.pull.streams import each_stream
 from connector.store.mirror import cursors, known_ids, pages
@@ -28,7 +29,7 @@ _GOES_ON = timedelta(days=2)
 
 @dataclass(slots=True, kw_only=True)
 class Compared:
-    """What became of one object. seen = same + repaired (it differed, or was missing here) + set_aside; gone: here, and not there.
+    """The comparison of one object. seen = same + repaired (it differed, or was missing here) + set_aside; gone: here, and not there.
 
     calls: of reading it.
     """
@@ -45,7 +46,7 @@ class Compared:
     @property
     def removed(self) -> int:
         """How many live ones left the living here."""
-        return sum(each.archived + each.merged + each.deleted + each.purged for each in self.gone)
+        return sum(removed.archived + removed.merged + removed.deleted + removed.purged for removed in self.gone)
 
     def add(self, page: Page, stored: PageResult) -> None:
         """Another page."""
@@ -60,23 +61,41 @@ class Compared:
         return {name: getattr(self, name) for name in ("seen", "same", "repaired", "removed", "set_aside", "calls")}
 
 
-def compare(context: PassContext, now: datetime, *, leave_out: Collection[tuple[str, str]] = ()) -> dict[str, dict[str, Compared]]:
+def compare(
+    context: PassContext, state: FieldState, now: datetime, *, leave_out: Collection[tuple[str, str]] = ()
+) -> dict[str, dict[str, Compared]]:
     """Compares every object of every CRM but those left out (CRM, object), all beside each other. What stopped one is in its result."""
 
-    def one(crm: Crm, stream: str, result: Compared, stopped: Callable[[], bool]) -> None:
+    def compare_stream(crm: Crm, stream: str, result: Compared, stopped: Callable[[], bool]) -> None:
         if (crm.name, stream) not in leave_out:
-            Comparison(context=context, crm=crm, stream=stream, result=result, now=now).run(stopped)
+            wanted = state.wanted[crm.name]
+            ObjectComparison(context=context, crm=crm, stream=stream, wanted=wanted, result=result, now=now).run(stopped)
 
-    return each_stream(context, Compared, one)
+    return each_stream(context, Compared, compare_stream)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a comparison stands. at: the cursor of its reading, None before the first page; whole: all pages were read."""
+
+    at: Cursor | None
+    began: datetime
+    whole: bool
+
+    def cursor(self, counts: Mapping[str, int]) -> Cursor:
+        """The comparison's own cursor, as it is kept."""
+        at = None if self.at is None else dict(self.at)
+        return {"at": at, "began": self.began.isoformat(), "whole": self.whole, "counts": dict(counts)}
 
 
 @dataclass(slots=True, kw_only=True)
-class Comparison:
-    """One object of one CRM against the mirror; `result` is filled as it goes."""
+class ObjectComparison:
+    """One object of one CRM against the mirror; `result` is filled as it goes. wanted: the properties of this CRM, by object."""
 
     context: PassContext
     crm: Crm
     stream: str
+    wanted: Properties
     result: Compared
     now: datetime
 
@@ -106,12 +125,12 @@ class Comparison:
     def _read(self, stopped: Callable[[], bool]) -> bool:
         """Reads on where an earlier comparison stopped; True once it is whole. The counts of the last page before a crash are lost."""
         store, result = self.context.store, self.result
-        state = self._state()
-        if state["whole"]:
+        place = self._place()
+        if place.whole:
             return True
-        for page in self.crm.pull(self.stream, state["at"], now=self.now):
-            kept = {"at": dict(page.cursor), "began": state["began"], "whole": page.last, "counts": self._counts(page)}
-            kept_page, shrink = replace(page, cursor=kept), self.context.config.guard.shrink
+        for page in self.crm.pull(self.stream, place.at, now=self.now):
+            behind = replace(place, at=page.cursor, whole=page.last)
+            kept_page, shrink = replace(page, cursor=behind.cursor(self._counts(page))), self.context.config.guard.shrink
             result.add(page, pages.commit_page(store, kept_page, now=self.now, shrink=shrink, under=self._name, mark=True))
             self.context.progress.pulled(self.crm.name, self.stream, result.seen, result.seen if page.last else page.total)
             if page.last:
@@ -120,15 +139,15 @@ class Comparison:
                 return False
         return False
 
-    def _state(self) -> Cursor:
+    def _place(self) -> _Place:
         """Where an earlier comparison stopped, its counts taken over; or the beginning of a new one."""
         kept = pages.get_cursor(self.context.store, self.crm.name, self._name)
         if kept is not None and self.now - datetime.fromisoformat(kept["began"]) <= _GOES_ON:
             for name, count in kept["counts"].items():
                 setattr(self.result, name, count)
-            return kept
+            return _Place(at=kept["at"], began=datetime.fromisoformat(kept["began"]), whole=kept["whole"])
         self._begin_anew()
-        return {"at": None, "began": self.now.isoformat(), "whole": False}
+        return _Place(at=None, began=self.now, whole=False)
 
     def _counts(self, page: Page) -> dict[str, int]:
         """The counts as they are to be kept with a page: with what it brought, as if nothing of it differed."""
@@ -161,7 +180,7 @@ class Comparison:
                 return
             gone, there = ask_after(self.context, self.crm, self.stream, ids, self.now)
             self.result.gone.append(gone)
-            read = read_again(self.context, self.crm, self.stream, there, self.now)
+            read = read_again(self.context, self.crm, self.stream, there, self.wanted, self.now)
             self.result.seen += read.seen
             self.result.repaired += read.changed
             self.result.set_aside += read.set_aside

@@ -1,4 +1,4 @@
-"""The look for what no modified date tells: what was archived, deleted, purged or merged away, what is missing here, and changed links.
+"""Removals, and what else no modified date tells: records archived, deleted, purged or merged away, or missing here, and changed links.
 
 Object by object: what the CRM itself tells as removed; where it can count by number, stretches of ids that differ, halved until they are
 small enough to be asked after; of objects that tell nothing, everything recent by id; and whom recent activities and deals are about now.
@@ -15,8 +15,9 @@ from connector.adapters.port import Crm
 from connector.errors import ConnectorError, ObjectStopped, SafetyStop
 from connector.model import Cursor
 from connector.pipeline.context import PassContext
+from connector.pipeline.pull.field_state import FieldState, Properties
 from connector.pipeline.pull.read_by_id import BATCH, ask_after, bring_again, end_look, read_again
-from connector.pipeline.pull.reconcile import Compared, Comparison
+from connector.pipeline.pull.reconcile import Compared, ObjectComparison
 from connector.pipeline.pull.streams import each_stream
 from connector.store import runs
 from connector.store.mirror import activities, known_ids, pages
@@ -41,7 +42,7 @@ _TOO_LONG_AGO = "TOO_LONG_AGO"
 
 @dataclass(slots=True, kw_only=True)
 class Looked:
-    """What a look at one object came to, in rows that were alive here before.
+    """The result of a look at one object, in rows that were alive here before.
 
     restored: archived here, and alive there; found: alive there, and not here; relinked: about other people than here. compared: the
     object had to be compared whole. error: what stopped it.
@@ -59,41 +60,54 @@ class Looked:
 
     def add(self, removed: Removed) -> None:
         """What another page of removals came to."""
-        for each in ("archived", "merged", "deleted", "purged"):
-            setattr(self, each, getattr(self, each) + getattr(removed, each))
+        self.archived += removed.archived
+        self.merged += removed.merged
+        self.deleted += removed.deleted
+        self.purged += removed.purged
 
     def document(self) -> dict[str, int | bool]:
         """As JSON prints it."""
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "error"}
+        return {count.name: getattr(self, count.name) for count in fields(self) if count.name != "error"}
 
 
-def look(context: PassContext, now: datetime, *, leave_out: Collection[tuple[str, str]] = ()) -> dict[str, dict[str, Looked]]:
+def look(
+    context: PassContext, state: FieldState, now: datetime, *, leave_out: Collection[tuple[str, str]] = ()
+) -> dict[str, dict[str, Looked]]:
     """Looks at every object of every CRM but those left out (CRM, object). What stopped one is in its result."""
 
-    many, done = sum(len(crm.streams()) for crm in context.crms.values()), count(1)
+    total, done = sum(len(crm.streams()) for crm in context.crms.values()), count(1)
 
-    def one(crm: Crm, stream: str, result: Looked, stopped: Callable[[], bool]) -> None:
+    def look_at(crm: Crm, stream: str, result: Looked, stopped: Callable[[], bool]) -> None:
         if (crm.name, stream) not in leave_out:
-            _Look(context=context, crm=crm, object=stream, result=result, stopped=stopped, now=now).run()
-        context.progress.step("removals", next(done), many)
+            wanted = state.wanted[crm.name]
+            _Look(context=context, crm=crm, object=stream, wanted=wanted, result=result, stopped=stopped, now=now).run()
+        context.progress.step("removals", next(done), total)
 
-    return each_stream(context, Looked, one)
+    return each_stream(context, Looked, look_at)
 
 
 @dataclass(slots=True, kw_only=True)
 class _Look:
-    """One object of one CRM."""
+    """The look at one object of one CRM."""
 
     context: PassContext
     crm: Crm
     object: str
+    wanted: Properties
     result: Looked
     stopped: Callable[[], bool]
     now: datetime
     _bin_read: bool = False
 
     def run(self) -> None:
-        for step in (self._told, self._restored, self._forgotten, self._counted, self._asked, self._linked):
+        for step in (
+            self._apply_removals,
+            self._bring_restored,
+            self._ask_after_emptied_bin,
+            self._compare_counts,
+            self._ask_after_recent,
+            self._relink_recent,
+        ):
             if self.stopped():
                 return
             step()
@@ -101,18 +115,18 @@ class _Look:
 
     # ── What the CRM tells ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _told(self) -> None:
+    def _apply_removals(self) -> None:
         name = f"removals:{self.object}"
         cursor = pages.get_cursor(self.context.store, self.crm.name, name)
         try:
-            self._apply(cursor)
+            self._apply_from(cursor)
         except ObjectStopped as error:
             if error.code != _TOO_LONG_AGO:
                 raise
             if self._compare():
-                self._apply(None)
+                self._apply_from(None)
 
-    def _apply(self, cursor: Cursor | None) -> None:
+    def _apply_from(self, cursor: Cursor | None) -> None:
         for page in self.crm.removals(self.object, cursor, now=self.now):
             if page.since is not None and runs.began_before(self.context.store, page.since):
                 self._compare()  # what went before then, and after the first pull, nobody tells
@@ -125,7 +139,10 @@ class _Look:
     def _compare(self) -> bool:
         """Compares the object whole, since its removals cannot be told any more; whether it came to its end."""
         compared = Compared()
-        Comparison(context=self.context, crm=self.crm, stream=self.object, result=compared, now=self.now).run(self.stopped)
+        comparison = ObjectComparison(
+            context=self.context, crm=self.crm, stream=self.object, wanted=self.wanted, result=compared, now=self.now
+        )
+        comparison.run(self.stopped)
         self.result.compared = True
         for gone in compared.gone:
             self.result.add(gone)
@@ -133,7 +150,7 @@ class _Look:
 
     # ── What is back ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _restored(self) -> None:
+    def _bring_restored(self) -> None:
         """What was archived here as long as it can be restored, by id. Before counting: as many may be purged as came back."""
         for ids in self._pieces(known_ids.gone_lately, _RESTORED_BACK):
             read = None if self.stopped() else bring_again(self.context, self.crm, self.object, ids, self.now)
@@ -143,7 +160,7 @@ class _Look:
 
     # ── Who is not even in the bin ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _forgotten(self) -> None:
+    def _ask_after_emptied_bin(self) -> None:
         """People who were archived here, and whom the bin does not hold any more: they are back, or were deleted for privacy."""
         if not self._bin_read:
             return
@@ -156,76 +173,15 @@ class _Look:
 
     # ── What it can count ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _counted(self) -> None:
+    def _compare_counts(self) -> None:
         """Purged, merged and hard-deleted records, and records that are missing here: where the numbers of ids differ."""
-        if known_ids.let_go(self.context.store, self.crm.name, self.object):  # fewer are here on purpose
-            return
-        last = self._largest()
-        theirs = None if last is None else self.crm.count(self.object, 1, last)
-        if last is None or theirs is None:
-            return
-        ours = known_ids.count_known(self.context.store, self.crm.name, self.object, 1, last)
-        self._check_size(theirs, ours)
-        work, counted = [*self._beyond(last), _Stretch(1, last, theirs, ours)], 1
-        while work and not self.stopped():
-            stretch = work.pop()
-            if stretch.theirs == stretch.ours or (stretch.first > last and stretch.theirs < stretch.ours) or self._settled(stretch):
-                continue
-            if counted >= _MOST_COUNTS:
-                self._compare()
-                return
-            work += self._halves(stretch)
-            counted += 1
-
-    def _beyond(self, last: int) -> list[_Stretch]:
-        """The ids after the largest that is here: the newest of all may have come out of the bin. What the search does not show yet is no
-        sign of anything; and where many are missing they were created since the pull, which brings them."""
-        first, end = last + 1, 2 * last + _SMALL
-        theirs = self.crm.count(self.object, first, end) or 0
-        ours = known_ids.count_known(self.context.store, self.crm.name, self.object, first, end) if theirs else 0
-        return [_Stretch(first, end, theirs, ours)] if 0 < theirs - ours <= _FEW else []
-
-    def _largest(self) -> int | None:
-        """The largest id here, of those that are numbers, that is old enough to be counted there."""
-        found = known_ids.largest(self.context.store, self.crm.name, self.object, created_before=self.now - _COUNTED_AFTER)
-        return int(found) if found.isdigit() else None
-
-    def _check_size(self, theirs: int, ours: int) -> None:
-        if ours - theirs > max(ALWAYS, ours * self.context.config.guard.shrink):
-            raise SafetyStop(
-                f"{self.crm.name} counts {theirs:,} {self.object}, {ours:,} are here: more than {self.context.config.guard.shrink:.0%} are "
-                "missing; nothing was removed",
-                advice="Check the credentials' permissions first. If so many were really deleted, raise `shrink` in [guard], once.",
-            )
-
-    def _settled(self, stretch: _Stretch) -> bool:
-        """Asks after the ids of a stretch that is small enough, or reads it id by id; whether nothing of it is left to look at."""
-        if stretch.ours > stretch.theirs and stretch.ours <= _SMALL:
-            removed, _ = ask_after(self.context, self.crm, self.object, self._ids(stretch), self.now)
-            self.result.add(removed)
-            return True
-        if stretch.last - stretch.first >= _SMALL:
-            return False
-        here = set(self._ids(stretch))
-        missing = [str(number) for number in range(stretch.first, stretch.last + 1) if str(number) not in here]
-        read = read_again(self.context, self.crm, self.object, missing, self.now)
-        self.result.restored += read.restored
-        self.result.found += read.found
-        return True
-
-    def _ids(self, stretch: _Stretch) -> list[str]:
-        return known_ids.known_between(self.context.store, self.crm.name, self.object, stretch.first, stretch.last)
-
-    def _halves(self, stretch: _Stretch) -> Iterator[_Stretch]:
-        middle = (stretch.first + stretch.last) // 2
-        theirs = self.crm.count(self.object, stretch.first, middle) or 0
-        ours = known_ids.count_known(self.context.store, self.crm.name, self.object, stretch.first, middle)
-        yield _Stretch(stretch.first, middle, theirs, ours)
-        yield _Stretch(middle + 1, stretch.last, stretch.theirs - theirs, stretch.ours - ours)
+        counts = _IdCounts(context=self.context, crm=self.crm, object=self.object, wanted=self.wanted, result=self.result, now=self.now)
+        if not counts.run(self.stopped):
+            self._compare()
 
     # ── What has to be asked ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _asked(self) -> None:
+    def _ask_after_recent(self) -> None:
         """Of an object that tells nothing, what is recent or still to come, by id."""
         if self.crm.tells_removals(self.object):
             return
@@ -235,7 +191,7 @@ class _Look:
             removed, _ = ask_after(self.context, self.crm, self.object, ids, self.now)
             self.result.add(removed)
 
-    def _linked(self) -> None:
+    def _relink_recent(self) -> None:
         """Whom recent activities and deals are about now."""
         for ids in self._pieces(known_ids.recent_activity_ids, _LINKED_BACK):
             links = {} if self.stopped() else self.crm.relink(self.object, ids)
@@ -259,3 +215,83 @@ class _Stretch:
     last: int
     theirs: int
     ours: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _IdCounts:
+    """The comparison of one object by how many ids there are in a stretch: those that differ are halved until they can be read id by id."""
+
+    context: PassContext
+    crm: Crm
+    object: str
+    wanted: Properties
+    result: Looked
+    now: datetime
+
+    def run(self, stopped: Callable[[], bool]) -> bool:
+        """Whether it came to its end; False where so many stretches differ that the object has to be compared whole."""
+        if known_ids.let_go(self.context.store, self.crm.name, self.object):  # fewer are here on purpose
+            return True
+        last = self._largest()
+        theirs = None if last is None else self.crm.count(self.object, 1, last)
+        if last is None or theirs is None:
+            return True
+        ours = known_ids.count_known(self.context.store, self.crm.name, self.object, 1, last)
+        self._check_size(theirs, ours)
+        work, counted = [*self._beyond(last), _Stretch(1, last, theirs, ours)], 1
+        while work and not stopped():
+            stretch = work.pop()
+            uncounted = stretch.first > last and stretch.theirs < stretch.ours  # too new for the CRM's index
+            if stretch.theirs == stretch.ours or uncounted or self._settled(stretch):
+                continue
+            if counted >= _MOST_COUNTS:
+                return False
+            work += self._halves(stretch)
+            counted += 1
+        return True
+
+    def _beyond(self, last: int) -> list[_Stretch]:
+        """The ids after the largest that is here: the newest of all may have come out of the bin. What the search does not show yet is no
+        sign of anything; and where many are missing they were created since the pull, which brings them."""
+        first, end = last + 1, 2 * last + _SMALL
+        theirs = self.crm.count(self.object, first, end) or 0
+        ours = known_ids.count_known(self.context.store, self.crm.name, self.object, first, end) if theirs else 0
+        return [_Stretch(first, end, theirs, ours)] if 0 < theirs - ours <= _FEW else []
+
+    def _largest(self) -> int | None:
+        """The largest id here, of those that are numbers, that is old enough to be counted there."""
+        largest = known_ids.largest(self.context.store, self.crm.name, self.object, created_before=self.now - _COUNTED_AFTER)
+        return int(largest) if largest.isdigit() else None
+
+    def _check_size(self, theirs: int, ours: int) -> None:
+        if ours - theirs > max(ALWAYS, ours * self.context.config.guard.shrink):
+            raise SafetyStop(
+                f"{self.crm.name} counts {theirs:,} {self.object}, {ours:,} are here: more than {self.context.config.guard.shrink:.0%} are "
+                "missing; nothing was removed",
+                advice="Check the credentials' permissions first. If so many were really deleted, raise `shrink` in [guard], once.",
+            )
+
+    def _settled(self, stretch: _Stretch) -> bool:
+        """Asks after the ids of a stretch that is small enough, or reads it id by id; whether nothing of it is left to look at."""
+        if stretch.ours > stretch.theirs and stretch.ours <= _SMALL:
+            removed, _ = ask_after(self.context, self.crm, self.object, self._ids(stretch), self.now)
+            self.result.add(removed)
+            return True
+        if stretch.last - stretch.first >= _SMALL:
+            return False
+        known = set(self._ids(stretch))
+        missing = [str(number) for number in range(stretch.first, stretch.last + 1) if str(number) not in known]
+        read = read_again(self.context, self.crm, self.object, missing, self.wanted, self.now)
+        self.result.restored += read.restored
+        self.result.found += read.found
+        return True
+
+    def _ids(self, stretch: _Stretch) -> list[str]:
+        return known_ids.known_between(self.context.store, self.crm.name, self.object, stretch.first, stretch.last)
+
+    def _halves(self, stretch: _Stretch) -> Iterator[_Stretch]:
+        middle = (stretch.first + stretch.last) // 2
+        theirs = self.crm.count(self.object, stretch.first, middle) or 0
+        ours = known_ids.count_known(self.context.store, self.crm.name, self.object, stretch.first, middle)
+        yield _Stretch(stretch.first, middle, theirs, ours)
+        yield _Stretch(middle + 1, stretch.last, stretch.theirs - theirs, stretch.ours - ours)

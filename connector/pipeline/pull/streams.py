@@ -30,7 +30,7 @@ BESIDE: Mapping[CrmName, int] = {"hubspot": 16, "salesforce": 2}
 
 @dataclass(slots=True, kw_only=True)
 class StreamPull:
-    """What became of one stream. error: what stopped it; whole: it was read to its end; absent: wanted properties that were not there."""
+    """The pull of one stream. error: what stopped it; whole: it was read to its end; absent: wanted properties that were not there."""
 
     seen: int = 0
     stored: int = 0
@@ -50,13 +50,13 @@ class StreamPull:
         self.whole = page.last
 
 
-class Result(Protocol):
-    """What became of one stream, whatever was done with it."""
+class StreamResult(Protocol):
+    """What every work on a stream has in its result: the error that stopped it."""
 
     error: ConnectorError | None
 
 
-R = TypeVar("R", bound=Result)
+R = TypeVar("R", bound=StreamResult)
 Pulled = dict[str, dict[str, StreamPull]]
 
 
@@ -67,7 +67,7 @@ def pull(context: PassContext, now: datetime, *, silent: Mapping[CrmName, CrmErr
     """
     before = {(row.crm, row.object): row.seen for row in pages.cursors(context.store)}
 
-    def one(crm: Crm, stream: str, result: StreamPull, stopped: Callable[[], bool]) -> None:
+    def pull_stream(crm: Crm, stream: str, result: StreamPull, stopped: Callable[[], bool]) -> None:
         if silent and crm.name in silent:
             raise silent[crm.name]
         cursor = pages.get_cursor(context.store, crm.name, stream)
@@ -87,21 +87,21 @@ def pull(context: PassContext, now: datetime, *, silent: Mapping[CrmName, CrmErr
             if stopped():
                 return
 
-    return each_stream(context, StreamPull, one)
+    return each_stream(context, StreamPull, pull_stream)
 
 
 def each_stream(
     context: PassContext, make: Callable[[], R], work: Callable[[Crm, str, R, Callable[[], bool]], None]
 ) -> dict[str, dict[str, R]]:
-    """Does something with every stream of every CRM, all beside each other; results in the order in which the CRMs name their streams.
+    """Runs a work on every stream of every CRM, all beside each other; results in the order in which the CRMs name their streams.
 
-    work gets the CRM, the stream, its result to fill, and whether to end after the page in hand. `ObjectStopped` ends its stream; any other
-    error ends all streams of its CRM; a bug ends all, and comes out.
+    make: an empty result. work gets the CRM, the stream, its result to fill, and whether to end after the page in hand. `ObjectStopped`
+    ends its stream; any other error ends all streams of its CRM; a bug ends all, and comes out.
     """
     results = {name: {stream: make() for stream in crm.streams()} for name, crm in context.crms.items()}
     halts = {name: threading.Event() for name in results}
 
-    def one(crm: Crm, stream: str, result: R) -> None:
+    def run(crm: Crm, stream: str, result: R) -> None:
         halt = halts[crm.name]
         try:
             if not halt.is_set() and not context.stopped():
@@ -114,8 +114,8 @@ def each_stream(
             result.error = error
             halt.set()
         except BaseException:
-            for each in halts.values():
-                each.set()
+            for halt_of_crm in halts.values():
+                halt_of_crm.set()
             raise
 
     with ExitStack() as open_pools:
@@ -123,7 +123,7 @@ def each_stream(
         for name, streams in results.items():
             workers = max(1, min(len(streams), BESIDE[name]))
             threads = open_pools.enter_context(ThreadPoolExecutor(max_workers=workers, thread_name_prefix=f"stream-{name}"))
-            futures += [threads.submit(one, context.crms[name], stream, result) for stream, result in streams.items()]
+            futures += [threads.submit(run, context.crms[name], stream, result) for stream, result in streams.items()]
         for future in futures:
             future.result()
     return {str(name): streams for name, streams in results.items()}
@@ -134,13 +134,13 @@ def streams_of(results: Mapping[str, Mapping[str, R]]) -> list[tuple[str, str, R
     return [(crm, name, result) for crm, streams in results.items() for name, result in streams.items()]
 
 
-def errors_of(results: Mapping[str, Mapping[str, Result]]) -> list[ConnectorError]:
+def errors_of(results: Mapping[str, Mapping[str, StreamResult]]) -> list[ConnectorError]:
     """What stopped streams, each error once: a spent budget stops all streams of a CRM with the same words."""
-    return once(result.error for streams in results.values() for result in streams.values() if result.error is not None)
+    return distinct(result.error for streams in results.values() for result in streams.values() if result.error is not None)
 
 
-def once(errors: Iterable[ConnectorError]) -> list[ConnectorError]:
-    """Errors that say the same are one."""
+def distinct(errors: Iterable[ConnectorError]) -> list[ConnectorError]:
+    """The errors, those that say the same once."""
     return list({(type(error), error.message): error for error in errors}.values())
 
 
@@ -151,13 +151,3 @@ def pulled_document(pulled: Mapping[str, Mapping[str, StreamPull]]) -> dict[str,
         crm: {stream: {name: getattr(result, name) for name in names} for stream, result in streams.items()}
         for crm, streams in pulled.items()
     }
-
-
-def errors_document(errors: Iterable[ConnectorError]) -> list[dict[str, str]]:
-    """What went wrong, and the way out, as JSON prints it."""
-    return [{"message": error.message, "advice": error.advice} for error in errors]
-
-
-def problem_of(errors: Iterable[ConnectorError]) -> str | None:
-    """The same as one text for the record of runs; None where all went well."""
-    return " ".join(f"{error.message}{'' if error.message.endswith('.') else '.'} {error.advice}".strip() for error in errors) or None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Table, and_, func, select
 
 from connector.model import CRMS, CrmName
 from connector.pipeline.unify.contact_values import ContactBatch
@@ -14,6 +14,8 @@ from connector.pipeline.unify.identity import PEOPLE, Key
 from connector.store import tables as t
 from connector.store.bulk import find
 from connector.store.mirror.deal_roles import latest_campaigns
+from connector.store.mirror.rows import COMPANIES
+from connector.store.tables.rows import PersonRecord, PropertyChange, StoredContact, StoredOwner
 from connector.workflows import touches
 from connector.workflows.fields import Sides
 from connector.workflows.stored_state import attempts_of, evidence_of, rejected_with_reason, written_stages
@@ -21,31 +23,20 @@ from connector.workflows.stored_state import attempts_of, evidence_of, rejected_
 record = t.metadata.tables["record"]
 history = t.metadata.tables["field_history"]
 link = t.metadata.tables["activity_link"]
+owner = t.metadata.tables["owner"]
 
 
 def load(connection: Connection, table: Table, ids: Sequence[int]) -> ContactBatch:
-    """Everything known of these contacts."""
-    records: dict[int, list[Any]] = {contact_id: [] for contact_id in ids}
-    in_order = (record.c.crm, record.c.object, record.c.id)
-    for row in connection.execute(select(record).where(record.c.contact_id.in_(ids)).order_by(*in_order)):
-        records[row.contact_id].append(row)
+    """Everything known of these contacts. table: contacts with the file's columns."""
+    records = _records(connection, ids)
     people = [row for rows in records.values() for row in rows]
-    company_ids = sorted({row.company_id for row in people if row.company_id is not None})
-    companies = connection.execute(
-        select(record.c.crm, record.c.id, record.c.properties).where(
-            record.c.object.in_(("companies", "Account")), record.c.id.in_(company_ids), ~record.c.archived
-        )
-    )
-    lead_ids = sorted({row.id for row in people if row.crm == "salesforce"})
-    past: dict[str, list[Any]] = {}
-    for row in connection.execute(select(history).where(history.c.record_id.in_(lead_ids)).order_by(history.c.at)):
-        past.setdefault(row.record_id, []).append(row)
     contacts = connection.execute(select(table).where(table.c.id.in_(ids))).mappings()
     return ContactBatch(
-        contacts={row["id"]: dict(row) for row in contacts},
+        contacts={row["id"]: cast(StoredContact, dict(row)) for row in contacts},
         records=records,
-        companies={(row.crm, row.id): row.properties for row in companies},
-        history=past,
+        companies=_companies(connection, people),
+        owners=_owners(connection),
+        history=_history(connection, people),
         attempts={number: states[max(states)] for number, states in attempts_of(connection, ids).items()},
         evidence=evidence_of(connection, ids),
         touches=touches.by_contact(connection, ids),
@@ -58,30 +49,64 @@ def load(connection: Connection, table: Table, ids: Sequence[int]) -> ContactBat
     )
 
 
-def _further_emails(connection: Connection, people: Sequence[Any]) -> dict[Key, list[str]]:
-    found: dict[Key, list[str]] = {}
+def _records(connection: Connection, ids: Sequence[int]) -> dict[int, list[PersonRecord]]:
+    records: dict[int, list[PersonRecord]] = {contact_id: [] for contact_id in ids}
+    columns = [record.c[name] for name in PersonRecord._fields]
+    in_order = (record.c.crm, record.c.object, record.c.id)
+    for contact_id, *values in connection.execute(
+        select(record.c.contact_id, *columns).where(record.c.contact_id.in_(ids)).order_by(*in_order)
+    ):
+        records[contact_id].append(PersonRecord._make(values))
+    return records
+
+
+def _companies(connection: Connection, people: Sequence[PersonRecord]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    ids = sorted({row.company_id for row in people if row.company_id is not None})
+    live = and_(record.c.object.in_(COMPANIES), record.c.id.in_(ids), ~record.c.archived)
+    rows = connection.execute(select(record.c.crm, record.c.id, record.c.properties).where(live))
+    return {(crm, row_id): properties for crm, row_id, properties in rows}
+
+
+def _owners(connection: Connection) -> dict[tuple[str, str], StoredOwner]:
+    rows = connection.execute(select(*(owner.c[name] for name in StoredOwner._fields)))
+    return {(row.crm, row.id): StoredOwner._make(row) for row in rows}
+
+
+def _history(connection: Connection, people: Sequence[PersonRecord]) -> dict[str, list[PropertyChange]]:
+    """What Salesforce tells of former values of Leads, by record, the oldest first."""
+    ids = sorted({row.id for row in people if row.crm == "salesforce"})
+    columns = [history.c[name] for name in PropertyChange._fields]
+    past: dict[str, list[PropertyChange]] = {}
+    for row in connection.execute(select(*columns).where(history.c.record_id.in_(ids)).order_by(history.c.at)):
+        past.setdefault(row.record_id, []).append(PropertyChange._make(row))
+    return past
+
+
+def _further_emails(connection: Connection, people: Sequence[PersonRecord]) -> dict[Key, list[str]]:
+    emails: dict[Key, list[str]] = {}
     ids = [row.id for row in people if row.crm == "hubspot"]
     for row_id, email in find(connection, "record_email", ("id", "email"), ids, crm="hubspot", object="contacts"):
-        found.setdefault(("hubspot", "contacts", row_id), []).append(email)
-    return found
+        emails.setdefault(("hubspot", "contacts", row_id), []).append(email)
+    return emails
 
 
-def _ends(connection: Connection, records: Mapping[int, Sequence[Any]]) -> dict[tuple[str, str], str]:
+def _ends(connection: Connection, records: Mapping[int, Sequence[PersonRecord]]) -> dict[tuple[str, str], str]:
     """What the ids that records store, or became, stand for now, for contacts that have several records in one CRM. The loser of a merge
     itself need not be here: it may be older than the mirror."""
-    several = [row for rows in records.values() if len(rows) > len({row.crm for row in rows}) for row in rows]
-    found: dict[tuple[str, str], str] = {}
+    several = [row for rows in records.values() if _several_in_one(rows) for row in rows]
+    ends: dict[tuple[str, str], str] = {}
     for crm in CRMS:
         named = {row.linked_id for row in several if row.crm != crm} | {row.converted_to for row in several if row.crm == crm}
-        ids = sorted(named - {None})
+        ids = sorted(row_id for row_id in named if row_id is not None)
         for object_name in PEOPLE[crm]:
-            found |= {(crm, one): into for one, into in find(connection, "merged", ("id", "into_id"), ids, crm=crm, object=object_name)}
-    return found
+            merged = find(connection, "merged", ("id", "into_id"), ids, crm=crm, object=object_name)
+            ends |= {(crm, row_id): into for row_id, into in merged}
+    return ends
 
 
-def _latest_activities(connection: Connection, records: Mapping[int, Sequence[Any]]) -> dict[Key, datetime]:
+def _latest_activities(connection: Connection, records: Mapping[int, Sequence[PersonRecord]]) -> dict[Key, datetime]:
     """When something last happened with each record, for contacts that have several in one CRM."""
-    ids = [number for number, rows in records.items() if len(rows) > len({row.crm for row in rows})]
+    ids = [contact_id for contact_id, rows in records.items() if _several_in_one(rows)]
     if not ids:
         return {}
     about = (link.c.crm, link.c.record_object, link.c.record_id)
@@ -90,7 +115,13 @@ def _latest_activities(connection: Connection, records: Mapping[int, Sequence[An
     return {(row.crm, row.record_object, row.record_id): row.at for row in rows if row.at is not None}
 
 
-def sides_of(main: Mapping[CrmName, Any], companies: Mapping[tuple[str, str], Mapping[str, Any]], campaign: str | None) -> Sides:
+def _several_in_one(rows: Sequence[PersonRecord]) -> bool:
+    return len(rows) > len({row.crm for row in rows})
+
+
+def sides_of(
+    main: Mapping[CrmName, PersonRecord], companies: Mapping[tuple[str, str], Mapping[str, Any]], campaign: str | None
+) -> Sides:
     """What a contact's fields are read from: its own records, those of its companies by (crm, id), and the latest campaign it joined."""
     hubspot, salesforce = main.get("hubspot"), main.get("salesforce")
     nothing: Mapping[str, Any] = {}
@@ -104,9 +135,9 @@ def sides_of(main: Mapping[CrmName, Any], companies: Mapping[tuple[str, str], Ma
     )
 
 
-def stage_record(crm: CrmName, live: Sequence[Any], main: Mapping[CrmName, Any]) -> Any:
+def stage_record(crm: CrmName, live: Sequence[PersonRecord], main: Mapping[CrmName, PersonRecord]) -> PersonRecord | None:
     """The record that tells (and is told) the stage in a CRM: the contact's own; for a Salesforce Contact, the Lead it came from."""
-    row = main.get(crm)
-    if row is None or row.object != "Contact":
-        return row
-    return next((one for one in live if one.object == "Lead" and one.converted_to == row.id), None)
+    own = main.get(crm)
+    if own is None or own.object != "Contact":
+        return own
+    return next((row for row in live if row.object == "Lead" and row.converted_to == own.id), None)

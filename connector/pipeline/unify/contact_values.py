@@ -9,6 +9,7 @@ from typing import Any
 
 from connector.model import CrmName
 from connector.pipeline.unify.identity import Key
+from connector.store.tables.rows import ContactValue, PersonRecord, PropertyChange, StoredContact, StoredOwner
 from connector.workflows.attempts import AttemptState, EvidenceState
 from connector.workflows.stored_state import StoredWrite
 from connector.workflows.touches import Touched
@@ -32,16 +33,17 @@ class UnifySettings:
 
 @dataclass(slots=True, kw_only=True)
 class ContactBatch:
-    """All that is known of the contacts of a slice."""
+    """All that is known of the contacts of a slice. attempts (the last of each) and evidence go on with what is booked."""
 
-    contacts: dict[int, Mapping[str, Any]]
-    records: dict[int, list[Any]]
-    companies: dict[tuple[str, str], Mapping[str, Any]]
-    history: dict[str, list[Any]]
+    contacts: Mapping[int, StoredContact]
+    records: Mapping[int, Sequence[PersonRecord]]
+    companies: Mapping[tuple[str, str], Mapping[str, Any]]  # the properties of people's companies, by (crm, id)
+    owners: Mapping[tuple[str, str], StoredOwner]  # by (crm, id)
+    history: Mapping[str, Sequence[PropertyChange]]  # by the record's id
     attempts: dict[int, AttemptState]
     evidence: dict[int, list[EvidenceState]]
     touches: Mapping[int, Sequence[Touched]]
-    written: dict[tuple[int, str], StoredWrite]  # (contact, crm) → the stage that the connector wrote last
+    written: Mapping[tuple[int, str], StoredWrite]  # (contact, crm) → the stage that the connector wrote last
     emails: Mapping[Key, Sequence[str]]  # further addresses of records
     ends: Mapping[tuple[str, str], str]  # what ids that records store, or became, stand for since merges: (crm, id) → id
     active: Mapping[Key, datetime]  # the latest activity of records among which one is to be chosen
@@ -51,11 +53,11 @@ class ContactBatch:
 
 @dataclass(slots=True)
 class ContactRows:
-    """The rows that a slice stores."""
+    """The rows that a slice stores, each column → value; left: spells that ended."""
 
-    contacts: list[dict[str, Any]] = field(default_factory=list)
-    roles: list[dict[str, Any]] = field(default_factory=list)
-    spells: list[dict[str, Any]] = field(default_factory=list)
-    left: list[dict[str, Any]] = field(default_factory=list)
-    attempts: list[dict[str, Any]] = field(default_factory=list)
-    evidence: list[dict[str, Any]] = field(default_factory=list)
+    contacts: list[Mapping[str, ContactValue]] = field(default_factory=list)
+    roles: list[Mapping[str, str]] = field(default_factory=list)
+    spells: list[Mapping[str, object]] = field(default_factory=list)
+    left: list[Mapping[str, object]] = field(default_factory=list)
+    attempts: list[Mapping[str, object]] = field(default_factory=list)
+    evidence: list[Mapping[str, object]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Who is who: which records are one person, and which of them stands for the contact. Pure; `unify` brings the records.
+"""Who is who: which records are one person, which contact is theirs, and which of them stands for it. Pure; `linking` brings the records.
 
 What decides, in this order: a merge or a conversion in the CRM; an id of the other CRM stored in a record; a normalised e-mail address,
 further addresses included. Within a CRM the first candidate is the contact's record, the others are duplicates: read, never written to.
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from connector.model import CRMS, CrmName
 from connector.store.tables import EPOCH
+from connector.store.tables.rows import PersonRecord
 
 #: Mailboxes that several people read.
 SHARED_MAILBOXES = frozenset(
@@ -52,53 +52,83 @@ def one_person(traces: Iterable[Trace]) -> list[list[Trace]]:
     none. So where the id names one person and the address another, the two are not joined by that address. What was one contact stays
     one: where a stored id says otherwise later, the contact is ambiguous (`choose`), since its history cannot be told apart.
     """
-    groups = _Groups()
+    sets = _DisjointSets()
     holders: dict[str, list[Trace]] = {}
     traces = list(traces)
     for trace in traces:
         for name in trace.names:
-            groups.join(trace.key, ("name", *name))
+            sets.join(trace.key, ("name", *name))
         if trace.contact is not None:
-            groups.join(trace.key, trace.contact)
+            sets.join(trace.key, trace.contact)
         for email in trace.emails:
             holders.setdefault(email, []).append(trace)
-    for some in holders.values():
-        if len(some) > 1:
-            _join_by_email(groups, some)
-    found: dict[Hashable, list[Trace]] = {}
+    for group in holders.values():
+        if len(group) > 1:
+            _join_by_email(sets, group)
+    persons: dict[Hashable, list[Trace]] = {}
     for trace in traces:
-        found.setdefault(groups.first(trace.key), []).append(trace)
-    return list(found.values())
+        persons.setdefault(sets.representative(trace.key), []).append(trace)
+    return list(persons.values())
 
 
-def _join_by_email(groups: _Groups, holders: Sequence[Trace]) -> None:
-    free = [one for one in holders if not one.claims]
-    for one in free[1:]:
-        groups.join(free[0].key, one.key)
-    beside = {one.key[0]: one for one in free}
-    for one in holders:
-        if one.claims and one.key[0] in beside:
-            groups.join(one.key, beside[one.key[0]].key)
+def _join_by_email(sets: _DisjointSets, holders: Sequence[Trace]) -> None:
+    free = [trace for trace in holders if not trace.claims]
+    for trace in free[1:]:
+        sets.join(free[0].key, trace.key)
+    free_of_crm = {trace.key[0]: trace for trace in free}
+    for trace in holders:
+        beside = free_of_crm.get(trace.key[0]) if trace.claims else None
+        if beside is not None:
+            sets.join(trace.key, beside.key)
 
 
-class _Groups:
-    """Disjoint sets."""
+class _DisjointSets:
+    """Union-find: members that were joined, in whichever order, have one representative."""
 
     def __init__(self) -> None:
         self._parents: dict[Hashable, Hashable] = {}
 
-    def first(self, one: Hashable) -> Hashable:
-        """What stands for the set in which this one is."""
+    def representative(self, member: Hashable) -> Hashable:
+        """What stands for the set in which a member is."""
         parents = self._parents
-        while (parent := parents.setdefault(one, one)) != one:
-            parents[one] = one = parents[parent]
-        return one
+        while (parent := parents.setdefault(member, member)) != member:
+            parents[member] = member = parents[parent]
+        return member
 
-    def join(self, one: Hashable, other: Hashable) -> None:
-        """The sets of these two are one."""
-        first, second = self.first(one), self.first(other)
+    def join(self, member: Hashable, other: Hashable) -> None:
+        """Makes one set of the sets of these two."""
+        first, second = self.representative(member), self.representative(other)
         if first != second:
             self._parents[second] = first
+
+
+# ── Which contact a record belongs to ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """Which contact records belong to. merges: contacts that are one person, in groups; fresh: persons without a contact yet."""
+
+    contacts: Mapping[Key, int]
+    merges: Sequence[Sequence[int]]
+    fresh: Sequence[Sequence[Key]]
+
+
+def assign_contacts(persons: Iterable[Sequence[Trace]]) -> Assignment:
+    """A person's records belong to the contact that one of them has already, of several to the one seen first (they are merged)."""
+    contacts: dict[Key, int] = {}
+    merges: list[list[int]] = []
+    fresh: list[list[Key]] = []
+    for traces in persons:
+        keys = [trace.key for trace in traces]
+        numbers = sorted({trace.contact for trace in traces if trace.contact is not None})
+        if not numbers:
+            fresh.append(keys)
+            continue
+        contacts |= dict.fromkeys(keys, numbers[0])
+        if len(numbers) > 1:
+            merges.append(numbers)
+    return Assignment(contacts=contacts, merges=merges, fresh=fresh)
 
 
 # ── Which record stands for the contact ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -150,7 +180,7 @@ def choose(candidates: Sequence[Candidate], past: Sequence[Candidate] = ()) -> C
 
 
 def _ambiguous(candidates: Sequence[Candidate], past: Sequence[Candidate]) -> str | None:
-    if any(email.partition("@")[0] in SHARED_MAILBOXES for one in candidates for email in one.emails):
+    if any(email.partition("@")[0] in SHARED_MAILBOXES for candidate in candidates for email in candidate.emails):
         return "a shared mailbox"
     if len(candidates) == 1:
         return None
@@ -158,53 +188,58 @@ def _ambiguous(candidates: Sequence[Candidate], past: Sequence[Candidate]) -> st
         owners = {c.owner for c in candidates if c.crm == crm and not c.converted and c.owner is not None}
         if len(owners) > 1:
             return f"{len(owners)} open records in {crm} with different owners"
-    contradiction = next((words for crm in CRMS if (words := _contradiction(candidates, crm)) is not None), None)
-    return contradiction or _parted(candidates, past)
+    for crm in CRMS:
+        contradiction = _contradiction(candidates, crm)
+        if contradiction is not None:
+            return contradiction
+    return _parted(candidates, past)
 
 
 def _parted(candidates: Sequence[Candidate], past: Sequence[Candidate]) -> str | None:
     """Where nothing joins two records of one CRM any more: an address went from one person to another, and took records along."""
-    several = [crm for crm in CRMS if sum(one.crm == crm for one in candidates) > 1]
+    several = [crm for crm in CRMS if sum(candidate.crm == crm for candidate in candidates) > 1]
     if not several:
         return None
-    groups = _Groups()
-    for one in (*candidates, *past):
-        other = "salesforce" if one.crm == "hubspot" else "hubspot"
-        joined = [(one.crm, one.became) if one.became else None, (other, one.claim) if one.claim else None, *one.emails]
-        for name in joined:
+    sets = _DisjointSets()
+    for candidate in (*candidates, *past):
+        other = "salesforce" if candidate.crm == "hubspot" else "hubspot"
+        became = (candidate.crm, candidate.became) if candidate.became else None
+        claim = (other, candidate.claim) if candidate.claim else None
+        for name in (became, claim, *candidate.emails):
             if name is not None:
-                groups.join((one.crm, one.id), name)
+                sets.join((candidate.crm, candidate.id), name)
     for crm in several:
-        if len({groups.first((crm, one.id)) for one in candidates if one.crm == crm and one.emails}) > 1:
+        with_address = [candidate for candidate in candidates if candidate.crm == crm and candidate.emails]
+        if len({sets.representative((crm, candidate.id)) for candidate in with_address}) > 1:
             return f"records in {crm} that share no address any more"
     return None
 
 
 def _contradiction(candidates: Sequence[Candidate], crm: CrmName) -> str | None:
     """Where the ids that records of this CRM store name several people, or others than their addresses."""
-    there = {one.id: one for one in candidates if one.crm != crm}
-    telling = [one for one in candidates if one.crm == crm and one.claim in there]
+    others = {candidate.id: candidate for candidate in candidates if candidate.crm != crm}
+    telling = [candidate for candidate in candidates if candidate.crm == crm and candidate.claim in others]
     if not telling:
         return None
     other = "salesforce" if crm == "hubspot" else "hubspot"
-    named = {_became(there[one.claim or ""], there).id for one in telling}
+    named = {_became(others[candidate.claim or ""], others).id for candidate in telling}
     if len(named) > 1:
         return f"records in {crm} store the ids of different records in {other}"
-    tellers = {one.id for one in telling}
-    meant = {one.id for one in there.values() if _became(one, there).id in named or one.claim in tellers}
-    agreed = {email for one in meant for email in there[one].emails}
-    said = {email for one in telling for email in one.emails} - agreed
-    if any(said.intersection(one.emails) for one in there.values() if one.id not in meant):
+    tellers = {candidate.id for candidate in telling}
+    meant = {candidate.id for candidate in others.values() if _became(candidate, others).id in named or candidate.claim in tellers}
+    agreed = {email for record_id in meant for email in others[record_id].emails}
+    disagreeing = {email for candidate in telling for email in candidate.emails} - agreed
+    if any(disagreeing.intersection(candidate.emails) for candidate in others.values() if candidate.id not in meant):
         return f"an id stored in {crm} names another record in {other} than the e-mail address does"
     return None
 
 
-def _became(one: Candidate, there: Mapping[str, Candidate]) -> Candidate:
+def _became(candidate: Candidate, others: Mapping[str, Candidate]) -> Candidate:
     """The record into which it was converted, where that is here."""
-    return there.get(one.became or "", one)
+    return others.get(candidate.became or "", candidate)
 
 
-def stored_ids(live: Collection[Any]) -> set[str]:
+def stored_ids(live: Collection[PersonRecord]) -> set[str]:
     """The ids of a person's records that records of the other CRM store; of a Lead that was converted, also what it became."""
     ids = {row.linked_id for row in live if row.linked_id is not None}
     return ids | {row.converted_to for row in live if row.id in ids and row.converted_to is not None}

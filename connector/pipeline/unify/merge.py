@@ -7,16 +7,18 @@ figures count it once; `contact.merged_into` leads from there to the contact tha
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, delete, select, update
+from sqlalchemy import Connection, and_, delete, select, tuple_, update
 
 from connector.model import State
 from connector.store import tables as t
 from connector.store.ledger import KEYLESS
 from connector.store.mirror.privacy_erase import empty_contacts
 from connector.workflows import touches
+from connector.workflows.attempts import OPEN
 from connector.workflows.sla import TICKING
 
 record = t.metadata.tables["record"]
@@ -33,17 +35,83 @@ _NOT_BEGUN = (State.PLANNED, State.WAITING, State.HELD, State.APPROVED)
 _ENDED = "the contact turned out to be another one, which is judged anew"
 
 
-def merge_contacts(connection: Connection, groups: Iterable[Sequence[int]], now: datetime) -> dict[int, int]:
-    """Makes one contact of each group: lost → kept.
+# ── Deciding ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    Kept is the one with an open attempt; else the one for which a transition of its present spell is under way, so that the key of its
-    cause goes on; else one with any attempt; else the one seen first. Its history goes on. An open attempt of the others is withdrawn,
-    and their clocks end. What their transitions were taken on counts as taken for it too: evidence is used once. Of what the ledger has of
-    them, tasks that are open and all that was done or sent go to it; what was not begun is superseded.
+
+class AttemptOutcome(NamedTuple):
+    """That a contact had an attempt, and how it ended ("open": it goes on)."""
+
+    contact_id: int
+    outcome: str
+
+
+class StageAction(NamedTuple):
+    """An action that the ledger holds for a contact. spell: the spell that the contact is in now."""
+
+    contact_id: int
+    bundle: str
+    spell: int
+
+    @property
+    def of_this_spell(self) -> bool:
+        """Whether the spell that the contact is in is its cause."""
+        return self.bundle.endswith(f"|spell:{self.spell}")
+
+
+class EvidenceHold(NamedTuple):
+    """That a contact's transition was taken. barred: only a person moves the contact."""
+
+    contact_id: int
+    rule: str
+    barred: bool
+
+
+def kept_contact(group: Collection[int], attempts: Iterable[AttemptOutcome], actions: Iterable[StageAction]) -> int:
+    """Which of the contacts that are one person is kept; its history goes on.
+
+    The one with an open attempt; else the one for which a transition of its present spell is under way, so that the key of its cause goes
+    on; else one with any attempt; else the one seen first.
+    """
+    attempts = list(attempts)
+    selling = {row.contact_id for row in attempts if row.outcome == OPEN}
+    sold = {row.contact_id for row in attempts}
+    acting = {row.contact_id for row in actions if row.of_this_spell}
+    return min(group, key=lambda number: (number not in selling, number not in acting, number not in sold, number))
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedEvidence:
+    """What becomes of the evidence of two contacts: rows that go, by (contact, rule), and the lost one's that the kept one takes over."""
+
+    drop: frozenset[tuple[int, str]]
+    take_over: frozenset[str]
+
+
+def joined_evidence(held: Iterable[EvidenceHold], kept: int) -> JoinedEvidence:
+    """What the lost contact's transitions were taken on is the kept one's; of two the one that keeps a transition longer."""
+    by_rule: dict[str, list[EvidenceHold]] = {}
+    for hold in held:
+        by_rule.setdefault(hold.rule, []).append(hold)
+    stays = {rule: max(holds, key=lambda hold: (hold.barred, hold.contact_id == kept)) for rule, holds in by_rule.items()}
+    return JoinedEvidence(
+        drop=frozenset((hold.contact_id, rule) for rule, holds in by_rule.items() for hold in holds if hold is not stays[rule]),
+        take_over=frozenset(rule for rule, hold in stays.items() if hold.contact_id != kept),
+    )
+
+
+# ── Reading and writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def merge_contacts(connection: Connection, groups: Iterable[Sequence[int]], now: datetime) -> dict[int, int]:
+    """Makes one contact of each group: lost → kept (`kept_contact`).
+
+    An open attempt of the others is withdrawn, and their clocks end. What their transitions were taken on counts as taken for the one that
+    is kept too: evidence is used once. Of what the ledger has of them, tasks that are open and all that was done or sent go to it; what was
+    not begun is superseded.
     """
     survivors: dict[int, int] = {}
     for group in groups:
-        kept = _kept(connection, group)
+        kept = kept_contact(group, _attempts(connection, group), _actions(connection, group))
         for lost in group:
             if lost != kept:
                 _move(connection, lost, kept, now)
@@ -57,21 +125,18 @@ def aliases(connection: Connection, contact_id: int) -> list[int]:
     return list(connection.scalars(select(contact.c.id).where(contact.c.merged_into == contact_id).order_by(contact.c.id)))
 
 
-def _kept(connection: Connection, group: Sequence[int]) -> int:
-    rows = connection.execute(select(attempt.c.contact_id, attempt.c.outcome).where(attempt.c.contact_id.in_(group))).all()
-    selling, sold = {row.contact_id for row in rows if row.outcome == "open"}, {row.contact_id for row in rows}
-    acting = _acting(connection, group)
-    return min(group, key=lambda number: (number not in selling, number not in acting, number not in sold, number))
+def _attempts(connection: Connection, group: Collection[int]) -> list[AttemptOutcome]:
+    rows = connection.execute(select(attempt.c.contact_id, attempt.c.outcome).where(attempt.c.contact_id.in_(group)))
+    return [AttemptOutcome(*row) for row in rows]
 
 
-def _acting(connection: Connection, group: Collection[int]) -> set[int]:
-    """Those for which the ledger holds an action whose cause is the spell they are in."""
+def _actions(connection: Connection, group: Collection[int]) -> list[StageAction]:
     rows = connection.execute(
         select(ledger.c.contact_id, ledger.c.bundle, contact.c.spell)
         .join(contact, contact.c.id == ledger.c.contact_id)
         .where(ledger.c.contact_id.in_(group), ledger.c.state.not_in(KEYLESS))
     )
-    return {row.contact_id for row in rows if row.bundle.endswith(f"|spell:{row.spell}")}
+    return [StageAction(*row) for row in rows]
 
 
 def _move(connection: Connection, lost: int, kept: int, now: datetime) -> None:
@@ -81,8 +146,8 @@ def _move(connection: Connection, lost: int, kept: int, now: datetime) -> None:
     for table in (link, ledger, action_value):
         connection.execute(update(table).where(table.c.contact_id == lost).values(contact_id=kept))
     _join_evidence(connection, lost, kept)
-    still = and_(attempt.c.contact_id == lost, attempt.c.outcome == "open")
-    connection.execute(update(attempt).where(still).values(outcome="withdrawn", ended_at=now))
+    selling = and_(attempt.c.contact_id == lost, attempt.c.outcome == OPEN)
+    connection.execute(update(attempt).where(selling).values(outcome="withdrawn", ended_at=now))
     ticking = and_(clock.c.contact_id == lost, clock.c.state.in_(TICKING))
     connection.execute(update(clock).where(ticking).values(state="ended", ended_at=now))
     touches.hand_over(connection, lost, kept)
@@ -92,16 +157,12 @@ def _move(connection: Connection, lost: int, kept: int, now: datetime) -> None:
 
 
 def _join_evidence(connection: Connection, lost: int, kept: int) -> None:
-    """What the lost contact's transitions were taken on is the kept one's; of two the one that keeps a transition longer."""
-    rows = connection.execute(select(evidence).where(evidence.c.contact_id.in_((lost, kept)))).all()
-    theirs: dict[str, list[Any]] = {}
-    for row in rows:
-        theirs.setdefault(row.rule, []).append(row)
-    for both in theirs.values():
-        hold = max(both, key=lambda row: (row.barred, row.contact_id == kept))
-        drop = [row for row in both if row is not hold]
-        for row in drop:
-            connection.execute(delete(evidence).where(evidence.c.contact_id == row.contact_id, evidence.c.rule == row.rule))
-        if hold.contact_id == lost:
-            mine = and_(evidence.c.contact_id == lost, evidence.c.rule == hold.rule)
-            connection.execute(update(evidence).where(mine).values(contact_id=kept, spell=0))
+    columns = (evidence.c.contact_id, evidence.c.rule, evidence.c.barred)
+    rows = connection.execute(select(*columns).where(evidence.c.contact_id.in_((lost, kept))))
+    joined = joined_evidence([EvidenceHold(*row) for row in rows], kept)
+    if joined.drop:
+        dropped = tuple_(evidence.c.contact_id, evidence.c.rule).in_(sorted(joined.drop))
+        connection.execute(delete(evidence).where(dropped))
+    if joined.take_over:
+        taken_over = and_(evidence.c.contact_id == lost, evidence.c.rule.in_(sorted(joined.take_over)))
+        connection.execute(update(evidence).where(taken_over).values(contact_id=kept, spell=0))

@@ -1,204 +1,150 @@
-"""What CRMs say of a contact's stage, what is agreed, and the rows that a change of stage makes."""
+"""What a change of stage means for a contact: the spell that ends, the one that begins, attempts and evidence."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import cast
 from zoneinfo import ZoneInfo
 
+from connector.config.business_time import TeamCalendars
 from connector.config.tables import Config
-from connector.model import CRMS, CrmName
-from connector.pipeline.unify.contact_facts import stage_record
+from connector.model import CrmName
 from connector.pipeline.unify.contact_values import ContactBatch, ContactRows, UnifySettings
-from connector.store import tables as t
-from connector.store.tables import from_micros
+from connector.pipeline.unify.shown_stages import ShownStages
+from connector.store.tables import EPOCH, from_micros
+from connector.store.tables.rows import ContactValue, PersonRecord, StoredContact
 from connector.workflows import attempts
 from connector.workflows.attempts import AttemptState, History, StageChange
-from connector.workflows.fields import STAGE_PROPERTY, date_entered, moment_micros
-from connector.workflows.ignored import Patience
-from connector.workflows.stages import Resolution, StageClaims, StageMap, resolve
-from connector.workflows.stored_state import StoredWrite, attempt_row, basis_of, evidence_row
+from connector.workflows.fields import date_entered, moment_micros
+from connector.workflows.stages import Resolution, StageMap
+from connector.workflows.stored_state import attempt_row, basis_of, evidence_row
+
+_LEAD_STATUS = ("h_lead_status", "s_lead_status")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageChangeContext:
+    """What the stage of one contact is booked with.
+
+    contact: as it was before. values: its columns made anew; owner: of these the owner. shown: what the CRMs say of its stage. What is
+    booked goes into rows; the attempts and evidence of the batch go on with it.
+    """
+
+    contact: StoredContact
+    values: Mapping[str, ContactValue]
+    owner: str | None
+    shown: ShownStages = field(default_factory=ShownStages)
+    batch: ContactBatch
+    rows: ContactRows
+    now: datetime
+
+    @property
+    def contact_id(self) -> int:
+        """The contact's number."""
+        return self.contact["id"]
 
 
 class StageBook:
-    """Resolves and books stages; made once a pass."""
+    """Books changes of stage; made once a pass."""
 
     def __init__(self, config: Config, setting: UnifySettings) -> None:
-        self._config = config
+        self._transitions = config.transitions
         self._setting = setting
         self._stages = StageMap(config)
         self._zone = ZoneInfo(config.timezone)
-        self._patience = Patience(config)
+        self._calendars = TeamCalendars(config)
+        self._ignored_after = None if config.rejection is None else config.rejection.ignored_after
 
-    def shown(self, live: Sequence[Any], main: Mapping[CrmName, Any]) -> dict[CrmName, str | None]:
-        """What each CRM says, by the file's names."""
-        return {crm: self._stages.name_of(crm, self._raw_stage(crm, live, main)) for crm in CRMS}
-
-    def resolved(
-        self,
-        before: Mapping[str, Any],
-        live: Sequence[Any],
-        main: Mapping[CrmName, Any],
-        shown: Mapping[CrmName, str | None],
-        ours: Mapping[CrmName, StoredWrite],
-    ) -> Resolution:
-        by_default: set[CrmName] = set()
-        linked: set[CrmName] = set()
-        for crm in CRMS:
-            raw = self._raw_stage(crm, live, main)
-            if raw is not None and raw == self._setting.defaults.get(crm) and self._stages.at_least(shown[crm], "mql"):
-                by_default.add(crm)
-            if (row := stage_record(crm, live, main)) is not None and _is_new_to(before, row):
-                linked.add(crm)
-        said = StageClaims(
-            hubspot=shown["hubspot"],
-            salesforce=shown["salesforce"],
-            agreed_hubspot=before["agreed_hubspot"],
-            agreed_salesforce=before["agreed_salesforce"],
-            number=before["agreed_number"],
-            stage=before["stage"],
-            differs=before["stage_differs"],
-            by_default=frozenset(by_default),
-            linked=frozenset(linked),
-            ours=frozenset(crm for crm, one in ours.items() if one.value == self._raw_stage(crm, live, main)),
-            at_hand=frozenset(main),
-        )
-        return resolve(said, self._stages, adopting=self._setting.adopting, adopt=self._config.adopt.stage)
-
-    def ours(self, before: Mapping[str, Any], crm: CrmName, loaded: ContactBatch) -> StoredWrite | None:
-        """What we wrote to a CRM last, where it was for a cause that still stands: seen again, it is nobody else's change."""
-        one = loaded.written.get((before["id"], crm))
-        standing = (f"spell:{before['spell']}", f"attempt:{before['attempt']}", f"agreement:{before['agreed_number']}")
-        return one if one is not None and one.cause in standing else None
-
-    def moved_on_from(
-        self,
-        before: Mapping[str, Any],
-        changes: Mapping[str, Any],
-        shown: Mapping[CrmName, str | None],
-        ours: Mapping[CrmName, StoredWrite],
-        loaded: ContactBatch,
-        out: ContactRows,
-    ) -> Mapping[str, Any]:
+    def moved_on_from(self, context: StageChangeContext) -> StoredContact:
         """The contact with a step of our own that somebody moved on from before we saw it: it was taken, and what we wrote was agreed."""
-        for crm, one in ours.items():
-            stage = self._stages.name_of(crm, one.value)
-            if stage is None or not one.applied or shown[crm] in (None, stage):
+        for crm, write in context.shown.written.items():
+            stage = self._stages.name_of(crm, write.value)
+            if stage is None or not write.applied or context.shown.named[crm] in (None, stage):
                 continue
-            before = {**before, f"agreed_{crm}": stage}
-            if stage != before["stage"] and not one.cause.startswith("agreement:"):
-                at = max(one.at or before["stage_since"], before["stage_since"] or t.EPOCH)
-                before |= self.book(before["id"], before, changes, stage, at, "connector", loaded, out)
-        return before
+            context = replace(context, contact=with_values(context.contact, {f"agreed_{crm}": stage}))
+            if stage != context.contact["stage"] and not write.cause.startswith("agreement:"):
+                since = context.contact["stage_since"] or EPOCH
+                booked = self.book(context, stage, max(write.at or since, since), "connector")
+                context = replace(context, contact=with_values(context.contact, booked))
+        return context.contact
 
-    def moved(
-        self,
-        before: Mapping[str, Any],
-        changes: Mapping[str, Any],
-        resolution: Resolution,
-        main: Mapping[CrmName, Any],
-        ours: Mapping[CrmName, StoredWrite],
-        loaded: ContactBatch,
-        now: datetime,
-        out: ContactRows,
-    ) -> dict[str, Any]:
-        contact_id = before["id"]
-        at = self._entered_at(before, resolution, loaded.records[contact_id], main, loaded, now)
+    def moved(self, context: StageChangeContext, resolution: Resolution) -> dict[str, ContactValue]:
+        """Books the stage that the CRMs agree on now; the contact's columns that tell it."""
         by: attempts.By = "crm"
-        if self._setting.adopting and before["agreed_number"] == 0:
+        if self._setting.adopting and context.contact["agreed_number"] == 0:
             by = "found"
-        elif resolution.side is not None and (one := ours.get(resolution.side)) is not None:
-            by = "connector" if self._raw_stage(resolution.side, loaded.records[contact_id], main) == one.value else "crm"
-        return self.book(contact_id, before, changes, resolution.stage, at, by, loaded, out)
+        elif resolution.side is not None and context.shown.shows_own_write(resolution.side):
+            by = "connector"
+        return self.book(context, resolution.stage, self._entered_at(context, resolution.side), by)
 
-    def book(
-        self,
-        contact_id: int,
-        before: Mapping[str, Any],
-        changes: Mapping[str, Any],
-        stage: str | None,
-        at: datetime,
-        by: attempts.By,
-        loaded: ContactBatch,
-        out: ContactRows,
-    ) -> dict[str, Any]:
-        """The rows of a change of stage, and what stands beside the contact then."""
-        moved = attempts.move(
-            History(
-                stage=before["stage"],
-                spell=before["spell"],
-                attempt=loaded.attempts.get(contact_id),
-                evidence=loaded.evidence.get(contact_id, ()),
-                touches=loaded.touches.get(contact_id, ()),
-                rejected=contact_id in loaded.rejected,
-            ),
-            StageChange(stage=stage, at=at, by=by, basis=basis_of({**before, **changes}) if before["spell"] else {}),
-            self._stages,
-            self._config.transitions,
-            self._setting.clocks_from,
-        )
-        if before["spell"]:
-            out.left.append({"contact_id": contact_id, "number": before["spell"], "left_at": at})
-        stay = {"contact_id": contact_id, "number": moved.spell, "stage": stage, "entered_at": at, "left_at": None, "by": by}
-        out.spells.append(stay)
-        for state in moved.attempts:
-            out.attempts.append(attempt_row(contact_id, self._patience.with_ignored_at(state, changes["owner"])))
-        out.evidence += [evidence_row(contact_id, state) for state in moved.evidence]
+    def book(self, context: StageChangeContext, stage: str | None, at: datetime, by: attempts.By) -> dict[str, ContactValue]:
+        """Notes the rows of a change of stage; returns the contact's columns that tell it."""
+        contact, contact_id, batch, rows = context.contact, context.contact_id, context.batch, context.rows
+        basis = basis_of({**contact, **context.values}) if contact["spell"] else {}
+        change = StageChange(stage=stage, at=at, by=by, basis=basis)
+        moved = attempts.move(_history(context), change, self._stages, self._transitions, self._setting.clocks_from)
+        if contact["spell"]:
+            rows.left.append({"contact_id": contact_id, "number": contact["spell"], "left_at": at})
+        spell = {"contact_id": contact_id, "number": moved.spell, "stage": stage, "entered_at": at, "left_at": None, "by": by}
+        rows.spells.append(spell)
+        rows.attempts += [attempt_row(contact_id, self._with_ignored_at(state, context.owner)) for state in moved.attempts]
+        rows.evidence += [evidence_row(contact_id, state) for state in moved.evidence]
         if moved.attempts:
-            loaded.attempts[contact_id] = moved.attempts[-1]
-        known = {one.rule: one for one in loaded.evidence.get(contact_id, ())}
-        loaded.evidence[contact_id] = list((known | {one.rule: one for one in moved.evidence}).values())
-        number = moved.attempts[-1].number if moved.attempts else before["attempt"]
+            batch.attempts[contact_id] = moved.attempts[-1]
+        by_rule = {state.rule: state for state in (*batch.evidence.get(contact_id, ()), *moved.evidence)}
+        batch.evidence[contact_id] = list(by_rule.values())
+        number = moved.attempts[-1].number if moved.attempts else contact["attempt"]
         return {"stage": stage, "stage_since": at, "spell": moved.spell, "attempt": number}
 
-    def _raw_stage(self, crm: CrmName | None, records: Sequence[Any], main: Mapping[CrmName, Any]) -> str | None:
-        row = None if crm is None else stage_record(crm, [one for one in records if not one.archived], main)
-        if row is None:
-            return None
-        raw: str | None = row.properties.get(STAGE_PROPERTY[row.crm, row.object])
-        return raw
+    def attempt_goes_on(self, context: StageChangeContext, state: AttemptState, *, gone: bool) -> None:
+        """A record that vanished withdraws the attempt; a found attempt is taken up once somebody touched its lead status."""
+        if gone:
+            context.rows.attempts.append(attempt_row(context.contact_id, attempts.end(state, "withdrawn", context.now)))
+            return
+        before: Mapping[str, object] = context.contact
+        seen_before = context.contact["judged_at"] is not None and context.now >= self._setting.clocks_from
+        if state.found and seen_before and any(before.get(name) != context.values.get(name) for name in _LEAD_STATUS):
+            taken_up = self._with_ignored_at(replace(state, found=False), context.owner)
+            context.rows.attempts.append(attempt_row(context.contact_id, taken_up))
 
-    def _entered_at(
-        self,
-        before: Mapping[str, Any],
-        resolution: Resolution,
-        records: Sequence[Any],
-        main: Mapping[CrmName, Any],
-        loaded: ContactBatch,
-        now: datetime,
-    ) -> datetime:
-        """When the stage was entered, by the CRM's word; never before the stay that it ends."""
-        row = None if resolution.side is None else stage_record(resolution.side, [one for one in records if not one.archived], main)
-        moment: datetime | None = None
-        if row is not None and row.crm == "hubspot":
-            stated = moment_micros(row.properties.get(date_entered(row.properties.get("lifecyclestage") or "")) or "", self._zone)
-            moment = None if stated is None else from_micros(stated)
-        elif row is not None:
-            raw = row.properties.get("Status")
-            told = [c.at for c in loaded.history.get(row.id, ()) if c.property == "Status" and c.after == raw]
-            moment = max(told, default=None)
+    def _entered_at(self, context: StageChangeContext, side: CrmName | None) -> datetime:
+        """When the stage was entered, by the word of that side's CRM; never before the stay that it ends, nor after now."""
+        contact, row = context.contact, None if side is None else context.shown.records.get(side)
+        moment = None if row is None else self._stated_entry(row, context.batch)
         if moment is None and row is not None:
-            moment = row.created_at if before["agreed_number"] == 0 else row.modified_at
-        earliest: datetime | None = before["stage_since"]
-        entered: datetime = min(moment or now, now)
+            moment = row.created_at if contact["agreed_number"] == 0 else row.modified_at
+        entered = min(moment or context.now, context.now)
+        earliest = contact["stage_since"]
         return entered if earliest is None else max(entered, earliest)
 
-    def attempt_goes_on(
-        self, contact_id: int, before: Mapping[str, Any], changes: Mapping[str, Any], state: AttemptState, now: datetime, out: ContactRows
-    ) -> None:
-        """A record that vanished withdraws the attempt; a found attempt is taken up once somebody touched its lead status."""
-        if changes["gone"]:
-            out.attempts.append(attempt_row(contact_id, attempts.end(state, "withdrawn", now)))
-            return
-        status = ("h_lead_status", "s_lead_status")
-        seen_before = before["judged_at"] is not None and now >= self._setting.clocks_from
-        if state.found and seen_before and any(before.get(name) != changes.get(name) for name in status):
-            taken_up = self._patience.with_ignored_at(replace(state, found=False), changes["owner"])
-            out.attempts.append(attempt_row(contact_id, taken_up))
+    def _stated_entry(self, row: PersonRecord, batch: ContactBatch) -> datetime | None:
+        """When a record entered its stage: HubSpot's own date, or Salesforce's history of the Lead."""
+        if row.crm == "hubspot":
+            entered = row.properties.get(date_entered(row.properties.get("lifecyclestage") or ""))
+            stated = moment_micros(entered or "", self._zone)
+            return None if stated is None else from_micros(stated)
+        status = row.properties.get("Status")
+        changes = [change.at for change in batch.history.get(row.id, ()) if change.property == "Status" and change.after == status]
+        return max(changes, default=None)
+
+    def _with_ignored_at(self, state: AttemptState, owner: str | None) -> AttemptState:
+        return attempts.with_ignored_at(state, self._ignored_after, self._calendars.of(owner))
 
 
-def _is_new_to(before: Mapping[str, Any], row: Any) -> bool:
-    """Whether a record did not tell the contact's stage before: it was linked, or chosen among several, since. `role` is the old one."""
-    return not before[f"in_{row.crm}"] or row.role is None or (row.role != "main" and row.converted_to is None)
+def with_values(contact: StoredContact, values: Mapping[str, ContactValue]) -> StoredContact:
+    """The contact with some of its columns made anew."""
+    return cast(StoredContact, {**contact, **values})
+
+
+def _history(context: StageChangeContext) -> History:
+    contact, contact_id, batch = context.contact, context.contact_id, context.batch
+    return History(
+        stage=contact["stage"],
+        spell=contact["spell"],
+        attempt=batch.attempts.get(contact_id),
+        evidence=batch.evidence.get(contact_id, ()),
+        touches=batch.touches.get(contact_id, ()),
+        rejected=contact_id in batch.rejected,
+    )

@@ -70,7 +70,7 @@ class BatchContext:
 
     store: Store
     crms: Mapping[CrmName, Crm]
-    hand: HeldLease
+    lease: HeldLease
     now: Callable[[], datetime]
     task_lookup_wait: timedelta
     outcomes: Counter[State] = field(default_factory=Counter)
@@ -91,25 +91,25 @@ class BatchContext:
     def claim(self, rows: Sequence[Entry]) -> list[Entry]:
         """Marks rows as being sent; those that another process or person changed in between are left out. Raises `LeaseLost`."""
         now = self.now()
-        return self._in_hand(lambda connection: claims.claim(connection, rows, fence=self.hand.fence, now=now))
+        return self._in_hand(lambda connection: claims.claim(connection, rows, fence=self.lease.fence, now=now))
 
     def take_in_hand(self, rows: Sequence[Entry]) -> list[Entry]:
         """Claims rows to look up what became of an earlier try. Raises `LeaseLost`."""
-        return self._in_hand(lambda connection: claims.take_in_hand(connection, rows, fence=self.hand.fence))
+        return self._in_hand(lambda connection: claims.take_in_hand(connection, rows, fence=self.lease.fence))
 
     def _in_hand(self, work: Callable[[Connection], T]) -> T:
         """One transaction under the lease: another process cannot take it before this commits."""
-        self.hand.keep()
+        self.lease.keep()
 
         def guarded(connection: Connection) -> T:
-            leases.require(connection, self.hand.held)
+            leases.require(connection, self.lease.held)
             return work(connection)
 
         return self.store.write(guarded)
 
     def give_back(self, rows: Sequence[Entry]) -> None:
         """Rows as they were before they were claimed: nothing was sent."""
-        self.store.write(lambda connection: claims.release(connection, rows, fence=self.hand.fence))
+        self.store.write(lambda connection: claims.release(connection, rows, fence=self.lease.fence))
 
     def give_back_sent(self, rows: Sequence[Entry], claimed: Sequence[Entry]) -> None:
         """The same, after a request that the CRM turned away as a whole: they keep when they were sent, and are looked up first."""
@@ -139,7 +139,7 @@ class BatchContext:
         now = self.now()
 
         def work(connection: Connection) -> tuple[int, Counter[State]]:
-            done = claims.settle(connection, settlements, fence=self.hand.fence, now=now)
+            done = claims.settle(connection, settlements, fence=self.lease.fence, now=now)
             counted = Counter(settlement.state for settlement in done)
             for settlement in done:
                 if settlement.state in _FALLOUT:

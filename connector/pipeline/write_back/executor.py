@@ -46,79 +46,84 @@ class WrittenBack:
     paused: frozenset[tuple[str, str]] = frozenset()
 
 
-def write_back(  # noqa: PLR0913 - each of these is an input of its own; within, they travel as Work
-    store: Store,
-    crms: Mapping[CrmName, Crm],
-    *,
-    now: Callable[[], datetime],
-    holder: str,
-    stopped: Callable[[], bool] = lambda: False,
-    progress: Callable[[int, int], None] | None = None,
-    task_lookup_wait: timedelta = TASK_LOOKUP_WAIT,
-    lease_seconds: float = LEASE_SECONDS,
-    clock: leases.Clock | None = None,
-) -> WrittenBack:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteBackTerms:
+    """What a run of write-back goes by.
+
+    holder: who this process is, for the lease. stopped: asked before each batch. progress: gets (rows done, rows due). clock: the wall
+    clock of leases in seconds since 1970, where `now` is another.
+    """
+
+    now: Callable[[], datetime]
+    holder: str
+    stopped: Callable[[], bool] = lambda: False
+    progress: Callable[[int, int], None] = lambda _done, _due: None
+    task_lookup_wait: timedelta = TASK_LOOKUP_WAIT
+    lease_seconds: float = LEASE_SECONDS
+    clock: leases.Clock | None = None
+
+
+def write_back(store: Store, crms: Mapping[CrmName, Crm], terms: WriteBackTerms) -> WrittenBack:
     """Carries out every row of the ledger that is free to go, and finds out about those whose answer was lost.
 
-    holder: who this process is, for the lease. stopped: asked before each batch. progress: gets (rows done, rows known). clock: the wall
-    clock of leases, where `now` is another. An error of one CRM stops that CRM, or that object, for this run, and is in the result; errors
-    that are none of a CRM's (a bug, the database) come out.
+    An error of one CRM stops that CRM, or that object, for this run, and is in the result; errors that are none of a CRM's (a bug, the
+    database) come out.
     """
-    hand = HeldLease(store, holder, seconds=lease_seconds, clock=clock or (lambda: now().timestamp()))
+    clock = terms.clock or (lambda: terms.now().timestamp())
+    lease = HeldLease(store, terms.holder, seconds=terms.lease_seconds, clock=clock)
     try:
-        hand.take(LEASE)
+        lease.take(LEASE)
     except LeaseLost as busy:
         return WrittenBack(errors=(busy,))
-    work = BatchContext(store=store, crms=crms, hand=hand, now=now, task_lookup_wait=task_lookup_wait)
-    loop = _Loop(work, stopped, progress)
+    context = BatchContext(store=store, crms=crms, lease=lease, now=terms.now, task_lookup_wait=terms.task_lookup_wait)
+    rounds = _Rounds(context, terms)
     try:
-        loop.run()
+        rounds.run()
     except LeaseLost as lost:
-        work.errors.append(lost)
+        context.errors.append(lost)
     finally:
-        hand.release()
-    return WrittenBack(outcomes=work.outcomes, errors=tuple(work.errors), paused=frozenset(loop.paused))
+        lease.release()
+    return WrittenBack(outcomes=context.outcomes, errors=tuple(context.errors), paused=frozenset(rounds.paused))
 
 
-class _Loop:
+class _Rounds:
     """Rounds over the ledger: each takes the rows whose bundles have come to them; a row is taken up once in a run."""
 
-    def __init__(self, work: BatchContext, stopped: Callable[[], bool], progress: Callable[[int, int], None] | None) -> None:
+    def __init__(self, context: BatchContext, terms: WriteBackTerms) -> None:
         self.paused: set[tuple[str, str]] = set()
-        self._work = work
-        self._stopped = stopped
-        self._progress = progress
+        self._context = context
+        self._terms = terms
         self._taken: set[int] = set()
-        self._known = 0
+        self._due = 0
 
     def run(self) -> None:
         while batches := self._next_round():
             for batch in batches:
                 rows = self._allowed(batch)
-                if ("all", "") in self.paused or self._stopped():
+                if ("all", "") in self.paused or self._terms.stopped():
                     return
                 self._taken.update(row.id for row in batch)
                 if rows:
-                    _CARRY_OUT[rows[0].kind](self._work, rows)
-                if self._progress is not None:
-                    self._progress(len(self._taken), self._known)
+                    _CARRY_OUT[rows[0].kind](self._context, rows)
+                self._terms.progress(len(self._taken), self._due)
 
     def _next_round(self) -> list[list[Entry]]:
         """The batches that are free to go now. What stands behind a failed part of its bundle ends here."""
-        work = self._work
-        with work.store.read() as connection:
-            due = [row for row in claims.due_entries(connection, now=work.now()) if row.id not in self._taken and not work.is_shut(row)]
+        context = self._context
+        with context.store.read() as connection:
+            entries = claims.due_entries(connection, now=context.now())
+            due = [row for row in entries if row.id not in self._taken and not context.is_shut(row)]
             parts = claims.parts_of(connection, due)
-        self._known = max(self._known, len(self._taken) + len(due))
-        work.block(queue.blocked(due, parts))
-        return list(queue.batches(queue.free(due, parts), lambda row: work.crms[row.record.crm].batch_size(row.record.object)))
+        self._due = max(self._due, len(self._taken) + len(due))
+        context.block(queue.blocked(due, parts))
+        return list(queue.batches(queue.free(due, parts), lambda row: context.crms[row.record.crm].batch_size(row.record.object)))
 
     def _allowed(self, batch: Sequence[Entry]) -> list[Entry]:
         """The rows of a batch that nobody paused and whose CRM still answers."""
-        pauses_now = {(pause.scope, pause.name) for pause in pauses.list_pauses(self._work.store)}
+        pauses_now = {(pause.scope, pause.name) for pause in pauses.list_pauses(self._context.store)}
         allowed = []
         for row in batch:
-            if self._work.is_shut(row):
+            if self._context.is_shut(row):
                 continue
             waits_for = pauses_now & {("all", ""), ("crm", row.record.crm), ("rule", row.rule)}
             self.paused |= waits_for

@@ -18,9 +18,9 @@ MOST_TRIES = 5
 FIRST_WAIT = timedelta(minutes=2)
 
 
-def same(one: str | None, other: str | None) -> bool:
+def same(value: str | None, other: str | None) -> bool:
     """Whether two values of a CRM are the same."""
-    return (one or None) == (other or None)
+    return (value or None) == (other or None)
 
 
 def held_value(record: Record, name: str) -> str | None:
@@ -154,13 +154,13 @@ def task_found(row: Entry, task_id: str, values: Mapping[str, str | None] | None
     differs = [] if values is None else _differences(row, values)
     if values is not None and not differs:
         return Settlement(entry=row, state=State.APPLIED, result_id=task_id, read_back=True, due=True)
-    what = "is gone" if values is None else f"has another {' and another '.join(differs)}"
+    problem = "is gone" if values is None else f"has another {' and another '.join(differs)}"
     return Settlement(
         entry=row,
         state=State.COLLIDED,
         result_id=task_id,
         read_back=False,
-        message=f"the task was created and, read again, {what}",
+        message=f"the task was created and, read again, {problem}",
         next_step="Look at the task in the CRM, and for an automation there that changes tasks.",
         due=True,
     )

@@ -22,7 +22,7 @@ from connector.errors import ConfigError, CrmError, StoreError
 from connector.model import CrmName, Finding, Owner
 from connector.model.durations import Duration
 from connector.pipeline.installation import LEFT_OUT, left_out
-from connector.pipeline.pull.backfill import suspended
+from connector.pipeline.pull.field_state import suspended_by_last_pass
 from connector.reports.checks.conditions import check_conditions
 from connector.reports.checks.crm_usage import uses_of
 from connector.reports.checks.fields import check_fields, side_of
@@ -138,7 +138,7 @@ def _answers(config: Config, name: CrmName, crm: Crm, now: datetime, findings: l
 
 def _suspended(config: Config, store: Store) -> Iterator[Finding]:
     """The fields that the last pass could not read, and what waits for them."""
-    found = suspended(store, config).document() if last_runs(store, 1, command="run") else []
+    found = suspended_by_last_pass(store, config).document() if last_runs(store, 1, command="run") else []
     for one in (one for one in found if one["state"] != "filling"):
         waits = f"suspended: {', '.join(one['rules'])}" if one["rules"] else "no rule reads it"
         message = f"the field {one['field']} is {one['state']}; {waits}"

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from connector.conditions import Condition, fold
+from connector.conditions import fold
+from connector.config.rule_conditions import rule_conditions
 from connector.config.tables import Config, FieldRule
 from connector.model import CrmName, Finding, PropertyFacts
 from connector.reports.checks.fields import NAMES, CheckedCrm
@@ -73,27 +74,12 @@ def _never(known: Sequence[_Place], name: str, value: str, rules: Sequence[str])
 def _asked(config: Config) -> dict[tuple[str, str], list[str]]:
     """(name, value) → the rules whose conditions compare one with the other."""
     found: dict[tuple[str, str], list[str]] = {}
-    for rule, condition in _conditions(config):
-        for pair in compared(condition):
+    for asked in rule_conditions(config):
+        for pair in () if asked.when is None else compared(asked.when):
             rules = found.setdefault(pair, [])
-            if rule not in rules:
-                rules.append(rule)
+            if asked.name not in rules:
+                rules.append(asked.name)
     return found
-
-
-def _conditions(config: Config) -> Iterator[tuple[str, Condition]]:
-    """Every condition of the file, by its rule's name."""
-    named: list[tuple[str, Condition | None]] = [("scope.exclude", config.scope.exclude), ("scope.only", config.scope.only)]
-    if config.qualification is not None:
-        named += [(rule.name, rule.when) for rule in config.qualification.criteria]
-    named += [(rule.name, rule.when) for rule in config.score]
-    named += [(rule.name, rule.when) for rule in config.transitions]
-    named += [(rule.name, rule.when) for rule in config.slas]
-    for assign in config.assigns:
-        named += [(f"assign.{assign.name}", when) for when in (assign.only_if, *(route.when for route in assign.routes))]
-    named.append(("rejection", None if config.rejection is None else config.rejection.when))
-    named.append(("schedule.fast", None if config.schedule.fast is None else config.schedule.fast.when))
-    yield from ((rule, when) for rule, when in named if when is not None)
 
 
 def _places(config: Config, sides: Mapping[CrmName, CheckedCrm], name: str) -> list[_Place]:

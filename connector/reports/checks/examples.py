@@ -16,16 +16,17 @@ from typing import Any
 from sqlalchemy import Connection, Table, insert
 
 from connector.conditions import fold
+from connector.config.columns import column_of, folded_twin
 from connector.config.names import COMPUTED
 from connector.config.tables import Config, Example
 from connector.model import CRMS, FieldType, Finding
-from connector.reports.rule_breakdown import Reason, Reasons, first_to_fire, reasons
+from connector.reports.rule_breakdown import Reason, Reasons, reasons
 from connector.store import fields
 from connector.store.database import Store
 from connector.store.tables import metadata, to_micros
 from connector.workflows.fields import believed, columns_needed
 from connector.workflows.stages import MQL, StageMap
-from connector.workflows.suspension import column_of
+from connector.workflows.transition import first_to_fire
 
 _SPELL = metadata.tables["spell"]
 #: When an example is judged that names no moment at all: a Tuesday, in working hours.
@@ -92,7 +93,7 @@ def _contact(config: Config, table: Table, number: int, example: Example) -> dic
     for name, value in given.items():
         column = column_of(name)
         if column in table.c:
-            row |= _stored(column, value, types[name], twin=f"{column}_folded" in table.c)
+            row |= _stored(column, value, types[name], twin=folded_twin(column) in table.c)
     if row["stage"] is not None:
         row = {"spell": 1, "stage_since": at, **row}
         if StageMap(config).at_least(row["stage"], MQL):
@@ -130,7 +131,7 @@ def _stored(column: str, value: Any, kind: FieldType, *, twin: bool) -> dict[str
         value = value.strip() or None
     elif kind is FieldType.NUMBER:
         value = float(value)
-    return {column: value, f"{column}_folded": None if value is None else fold(value)} if twin else {column: value}
+    return {column: value, folded_twin(column): None if value is None else fold(value)} if twin else {column: value}
 
 
 # ── What came out ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -13,11 +13,12 @@ from difflib import get_close_matches
 
 from connector.adapters.port import Crm
 from connector.conditions import fold
+from connector.config.rule_conditions import judging_conditions
 from connector.config.tables import Config, FieldRule
 from connector.errors import CrmError
 from connector.model import CrmName, FieldType, Finding, PropertyFacts, Schema, Surroundings, Uses
 from connector.reports.checks.crm_usage import Named, stage_property, uses_of, values_named
-from connector.workflows.fields import ESSENTIAL, conditions_of, places
+from connector.workflows.fields import ESSENTIAL, places
 from connector.workflows.stages import MQL, StageMap
 from connector.workflows.suspension import rules_reading
 
@@ -97,7 +98,7 @@ def check_fields(side: CheckedCrm) -> Iterator[Finding]:
 
 def _declared(side: CheckedCrm) -> Iterator[Finding]:
     """Each field of the file where it lives: is it there, and does its type read."""
-    read = set().union(*(condition.names for condition in conditions_of(side.config)))
+    read = set().union(*(condition.names for _, condition in judging_conditions(side.config)))
     sound = 0
     for rule in side.config.fields:
         needed = not rule.builtin or bool({rule.name, f"{side.name}.{rule.name}"} & read)

@@ -14,14 +14,14 @@ from starlette.responses import Response
 
 from connector.sandbox.hubspot.answers import answer, invalid, refused
 from connector.sandbox.hubspot.associations import type_named
-from connector.sandbox.hubspot.catalogue import PIPELINES, definition
+from connector.sandbox.hubspot.catalogue import PIPELINES, Property
 from connector.sandbox.hubspot.limits import ZONE
 from connector.sandbox.hubspot.records import Records
 from connector.sandbox.hubspot.tokens import PORTAL
 
 
 class Account:
-    """Handlers: (request, body) → answer. They raise `Refusal`."""
+    """Handlers of requests about the account: (request, body) → answer. They raise `Refusal`."""
 
     def __init__(self, records: Records) -> None:
         self._world = records.world
@@ -89,7 +89,7 @@ class Account:
         """A property of the account's own; one that was removed comes back with the values that records had."""
         object_name = type_named(request.path_params["type"])
         definitions = self._world.hubspot_properties[object_name]
-        missing = [each for each in ("name", "label", "type", "fieldType", "groupName") if not body.get(each)]
+        missing = [field for field in ("name", "label", "type", "fieldType", "groupName") if not body.get(field)]
         if missing:
             raise invalid(f"Some required fields were not set: {missing}")
         name = body["name"]
@@ -98,9 +98,10 @@ class Account:
                           subCategory="Properties.PROPERTY_WITH_NAME_EXISTS")  # fmt: skip
         options = [option["value"] for option in body.get("options") or []]
         labels = [option["label"] for option in body.get("options") or []]
-        made = definition(
-            name, body["type"], body["fieldType"], options=options, labels=labels, unique=bool(body.get("hasUniqueValue")), own=False
-        )
+        unique = bool(body.get("hasUniqueValue"))
+        made = Property(
+            name=name, type=body["type"], field_type=body["fieldType"], options=options, labels=labels, unique=unique, own=False
+        ).definition()
         self._world.hubspot_archived_properties.get(object_name, {}).pop(name, None)
         definitions[name] = {**made, "label": body["label"], "groupName": body["groupName"]}
         return answer(definitions[name], 201)

@@ -1,23 +1,24 @@
-"""What people and other tools do in the sandbox's HubSpot while a connector runs beside it: for tests and scripted scenarios.
+"""Actions of people and other tools in the sandbox's HubSpot while a connector runs beside it: for tests and `sandbox --fault` only.
 
-Every deed may come from any thread; it takes turns with the server's requests, and costs none of the account's limits. A deed is done by
-hand: unlike the API it may move a stage back, and its values are taken as they are.
+An action may come from any thread; it takes turns with the server's requests, and costs none of the account's limits. It is done by hand:
+unlike the API it may move a stage back, and its values are taken as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from connector.sandbox.hubspot.answers import Refusal, stamp
 from connector.sandbox.hubspot.associations import Associations
 from connector.sandbox.hubspot.limits import Limits
-from connector.sandbox.hubspot.options import Options
+from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.hubspot.records import Records
 from connector.sandbox.hubspot.removals import Removals
-from connector.sandbox.hubspot.schema_changes import HubSpotDrift
+from connector.sandbox.hubspot.schema_changes import SchemaChanges
 from connector.sandbox.hubspot.tokens import Tokens
 from connector.sandbox.hubspot.validation import as_text, kept
 from connector.sandbox.state import HubSpotRow
@@ -25,27 +26,34 @@ from connector.sandbox.state import HubSpotRow
 Values = dict[str, str | None]
 
 
-class HubSpotDeeds(HubSpotDrift):
-    """Objects are named as in the API's paths ("contacts"), records by their ids. Raises KeyError for a record that is not there.
+class HubSpotActions:
+    """Actions on records, associations and activities. Raises KeyError for a record that is not there.
 
-    limits, tokens, options: the server's own, to be read and turned while it runs.
+    Objects are named as in the API's paths ("contacts"), records by their ids. schema: what an administrator changes. limits, tokens: the
+    server's own.
     """
 
     def __init__(self, records: Records, associations: Associations, removals: Removals, limits: Limits, tokens: Tokens) -> None:
-        super().__init__(records)
+        self._records = records
         self._associations = associations
         self._removals = removals
+        self.schema = SchemaChanges(records)
         self.limits = limits
         self.tokens = tokens
 
     @property
-    def options(self) -> Options:
-        """How the server behaves."""
+    def options(self) -> HubSpotOptions:
+        """How the server behaves now."""
         return self._records.options
+
+    def change_options(self, **changes: Any) -> None:
+        """These options are others from the next request on. Raises TypeError for a name that is none."""
+        with self._records.lock:
+            self._records.options = replace(self._records.options, **changes)
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Several deeds as one: no request is answered while the block lasts."""
+        """Several actions as one: no request is answered while the block lasts."""
         with self._records.lock:
             yield
 
@@ -123,7 +131,7 @@ class HubSpotDeeds(HubSpotDrift):
     def refuse_rows(self, object_name: str, ids: Iterable[str], *, times: int = 1) -> None:
         """The next so many writes to each of these records, or of what is linked to them, meet a rule of the account; in a batch a 207."""
         with self._records.lock:
-            self._records.refusals.update({(object_name, one): times for one in ids})
+            self._records.refusals.update({(object_name, record_id): times for record_id in ids})
 
     # ── Activities ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -149,14 +157,14 @@ class HubSpotDeeds(HubSpotDrift):
 
     def _log(self, name: str, contacts: Sequence[str], at: datetime, owner: str | None, properties: Mapping[str, Any]) -> str:
         with self._records.lock:
-            for each in contacts:
-                self._live("contacts", each)
+            for contact_id in contacts:
+                self._live("contacts", contact_id)
             record_id = self.create(name, **{"hs_timestamp": stamp(at), "hubspot_owner_id": owner, **properties})
-            for each in contacts:
-                self._associations.put((name, record_id), ("contacts", each))
+            for contact_id in contacts:
+                self._associations.put((name, record_id), ("contacts", contact_id))
             return record_id
 
-    # ── The truth ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── What the server holds ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def live(self, object_name: str) -> dict[str, dict[str, Any]]:
         """Every live record as it is, whatever the index says: id → {"properties", "created", "modified", "links"}.
@@ -192,7 +200,8 @@ class HubSpotDeeds(HubSpotDrift):
     def merged(self, object_name: str) -> dict[str, str]:
         """Every id that was merged away → the record that stands for it now."""
         with self._records.lock:
-            return {each: self._records.survivor(object_name, each) for each in self._records.world.hubspot_merged.get(object_name, {})}
+            merged = self._records.world.hubspot_merged.get(object_name, {})
+            return {record_id: self._records.survivor(object_name, record_id) for record_id in merged}
 
     def _live(self, object_name: str, record_id: str) -> HubSpotRow:
         row = self._records.world.hubspot[object_name].get(record_id)

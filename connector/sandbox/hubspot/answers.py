@@ -1,4 +1,4 @@
-"""How HubSpot answers: JSON by orjson, its error envelope, its two other error shapes (429, and 404 in HTML).
+"""HubSpot's answers: JSON by orjson, its error envelope, its two other error shapes (429, and 404 in HTML).
 
 Sources: developers.hubspot.com/docs/api-reference/error-handling (envelope, 207), /docs/guides/apps/api-usage/usage-details (429); the HTML
 of a 404 was observed against the real service.

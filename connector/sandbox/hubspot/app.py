@@ -1,14 +1,14 @@
 """The sandbox's HubSpot: an ASGI application that speaks HubSpot's API over the made-up world.
 
-Here are routes and what is common to all of them (paths, credentials, limits, errors); `hubspot_objects` answers for records,
-`hubspot_links` for associations, `hubspot_account` and `hubspot_tokens` for the rest. Paths exist in their v3/v4 form and in the dated one
+Here are routes and what is common to all of them (paths, credentials, limits, errors); `objects` answers for records, `links` for
+associations, `account` and `tokens` for the rest. Paths exist in their v3/v4 form and in the dated one
 (`/crm/objects/2026-09/…`).
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -21,13 +21,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from connector.sandbox.hubspot.account import Account
-from connector.sandbox.hubspot.actions import HubSpotDeeds
+from connector.sandbox.hubspot.actions import HubSpotActions
 from connector.sandbox.hubspot.answers import Refusal, invalid, missing_page, too_long
 from connector.sandbox.hubspot.associations import Associations
 from connector.sandbox.hubspot.limits import Limits
 from connector.sandbox.hubspot.links import Links
 from connector.sandbox.hubspot.objects import Objects
-from connector.sandbox.hubspot.options import VERSIONS, Options
+from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.hubspot.records import Records
 from connector.sandbox.hubspot.removals import Removals
 from connector.sandbox.hubspot.tokens import Tokens
@@ -37,45 +37,16 @@ from connector.sandbox.state import World
 Handler = Callable[[Request, Any], Response]
 #: Longer addresses were refused with 414 where several hundred properties stood in one.
 _LONGEST_URL = 15_000
+_USUAL = HubSpotOptions()
 
 
-def create_app(  # noqa: PLR0913 - keywords of one front door, each with its default
-    world: World,
-    *,
-    now: Callable[[], datetime],
-    requests_per_10_seconds: int = 190,
-    searches_per_second: int = 5,
-    daily: int = 650_000,
-    token: str = "sandbox-token",  # noqa: S107 - opens nothing but this sandbox
-    token_seconds: float = 1800.0,
-    rotate_refresh_tokens: bool = False,
-    ids_as_text: bool = False,
-    ids_sort_as_text: bool = False,
-    search_lag_seconds: float = 0.0,
-    short_pages: bool = False,
-    merge_keeps_id: bool = False,
-    links_touch: bool = False,
-    versions: Collection[str] = VERSIONS,
-) -> Starlette:
-    """A HubSpot over `world`, which it changes.
-
-    token: an access token that never expires; token_seconds: how long those live that OAuth gives. The other options are those of `Options`
-    and `Tokens`. Its `state` has what a test turns while it runs: deeds, options, tokens, limits.
-    """
-    options = Options(
-        search_lag_seconds=search_lag_seconds,
-        ids_as_text=ids_as_text,
-        ids_sort_as_text=ids_sort_as_text,
-        short_pages=short_pages,
-        merge_keeps_id=merge_keeps_id,
-        links_touch=links_touch,
-        versions=frozenset(versions),
-    )
+def create_app(world: World, options: HubSpotOptions = _USUAL, *, now: Callable[[], datetime]) -> Starlette:
+    """A HubSpot over `world`, which it changes. `state.actions`: what people do in it, for tests and scenarios."""
     records = Records(world, now, options)
     associations = Associations(world, records)
     removals = Removals(records, associations)
-    limits = Limits(requests_per_10_seconds=requests_per_10_seconds, searches_per_second=searches_per_second, daily=daily, now=now)
-    tokens = Tokens(now, static=token, seconds=token_seconds, rotate=rotate_refresh_tokens)
+    limits = Limits(lambda: records.options, now)
+    tokens = Tokens(lambda: records.options, now)
     gate = _Gate(records, limits, tokens)
     app = Starlette(
         routes=[
@@ -86,8 +57,7 @@ def create_app(  # noqa: PLR0913 - keywords of one front door, each with its def
         ],
         exception_handlers={HTTPException: _http_error},
     )
-    app.state.options, app.state.limits, app.state.tokens = options, limits, tokens
-    app.state.deeds = HubSpotDeeds(records, associations, removals, limits, tokens)
+    app.state.actions = HubSpotActions(records, associations, removals, limits, tokens)
     return app
 
 

@@ -55,9 +55,9 @@ class Associations:
     def batch_read(self, from_type: str, to_type: str, inputs: Sequence[Mapping[str, Any]]) -> tuple[list[Shown], list[Shown]]:
         """Results and errors of v4 batch/read."""
         results, errors = [], []
-        for each in inputs:
-            record_id = str(each.get("id", ""))
-            shown, following = self.page(from_type, record_id, to_type, int(each.get("after") or 0))
+        for record in inputs:
+            record_id = str(record.get("id", ""))
+            shown, following = self.page(from_type, record_id, to_type, int(record.get("after") or 0))
             if shown:
                 result: dict[str, Any] = {"from": {"id": record_id}, "to": shown}
                 if following is not None:
@@ -78,9 +78,9 @@ class Associations:
     def wanted(self, from_type: str, associations: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, int]]:
         """(to object, to id, type id) of the associations given when a record is created. Raises Refusal."""
         found = []
-        for each in associations:
-            to_id = str(each.get("to", {}).get("id", ""))
-            for type_ in each.get("types", []):
+        for association in associations:
+            to_id = str(association.get("to", {}).get("id", ""))
+            for type_ in association.get("types", []):
                 type_id = int(type_.get("associationTypeId", 0))
                 ends = [to for start, to in ASSOCIATION_TYPES if start == from_type]
                 to_type = next((to for to in ends if opposite(from_type, to, type_id) is not None), None)
@@ -96,42 +96,42 @@ class Associations:
         if row is None or row["archived"]:
             raise invalid(f"Some associated objects do not exist: {OBJECTS[name][0]}={record_id} is not valid")
 
-    def put(self, one: tuple[str, str], other: tuple[str, str], type_ids: Sequence[int] = (), *, replace: bool = False) -> None:
+    def put(self, record: tuple[str, str], other: tuple[str, str], type_ids: Sequence[int] = (), *, replace: bool = False) -> None:
         """Links (object, id) with (object, id); without types by the unlabelled one, which every link has. Raises Refusal.
 
         A contact or deal has one primary company: another becomes an ordinary one. replace: these types alone, instead of those so far.
         """
-        there = ASSOCIATION_TYPES.get((one[0], other[0]))
-        if there is None:
-            raise invalid(f"{one[0]} and {other[0]} cannot be associated")
-        self.check(*one)
+        types = ASSOCIATION_TYPES.get((record[0], other[0]))
+        if types is None:
+            raise invalid(f"{record[0]} and {other[0]} cannot be associated")
+        self.check(*record)
         self.check(*other)
-        wanted = dict.fromkeys((there[0][0], *type_ids))
-        pairs = [(type_id, opposite(one[0], other[0], type_id)) for type_id in wanted]
+        wanted = dict.fromkeys((types[0][0], *type_ids))
+        pairs = [(type_id, opposite(record[0], other[0], type_id)) for type_id in wanted]
         wrong = next((type_id for type_id, back in pairs if back is None), None)
         if wrong is not None:
-            raise invalid(f"Association type {wrong} does not exist between {one[0]} and {other[0]}")
+            raise invalid(f"Association type {wrong} does not exist between {record[0]} and {other[0]}")
         if replace:
-            self._cut(one, other)
+            self._cut(record, other)
         for type_id, back in pairs:
             if type_id in PRIMARY_COMPANY:
-                self._move_primary(one, other)
-            self._add(one, other, type_id)
-            self._add(other, one, back or 0)
-        self._after(one, other)
+                self._move_primary(record, other)
+            self._add(record, other, type_id)
+            self._add(other, record, back or 0)
+        self._after(record, other)
 
-    def remove(self, one: tuple[str, str], other: tuple[str, str], type_ids: Sequence[int] = ()) -> None:
+    def remove(self, record: tuple[str, str], other: tuple[str, str], type_ids: Sequence[int] = ()) -> None:
         """Takes the link between the two away, or only labels of it; without the unlabelled type nothing of a link is left."""
-        plain = ASSOCIATION_TYPES.get((one[0], other[0]), ((0, None),))[0][0]
-        self._cut(one, other, () if plain in type_ids else type_ids)
-        self._after(one, other)
+        plain = ASSOCIATION_TYPES.get((record[0], other[0]), ((0, None),))[0][0]
+        self._cut(record, other, () if plain in type_ids else type_ids)
+        self._after(record, other)
 
-    def remove_all(self, one: tuple[str, str]) -> None:
+    def remove_all(self, record: tuple[str, str]) -> None:
         """Takes every link of a record away, without a trace on the others."""
         for (start, end), table in self._world.hubspot_associations.items():
-            if start == one[0]:
-                for to_id, _ in table.pop(one[1], []):
-                    self._cut_one((end, to_id), one)
+            if start == record[0]:
+                for to_id, _ in table.pop(record[1], []):
+                    self._cut_direction((end, to_id), record)
 
     def move(self, name: str, old: str, new: str) -> None:
         """Hangs every link of a record on another one, which may have some of them already; its primary company stays."""
@@ -139,8 +139,8 @@ class Associations:
             if start != name or old == new:
                 continue
             for to_id, type_id in table.pop(old, []):
-                self._cut_one((end, to_id), (name, old))
-                has_primary = type_id in PRIMARY_COMPANY and any(each == type_id for _, each in table.get(new, []))
+                self._cut_direction((end, to_id), (name, old))
+                has_primary = type_id in PRIMARY_COMPANY and any(known == type_id for _, known in table.get(new, []))
                 if not (has_primary and end == "companies"):
                     self._add((name, new), (end, to_id), type_id)
                     self._add((end, to_id), (name, new), opposite(name, end, type_id) or 0)
@@ -153,34 +153,34 @@ class Associations:
         company = next((to_id for to_id, type_id in links if type_id in PRIMARY_COMPANY), None)
         self._records.set_quietly("contacts", self._world.hubspot["contacts"][contact_id], {"associatedcompanyid": company})
 
-    def _add(self, one: tuple[str, str], other: tuple[str, str], type_id: int) -> None:
-        links = self._world.hubspot_associations.setdefault((one[0], other[0]), {}).setdefault(one[1], [])
+    def _add(self, record: tuple[str, str], other: tuple[str, str], type_id: int) -> None:
+        links = self._world.hubspot_associations.setdefault((record[0], other[0]), {}).setdefault(record[1], [])
         if (other[1], type_id) not in links:
             links.append((other[1], type_id))
 
-    def _cut(self, one: tuple[str, str], other: tuple[str, str], type_ids: Sequence[int] = ()) -> None:
+    def _cut(self, record: tuple[str, str], other: tuple[str, str], type_ids: Sequence[int] = ()) -> None:
         """Both directions; without types the whole link."""
-        self._cut_one(one, other, type_ids)
-        self._cut_one(other, one, [opposite(one[0], other[0], each) or 0 for each in type_ids])
+        self._cut_direction(record, other, type_ids)
+        self._cut_direction(other, record, [opposite(record[0], other[0], type_id) or 0 for type_id in type_ids])
 
-    def _cut_one(self, one: tuple[str, str], other: tuple[str, str], type_ids: Sequence[int] = ()) -> None:
-        table = self._world.hubspot_associations.get((one[0], other[0]), {})
-        left = [link for link in table.get(one[1], []) if link[0] != other[1] or (type_ids and link[1] not in type_ids)]
+    def _cut_direction(self, record: tuple[str, str], other: tuple[str, str], type_ids: Sequence[int] = ()) -> None:
+        table = self._world.hubspot_associations.get((record[0], other[0]), {})
+        left = [link for link in table.get(record[1], []) if link[0] != other[1] or (type_ids and link[1] not in type_ids)]
         if left:
-            table[one[1]] = left
+            table[record[1]] = left
         else:
-            table.pop(one[1], None)
+            table.pop(record[1], None)
 
-    def _move_primary(self, one: tuple[str, str], other: tuple[str, str]) -> None:
+    def _move_primary(self, record: tuple[str, str], other: tuple[str, str]) -> None:
         """The company of a contact or deal that was its primary one is so no more."""
-        owner, company = (other, one) if one[0] == "companies" else (one, other)
+        owner, company = (other, record) if record[0] == "companies" else (record, other)
         for to_id, type_id in list(self._world.hubspot_associations.get((owner[0], "companies"), {}).get(owner[1], [])):
             if type_id in PRIMARY_COMPANY and to_id != company[1]:
                 self._cut(owner, ("companies", to_id), [type_id])
 
-    def _after(self, one: tuple[str, str], other: tuple[str, str]) -> None:
+    def _after(self, record: tuple[str, str], other: tuple[str, str]) -> None:
         """What follows: a contact's `associatedcompanyid`, and the modified dates where this account moves them."""
-        for (name, record_id), (end, _) in ((one, other), (other, one)):
+        for (name, record_id), (end, _) in ((record, other), (other, record)):
             row = self._world.hubspot[name].get(record_id)
             if row is None:
                 continue

@@ -1,12 +1,11 @@
-"""What search sees: each record in the version that the index has, and the records' orders by id and by date.
+"""The search index: each record in the version that the index has, and the records' orders by id and by date.
 
-The index may lag: a write becomes visible when its time has come, and until then the record is found, and shown, as it was. Orders are
-sorted lists, so that windows, their totals and pages in them cost little however many records there are.
+The index may lag: a write becomes visible when its time has come, and until then the record is found, and shown, as it was. Windows, their
+totals and pages in them cost little however many records there are.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from connector.sandbox.sorted_index import Entry, SortedIndex
 from connector.sandbox.state import HubSpotRow
 
 Axis = Literal["id", "id as text", "modified", "created"]
@@ -21,8 +21,6 @@ Test = Callable[[HubSpotRow], bool]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_ID_BITS = 64
-_ID_MASK = (1 << _ID_BITS) - 1
 _KEPT_ANSWERS = 12
 
 
@@ -38,14 +36,9 @@ _VALUES: Mapping[Axis, Callable[[HubSpotRow], int]] = {
 }
 
 
-def entry(axis: Axis, row: HubSpotRow) -> Any:
-    """A record's place in an order: for numbers and moments one integer of value and id, for text the id itself."""
-    return row["id"] if axis == "id as text" else _VALUES[axis](row) << _ID_BITS | int(row["id"])
-
-
-def id_of(found: Any) -> str:
-    """The id of an entry."""
-    return found if isinstance(found, str) else str(found & _ID_MASK)
+def entry(axis: Axis, row: HubSpotRow) -> Entry:
+    """A record's entry in the order of an axis; what has one value is in the order of the ids' numbers."""
+    return (row["id"], row["id"]) if axis == "id as text" else (_VALUES[axis](row), int(row["id"]))
 
 
 @dataclass(frozen=True)
@@ -58,16 +51,9 @@ class Span:
     low_open: bool = False
     high_open: bool = False
 
-    def within(self, order: Sequence[Any]) -> tuple[int, int]:
-        """From where to where in an order of this axis."""
-        start = 0 if self.low is None else self._place(order, self.low, beyond=self.low_open)
-        end = len(order) if self.high is None else self._place(order, self.high, beyond=not self.high_open)
-        return start, max(start, end)
-
-    def _place(self, order: Sequence[Any], bound: Any, *, beyond: bool) -> int:
-        if self.axis == "id as text":
-            return (bisect_right if beyond else bisect_left)(order, bound)
-        return bisect_left(order, bound + (1 if beyond else 0) << _ID_BITS)
+    def within(self, index: SortedIndex) -> range:
+        """The places of this stretch in an index of this axis."""
+        return index.window(self.low, self.high, low_open=self.low_open, high_open=self.high_open)
 
 
 @dataclass(frozen=True)
@@ -88,7 +74,7 @@ class Query:
 
 
 class Index:
-    """One object's. Not for several threads at once."""
+    """The search index of one object. Not for several threads at once."""
 
     def __init__(self, rows: Mapping[str, HubSpotRow], now: Callable[[], datetime], lag: Callable[[], timedelta]) -> None:
         self._rows = rows
@@ -96,9 +82,9 @@ class Index:
         self._lag = lag
         self._seen: dict[str, HubSpotRow] = {}
         self._known = -1  # how many rows there are, archived ones too: told apart from what somebody put into the world by hand
-        self._orders: dict[Axis, list[Any]] = {}
+        self._orders: dict[Axis, SortedIndex] = {}
         self._waiting: deque[tuple[datetime, HubSpotRow]] = deque()
-        self._answers: OrderedDict[tuple[Any, ...], Sequence[Any]] = OrderedDict()
+        self._answers: OrderedDict[tuple[Any, ...], SortedIndex] = OrderedDict()
 
     @contextmanager
     def changing(self, row: HubSpotRow) -> Iterator[None]:
@@ -130,17 +116,16 @@ class Index:
     def find(self, query: Query, start: int, limit: int) -> tuple[list[HubSpotRow], int]:
         """The page's records as the index has them, and how many match in all."""
         self._catch_up()
-        base = self._base(query)
-        first, last = 0, len(base)
+        matches = self._matches(query)
+        places = matches.window()
         for span in query.spans:
-            begin, end = span.within(base)
-            first, last = max(first, begin), min(last, end)
-        total = max(0, last - first)
-        if query.descending and query.axis is not None:
-            page: Sequence[Any] = base[max(first, last - start - limit) : max(first, last - start)][::-1]
-        else:
-            page = base[min(first + start, last) : min(first + start + limit, last)] if total else []
-        return [self._seen[id_of(each)] for each in page], total
+            stretch = span.within(matches)
+            places = range(max(places.start, stretch.start), min(places.stop, stretch.stop))
+        ordered = places[::-1] if query.descending and query.axis is not None else places
+        return self._records(matches, ordered[start : start + limit]), len(places)
+
+    def _records(self, index: SortedIndex, places: range) -> list[HubSpotRow]:
+        return [self._seen[str(record_id)] for record_id in index.ids(places)]
 
     # ── What the index holds ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -162,7 +147,7 @@ class Index:
         self._seen[row["id"]] = row
         self._answers.clear()
         for axis, order in self._orders.items():
-            insort(order, entry(axis, row))
+            order.add(entry(axis, row))
 
     def _drop(self, record_id: str) -> None:
         row = self._seen.pop(record_id, None)
@@ -170,25 +155,21 @@ class Index:
             return
         self._answers.clear()
         for axis, order in list(self._orders.items()):
-            wanted = entry(axis, row)
-            at = bisect_left(order, wanted)
-            if at < len(order) and order[at] == wanted:
-                del order[at]
-            else:
+            if not order.remove(entry(axis, row)):
                 del self._orders[axis]  # somebody changed the row by hand: the order is made anew
 
     def _forget_waiting(self, record_id: str) -> None:
         if self._waiting:
-            self._waiting = deque(each for each in self._waiting if each[1]["id"] != record_id)
+            self._waiting = deque((due, row) for due, row in self._waiting if row["id"] != record_id)
 
     # ── Finding ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _order(self, axis: Axis) -> list[Any]:
+    def _order(self, axis: Axis) -> SortedIndex:
         if axis not in self._orders:
-            self._orders[axis] = sorted(entry(axis, row) for row in self._seen.values())
+            self._orders[axis] = SortedIndex(entry(axis, row) for row in self._seen.values())
         return self._orders[axis]
 
-    def _base(self, query: Query) -> Sequence[Any]:
+    def _matches(self, query: Query) -> SortedIndex:
         """All that match, in the order asked for, whatever the stretch of its axis."""
         if query.key is None and query.axis is not None:
             return self._order(query.axis)
@@ -197,31 +178,31 @@ class Index:
             self._answers.move_to_end(key)
             return self._answers[key]
         found = [row for row in self._candidates(query.others) if all(test(row) for test in query.tests)]
-        base: Sequence[Any]
         if query.axis is not None:
             axis = query.axis
-            base = sorted(entry(axis, row) for row in found)
+            matches = SortedIndex(entry(axis, row) for row in found)
         else:
-            found.sort(key=lambda row: int(row["id"]))
-            if query.sort_key is not None:
-                found.sort(key=query.sort_key, reverse=query.descending)
-            base = [row["id"] for row in found]
-        self._answers[key] = base
+            matches = SortedIndex(enumerate(_ranked(found, query)))
+        self._answers[key] = matches
         if len(self._answers) > _KEPT_ANSWERS:
             self._answers.popitem(last=False)
-        return base
+        return matches
 
     def _candidates(self, spans: Sequence[Span]) -> Iterable[HubSpotRow]:
         """The records of the shortest stretch, or all."""
-        stretches = []
-        for span in spans:
-            order = self._order(span.axis)
-            start, end = span.within(order)
-            stretches.append((end - start, start, order))
-        if not stretches:
+        if not spans:
             return self._seen.values()
-        length, start, order = min(stretches, key=lambda each: each[0])
-        return (self._seen[id_of(each)] for each in order[start : start + length])
+        shortest = min(spans, key=lambda span: len(span.within(self._order(span.axis))))
+        order = self._order(shortest.axis)
+        return self._records(order, shortest.within(order))
+
+
+def _ranked(rows: list[HubSpotRow], query: Query) -> list[str]:
+    """The ids of these rows in the order of the query's sort key; what has one key is in the order of the ids' numbers."""
+    rows.sort(key=lambda row: int(row["id"]))
+    if query.sort_key is not None:
+        rows.sort(key=query.sort_key, reverse=query.descending)
+    return [row["id"] for row in rows]
 
 
 def _copy(row: HubSpotRow) -> HubSpotRow:

@@ -15,30 +15,23 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from connector.sandbox.hubspot.answers import Refusal
+from connector.sandbox.hubspot.options import HubSpotOptions
 
 ZONE = "Europe/Berlin"
 _WINDOW = 10.0
 
 
 class Limits:
-    """Counts the requests of one account. `monotonic` gives seconds. The three limits may be changed while it runs.
+    """Counts the requests of one account. options: gives the limits that hold now. monotonic: gives seconds.
 
     admitted, searches: requests and searches let in. refused: answers of 429 by policy (TEN_SECONDLY_ROLLING, SECONDLY, DAILY).
     peak_in_10_seconds: the most requests (searches apart) in any rolling ten seconds; peak_searches_in_a_second: of searches in any second.
     """
 
     def __init__(
-        self,
-        *,
-        requests_per_10_seconds: int,
-        searches_per_second: int,
-        daily: int,
-        now: Callable[[], datetime],
-        monotonic: Callable[[], float] = time.monotonic,
+        self, options: Callable[[], HubSpotOptions], now: Callable[[], datetime], monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        self.requests_per_10_seconds = requests_per_10_seconds
-        self.searches_per_second = searches_per_second
-        self.daily = daily
+        self._options = options
         self._now = now
         self._monotonic = monotonic
         self._requests: deque[float] = deque()
@@ -60,38 +53,39 @@ class Limits:
 
         Raises the 429 where a limit is reached; such a request counts for none of them.
         """
+        options = self._options()
         today = self._now().astimezone(ZoneInfo(ZONE)).date()
         if today != self._day:
             self._day, self._used_today = today, 0
-        if self._used_today >= self.daily:
+        if self._used_today >= options.daily:
             raise self._refuse("daily", "DAILY")
         moment = self._monotonic()
         if search:
             _forget(self._searches, moment - 1.0)
-            if len(self._searches) >= self.searches_per_second:
+            if len(self._searches) >= options.searches_per_second:
                 raise self._refuse("secondly", "SECONDLY")
             self._searches.append(moment)
             self.searches += 1
             self.peak_searches_in_a_second = max(self.peak_searches_in_a_second, len(self._searches))
         else:
             _forget(self._requests, moment - _WINDOW)
-            if len(self._requests) >= self.requests_per_10_seconds:
+            if len(self._requests) >= options.requests_per_10_seconds:
                 raise self._refuse("ten_secondly_rolling", "TEN_SECONDLY_ROLLING")
             self._requests.append(moment)
             self.admitted += 1
             self.peak_in_10_seconds = max(self.peak_in_10_seconds, len(self._requests))
         self._used_today += 1
-        return {} if search else self._headers(oauth=oauth)
+        return {} if search else self._headers(options, oauth=oauth)
 
-    def _headers(self, *, oauth: bool) -> dict[str, str]:
+    def _headers(self, options: HubSpotOptions, *, oauth: bool) -> dict[str, str]:
         headers = {
-            "X-HubSpot-RateLimit-Max": str(self.requests_per_10_seconds),
-            "X-HubSpot-RateLimit-Remaining": str(self.requests_per_10_seconds - len(self._requests)),
+            "X-HubSpot-RateLimit-Max": str(options.requests_per_10_seconds),
+            "X-HubSpot-RateLimit-Remaining": str(options.requests_per_10_seconds - len(self._requests)),
             "X-HubSpot-RateLimit-Interval-Milliseconds": "10000",
         }
         if not oauth:
-            headers["X-HubSpot-RateLimit-Daily"] = str(self.daily)
-            headers["X-HubSpot-RateLimit-Daily-Remaining"] = str(self.daily - self._used_today)
+            headers["X-HubSpot-RateLimit-Daily"] = str(options.daily)
+            headers["X-HubSpot-RateLimit-Daily-Remaining"] = str(options.daily - self._used_today)
         return headers
 
     def _refuse(self, words: str, policy: str) -> Refusal:

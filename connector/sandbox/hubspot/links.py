@@ -21,7 +21,7 @@ _BATCH = 1000
 
 
 class Links:
-    """Handlers: (request, body) → answer. They raise `Refusal`."""
+    """Handlers of requests about associations: (request, body) → answer. They raise `Refusal`."""
 
     def __init__(self, records: Records, associations: Associations) -> None:
         self._records = records
@@ -37,26 +37,26 @@ class Links:
         """v4 batch/create."""
         from_type, to_type = type_named(request.path_params["from"]), type_named(request.path_params["to"])
         results = []
-        for each in inputs_of(body, 2 * _BATCH):
-            one, other = str(each.get("from", {}).get("id", "")), str(each.get("to", {}).get("id", ""))
-            self._associations.put((from_type, one), (to_type, other), _type_ids(each.get("types")))
-            results.append({"fromObjectId": int(one), "toObjectId": int(other), "labels": []})
+        for link in inputs_of(body, 2 * _BATCH):
+            from_id, to_id = str(link.get("from", {}).get("id", "")), str(link.get("to", {}).get("id", ""))
+            self._associations.put((from_type, from_id), (to_type, to_id), _type_ids(link.get("types")))
+            results.append({"fromObjectId": int(from_id), "toObjectId": int(to_id), "labels": []})
         return batch(results, [], self._records.now(), good=201)
 
     def batch_archive(self, request: Request, body: Any) -> Response:
         """v4 batch/archive: whole links."""
         from_type, to_type = type_named(request.path_params["from"]), type_named(request.path_params["to"])
-        for each in inputs_of(body, 2 * _BATCH):
-            for to in each.get("to") or []:
-                self._associations.remove((from_type, str(each["from"]["id"])), (to_type, str(to["id"])))
+        for link in inputs_of(body, 2 * _BATCH):
+            for to in link.get("to") or []:
+                self._associations.remove((from_type, str(link["from"]["id"])), (to_type, str(to["id"])))
         return Response(status_code=204)
 
     def labels_archive(self, request: Request, body: Any) -> Response:
         """v4 batch/labels/archive: single labels; without the unlabelled type nothing is left of a link."""
         from_type, to_type = type_named(request.path_params["from"]), type_named(request.path_params["to"])
-        for each in inputs_of(body, 2 * _BATCH):
-            one, other = (from_type, str(each["from"]["id"])), (to_type, str(each["to"]["id"]))
-            self._associations.remove(one, other, _type_ids(each.get("types")))
+        for link in inputs_of(body, 2 * _BATCH):
+            record, other = (from_type, str(link["from"]["id"])), (to_type, str(link["to"]["id"]))
+            self._associations.remove(record, other, _type_ids(link.get("types")))
         return Response(status_code=204)
 
     def of_record(self, request: Request, body: Any) -> Response:  # noqa: ARG002
@@ -98,4 +98,4 @@ class Links:
 
 
 def _type_ids(types: Any) -> list[int]:
-    return [int(each["associationTypeId"]) for each in types or []]
+    return [int(type_["associationTypeId"]) for type_ in types or []]

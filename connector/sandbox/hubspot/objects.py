@@ -29,7 +29,7 @@ Write = Callable[[], dict[str, Any]]
 
 
 class Objects:
-    """Handlers: (request, body) → answer. They raise `Refusal`."""
+    """Handlers of requests about records: (request, body) → answer. They raise `Refusal`."""
 
     def __init__(self, records: Records, associations: Associations, removals: Removals) -> None:
         self._records = records
@@ -94,7 +94,7 @@ class Objects:
         name, inputs = type_named(request.path_params["type"]), inputs_of(body, _BATCH)
         archived = _is_true(request.query_params.get("archived"))
         show = self._records.showing(name, body.get("properties") or [], body.get("propertiesWithHistory") or [])
-        ids = list(dict.fromkeys(str(each.get("id", "")) for each in inputs))
+        ids = list(dict.fromkeys(str(record.get("id", "")) for record in inputs))
         rows = self._found(name, ids, body.get("idProperty") or "", archived=archived)
         missing = [record_id for record_id in ids if record_id not in rows]
         results = [show(row) for row in sorted(rows.values(), key=lambda row: int(row["id"]))]
@@ -104,7 +104,7 @@ class Objects:
         """Those that are there; unlike single reads, a batch does not know the ids of merged records."""
         if id_property and id_property != "hs_object_id":
             by_value = self._records.find_by(name, id_property, archived=archived)
-            return {each: by_value[each.casefold()] for each in ids if each.casefold() in by_value}
+            return {value: by_value[value.casefold()] for value in ids if value.casefold() in by_value}
         found = {}
         for record_id in ids:
             row = self._records.world.hubspot[name].get(record_id)
@@ -132,14 +132,14 @@ class Objects:
     def batch_archive(self, request: Request, body: Any) -> Response:
         """Many into the recycle bin."""
         name = type_named(request.path_params["type"])
-        for each in inputs_of(body, _BATCH):
-            self._removals.archive(name, str(each.get("id", "")))
+        for record in inputs_of(body, _BATCH):
+            self._removals.archive(name, str(record.get("id", "")))
         return Response(status_code=204)
 
     def merge(self, request: Request, body: Any) -> Response:
         """One record of two; the answer is the one that stands for both."""
         name = type_named(request.path_params["type"])
-        missing = [each for each in ("primaryObjectId", "objectIdToMerge") if not body.get(each)]
+        missing = [field for field in ("primaryObjectId", "objectIdToMerge") if not body.get(field)]
         if missing:
             raise invalid(f"Some required fields were not set: {missing}")
         row = self._removals.merge(name, str(body["primaryObjectId"]), str(body["objectIdToMerge"]))
@@ -162,40 +162,40 @@ class Objects:
     def batch_create(self, request: Request, body: Any) -> Response:
         """New records. Only where every input has an objectWriteTraceId of its own do the good ones go on without the bad."""
         name = type_named(request.path_params["type"])
-        return self._each(inputs_of(body, _BATCH), lambda each: self._to_create(name, each), good=201)
+        return self._write_batch(inputs_of(body, _BATCH), lambda record: self._to_create(name, record), good=201)
 
     def batch_update(self, request: Request, body: Any) -> Response:
         """Sets properties of many records; a missing id is an error of a 207, an id given twice one of the whole."""
         name = type_named(request.path_params["type"])
         inputs = inputs_of(body, _BATCH)
-        ids = [(str(each.get("id", "")), each.get("idProperty")) for each in inputs]
+        ids = [(str(record.get("id", "")), record.get("idProperty")) for record in inputs]
         if len(set(ids)) != len(ids):
             raise invalid("Duplicate IDs found in batch input")
 
-        def prepare(each: Mapping[str, Any]) -> Write:
-            record_id = str(each.get("id", ""))
+        def prepare(record: Mapping[str, Any]) -> Write:
+            record_id = str(record.get("id", ""))
             try:
-                row = self._records.find(name, record_id, id_property=each.get("idProperty") or "")
+                row = self._records.find(name, record_id, id_property=record.get("idProperty") or "")
             except Refusal as refusal:
                 raise _Missing(record_id) from refusal
-            return self._to_update(name, row, each)
+            return self._to_update(name, row, record)
 
-        return self._each(inputs, prepare, good=200)
+        return self._write_batch(inputs, prepare, good=200)
 
-    def _each(self, inputs: Sequence[Mapping[str, Any]], prepare: Callable[[Mapping[str, Any]], Write], *, good: int) -> Response:
+    def _write_batch(self, inputs: Sequence[Mapping[str, Any]], prepare: Callable[[Mapping[str, Any]], Write], *, good: int) -> Response:
         """Checks and writes one by one where the inputs can be told apart; else checks all, and one that is wrong fails the whole."""
-        traces = [each.get("objectWriteTraceId") for each in inputs]
+        traces = [record.get("objectWriteTraceId") for record in inputs]
         one_by_one = all(traces) and len(set(traces)) == len(traces)
         results, errors, writes = [], [], []
-        for trace, each in zip(traces, inputs, strict=True):
+        for trace, record in zip(traces, inputs, strict=True):
             try:
-                write = prepare(each)
+                write = prepare(record)
             except _Missing as missing:
                 errors.append(_not_found([missing.record_id], trace))
             except Refusal as refusal:
                 if not one_by_one:
                     raise
-                errors.append(_failed(refusal, trace, each))
+                errors.append(_failed(refusal, trace, record))
             else:
                 if one_by_one:
                     results.append({**write(), "objectWriteTraceId": trace})
@@ -239,7 +239,7 @@ class Objects:
         query = request.query_params
         history = split_names(query.getlist("propertiesWithHistory"))
         show = self._records.showing(name, split_names(query.getlist("properties")), history)
-        to_types = [type_named(each) for each in split_names(query.getlist("associations")) if each not in _EMPTY]
+        to_types = [type_named(type_name) for type_name in split_names(query.getlist("associations")) if type_name not in _EMPTY]
         if not to_types:
             return show
 

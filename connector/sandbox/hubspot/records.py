@@ -16,7 +16,7 @@ from typing import Any
 from connector.sandbox.hubspot.answers import missing_page, refused, stamp
 from connector.sandbox.hubspot.catalogue import CREATED, DEAL_STAGES, DEFAULT_PROPERTIES, MODIFIED
 from connector.sandbox.hubspot.index import Index
-from connector.sandbox.hubspot.options import Options
+from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.hubspot.validation import Values
 from connector.sandbox.state import HubSpotRow, World
 
@@ -25,9 +25,9 @@ Show = Callable[[HubSpotRow], dict[str, Any]]
 
 
 class Records:
-    """Reads and writes the records of a world. Whoever uses it holds `lock`: the server's requests and a test's deeds take turns."""
+    """Reads and writes the records of a world. Whoever uses it holds `lock`: the server's requests and a test's actions take turns."""
 
-    def __init__(self, world: World, now: Callable[[], datetime], options: Options) -> None:
+    def __init__(self, world: World, now: Callable[[], datetime], options: HubSpotOptions) -> None:
         self.world = world
         self.options = options
         self.lock = RLock()
@@ -51,8 +51,10 @@ class Records:
     def known(self, name: str) -> Mapping[str, dict[str, Any]]:
         """The properties of an object that the token sees."""
         definitions = self.world.hubspot_properties[name]
-        hidden = {each for of, each in self.world.hubspot_hidden if of == name}
-        return {each: found for each, found in definitions.items() if each not in hidden} if hidden else definitions
+        hidden = {property_name for object_name, property_name in self.world.hubspot_hidden if object_name == name}
+        if not hidden:
+            return definitions
+        return {property_name: found for property_name, found in definitions.items() if property_name not in hidden}
 
     def claim(self, name: str, record_id: str) -> None:
         """Somebody writes to this record, or links something to it. Raises the 400 of a rule of the account that refuses it."""
@@ -126,14 +128,14 @@ class Records:
         """How records are sent: with what was asked for (None where it has no value); unknown names are left out in silence."""
         known = self.known(name)
         asked = (*DEFAULT_PROPERTIES[name][-3:], *wanted, *history) if wanted or history else DEFAULT_PROPERTIES[name]
-        names = [each for each in dict.fromkeys(asked) if each in known]
-        past = [each for each in history if each in known]
+        names = [property_name for property_name in dict.fromkeys(asked) if property_name in known]
+        past = [property_name for property_name in history if property_name in known]
 
         def show(row: HubSpotRow) -> dict[str, Any]:
             own = row["properties"]
             sent = {
                 "id": row["id"],
-                "properties": {each: own.get(each) for each in names},
+                "properties": {property_name: own.get(property_name) for property_name in names},
                 "createdAt": stamp(row["createdAt"]),
                 "updatedAt": stamp(row["updatedAt"]),
                 "archived": row["archived"],
@@ -141,7 +143,7 @@ class Records:
             if row["archived"]:
                 sent["archivedAt"] = stamp(_archived_at(row))
             if history:
-                sent["propertiesWithHistory"] = {each: self._history(name, row, each) for each in past}
+                sent["propertiesWithHistory"] = {property_name: self._history(name, row, property_name) for property_name in past}
             return sent
 
         return show
@@ -219,15 +221,16 @@ class Records:
 
     def _apply(self, name: str, row: HubSpotRow, values: Mapping[str, str | None], *, by_hand: bool) -> None:
         own, now = row["properties"], self.now()
-        for each, value in values.items():
-            before = own.get(each)
-            if each == "lifecyclestage" and not by_hand and self._goes_back(name, before, value):
+        for property_name, value in values.items():
+            before = own.get(property_name)
+            if property_name == "lifecyclestage" and not by_hand and self._goes_back(name, before, value):
                 continue  # and the answer is a success all the same
             if before == value:
                 continue
-            own[each] = value
-            self.world.hubspot_history.setdefault((name, row["id"]), {}).setdefault(each, _before(before, row)).insert(0, (value, now))
-            _follow(own, each, value, stamp(now))
+            own[property_name] = value
+            history = self.world.hubspot_history.setdefault((name, row["id"]), {})
+            history.setdefault(property_name, _before(before, row)).insert(0, (value, now))
+            _follow(own, property_name, value, stamp(now))
         _stamp_modified(name, row, now)
 
     def _goes_back(self, name: str, before: str | None, after: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""How HubSpot's records go: into the recycle bin and back, merged into another one, forgotten for privacy.
+"""Removals of HubSpot's records: into the recycle bin and back, merged into another one, forgotten for privacy.
 
 Sources: developers.hubspot.com/changelog/updated-merge-functionality-for-contacts-and-companies (a merged record has a new id; single reads
 and writes by the old ids go on), /docs/api-reference/crm-contacts-v3 (merge, gdpr-delete), knowledge.hubspot.com/records/merge-records
@@ -53,7 +53,7 @@ class Removals:
             raise invalid("Cannot merge a record with itself")
         consumed = [*_listed(primary, "hs_merged_object_ids"), primary["id"], *_listed(other, "hs_merged_object_ids"), other["id"]]
         new_id = primary["id"] if records.options.merge_keeps_id else records.new_id(name)
-        consumed = [each for each in dict.fromkeys(consumed) if each != new_id]
+        consumed = [record_id for record_id in dict.fromkeys(consumed) if record_id != new_id]
         if len(consumed) > _MOST_IDENTITIES:
             raise invalid(f"Cannot have more than {_MOST_IDENTITIES} identities")
         properties = self._merged_properties(name, primary, other)
@@ -69,12 +69,12 @@ class Removals:
         self._associations.remove_all(("contacts", row["id"]))
         records.take_out("contacts", row["id"])
         merged = records.world.hubspot_merged.get("contacts", {})
-        for each in [old for old, new in merged.items() if row["id"] in (old, new)]:
-            del merged[each]
+        for old_id in [old for old, new in merged.items() if row["id"] in (old, new)]:
+            del merged[old_id]
 
     def _merged_properties(self, name: str, primary: HubSpotRow, other: HubSpotRow) -> dict[str, str | None]:
         """The primary's values, the other's where it has none; the stage further along; the earlier creation."""
-        properties = {**other["properties"], **{each: value for each, value in primary["properties"].items() if value is not None}}
+        properties = {**other["properties"], **{key: value for key, value in primary["properties"].items() if value is not None}}
         stages = [stage for row in (primary, other) if (stage := row["properties"].get("lifecyclestage"))]
         if stages:
             properties["lifecyclestage"] = max(stages, key=lambda stage: STAGES.index(stage) if stage in STAGES else -1)
@@ -82,19 +82,19 @@ class Removals:
         if name in _IDENTITIES:
             own, further = _IDENTITIES[name]
             identities = [*_listed(primary, further), *_listed(other, own), *_listed(other, further)]
-            left = [each for each in dict.fromkeys(identities) if each != properties.get(own)]
+            left = [identity for identity in dict.fromkeys(identities) if identity != properties.get(own)]
             properties[further] = ";".join(left) or None
         return properties
 
     def _replace(self, name: str, pair: tuple[HubSpotRow, HubSpotRow], new_id: str, properties: Mapping[str, Any]) -> HubSpotRow:
         records, world, now = self._records, self._records.world, self._records.now()
         created = min(row["createdAt"] for row in pair)
-        history = _merged_history(world.hubspot_history.get((name, each["id"]), {}) for each in pair)
-        row = next((each for each in pair if each["id"] == new_id), None)
-        for each in pair:
-            if each is not row:
-                self._associations.move(name, each["id"], new_id)
-                records.take_out(name, each["id"])
+        history = _merged_history(world.hubspot_history.get((name, record["id"]), {}) for record in pair)
+        row = next((record for record in pair if record["id"] == new_id), None)
+        for record in pair:
+            if record is not row:
+                self._associations.move(name, record["id"], new_id)
+                records.take_out(name, record["id"])
         kept = row if row is not None else {"id": new_id, "archived": False}
         with records.index(name).changing(kept):
             kept.update(properties={**properties, MODIFIED[name]: stamp(now)}, createdAt=created, updatedAt=now)
@@ -102,12 +102,12 @@ class Removals:
         if history:
             world.hubspot_history[name, new_id] = history
         merged = world.hubspot_merged.setdefault(name, {})
-        merged.update({each["id"]: new_id for each in pair if each["id"] != new_id})
+        merged.update({record["id"]: new_id for record in pair if record["id"] != new_id})
         return kept
 
 
 def _listed(row: HubSpotRow, name: str) -> list[str]:
-    return [each for each in (row["properties"].get(name) or "").split(";") if each]
+    return [value for value in (row["properties"].get(name) or "").split(";") if value]
 
 
 def _merged_history(histories: Iterable[Mapping[str, list[Any]]]) -> dict[str, list[Any]]:

@@ -1,4 +1,4 @@
-"""How the schema of the sandbox's HubSpot changes under a connector: properties that go, come back, are renamed, retyped or hidden.
+"""Schema changes of the sandbox's HubSpot under a running connector: for tests and `sandbox --fault` only.
 
 Definitions are replaced, never changed in place: a request that is being answered keeps the one it has.
 """
@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from connector.sandbox.hubspot.catalogue import definition
+from connector.sandbox.hubspot.catalogue import Property
 from connector.sandbox.hubspot.records import Records
 
 
-class HubSpotDrift:
-    """Deeds of an administrator, from any thread. Raises KeyError for a property that is not there."""
+class SchemaChanges:
+    """Actions of an administrator, from any thread. Raises KeyError for a property that is not there."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
@@ -22,7 +22,9 @@ class HubSpotDrift:
     ) -> None:
         """A new property of the account's own, without values."""
         with self._records.lock:
-            self._definitions(object_name)[name] = definition(name, type_, field_type, options=options, own=False)
+            self._definitions(object_name)[name] = Property(
+                name=name, type=type_, field_type=field_type, options=options, own=False
+            ).definition()
 
     def remove_property(self, object_name: str, name: str) -> None:
         """Archives a property: it is neither answered nor listed any more; the values stay until it comes back."""
@@ -53,7 +55,7 @@ class HubSpotDrift:
         """Nobody can choose this value any more; records keep it."""
         with self._records.lock:
             options = self._definitions(object_name)[name]["options"]
-            self._change(object_name, name, options=[each for each in options if each["value"] != value])
+            self._change(object_name, name, options=[option for option in options if option["value"] != value])
 
     def add_option(self, object_name: str, name: str, value: str) -> None:
         """One more value to choose, the last in order."""

@@ -67,7 +67,7 @@ class Searcher:
         return found, total, start + limit if start + limit < total else None
 
     def _query(self, body: Mapping[str, Any]) -> Query:
-        groups = [[self._filter(each) for each in group] for group in _groups(body)]
+        groups = [[self._filter(rule) for rule in group] for group in _groups(body)]
         name, descending = _sort(body.get("sorts") or [])
         axis = self._axis(name, as_text=self._sort_as_text)
         tests: list[Test] = []
@@ -136,7 +136,7 @@ class Searcher:
         if operator in ("IN", "NOT_IN"):
             # texts are given in lower case here; another case matches nothing (search guide, "Filter search results")
             as_given = str if convert is str.casefold else convert
-            values = {as_given(str(each)) for each in rule.get("values") or []}
+            values = {as_given(str(value)) for value in rule.get("values") or []}
             return (lambda row: read(row) in values) if operator == "IN" else (lambda row: read(row) not in values)
         if "value" not in rule:
             raise invalid(f"Filter of {name} with operator {operator} has no value")

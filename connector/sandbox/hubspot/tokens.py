@@ -1,4 +1,4 @@
-"""Who may ask: the account's access token, and the OAuth tokens that HubSpot gives for a refresh token, which expire.
+"""Access tokens: the account's access token, and the OAuth tokens that HubSpot gives for a refresh token, which expire.
 
 Sources: developers.hubspot.com/docs/api-reference/auth-oauth-v1 (form body, 1,800 seconds), /docs/apps/developer-platform/build-apps/
 authentication/oauth/working-with-oauth (refusals BAD_REFRESH_TOKEN and BAD_HUB; a new refresh token may come with each answer).
@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from connector.sandbox.hubspot.answers import answer, refused
+from connector.sandbox.hubspot.options import HubSpotOptions
 
 PORTAL = 4_711_001
 USER = 5_200_050
@@ -32,19 +33,17 @@ SCOPES = (
 class Tokens:
     """The tokens of one account. What is public may be changed while the server runs.
 
-    static: a token that never expires. seconds: how long the others live, by the sandbox's clock. rotate: each refresh gives another
-    refresh token and ends the one before. scopes: what every token may do. hub_gone: the account was closed.
+    options: gives those that hold now. scopes: what every token may do. hub_gone: the account was closed. refreshed: how often a token was
+    given.
     """
 
-    def __init__(self, now: Callable[[], datetime], *, static: str, seconds: float, rotate: bool) -> None:
+    def __init__(self, options: Callable[[], HubSpotOptions], now: Callable[[], datetime]) -> None:
+        self._options = options
         self._now = now
-        self.static = static
-        self.seconds = seconds
-        self.rotate = rotate
         self.refresh_token = REFRESH_TOKEN
         self.scopes: tuple[str, ...] = SCOPES
         self.hub_gone = False
-        self.refreshed = 0  # how often a token was given
+        self.refreshed = 0
         self._issued: dict[str, datetime] = {}
 
     def enter(self, header: str) -> bool:
@@ -53,7 +52,7 @@ class Tokens:
             message = "Authentication credentials not found. This API supports OAuth 2.0 authentication."
             raise refused("INVALID_AUTHENTICATION", message, status=401)
         token = header[7:]
-        if token == self.static:
+        if token == self._options().token:
             return False
         expires = self._issued.get(token)
         if expires is None:
@@ -79,12 +78,18 @@ class Tokens:
         refusal = self._refusal(form)
         if refusal is not None:
             return answer(refusal, 400)
+        options = self._options()
         access = f"sandbox-oauth-{secrets.token_hex(16)}"
-        self._issued[access] = self._now() + timedelta(seconds=self.seconds)
+        self._issued[access] = self._now() + timedelta(seconds=options.token_seconds)
         self.refreshed += 1
-        if self.rotate:
+        if options.rotate_refresh_tokens:
             self.refresh_token = f"sandbox-refresh-{secrets.token_hex(8)}"
-        content = {"access_token": access, "refresh_token": self.refresh_token, "expires_in": int(self.seconds), "token_type": "bearer"}
+        content = {
+            "access_token": access,
+            "refresh_token": self.refresh_token,
+            "expires_in": int(options.token_seconds),
+            "token_type": "bearer",
+        }
         return answer({**content, "token_use": "access_token", "hub_id": PORTAL, "scopes": list(self.scopes), "user_id": USER})
 
     def _refusal(self, form: Mapping[str, str]) -> dict[str, str] | None:
@@ -118,7 +123,7 @@ class Tokens:
 
     def info(self, request: Request, body: Any) -> Response:  # noqa: ARG002
         """Whose private token it is and what it may do."""
-        if not isinstance(body, dict) or body.get("tokenKey") != self.static:
+        if not isinstance(body, dict) or body.get("tokenKey") != self._options().token:
             raise refused("INVALID_AUTHENTICATION", "The access token is invalid, expired or was revoked.", status=401)
         return answer({"userId": USER, "hubId": PORTAL, "appId": 990_001, "scopes": list(self.scopes)})
 

@@ -1,4 +1,4 @@
-"""What HubSpot says of values before it writes them: unknown properties, wrong types and options, values that must be unique.
+"""Checks of values before HubSpot writes them: unknown properties, wrong types and options, values that must be unique.
 
 Sources: developers.hubspot.com/docs/guides/api/crm/properties (types, clearing and appending), /docs/api-reference/error-handling (codes).
 """
@@ -24,16 +24,16 @@ def check(world: World, known: Mapping[str, Mapping[str, Any]], name: str, prope
     """
     problems: list[tuple[str, str, str]] = []
     values: Values = {}
-    for each, given in properties.items():
-        if each not in known:
-            problems.append((each, "PROPERTY_DOESNT_EXIST", f'Property "{each}" does not exist'))
+    for property_name, given in properties.items():
+        if property_name not in known:
+            problems.append((property_name, "PROPERTY_DOESNT_EXIST", f'Property "{property_name}" does not exist'))
             continue
         text = as_text(given)
-        problem = _problem(world, known[each], text)
+        problem = _problem(world, known[property_name], text)
         if problem is not None:
-            problems.append((each, *problem))
+            problems.append((property_name, *problem))
         else:
-            values[each] = kept(known[each], text, row)
+            values[property_name] = kept(known[property_name], text, row)
     if problems:
         raise invalid_properties(problems)
     _keep_unique(world, known, name, values, row)
@@ -81,16 +81,17 @@ def _problem(world: World, definition: Mapping[str, Any], text: str) -> tuple[st
 
 
 def _keep_unique(world: World, known: Mapping[str, Mapping[str, Any]], name: str, values: Values, row: HubSpotRow | None) -> None:
-    for each, value in values.items():
-        is_email = name == "contacts" and each == "email"
-        if value is None or not (is_email or known[each]["hasUniqueValue"]):
+    for property_name, value in values.items():
+        is_email = name == "contacts" and property_name == "email"
+        if value is None or not (is_email or known[property_name]["hasUniqueValue"]):
             continue
         others = (other for other in world.hubspot[name].values() if other is not row and not other["archived"])
-        other = next((found for found in others if found["properties"].get(each) == value), None)
+        other = next((row for row in others if row["properties"].get(property_name) == value), None)
         if other is not None and is_email:
             raise refused("CONFLICT", f"Contact already exists. Existing ID: {other['id']}", status=409)
         if other is not None:
-            raise invalid_properties([(each, "CONFLICTING_UNIQUE_VALUE", f"{each} is already used by object {other['id']}")])
+            message = f"{property_name} is already used by object {other['id']}"
+            raise invalid_properties([(property_name, "CONFLICTING_UNIQUE_VALUE", message)])
 
 
 def _is_number(text: str) -> bool:

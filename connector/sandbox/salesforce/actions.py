@@ -1,6 +1,6 @@
-"""What other people, other tools and the service itself do in the sandbox's Salesforce, for tests and scenarios.
+"""Actions of people, other tools and the service itself in the sandbox's Salesforce: for tests and `sandbox --fault` only.
 
-May be called from any thread while the server answers; each deed is whole before the next request.
+May be called from any thread while the server answers; each action is whole before the next request.
 """
 
 from __future__ import annotations
@@ -13,35 +13,44 @@ from typing import Any, TypeVar
 
 from connector.sandbox.salesforce import lifecycle
 from connector.sandbox.salesforce.errors import RowRefused
-from connector.sandbox.salesforce.org import Options, Org
-from connector.sandbox.salesforce.schema import NUMBERS, Field, long_id
+from connector.sandbox.salesforce.options import SalesforceOptions
+from connector.sandbox.salesforce.org import Org
+from connector.sandbox.salesforce.schema import long_id
+from connector.sandbox.salesforce.schema_changes import SchemaChanges
 from connector.sandbox.salesforce.writes import Row, Writer
 
 T = TypeVar("T")
 
 
-class SalesforceDeeds:
-    """Deeds on records raise `RowRefused` where the service would refuse a person too. Ids may have 15 or 18 characters.
+class SalesforceActions:
+    """Actions on records, activities and the service. Raise `RowRefused` where the service would refuse a person too.
 
-    user: the Id of whose name stands beside each change; default: the first active user who is not the connector.
+    Ids may have 15 or 18 characters. schema: what an administrator changes. user: the Id of whose name stands beside each change; default:
+    the first active user who is not the connector.
     """
 
     def __init__(self, org: Org, *, user: str | None = None) -> None:
         self._org = org
         self._user = user
+        self.schema = SchemaChanges(org)
 
     @property
-    def options(self) -> Options:
-        """How the org behaves; attributes may be set while it runs."""
+    def options(self) -> SalesforceOptions:
+        """How the org behaves now."""
         return self._org.options
 
-    def _do(self, deed: Callable[[Writer], T], *, late: float | None = None) -> T:
+    def change_options(self, **changes: Any) -> None:
+        """These options are others from the next request on. Raises TypeError for a name that is none."""
+        with self._org.lock:
+            self._org.options = replace(self._org.options, **changes)
+
+    def _do(self, action: Callable[[Writer], T], *, late: float | None = None) -> T:
         """One transaction. late: seconds until others see it, stamped now; None: as the option `late_commits` says."""
         with self._org.lock:
             self._org.settle()
             writer = self._org.writer(user=self._someone(), api=False)
             try:
-                result = deed(writer)
+                result = action(writer)
             except RowRefused:
                 writer.roll_back()
                 raise
@@ -59,7 +68,7 @@ class SalesforceDeeds:
     # ── Records ──
 
     def create(self, object_name: str, *, late: float | None = None, **fields: Any) -> str:
-        """A new record, by a person; returns its id. late: see `late_commits`, for this deed alone."""
+        """A new record, by a person; returns its id. late: see `late_commits`, for this action alone."""
         return self._do(lambda writer: writer.create(object_name, _as_json(fields)), late=late)
 
     def edit(self, object_name: str, record_id: str, *, late: float | None = None, **fields: Any) -> None:
@@ -88,8 +97,8 @@ class SalesforceDeeds:
                 gone = self.deleted_ids() - before
             else:
                 gone = {(object_name, row["Id"])}
-            for name, one in gone:
-                self._org.remove(name, one)
+            for name, row_id in gone:
+                self._org.remove(name, row_id)
 
     def deleted_ids(self) -> set[tuple[str, str]]:
         """(object, id) of all that lies in the bin."""
@@ -101,8 +110,8 @@ class SalesforceDeeds:
         """Everything in the bin is gone for good; returns how many records."""
         with self._org.lock:
             gone = self.deleted_ids()
-            for name, one in gone:
-                self._org.remove(name, one)
+            for name, row_id in gone:
+                self._org.remove(name, row_id)
             return len(gone)
 
     def merge(self, object_name: str, keep: str, lose: str, *, late: float | None = None) -> None:
@@ -147,20 +156,20 @@ class SalesforceDeeds:
         """A mass update: all of them carry the same SystemModstamp and LastModifiedDate. at: aware; default: now."""
         stamp = (at or self._org.now()).replace(microsecond=0)
         with self._org.lock:
-            for one in ids:
-                row = self._org.schema.rows[object_name][long_id(one)]
+            for record_id in ids:
+                row = self._org.schema.rows[object_name][long_id(record_id)]
                 row.update(SystemModstamp=stamp, LastModifiedDate=stamp)
 
     def recompute(self, object_name: str, record_id: str, **fields: Any) -> None:
         """Formula fields have other values now, and no stamp moves. Raises ValueError for a field that is no formula."""
         with self._org.lock:
             for name in fields:
-                found = self._org.schema.field(object_name, name)
-                if found is None or not found.calculated:
+                field = self._org.schema.field(object_name, name)
+                if field is None or not field.calculated:
                     raise ValueError(f"{object_name}.{name} is no formula field")
             self._org.schema.rows[object_name][long_id(record_id)].update(fields)
 
-    # ── The truth ──
+    # ── What the org holds ──
 
     def live(self, object_name: str, *, deleted: bool = False) -> dict[str, Row]:
         """Id → row, as the service would show it now: archived activities too, deleted records only where asked for. Copies."""
@@ -176,62 +185,17 @@ class SalesforceDeeds:
                 self._org.late[self._org.late.index(late)] = replace(late, visible=late.begun)
             self._org.settle()
 
-    # ── The schema drifts ──
-
-    def add_field(self, object_name: str, name: str, kind: str = "string", *, length: int = 255) -> None:
-        """An administrator makes a field; every record has it empty."""
-        with self._org.lock:
-            self._org.schema.put_field(object_name, Field(name=name, type=kind, length=length if kind not in NUMBERS else 0))
-
-    def remove_field(self, object_name: str, name: str) -> None:
-        """… deletes one, with its values. Raises KeyError where there is none."""
-        with self._org.lock:
-            self._org.schema.drop_field(object_name, name)
-
-    def change_type(self, object_name: str, name: str, kind: str) -> None:
-        """… gives one another type; values that do not fit are emptied."""
-        with self._org.lock:
-            found = self._field(object_name, name)
-            self._org.schema.put_field(object_name, replace(found, type=kind, length=found.length or 255))
-            for row in self._org.schema.rows[object_name].values():
-                row[found.name] = _converted(row.get(found.name), kind)
-
-    def remove_option(self, object_name: str, name: str, value: str) -> None:
-        """… deactivates a picklist's value; records keep it. A Lead's status leaves LeadStatus too."""
-        with self._org.lock:
-            self._org.schema.retired.add((object_name, self._field(object_name, name).name, value))
-            if (object_name, name) == ("Lead", "Status"):
-                statuses = self._org.schema.rows["LeadStatus"]
-                for one in [row["Id"] for row in statuses.values() if row["ApiName"] == value]:
-                    del statuses[one]
-
-    def hide(self, object_name: str, name: str) -> None:
-        """… takes the connector's user the right to see a field: it answers like one that is not there."""
-        with self._org.lock:
-            self._org.schema.hidden.add((object_name, self._field(object_name, name).name))
-
-    def show(self, object_name: str, name: str) -> None:
-        """… gives it back."""
-        with self._org.lock:
-            self._org.schema.hidden.discard((object_name, name))
-
-    def _field(self, object_name: str, name: str) -> Field:
-        found = self._org.schema.field(object_name, name)
-        if found is None:
-            raise KeyError(f"{object_name}.{name}")
-        return found
-
-    # ── The service has a bad day ──
+    # ── What goes wrong in the service ──
 
     def lock_rows(self, ids: Sequence[str], *, times: int = 1) -> None:
         """The next so many writes to each of these records, or to what points at them, meet UNABLE_TO_LOCK_ROW."""
         with self._org.lock:
-            self._org.locks.update({long_id(one): times for one in ids})
+            self._org.locks.update({long_id(record_id): times for record_id in ids})
 
     def refuse_rows(self, ids: Sequence[str], *, times: int = 1) -> None:
         """… meet a trigger of the org that refuses them (CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY)."""
         with self._org.lock:
-            self._org.triggers.update({long_id(one): times for one in ids})
+            self._org.triggers.update({long_id(record_id): times for record_id in ids})
 
     def crowd(self, times: int) -> None:
         """The next so many calls are refused, since too many long ones run (ConcurrentRequests)."""
@@ -268,7 +232,7 @@ class SalesforceDeeds:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """No request is answered while the block lasts: several deeds at one moment."""
+        """No request is answered while the block lasts: several actions at one moment."""
         with self._org.lock:
             yield
 
@@ -276,12 +240,3 @@ class SalesforceDeeds:
 def _as_json(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Values as a request has them."""
     return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in fields.items()}
-
-
-def _converted(value: Any, kind: str) -> Any:
-    if value is None or kind not in NUMBERS:
-        return None if value is None else str(value)
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None

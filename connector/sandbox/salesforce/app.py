@@ -21,15 +21,17 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connector.sandbox.salesforce import bulk, deleted, login, reads, records
-from connector.sandbox.salesforce.actions import SalesforceDeeds
+from connector.sandbox.salesforce.actions import SalesforceActions
 from connector.sandbox.salesforce.errors import Refused
 from connector.sandbox.salesforce.http import NOT_FOUND, answer
-from connector.sandbox.salesforce.org import Options, Org
+from connector.sandbox.salesforce.options import SalesforceOptions
+from connector.sandbox.salesforce.org import Org
 from connector.sandbox.salesforce.schema import Schema
 from connector.sandbox.state import World
 
 #: URI and headers together (https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/errorcodes.htm, 414 and 431).
 LONGEST_HEAD = 16_384
+_USUAL = SalesforceOptions()
 
 _VERSIONED = re.compile(r"/services/data/v(\d+)\.(\d)(?:/|$)")
 
@@ -38,7 +40,7 @@ class Gate:
     """What stands before every handler: too long a head, a version that is none, no session, no calls left.
 
     Adds `Date` by the sandbox's clock to every answer and `Sforce-Limit-Info` to those of the REST API. A request is read whole, then
-    handled while the org's lock is held, then answered: so deeds of other threads come between requests, and a slow reader keeps nobody
+    handled while the org's lock is held, then answered: so actions of other threads come between requests, and a slow reader keeps nobody
     waiting.
     """
 
@@ -182,50 +184,14 @@ def _record_routes() -> list[Route]:
     ]
 
 
-def create_app(  # noqa: PLR0913 - keywords of one front door, each with its default
-    world: World,
-    *,
-    now: Callable[[], datetime],
-    client_id: str = "sandbox-client",
-    client_secret: str = "sandbox-secret",  # noqa: S107 - the made-up app's made-up secret
-    multi_currency: bool = False,
-    daily: int = Options.daily,
-    page_size: int = Options.page_size,
-    late_commits: float = Options.late_commits,
-    query_timeout_rows: int | None = Options.query_timeout_rows,
-    cursor_pages: int | None = Options.cursor_pages,
-    session_calls: int | None = Options.session_calls,
-    rotate_refresh_tokens: bool = Options.rotate_refresh_tokens,
-    bulk_polls: int = Options.bulk_polls,
-    bulk_seconds: float = Options.bulk_seconds,
-    bulk_page: int = Options.bulk_page,
-    bulk_jobs: int = Options.bulk_jobs,
-    most_ids: int = Options.most_ids,
-    soap_login: bool = Options.soap_login,
-) -> Starlette:
+def create_app(world: World, options: SalesforceOptions = _USUAL, *, now: Callable[[], datetime]) -> Starlette:
     """The application over this world.
 
-    now: aware; stamps, sessions and the day's limit go by it. multi_currency: whether amounts have a CurrencyIsoCode. The others: see
-    `salesforce_org.Options`. For tests and scenarios, `app.state.deeds` is what other people do in this org, and `app.state` has `org`,
-    `hidden` (a set of (object, field) that the user may not see), `expire_sessions()` and `drop_cursors()`.
+    now: aware; stamps, sessions and the day's limit go by it. For tests and scenarios, `app.state.actions` is what other people do in the
+    org, and `app.state` has `org`, `hidden` (a set of (object, field) that the user may not see), `expire_sessions()` and `drop_cursors()`.
     """
-    options = Options(
-        daily=daily,
-        page_size=page_size,
-        late_commits=late_commits,
-        query_timeout_rows=query_timeout_rows,
-        cursor_pages=cursor_pages,
-        session_calls=session_calls,
-        rotate_refresh_tokens=rotate_refresh_tokens,
-        bulk_polls=bulk_polls,
-        bulk_seconds=bulk_seconds,
-        bulk_page=bulk_page,
-        bulk_jobs=bulk_jobs,
-        most_ids=most_ids,
-        soap_login=soap_login,
-    )
-    schema = Schema(world.salesforce, multi_currency=multi_currency)
-    org = Org(world=world, now=now, client_id=client_id, client_secret=client_secret, schema=schema, options=options)
+    schema = Schema(world.salesforce, multi_currency=options.multi_currency)
+    org = Org(world=world, now=now, schema=schema, options=options)
     app = Starlette(
         routes=_routes(),
         middleware=[Middleware(Gate, org=org)],
@@ -233,7 +199,7 @@ def create_app(  # noqa: PLR0913 - keywords of one front door, each with its def
     )
     app.router.redirect_slashes = False
     app.state.org = org
-    app.state.deeds = SalesforceDeeds(org)
+    app.state.actions = SalesforceActions(org)
     app.state.expire_sessions = org.expire_sessions
     app.state.drop_cursors = org.drop_cursors
     app.state.hidden = schema.hidden

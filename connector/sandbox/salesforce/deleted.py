@@ -29,12 +29,12 @@ async def deleted(request: Request) -> Response:
         raise _invalid("startDate is before the earliest date available")
     found = [(row["SystemModstamp"], row["Id"]) for row in org.schema.rows[name].values() if row.get("IsDeleted")]
     found += [(at, record_id) for record_id, at in org.gone.get(name, {}).items()]
-    told = sorted(one for one in found if start <= one[0] < end)
-    _not_too_many(org, len(told))
+    deletions = sorted(deletion for deletion in found if start <= deletion[0] < end)
+    _not_too_many(org, len(deletions))
     earliest = max(filter(None, (org.log_from, _minute(org.now() - _DELETED_FOR))))
     return answer(
         {
-            "deletedRecords": [{"id": record_id, "deletedDate": at} for at, record_id in told],
+            "deletedRecords": [{"id": record_id, "deletedDate": at} for at, record_id in deletions],
             "earliestDateAvailable": earliest,
             "latestDateCovered": _covered(org, end),
         }

@@ -1,4 +1,4 @@
-"""How the sandbox's Salesforce says no: errors of a request and errors of one row, in the service's own shapes.
+"""Errors of the sandbox's Salesforce: those of a request and those of one row, in the service's own shapes.
 
 A REST error is a list `[{"message", "errorCode", "fields"?}]`, a row of a collection says `statusCode` in place of `errorCode`
 (https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/errorcodes.htm, and

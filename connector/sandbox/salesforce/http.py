@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from connector.sandbox.salesforce.errors import Refused
+from connector.sandbox.salesforce.fields import Field
 from connector.sandbox.salesforce.org import Org
 from connector.sandbox.salesforce.query import render_value
-from connector.sandbox.salesforce.schema import Field
 from connector.sandbox.salesforce.writes import Writer
 
 JSON = "application/json;charset=UTF-8"

@@ -45,9 +45,9 @@ def _restore(writer: Writer, object_name: str, row: Row, deleted: object) -> Non
         values["MasterRecordId"] = None
     writer.change(object_name, row, values)
     for child, link in known.CHILDREN.get(object_name, ()):
-        for one in list(writer.rows[child].values()):
-            if one.get(link) == row["Id"] and one.get("IsDeleted") and one["SystemModstamp"] == deleted:
-                _restore(writer, child, one, deleted)
+        for child_row in list(writer.rows[child].values()):
+            if child_row.get(link) == row["Id"] and child_row.get("IsDeleted") and child_row["SystemModstamp"] == deleted:
+                _restore(writer, child, child_row, deleted)
 
 
 def merge(writer: Writer, object_name: str, keep: str, lose: str) -> None:
@@ -124,11 +124,11 @@ def _opportunity(writer: Writer, lead: Row, owner: str, account_id: str, contact
 def share(writer: Writer, object_name: str, activity: str, people: Sequence[str]) -> None:
     """These and nobody else have a part in a Task or Event; a relation stands for each, the first is its WhoId too."""
     row, table = writer.claimed(object_name, activity), writer.rows[f"{object_name}WhoRelation"]
-    for known_id in [one["Id"] for one in table.values() if one[f"{object_name}Id"] == row["Id"]]:
+    for known_id in [relation["Id"] for relation in table.values() if relation[f"{object_name}Id"] == row["Id"]]:
         del table[known_id]
     for person in map(long_id, people):
-        one = {f"{object_name}Id": row["Id"], "RelationId": person, "Type": "Lead" if person.startswith("00Q") else "Contact"}
-        writer.insert(f"{object_name}WhoRelation", one)
+        relation = {f"{object_name}Id": row["Id"], "RelationId": person, "Type": "Lead" if person.startswith("00Q") else "Contact"}
+        writer.insert(f"{object_name}WhoRelation", relation)
     writer.change(object_name, row, {"WhoId": long_id(people[0]), "WhoCount": len(people), **_stamps(writer)})
 
 
@@ -138,7 +138,7 @@ def _stamps(writer: Writer) -> Row:
 
 def _add(writer: Writer, object_name: str, fields: Row) -> str:
     """A record as the service makes it by itself."""
-    row: Row = {one.name: writer.schema.default(object_name, one) for one in writer.schema.fields(object_name)}
+    row: Row = {field.name: writer.schema.default(object_name, field) for field in writer.schema.fields(object_name)}
     row |= {name: value for name, value in fields.items() if writer.schema.field(object_name, name) is not None}
     row |= {"IsDeleted": False, "CreatedDate": writer.stamp, "CreatedById": writer.user, **_stamps(writer)}
     derive(writer, object_name, row)

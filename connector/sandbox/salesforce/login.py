@@ -74,14 +74,14 @@ def _judge(org: Org, request: Request, form: dict[str, str]) -> Response | None:
         issuer = _issuer(form.get("assertion", ""))
         if issuer is None:
             return _refuse("invalid_grant", "invalid assertion")
-        return None if issuer == org.client_id else _refuse("invalid_client", "invalid client identifier")
+        return None if issuer == org.options.client_id else _refuse("invalid_client", "invalid client identifier")
     if grant not in ("client_credentials", "refresh_token", "password"):
         return _refuse("unsupported_grant_type", "grant type not supported")
     client, secret = _credentials(request, form)
-    if not hmac.compare_digest(client.encode(), org.client_id.encode()):
+    if not hmac.compare_digest(client.encode(), org.options.client_id.encode()):
         return _refuse("invalid_client", "invalid client identifier" if client else "client identifier is missing")
     public = grant == "refresh_token" and not secret  # an app may be set not to ask for the secret here
-    if not public and not hmac.compare_digest(secret.encode(), org.client_secret.encode()):
+    if not public and not hmac.compare_digest(secret.encode(), org.options.client_secret.encode()):
         return _refuse("invalid_client", "invalid client credentials")
     if grant == "refresh_token" and (not form.get("refresh_token") or form["refresh_token"] in org.spent_refresh_tokens):
         return _refuse("invalid_grant", "expired access/refresh token")
@@ -105,7 +105,7 @@ async def token(request: Request) -> Response:
     host = f"{request.url.scheme}://{request.url.netloc}"
     identity = f"{host}/id/{ORG_ID}/{org.world.connector_user_id}"
     issued = str(int(org.now().timestamp() * 1000))
-    signature = hmac.new(org.client_secret.encode(), (identity + issued).encode(), hashlib.sha256).digest()
+    signature = hmac.new(org.options.client_secret.encode(), (identity + issued).encode(), hashlib.sha256).digest()
     return answer(
         {
             "access_token": org.sign_in(),
@@ -136,9 +136,9 @@ async def soap(request: Request) -> Response:
 
 
 def _fault(code: str, message: str) -> Response:
-    told = f"<faultcode>sf:{code}</faultcode><faultstring>{code}: {message}</faultstring>"
+    shown = f"<faultcode>sf:{code}</faultcode><faultstring>{code}: {message}</faultstring>"
     detail = f"<sf:exceptionCode>{code}</sf:exceptionCode><sf:exceptionMessage>{message}</sf:exceptionMessage>"
-    return _xml(f"<soapenv:Fault>{told}<detail><sf:LoginFault>{detail}</sf:LoginFault></detail></soapenv:Fault>", 500)
+    return _xml(f"<soapenv:Fault>{shown}<detail><sf:LoginFault>{detail}</sf:LoginFault></detail></soapenv:Fault>", 500)
 
 
 def _xml(content: str, status: int) -> Response:

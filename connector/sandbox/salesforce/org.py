@@ -12,6 +12,7 @@ from typing import Any
 
 from connector.sandbox.salesforce.errors import Refused, RowRefused
 from connector.sandbox.salesforce.index import Indexes
+from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.salesforce.schema import Schema, long_id
 from connector.sandbox.salesforce.writes import Change, Writer
 from connector.sandbox.state import World
@@ -29,32 +30,6 @@ BIN_KEEPS = timedelta(days=15)
 _TIDY_EVERY = timedelta(hours=1)
 
 ORG_ID = long_id("00DgR0000000001")
-
-
-@dataclass(kw_only=True)
-class Options:
-    """How this org behaves; may be changed while it runs.
-
-    daily: calls in any 24 hours. page_size: rows of a query's page at most. late_commits: seconds between a deed's stamp and the moment
-    others see it. query_timeout_rows: what would find more takes too long (QUERY_TIMEOUT). cursor_pages: a query's locator dies after so
-    many pages. session_calls: a session dies after so many calls. rotate_refresh_tokens: each can be used once, its successor comes with
-    the answer. bulk_polls, bulk_seconds: a job is done when it was asked for so often and is so old. bulk_page: rows of one page of results
-    at most. bulk_jobs: query jobs a day. most_ids: what getDeleted and getUpdated tell at once. soap_login: whether it is open.
-    """
-
-    daily: int = 100_000
-    page_size: int = 2000
-    late_commits: float = 0.0
-    query_timeout_rows: int | None = None
-    cursor_pages: int | None = None
-    session_calls: int | None = None
-    rotate_refresh_tokens: bool = False
-    bulk_polls: int = 2
-    bulk_seconds: float = 0.0
-    bulk_page: int = 50_000
-    bulk_jobs: int = 10_000
-    most_ids: int = 600_000
-    soap_login: bool = True
 
 
 @dataclass
@@ -87,7 +62,7 @@ class Late:
 
 @dataclass(kw_only=True)
 class Org:
-    """What all handlers and deeds share; `lock` is held by whoever reads or changes it. now: aware.
+    """What all handlers and actions share; `lock` is held by whoever reads or changes it. now: aware.
 
     gone: object → id → when it was deleted, of what is in no bin any more. log_from: what was deleted earlier, the log of deletions has
     forgotten. locks: id → how many writes to it are still to be refused (UNABLE_TO_LOCK_ROW); triggers: the same, by a trigger of
@@ -96,10 +71,8 @@ class Org:
 
     world: World
     now: Callable[[], datetime]
-    client_id: str
-    client_secret: str
     schema: Schema
-    options: Options
+    options: SalesforceOptions
     sessions: dict[str, Session] = field(default_factory=dict)
     calls: deque[datetime] = field(default_factory=deque)
     cursors: OrderedDict[str, Cursor] = field(default_factory=OrderedDict)
@@ -211,16 +184,17 @@ class Org:
 
     def commit_first(self, object_name: str, record_id: str) -> None:
         """Who writes to a row that another transaction holds waits for that to end."""
-        for one in [late for late in self.late if any((change.object, change.id) == (object_name, record_id) for change in late.changes)]:
-            self._commit(one)
+        held = [late for late in self.late if any((change.object, change.id) == (object_name, record_id) for change in late.changes)]
+        for late in held:
+            self._commit(late)
 
     # ── Time goes on ──
 
     def settle(self) -> None:
         """Does what is due by now: late commits, and, every hour, the emptying of what lay too long in the bin."""
         now = self.now()
-        for one in [late for late in self.late if late.visible <= now]:
-            self._commit(one)
+        for late in [late for late in self.late if late.visible <= now]:
+            self._commit(late)
         if now - self._tidied >= _TIDY_EVERY:
             self._tidied = now
             self._empty_bin(now - BIN_KEEPS)

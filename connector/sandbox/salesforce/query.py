@@ -17,8 +17,9 @@ from typing import Any
 from connector.sandbox.salesforce import fields as known
 from connector.sandbox.salesforce import schema as schema_of
 from connector.sandbox.salesforce.errors import Refused, RowRefused
+from connector.sandbox.salesforce.fields import Field
 from connector.sandbox.salesforce.index import Indexes
-from connector.sandbox.salesforce.schema import Field, Schema
+from connector.sandbox.salesforce.schema import Schema
 from connector.sandbox.salesforce.soql import Combination, Comparison, Condition, Order, Path, Query, Value, complain
 
 Row = dict[str, Any]
@@ -70,7 +71,7 @@ class Evaluator:
         self.columns: list[Column] = []
         self.tree = self._tree()
         self.test = self._condition(query.where) if query.where is not None else None
-        self.order = [(self._sortable(one), one) for one in query.order]
+        self.order = [(self._sortable(order), order) for order in query.order]
 
     def rows(self, *, most: int | None = None) -> list[Row]:
         """The rows found, in their order, cut to LIMIT. most: what finds more, LIMIT aside, takes too long (QUERY_TIMEOUT)."""
@@ -98,23 +99,23 @@ class Evaluator:
         tree: dict[str, Any] = {}
         for path in self.query.fields:
             column = self.column(path)
-            here, names = tree, self._spelled(path, column)
+            branch, names = tree, self._spelled(path, column)
             column.name = ".".join(names)
             self.columns.append(column)
             for name in names[:-1]:
-                here = here.setdefault(name, {})
-            if names[-1] in here:
+                branch = branch.setdefault(name, {})
+            if names[-1] in branch:
                 raise Refused(400, "INVALID_FIELD", f"duplicate field selected: {'.'.join(names)}")
-            here[names[-1]] = None
+            branch[names[-1]] = None
         return tree
 
     def _spelled(self, path: Path, column: Column) -> list[str]:
-        names, here = [], self.object
+        names, object_name = [], self.object
         for part in path.parts[:-1]:
-            reference = self.schema.reference(here, part)
+            reference = self.schema.reference(object_name, part)
             if reference is not None:
                 names.append(str(reference.relationship))
-                here = reference.targets[0]
+                object_name = reference.targets[0]
         return [*names, column.field.name]
 
     def renderer(self) -> Callable[[Row], Row]:
@@ -159,10 +160,10 @@ class Evaluator:
         """The field at the end of the path. Raises `Refused` (INVALID_FIELD) where there is none."""
         if len(path.parts) > 6:
             raise complain(self.query.text, path.at, "INVALID_FIELD", "only 5 levels of relationship may be followed")
-        here, get_parent = self.object, None
+        object_name, get_parent = self.object, None
         for part in path.parts[:-1]:
-            reference = self.schema.reference(here, part)
-            if reference is None and part == path.parts[0] and part.lower() == here.lower():
+            reference = self.schema.reference(object_name, part)
+            if reference is None and part == path.parts[0] and part.lower() == object_name.lower():
                 continue  # the object's own name may stand in front: Lead.Name
             if reference is None:
                 message = (
@@ -172,12 +173,12 @@ class Evaluator:
                 raise complain(self.query.text, path.at, "INVALID_FIELD", message)
             if len(reference.targets) > 1:
                 return self._name_column(path, reference, get_parent)
-            here, get_parent = reference.targets[0], _step(self.schema, reference, get_parent)
-            if here not in self.schema.rows:
-                raise self._no_column(path, here)
-        field = self.schema.field(here, path.parts[-1])
+            object_name, get_parent = reference.targets[0], _step(self.schema, reference, get_parent)
+            if object_name not in self.schema.rows:
+                raise self._no_column(path, object_name)
+        field = self.schema.field(object_name, path.parts[-1])
         if field is None:
-            raise self._no_column(path, here)
+            raise self._no_column(path, object_name)
         return Column(field, _take(field.name, get_parent))
 
     def _name_column(self, path: Path, reference: Field, get_parent: Getter | None) -> Column:

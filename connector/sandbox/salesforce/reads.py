@@ -9,10 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from connector.sandbox.salesforce.errors import Refused, RowRefused
+from connector.sandbox.salesforce.fields import Field
 from connector.sandbox.salesforce.http import NOT_FOUND, answer, base_of, json_body, key_of, object_of, org_of, writer_of
 from connector.sandbox.salesforce.org import BATCH_SIZES, Cursor, Org
 from connector.sandbox.salesforce.query import Evaluator
-from connector.sandbox.salesforce.schema import Field, Schema, describe_field, describe_object, long_id
+from connector.sandbox.salesforce.schema import Schema, describe_field, describe_object, long_id
 from connector.sandbox.salesforce.soql import parse
 
 VERSIONS = range(31, 68)
@@ -127,7 +128,7 @@ async def basic(request: Request) -> Response:
 async def describe(request: Request) -> Response:
     """GET /sobjects/{object}/describe."""
     schema, name = org_of(request).schema, object_of(request)
-    fields = [describe_field(schema, name, one) for one in schema.fields(name)]
+    fields = [describe_field(schema, name, field) for field in schema.fields(name)]
     return answer({**describe_object(name, base_of(request)), "fields": fields, "childRelationships": [], "recordTypeInfos": []})
 
 
@@ -137,16 +138,16 @@ async def describe(request: Request) -> Response:
 def _named(schema: Schema, object_name: str, names: list[str]) -> list[Field]:
     found = []
     for name in names:
-        one = schema.field(object_name, name)
-        if one is None:
+        field = schema.field(object_name, name)
+        if field is None:
             raise Refused(400, "INVALID_FIELD", f"No such column '{name}' on sobject of type {object_name}")
-        found.append(one)
+        found.append(field)
     return found
 
 
 def _record(row: dict[str, Any], object_name: str, fields: list[Field], base: str) -> dict[str, Any]:
     attributes = {"type": object_name, "url": f"{base}/sobjects/{object_name}/{row['Id']}"}
-    return {"attributes": attributes, **{one.name: row.get(one.name) for one in fields}, "Id": row["Id"]}
+    return {"attributes": attributes, **{field.name: row.get(field.name) for field in fields}, "Id": row["Id"]}
 
 
 def _one(request: Request, object_name: str, row: dict[str, Any]) -> Response:
@@ -176,7 +177,7 @@ async def get_by_key(request: Request) -> Response:
     if not ids:
         raise Refused(404, "NOT_FOUND", NOT_FOUND)
     if len(ids) > 1:
-        return answer([f"{base_of(request)}/sobjects/{object_name}/{one}" for one in ids], 300)
+        return answer([f"{base_of(request)}/sobjects/{object_name}/{record_id}" for record_id in ids], 300)
     return _one(request, object_name, org_of(request).schema.rows[object_name][ids[0]])
 
 
@@ -188,9 +189,9 @@ def _retrieve(request: Request, ids: list[str], names: list[str]) -> Response:
         raise Refused(400, "LIMIT_EXCEEDED", f"cannot retrieve more than {_MOST_RETRIEVED} records in one request")
     fields = _named(schema, object_name, names)
     base, found = base_of(request), []
-    for one in ids:
+    for record_id in ids:
         try:
-            row = schema.rows[object_name].get(long_id(one))
+            row = schema.rows[object_name].get(long_id(record_id))
         except RowRefused as problem:
             raise problem.alone() from problem
         found.append(None if row is None or row.get("IsDeleted") else _record(row, object_name, fields, base))
@@ -207,6 +208,6 @@ async def retrieve_by_body(request: Request) -> Response:
     """POST /composite/sobjects/{object} with {ids, fields}: the same, for more ids than a URL holds."""
     body = await json_body(request)
     lists = {name: body.get(name) for name in ("ids", "fields")}
-    if not all(isinstance(value, list) and all(isinstance(one, str) for one in value) for value in lists.values()):
+    if not all(isinstance(value, list) and all(isinstance(item, str) for item in value) for value in lists.values()):
         raise Refused(400, "JSON_PARSER_ERROR", "ids and fields must be lists of strings")
     return _retrieve(request, body["ids"], body["fields"])

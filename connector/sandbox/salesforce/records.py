@@ -94,7 +94,7 @@ async def upsert(request: Request) -> Response:
     try:
         record_id, created = writer_of(request).upsert(object_name, key, request.path_params["value"], values, update_only=update_only)
     except SeveralMatch as several:
-        return answer([f"{base_of(request)}/sobjects/{object_name}/{one}" for one in several.ids], 300)
+        return answer([f"{base_of(request)}/sobjects/{object_name}/{match_id}" for match_id in several.ids], 300)
     except RowRefused as problem:
         raise problem.alone() from problem
     return answer({"id": record_id, "success": True, "errors": [], "created": created}, 201 if created else 200)
@@ -105,7 +105,7 @@ async def upsert(request: Request) -> Response:
 
 def _records(body: Values) -> list[Values]:
     records = body.get("records")
-    if not isinstance(records, list) or not all(isinstance(one, dict) for one in records):
+    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise Refused(400, "JSON_PARSER_ERROR", "records must be a list of objects")
     _not_too_many(len(records))
     return records
@@ -136,10 +136,10 @@ def _types(schema: Schema, records: list[Values]) -> list[str]:
     return names
 
 
-def _run(writer: Writer, count: int, one: Callable[[int], Values], *, all_or_none: bool) -> Response:
+def _run(writer: Writer, count: int, write: Callable[[int], Values], *, all_or_none: bool) -> Response:
     """Does the rows in order. A value that cannot be read spoils the whole request; nothing of it is kept then."""
     try:
-        results = [_row(one, at) for at in range(count)]
+        results = [_row(write, at) for at in range(count)]
     except Refused:
         writer.roll_back()
         raise
@@ -151,9 +151,9 @@ def _run(writer: Writer, count: int, one: Callable[[int], Values], *, all_or_non
     return answer(results)
 
 
-def _row(one: Callable[[int], Values], at: int) -> Values:
+def _row(write: Callable[[int], Values], at: int) -> Values:
     try:
-        return {**one(at), "success": True, "errors": []}
+        return {**write(at), "success": True, "errors": []}
     except RowRefused as problem:
         return problem.row()
     except SeveralMatch as several:
@@ -167,10 +167,10 @@ async def create_collection(request: Request) -> Response:
     records, writer = _records(body), writer_of(request)
     types = _types(writer.schema, records)
 
-    def one(at: int) -> Values:
+    def write(at: int) -> Values:
         return {"id": writer.create(types[at], _values(records[at]))}
 
-    return _run(writer, len(records), one, all_or_none=body.get("allOrNone") is True)
+    return _run(writer, len(records), write, all_or_none=body.get("allOrNone") is True)
 
 
 async def update_collection(request: Request) -> Response:
@@ -179,29 +179,29 @@ async def update_collection(request: Request) -> Response:
     records, writer = _records(body), writer_of(request)
     types = _types(writer.schema, records)
 
-    def one(at: int) -> Values:
+    def write(at: int) -> Values:
         record_id = records[at].get("id")
         if not isinstance(record_id, str):
             raise RowRefused("MISSING_ARGUMENT", "Id not specified in an update call", ["Id"])
         return {"id": writer.update(types[at], record_id, _values(records[at], "id"))}
 
-    return _run(writer, len(records), one, all_or_none=body.get("allOrNone") is True)
+    return _run(writer, len(records), write, all_or_none=body.get("allOrNone") is True)
 
 
 async def delete_collection(request: Request) -> Response:
     """DELETE /composite/sobjects?ids=…&allOrNone=…"""
-    ids = [one for one in request.query_params.get("ids", "").split(",") if one]
+    ids = [record_id for record_id in request.query_params.get("ids", "").split(",") if record_id]
     _not_too_many(len(ids))
     writer = writer_of(request)
     by_prefix = {prefix: name for name, prefix in known.PREFIXES.items()}
 
-    def one(at: int) -> Values:
+    def write(at: int) -> Values:
         object_name = by_prefix.get(ids[at][:3])
         if object_name is None:
             raise RowRefused("MALFORMED_ID", f"malformed id {ids[at]}")
         return {"id": writer.delete(object_name, ids[at])}
 
-    return _run(writer, len(ids), one, all_or_none=request.query_params.get("allOrNone", "").lower() == "true")
+    return _run(writer, len(ids), write, all_or_none=request.query_params.get("allOrNone", "").lower() == "true")
 
 
 async def upsert_collection(request: Request) -> Response:
@@ -213,7 +213,7 @@ async def upsert_collection(request: Request) -> Response:
         raise Refused(400, "INVALID_TYPE", f"every record must be a {object_name}, as the URL says")
     seen: set[str] = set()
 
-    def one(at: int) -> Values:
+    def write(at: int) -> Values:
         value = next((held for name, held in records[at].items() if name.lower() == key.name.lower()), None)
         if value is not None and str(value).casefold() in seen:
             raise RowRefused("DUPLICATE_VALUE", f"Duplicate external id specified: {value}", [key.name])
@@ -222,4 +222,4 @@ async def upsert_collection(request: Request) -> Response:
         record_id, created = writer.upsert(object_name, key, value, _values(records[at], *apart))
         return {"id": record_id, "created": created}
 
-    return _run(writer, len(records), one, all_or_none=body.get("allOrNone") is True)
+    return _run(writer, len(records), write, all_or_none=body.get("allOrNone") is True)

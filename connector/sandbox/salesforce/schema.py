@@ -1,6 +1,6 @@
-"""The sandbox's Salesforce describes itself: fields with their types and rights, by any spelling of their names.
+"""The schema of the sandbox's Salesforce: fields with their types and rights, by any spelling of their names.
 
-A field that stands in the world's rows but in no table of `salesforce_fields` is taken as a custom field of the type its values have.
+A field that stands in the world's rows but in no table of `fields` is taken as a custom field of the type its values have.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 from connector.sandbox.salesforce import fields as known
 from connector.sandbox.salesforce.errors import RowRefused
+from connector.sandbox.salesforce.fields import Field
 
 Rows = dict[str, dict[str, dict[str, Any]]]
 
@@ -18,6 +19,8 @@ TEXTS = frozenset({"string", "textarea", "email", "phone", "url", "picklist", "c
 IDS = frozenset({"id", "reference"})
 NUMBERS = frozenset({"int", "double", "currency", "percent"})
 
+#: The fields of an object that `fields` does not know.
+_NOTHING_BUT_ID = (Field(name="Id", type="id", createable=False, updateable=False),)
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 
@@ -32,45 +35,6 @@ def long_id(text: str) -> str:
     if len(text) == 18 and text[15:].upper() != suffix:
         raise RowRefused("MALFORMED_ID", f"malformed id {text}", ["Id"])
     return text[:15] + suffix
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """One field of an object."""
-
-    name: str
-    type: str
-    length: int = 0
-    createable: bool = True
-    updateable: bool = True
-    required: bool = False
-    filterable: bool = True
-    key: bool = False
-    calculated: bool = False
-    targets: tuple[str, ...] = ()
-
-    @property
-    def relationship(self) -> str | None:
-        """The name under which a reference's record is reached: OwnerId → Owner."""
-        return self.name.removesuffix("Id") if self.targets else None
-
-
-def _parse(text: str) -> Field:
-    name, kind, *marks = text.split()
-    type_name, _, length = kind.partition(":")
-    read_only = "ro" in marks
-    return Field(
-        name=name,
-        type=type_name,
-        length=int(length or 0),
-        createable=not read_only,
-        updateable=not read_only and "once" not in marks,
-        required="must" in marks,
-        filterable="deep" not in marks,
-        key="key" in marks,
-        calculated="calc" in marks,
-        targets=tuple(target for mark in marks if mark.startswith(">") for target in mark[1:].split("|")),
-    )
 
 
 def _guess(name: str, value: Any) -> Field:
@@ -105,15 +69,14 @@ class Schema:
         self._fields = {name: self._read(name) for name in self.rows}
 
     def _read(self, object_name: str) -> dict[str, Field]:
-        texts = known.TABLES.get(object_name, "Id id ro").split(",")
-        parsed = [_parse(part) for part in texts if self.multi_currency or "multi" not in part.split()]
-        fields = {one.name.lower(): one for one in parsed}
+        listed = known.FIELDS.get(object_name, _NOTHING_BUT_ID)
+        fields = {field.name.lower(): field for field in listed if self.multi_currency or field.name != known.CURRENCY}
         for row in self.rows[object_name].values():
             self._learn(object_name, fields, row)
         return fields
 
     def _learn(self, object_name: str, fields: dict[str, Field], row: dict[str, Any]) -> None:
-        apart = known.INTERNAL.get(object_name, set()) | (set() if self.multi_currency else {"CurrencyIsoCode"})
+        apart = known.INTERNAL.get(object_name, frozenset()) | (set() if self.multi_currency else {known.CURRENCY})
         for name, value in row.items():
             if value is not None and name.lower() not in fields and name not in apart:
                 fields[name.lower()] = _guess(name, value)
@@ -135,11 +98,11 @@ class Schema:
 
     def fields(self, object_name: str) -> list[Field]:
         """All fields that the connector's user sees."""
-        return [one for one in self._fields[object_name].values() if (object_name, one.name) not in self.hidden]
+        return [field for field in self._fields[object_name].values() if (object_name, field.name) not in self.hidden]
 
-    def put_field(self, object_name: str, one: Field) -> None:
+    def put_field(self, object_name: str, field: Field) -> None:
         """A field that is new, or another than it was."""
-        self._fields[object_name][one.name.lower()] = one
+        self._fields[object_name][field.name.lower()] = field
 
     def drop_field(self, object_name: str, name: str) -> None:
         """The field is gone, with all its values. Raises KeyError where there is none."""
@@ -152,28 +115,28 @@ class Schema:
         found = self.field(object_name, relationship + "Id")
         return found if found is not None and found.targets else None
 
-    def choices(self, object_name: str, one: Field) -> list[str]:
+    def choices(self, object_name: str, field: Field) -> list[str]:
         """A picklist's values: what is known, then what the data holds besides."""
-        if (object_name, one.name) == ("Lead", "Status"):
+        if (object_name, field.name) == ("Lead", "Status"):
             statuses = sorted(self.rows["LeadStatus"].values(), key=lambda row: row.get("SortOrder") or 0)
             return [status["ApiName"] for status in statuses]
-        known_values = list(known.PICKLISTS.get((object_name, one.name), ()))
-        held = {row.get(one.name) for row in self.rows[object_name].values()} - {None, *known_values}
+        known_values = list(known.PICKLISTS.get((object_name, field.name), ()))
+        held = {row.get(field.name) for row in self.rows[object_name].values()} - {None, *known_values}
         shown = known_values + sorted(str(value) for value in held)
-        return [value for value in shown if (object_name, one.name, value) not in self.retired]
+        return [value for value in shown if (object_name, field.name, value) not in self.retired]
 
-    def allows(self, object_name: str, one: Field, value: Any) -> bool:
+    def allows(self, object_name: str, field: Field, value: Any) -> bool:
         """Whether a restricted picklist has this value."""
-        if (object_name, one.name, value) in self.retired:
+        if (object_name, field.name, value) in self.retired:
             return False
-        return value in known.PICKLISTS.get((object_name, one.name), ()) or value in self.choices(object_name, one)
+        return value in known.PICKLISTS.get((object_name, field.name), ()) or value in self.choices(object_name, field)
 
-    def default(self, object_name: str, one: Field) -> Any:
+    def default(self, object_name: str, field: Field) -> Any:
         """What a new record's field holds where the request says nothing."""
-        if (object_name, one.name) == ("Lead", "Status"):
+        if (object_name, field.name) == ("Lead", "Status"):
             return next((row["ApiName"] for row in self.rows["LeadStatus"].values() if row.get("IsDefault")), None)
-        standard: Any = False if one.type == "boolean" else known.CURRENCIES[0] if one.name == "CurrencyIsoCode" else None
-        return known.DEFAULTS.get(object_name, {}).get(one.name, standard)
+        standard: Any = False if field.type == "boolean" else known.CURRENCIES[0] if field.name == known.CURRENCY else None
+        return known.DEFAULTS.get((object_name, field.name), standard)
 
 
 def _label(name: str) -> str:
@@ -181,35 +144,35 @@ def _label(name: str) -> str:
     return "".join(f" {c}" if c.isupper() and at and not plain[at - 1].isupper() else c for at, c in enumerate(plain)).replace("_", "")
 
 
-def describe_field(schema: Schema, object_name: str, one: Field) -> dict[str, Any]:
+def describe_field(schema: Schema, object_name: str, field: Field) -> dict[str, Any]:
     """A field as a describe call shows it.
 
     https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_sobject_describe.htm
     """
-    default = schema.default(object_name, one) if one.createable else None
-    choices = schema.choices(object_name, one) if one.type in ("picklist", "combobox") else []
+    default = schema.default(object_name, field) if field.createable else None
+    choices = schema.choices(object_name, field) if field.type in ("picklist", "combobox") else []
     return {
-        "name": one.name,
-        "label": _label(one.name),
-        "type": one.type,
-        "length": 18 if one.type in IDS else one.length,
-        "createable": one.createable,
-        "updateable": one.updateable,
-        "nillable": not one.required and one.type not in ("boolean", "id") and (object_name, one.name) != ("Lead", "Status"),
+        "name": field.name,
+        "label": _label(field.name),
+        "type": field.type,
+        "length": 18 if field.type in IDS else field.length,
+        "createable": field.createable,
+        "updateable": field.updateable,
+        "nillable": not field.required and field.type not in ("boolean", "id") and (object_name, field.name) != ("Lead", "Status"),
         "defaultedOnCreate": default is not None,
-        "calculated": one.calculated,
-        "custom": one.name.endswith("__c"),
-        "externalId": one.key,
-        "unique": one.key,
-        "idLookup": one.key or one.type == "id",
-        "filterable": one.filterable,
-        "sortable": one.filterable,
-        "restrictedPicklist": (object_name, one.name) in known.RESTRICTED,
+        "calculated": field.calculated,
+        "custom": field.name.endswith("__c"),
+        "externalId": field.key,
+        "unique": field.key,
+        "idLookup": field.key or field.type == "id",
+        "filterable": field.filterable,
+        "sortable": field.filterable,
+        "restrictedPicklist": (object_name, field.name) in known.RESTRICTED,
         "picklistValues": [
             {"active": True, "defaultValue": value == default, "label": value, "validFor": None, "value": value} for value in choices
         ],
-        "referenceTo": list(one.targets),
-        "relationshipName": one.relationship,
+        "referenceTo": list(field.targets),
+        "relationshipName": field.relationship,
     }
 
 

@@ -157,11 +157,11 @@ class _Reader:
         self.place = 0
 
     @property
-    def here(self) -> Token:
+    def current(self) -> Token:
         return self.tokens[self.place]
 
     def take(self) -> Token:
-        token = self.here
+        token = self.current
         self.place += 1
         return token
 
@@ -178,16 +178,16 @@ class _Reader:
             self.unexpected()
 
     def unexpected(self) -> NoReturn:
-        raise malformed(f"unexpected token: '{self.here.text}'")
+        raise malformed(f"unexpected token: '{self.current.text}'")
 
-    def several(self, one: Callable[[], Any]) -> tuple[Any, ...]:
-        found = [one()]
+    def several(self, read: Callable[[], Any]) -> tuple[Any, ...]:
+        items = [read()]
         while self.word(","):
-            found.append(one())
-        return tuple(found)
+            items.append(read())
+        return tuple(items)
 
     def path(self) -> Path:
-        if self.here.kind != "name":
+        if self.current.kind != "name":
             self.unexpected()
         token = self.take()
         return Path(tuple(token.text.split(".")), token.at)
@@ -215,7 +215,7 @@ class _Reader:
         )
 
     def number(self) -> int:
-        if self.here.kind != "number" or not self.here.text.isdigit():
+        if self.current.kind != "number" or not self.current.text.isdigit():
             self.unexpected()
         return int(self.take().text)
 
@@ -232,10 +232,10 @@ class _Reader:
     def condition(self) -> Condition:
         """One level of AND or OR: the service wants parentheses where both are mixed."""
         parts = [self.part()]
-        how: Literal["and", "or"] = "or" if self.here.text.lower() == "or" else "and"
+        how: Literal["and", "or"] = "or" if self.current.text.lower() == "or" else "and"
         while self.word(how):
             parts.append(self.part())
-        if self.here.text.lower() in ("and", "or"):
+        if self.current.text.lower() in ("and", "or"):
             self.unexpected()
         return parts[0] if len(parts) == 1 else Combination(how, tuple(parts))
 
@@ -255,14 +255,14 @@ class _Reader:
         listed = "in" if self.word("in") else "not in" if self.word("not", "in") else ""
         if listed:
             self.need("(")
-            if self.here.text.lower() == "select":
+            if self.current.text.lower() == "select":
                 subquery = self.query()
                 self.need(")")
                 return Comparison(path, listed, (), subquery)
             values = self.several(self.literal)
             self.need(")")
             return Comparison(path, listed, values)
-        if self.here.text not in _SYMBOLS:
+        if self.current.text not in _SYMBOLS:
             self.unexpected()
         operator = self.take().text
         return Comparison(path, "!=" if operator == "<>" else operator, (self.literal(),))
@@ -299,7 +299,7 @@ def parse(text: str) -> Query:
     """The query. Raises `Refused` (MALFORMED_QUERY) where it is none."""
     reader = _Reader(text)
     query = reader.query()
-    if reader.here.kind != "end":
+    if reader.current.kind != "end":
         reader.unexpected()
     if query.offset > 2000:
         raise Refused(400, "NUMBER_OUTSIDE_VALID_RANGE", "Maximum SOQL offset allowed is 2000")

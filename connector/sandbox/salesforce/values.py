@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from connector.sandbox.salesforce.errors import Refused, RowRefused
-from connector.sandbox.salesforce.schema import IDS, NUMBERS, TEXTS, Field
+from connector.sandbox.salesforce.fields import Field
+from connector.sandbox.salesforce.schema import IDS, NUMBERS, TEXTS
 
 
 def _unreadable(field: Field, value: Any) -> Refused:

@@ -14,7 +14,8 @@ from typing import Any
 
 from connector.sandbox.salesforce import fields as known
 from connector.sandbox.salesforce.errors import RowRefused, SeveralMatch
-from connector.sandbox.salesforce.schema import Field, Schema, long_id
+from connector.sandbox.salesforce.fields import Field
+from connector.sandbox.salesforce.schema import Schema, long_id
 from connector.sandbox.salesforce.values import convert
 
 Row = dict[str, Any]
@@ -89,7 +90,7 @@ class Writer:
         """A new record; returns its id."""
         self._writable(object_name, "inserted")
         fields = self._checked(object_name, values, creating=True)
-        row: Row = {one.name: self.schema.default(object_name, one) for one in self.schema.fields(object_name)}
+        row: Row = {field.name: self.schema.default(object_name, field) for field in self.schema.fields(object_name)}
         row |= {name: value for name, value in fields.items() if value is not None or row[name] is None}
         self._require(object_name, row)
         if "OwnerId" in row and row["OwnerId"] is None:
@@ -134,8 +135,8 @@ class Writer:
         """The record and its children go to the bin."""
         self.change(object_name, row, {"IsDeleted": True, "LastModifiedDate": self.stamp, "SystemModstamp": self.stamp})
         for child, link in known.CHILDREN.get(object_name, ()):
-            for one in self.pointing(child, link, row["Id"]):
-                self.bin(child, one)
+            for child_row in self.pointing(child, link, row["Id"]):
+                self.bin(child, child_row)
 
     def pointing(self, object_name: str, link: str, record_id: str) -> list[Row]:
         """The living records whose reference holds this id."""
@@ -174,9 +175,9 @@ class Writer:
 
     # ── Checks ──
 
-    def _writable(self, object_name: str, what: str) -> None:
+    def _writable(self, object_name: str, done: str) -> None:
         if object_name in known.READ_ONLY:
-            raise RowRefused("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", f"entity type cannot be {what}: {object_name}")
+            raise RowRefused("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", f"entity type cannot be {done}: {object_name}")
 
     def _checked(self, object_name: str, values: Mapping[str, Any], *, creating: bool, own_id: str = "") -> Row:
         checked: Row = {}
@@ -235,14 +236,14 @@ class Writer:
         raise RowRefused("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", [field.name])
 
     def _require(self, object_name: str, row: Row) -> None:
-        missing = [one.name for one in self.schema.fields(object_name) if one.required and not row.get(one.name)]
+        missing = [field.name for field in self.schema.fields(object_name) if field.required and not row.get(field.name)]
         if object_name == _STATUS_REQUIRED[0] and not row.get(_STATUS_REQUIRED[1]):
             missing.append(_STATUS_REQUIRED[1])
         if missing:
             raise RowRefused("REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(missing)}]", missing)
 
     def _unique(self, object_name: str, field: Field, value: str, own_id: str) -> None:
-        others = [one for one in self.with_key(object_name, field, value) if one != own_id]
+        others = [record_id for record_id in self.with_key(object_name, field, value) if record_id != own_id]
         if others:
             message = f"duplicate value found: {field.name} duplicates value on record with id: {others[0][:15]}"
             raise RowRefused("DUPLICATE_VALUE", message, [field.name])

@@ -1,7 +1,7 @@
-"""What goes wrong, and what goes on, in real CRMs while a connector reads them: scripted scenarios over a running sandbox, by name.
+"""Scenarios by name: what goes wrong, and what goes on, in real CRMs while a connector reads them. For tests and `sandbox --fault` only.
 
-A scenario sets options, adds faults, or lets people do deeds before every so many-th call; deeds and faults are bounded in number but where
-the summary says otherwise, and the same for the same seed. `arm` is the way in, for tests and for `connector sandbox --fault`.
+A scenario sets options, adds faults, or lets people act before every so many-th call; actions and faults are bounded in number but where
+the summary says otherwise, and the same for the same seed. `arm` is the way in.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ class Scenario:
 
 def arm(box: Sandbox, name: str, *, every: int = 10, times: int = 12, seed: int = 7) -> None:
     """Lets the scenario begin in a sandbox; several may go on together. every, times: see `Stage`. Raises `UnknownScenario`."""
-    found = SCENARIOS.get(name)
-    if found is None:
+    scenario = SCENARIOS.get(name)
+    if scenario is None:
         raise UnknownScenario(name)
-    found.play(Stage(box, every, times, random.Random(seed)))  # noqa: S311 - scenarios repeat
+    scenario.play(Stage(box, every, times, random.Random(seed)))  # noqa: S311 - scenarios repeat
 
 
 SCENARIOS: Mapping[str, Scenario] = {
-    one.name: one
-    for one in (
+    scenario.name: scenario
+    for scenario in (
         Scenario(
             "late-index", "HubSpot's search finds edits 15 seconds late, and people edit contacts meanwhile", people.late_index, _HUBSPOT
         ),

@@ -1,4 +1,4 @@
-"""What happened with each person in the last 90 days: calls, e-mails, meetings and tasks, in one vocabulary for both CRMs.
+"""The activities of each person in the last 90 days: calls, e-mails, meetings and tasks, in one vocabulary for both CRMs.
 
 For people in the hands of sales it is exactly what their cohort demands; around it, and for everybody else, there is noise that must not
 count as a touch, or may.
@@ -21,7 +21,7 @@ State = Literal["done", "bounced", "failed", "scheduled", "cancelled", "sequence
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class Activity:
     """One activity: `at` is when it took or takes place (a task: when it is due), `created` when the CRM first had it."""
 
     person: Person
@@ -34,24 +34,24 @@ class Happening:
     state: State = "done"
 
 
-def happenings(maker: Maker, person: Person) -> list[Happening]:
+def activities_of(maker: Maker, person: Person) -> list[Activity]:
     """All activities of the person."""
-    found: list[Happening] = []
+    activities: list[Activity] = []
     if person.meeting:
-        found.append(_meeting(maker, person))
+        activities.append(_meeting(maker, person))
     if person.cohort in facts.MQL_COHORTS:
-        found.extend(_touch(maker, person, at) for at in _touch_moments(maker, person))
-        found.extend(_idle_noise(maker, person))
+        activities.extend(_touch(maker, person, at) for at in _touch_moments(maker, person))
+        activities.extend(_idle_noise(maker, person))
     else:
-        found.extend(_noise(maker, person) for _ in range(maker.random.choices((0, 1, 2, 3, 4, 5, 6), (14, 22, 22, 16, 11, 8, 7))[0]))
+        activities.extend(_noise(maker, person) for _ in range(maker.random.choices((0, 1, 2, 3, 4, 5, 6), (14, 22, 22, 16, 11, 8, 7))[0]))
     if person.in_salesforce:
-        found.extend(_salesforce_task(maker, person) for _ in range(maker.random.choices((0, 1, 2), (50, 30, 20))[0]))
-    return found
+        activities.extend(_salesforce_task(maker, person) for _ in range(maker.random.choices((0, 1, 2), (50, 30, 20))[0]))
+    return activities
 
 
-def bulk(maker: Maker, people: Sequence[Person], found: Sequence[Happening], *, seed: int, wanted: int) -> list[Happening]:
+def bulk(maker: Maker, people: Sequence[Person], activities: Sequence[Activity], *, seed: int, wanted: int) -> list[Activity]:
     """Further activities, until HubSpot has as many as `wanted`; none of them is a touch: e-mails and calls that came in."""
-    missing = wanted - sum(happening.crm == "hubspot" for happening in found)
+    missing = wanted - sum(activity.crm == "hubspot" for activity in activities)
     if missing <= 0:
         return []
     draw = random.Random(f"{seed} bulk")  # noqa: S311 - made-up activities need repeatability, not secrecy
@@ -59,7 +59,7 @@ def bulk(maker: Maker, people: Sequence[Person], found: Sequence[Happening], *, 
     made = []
     for person in draw.choices(known, k=missing):
         at = max(person.created, maker.now - timedelta(seconds=draw.randint(60, 90 * 86_400)))
-        made.append(Happening(person, "email" if draw.random() < 0.6 else "call", at, at, person.owner, "hubspot", incoming=True))
+        made.append(Activity(person, "email" if draw.random() < 0.6 else "call", at, at, person.owner, "hubspot", incoming=True))
     return made
 
 
@@ -92,9 +92,9 @@ def _touch_moments(maker: Maker, person: Person) -> list[datetime]:
     return [moment for moment in moments if moment < maker.now - timedelta(minutes=2)]
 
 
-def _touch(maker: Maker, person: Person, at: datetime) -> Happening:
+def _touch(maker: Maker, person: Person, at: datetime) -> Activity:
     kind: Kind = maker.random.choices(("call", "email"), (60, 40))[0]
-    return Happening(person, kind, at, at, person.owner, _crm(maker, person))
+    return Activity(person, kind, at, at, person.owner, _crm(maker, person))
 
 
 def _crm(maker: Maker, person: Person) -> str:
@@ -103,7 +103,7 @@ def _crm(maker: Maker, person: Person) -> str:
     return "hubspot" if person.in_hubspot else "salesforce"
 
 
-def _meeting(maker: Maker, person: Person) -> Happening:
+def _meeting(maker: Maker, person: Person) -> Activity:
     """A meeting that was held, well within 90 days; before sales was given the person, if it was."""
     now = maker.now
     latest = now - timedelta(hours=2)
@@ -112,33 +112,33 @@ def _meeting(maker: Maker, person: Person) -> Happening:
     earliest = min(now - timedelta(days=84), latest - timedelta(hours=1))
     at = earliest + (latest - earliest) * maker.random.random()
     created = at - timedelta(days=maker.random.randint(1, 9))
-    return Happening(person, "meeting", at, created, maker.random.choice((*facts.REPS, facts.MARKETER)), _crm(maker, person))
+    return Activity(person, "meeting", at, created, maker.random.choice((*facts.REPS, facts.MARKETER)), _crm(maker, person))
 
 
-def _idle_noise(maker: Maker, person: Person) -> list[Happening]:
+def _idle_noise(maker: Maker, person: Person) -> list[Activity]:
     """What looks like a touch and is none: answers, bounces, sequences, marketing's own calls, plain tasks."""
     draw = maker.random
     start = max(person.assigned_at or person.created, maker.now - timedelta(days=90))
-    found = []
+    activities = []
     for _ in range(draw.choices((0, 1, 2), (45, 35, 20))[0]):
         at = start + (maker.now - start) * draw.random()
         crm = _crm(maker, person)
         choice = draw.choice(("incoming", "bounced", "sequence", "marketing", "task", "cancelled"))
         if choice == "incoming":
-            found.append(Happening(person, "email" if crm == "hubspot" else "call", at, at, person.owner, crm, incoming=True))
+            activities.append(Activity(person, "email" if crm == "hubspot" else "call", at, at, person.owner, crm, incoming=True))
         elif choice == "marketing":
-            found.append(Happening(person, "call", at, at, facts.MARKETER, crm))
+            activities.append(Activity(person, "call", at, at, facts.MARKETER, crm))
         elif choice == "task":
-            found.append(Happening(person, "task", at, at, person.owner, crm, state=draw.choice(("open", "done"))))
+            activities.append(Activity(person, "task", at, at, person.owner, crm, state=draw.choice(("open", "done"))))
         elif choice == "cancelled" and crm == "hubspot":
-            found.append(Happening(person, "meeting", at, at - timedelta(days=1), person.owner, crm, state="cancelled"))
+            activities.append(Activity(person, "meeting", at, at - timedelta(days=1), person.owner, crm, state="cancelled"))
         else:
             state: State = "bounced" if choice == "bounced" and crm == "hubspot" else "sequence"
-            found.append(Happening(person, "email", at, at, person.owner, crm, state=state))
-    return found
+            activities.append(Activity(person, "email", at, at, person.owner, crm, state=state))
+    return activities
 
 
-def _noise(maker: Maker, person: Person) -> Happening:
+def _noise(maker: Maker, person: Person) -> Activity:
     """Anything at all, for somebody whom sales does not have to answer; a held meeting only where the person shall have one."""
     draw, now = maker.random, maker.now
     start = max(person.created, now - timedelta(days=90))
@@ -151,19 +151,19 @@ def _noise(maker: Maker, person: Person) -> Happening:
     if kind == "meeting":
         state = "done" if person.meeting else "cancelled" if crm == "hubspot" and draw.random() < 0.4 else "scheduled"
         if state == "scheduled":
-            return Happening(person, kind, now + timedelta(hours=draw.randint(3, 480)), at, owner, crm, state=state)
+            return Activity(person, kind, now + timedelta(hours=draw.randint(3, 480)), at, owner, crm, state=state)
     elif kind == "task":
         state = draw.choice(("open", "done", "done"))
-        return Happening(person, kind, at + timedelta(days=draw.randint(0, 10)), at, owner, crm, state=state)
+        return Activity(person, kind, at + timedelta(days=draw.randint(0, 10)), at, owner, crm, state=state)
     elif kind == "email" and not incoming:
         state = draw.choices(("done", "bounced", "failed", "scheduled", "sequence"), (62, 6, 2, 3, 27))[0]
-    return Happening(person, kind, at, at, owner, crm, incoming, state)
+    return Activity(person, kind, at, at, owner, crm, incoming, state)
 
 
-def _salesforce_task(maker: Maker, person: Person) -> Happening:
+def _salesforce_task(maker: Maker, person: Person) -> Activity:
     """A plain task in Salesforce: to-dos there are no touches."""
     start = max(person.created, maker.now - timedelta(days=90))
     at = start + (maker.now - start) * maker.random.random()
     state: State = maker.random.choice(("open", "done"))
     owner = person.owner if person.owner in facts.REPS else facts.MARKETER
-    return Happening(person, "task", at, at, owner, "salesforce", state=state)
+    return Activity(person, "task", at, at, owner, "salesforce", state=state)

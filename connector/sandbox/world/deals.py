@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from connector.sandbox.hubspot.catalogue import DEAL_STAGES
 from connector.sandbox.state import World
@@ -19,20 +20,28 @@ _OPEN = tuple(name for name, stage in DEAL_STAGES.items() if not stage.closed)
 _WORDS = ("warehouse", "reporting", "rollout", "pilot", "renewal", "Lagerverwaltung")
 
 
+class _Opened(NamedTuple):
+    """A deal that began. again: it is the person's second one."""
+
+    person: Person
+    at: datetime
+    again: bool
+
+
 def fill(world: World, people: Sequence[Person], *, seed: int) -> None:
     """A deal or two for each HubSpot contact who is an opportunity, a customer or an evangelist."""
     draw = random.Random(f"{seed} deals")  # noqa: S311 - made-up deals need repeatability, not secrecy
     owners = {owner["email"]: owner["id"] for owner in world.hubspot_owners}
-    found = [
-        (person, _begun(draw, world.now, person), again)
+    opened = [
+        _Opened(person, _begun(draw, world.now, person), bool(again))
         for person in people
         if person.in_hubspot and person.cohort in facts.CONVERTED_COHORTS
         for again in range(2 if draw.random() < 0.1 else 1)
     ]
     number = 8_800
-    for person, begun, again in sorted(found, key=lambda each: each[1]):
+    for deal in sorted(opened, key=lambda deal: deal.at):
         number += draw.randint(1, 9)
-        _deal(world, draw, str(number), person, begun, owners.get(person.owner), again=bool(again))
+        _deal(world, draw, str(number), deal, owners.get(deal.person.owner))
     _further_addresses(world, people, draw)
 
 
@@ -41,9 +50,10 @@ def _begun(draw: random.Random, now: datetime, person: Person) -> datetime:
     return min(now, entered + timedelta(minutes=draw.randint(0, 90)))
 
 
-def _deal(world: World, draw: random.Random, deal_id: str, person: Person, begun: datetime, owner: str | None, *, again: bool) -> None:
-    now, company = world.now, person.company
-    won = person.cohort != "opportunity" and not again
+def _deal(world: World, draw: random.Random, deal_id: str, opened: _Opened, owner: str | None) -> None:
+    now, person, begun = world.now, opened.person, opened.at
+    company = person.company
+    won = person.cohort != "opportunity" and not opened.again
     stage = "closedwon" if won else draw.choices((draw.choice(_OPEN), "closedlost"), (80, 20))[0]
     closed = DEAL_STAGES[stage].closed
     span = (now - begun).total_seconds()

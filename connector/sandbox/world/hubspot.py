@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from connector.sandbox.hubspot.catalogue import CREATED, MODIFIED, standard_properties
 from connector.sandbox.state import World
 from connector.sandbox.world import facts
-from connector.sandbox.world.activities import Happening
+from connector.sandbox.world.activities import Activity
 from connector.sandbox.world.people import Company, Maker, Person
 
 _OBJECT = {"call": "calls", "email": "emails", "meeting": "meetings", "task": "tasks"}
@@ -27,7 +27,7 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def fill(world: World, maker: Maker, companies: Sequence[Company], people: Sequence[Person], found: Sequence[Happening]) -> None:
+def fill(world: World, maker: Maker, companies: Sequence[Company], people: Sequence[Person], activities: Sequence[Activity]) -> None:
     """Owners, companies, contacts, engagements and their associations."""
     world.hubspot_properties = standard_properties()
     owners = _owners(world)
@@ -40,7 +40,7 @@ def fill(world: World, maker: Maker, companies: Sequence[Company], people: Seque
         person.hubspot_id = str(number)
         # one import stamped some hundreds alike, to the millisecond: paging by date alone would lose some of them
         _contact(world, maker, person, owners, same_moment if at % 17 == 0 else None)
-    _engagements(world, maker, [each for each in found if each.crm == "hubspot"], owners)
+    _engagements(world, maker, [activity for activity in activities if activity.crm == "hubspot"], owners)
 
 
 def put(world: World, name: str, record_id: str, properties: Mapping[str, str | None], created: datetime, updated: datetime) -> None:
@@ -56,13 +56,13 @@ def put(world: World, name: str, record_id: str, properties: Mapping[str, str | 
     }
 
 
-def link(world: World, one: tuple[str, str], other: tuple[str, str], types: Iterable[tuple[int, int]]) -> None:
-    """Links two records (object, id) in both directions; types: (from one to other, from other to one)."""
-    forward = world.hubspot_associations.setdefault((one[0], other[0]), {}).setdefault(one[1], [])
-    back = world.hubspot_associations.setdefault((other[0], one[0]), {}).setdefault(other[1], [])
-    for there, home in types:
-        forward.append((other[1], there))
-        back.append((one[1], home))
+def link(world: World, record: tuple[str, str], other: tuple[str, str], types: Iterable[tuple[int, int]]) -> None:
+    """Links two records (object, id) in both directions; types: (as seen from the record, as seen from the other)."""
+    forward = world.hubspot_associations.setdefault((record[0], other[0]), {}).setdefault(record[1], [])
+    back = world.hubspot_associations.setdefault((other[0], record[0]), {}).setdefault(other[1], [])
+    for type_from_record, type_from_other in types:
+        forward.append((other[1], type_from_record))
+        back.append((record[1], type_from_other))
 
 
 def _owners(world: World) -> dict[str, str]:
@@ -83,7 +83,7 @@ def _owners(world: World) -> dict[str, str]:
 
 def _companies(world: World, maker: Maker, companies: Sequence[Company]) -> None:
     number = 990
-    for company in sorted(companies, key=lambda each: each.created):
+    for company in sorted(companies, key=lambda company: company.created):
         number += maker.random.randint(1, 5)
         company.hubspot_id = str(number)
         properties = {
@@ -142,7 +142,7 @@ def _contact(world: World, maker: Maker, person: Person, owners: Mapping[str, st
 def _remember(world: World, person: Person, owner: str | None) -> None:
     """The history of stage, lead status and owner, newest first, as `propertiesWithHistory` gives it."""
     history: dict[str, list[tuple[str | None, datetime]]] = {
-        "lifecyclestage": sorted(person.entered.items(), key=lambda each: each[1], reverse=True),
+        "lifecyclestage": sorted(person.entered.items(), key=lambda entry: entry[1], reverse=True),
     }
     if owner and person.assigned_at:
         history["hubspot_owner_id"] = [(owner, person.assigned_at)]
@@ -160,68 +160,68 @@ def _between(maker: Maker, earliest: datetime) -> datetime:
     return earliest + timedelta(seconds=seconds * maker.random.random())
 
 
-def _touched(maker: Maker, happening: Happening) -> datetime:
+def _touched(maker: Maker, activity: Activity) -> datetime:
     """When an engagement may first have been edited: what is still to come was last touched when it was written down."""
-    return happening.created if happening.at > maker.now else max(happening.created, happening.at)
+    return activity.created if activity.at > maker.now else max(activity.created, activity.at)
 
 
-def _engagements(world: World, maker: Maker, found: list[Happening], owners: Mapping[str, str]) -> None:
+def _engagements(world: World, maker: Maker, activities: list[Activity], owners: Mapping[str, str]) -> None:
     numbers = dict.fromkeys(_TYPES, 9_700)
-    for happening in sorted(found, key=lambda each: each.created):
-        name = _OBJECT[happening.kind]
+    for activity in sorted(activities, key=lambda activity: activity.created):
+        name = _OBJECT[activity.kind]
         numbers[name] += maker.random.randint(1, 9)
         record_id = str(numbers[name])
-        properties = {**_PROPERTIES[happening.kind](maker, happening), "hubspot_owner_id": owners.get(happening.owner)}
-        put(world, name, record_id, properties, happening.created, _between(maker, _touched(maker, happening)))
-        link(world, (name, record_id), ("contacts", happening.person.hubspot_id), (_TYPES[name],))
-        company = happening.person.company
+        properties = {**_PROPERTIES[activity.kind](maker, activity), "hubspot_owner_id": owners.get(activity.owner)}
+        put(world, name, record_id, properties, activity.created, _between(maker, _touched(maker, activity)))
+        link(world, (name, record_id), ("contacts", activity.person.hubspot_id), (_TYPES[name],))
+        company = activity.person.company
         if name == "meetings" and company is not None:
             link(world, (name, record_id), ("companies", company.hubspot_id), ((188, 187),))
 
 
-def _call(maker: Maker, happening: Happening) -> dict[str, str | None]:
+def _call(maker: Maker, activity: Activity) -> dict[str, str | None]:
     disposition = maker.random.choice(_DISPOSITIONS)
     return {
-        "hs_timestamp": stamp(happening.at),
+        "hs_timestamp": stamp(activity.at),
         "hs_call_title": "Call",
-        "hs_call_direction": "INBOUND" if happening.incoming else "OUTBOUND",
+        "hs_call_direction": "INBOUND" if activity.incoming else "OUTBOUND",
         "hs_call_status": "NO_ANSWER" if disposition == _DISPOSITIONS[1] else "COMPLETED",
         "hs_call_disposition": disposition,
         "hs_call_duration": str(maker.random.randint(8, 1500) * 1000),
     }
 
 
-def _email(maker: Maker, happening: Happening) -> dict[str, str | None]:
+def _email(maker: Maker, activity: Activity) -> dict[str, str | None]:
     statuses = {"bounced": "BOUNCED", "failed": "FAILED", "scheduled": "SCHEDULED"}
     return {
-        "hs_timestamp": stamp(happening.at),
+        "hs_timestamp": stamp(activity.at),
         "hs_email_subject": maker.random.choice(("Your question", "Demo next week?", "Angebot für Ihr Lager", "資料のご案内")),
-        "hs_email_direction": "INCOMING_EMAIL" if happening.incoming else "EMAIL",
-        "hs_email_status": statuses.get(happening.state, "SENT"),
-        "hs_sequence_id": str(maker.random.randint(41_001, 41_009)) if happening.state == "sequence" else None,
+        "hs_email_direction": "INCOMING_EMAIL" if activity.incoming else "EMAIL",
+        "hs_email_status": statuses.get(activity.state, "SENT"),
+        "hs_sequence_id": str(maker.random.randint(41_001, 41_009)) if activity.state == "sequence" else None,
     }
 
 
-def _meeting(maker: Maker, happening: Happening) -> dict[str, str | None]:
+def _meeting(maker: Maker, activity: Activity) -> dict[str, str | None]:
     outcomes = {"cancelled": "CANCELED", "scheduled": "SCHEDULED"}
     return {
-        "hs_timestamp": stamp(happening.at),
+        "hs_timestamp": stamp(activity.at),
         "hs_meeting_title": maker.random.choice(("First talk", "Demo", "Abstimmung mit Einkauf")),
-        "hs_meeting_start_time": stamp(happening.at),
-        "hs_meeting_end_time": stamp(happening.at + timedelta(minutes=30)),
-        "hs_meeting_outcome": outcomes.get(happening.state) or maker.random.choice(("COMPLETED", "COMPLETED", "SCHEDULED", "RESCHEDULED")),
+        "hs_meeting_start_time": stamp(activity.at),
+        "hs_meeting_end_time": stamp(activity.at + timedelta(minutes=30)),
+        "hs_meeting_outcome": outcomes.get(activity.state) or maker.random.choice(("COMPLETED", "COMPLETED", "SCHEDULED", "RESCHEDULED")),
     }
 
 
-def _task(maker: Maker, happening: Happening) -> dict[str, str | None]:
-    done = happening.state == "done" and happening.at <= maker.now
+def _task(maker: Maker, activity: Activity) -> dict[str, str | None]:
+    done = activity.state == "done" and activity.at <= maker.now
     return {
-        "hs_timestamp": stamp(happening.at),
+        "hs_timestamp": stamp(activity.at),
         "hs_task_subject": maker.random.choice(("Send the price list", "Look up the contract", "Ask for the org chart")),
         "hs_task_status": "COMPLETED" if done else "NOT_STARTED",
         "hs_task_priority": maker.random.choice(("LOW", "MEDIUM", "HIGH")),
         "hs_task_type": "TODO",
-        "hs_task_completion_date": stamp(happening.at) if done else None,
+        "hs_task_completion_date": stamp(activity.at) if done else None,
     }
 
 

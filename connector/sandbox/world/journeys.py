@@ -1,4 +1,4 @@
-"""The way each person took: stages entered, owner, acceptance or rejection by sales, as the cohort demands."""
+"""The journey of each person: stages entered, owner, acceptance or rejection by sales, as the cohort demands."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Makes the people of the world: who they are, what they did, how far they got. No CRM's vocabulary decides anything here.
+"""The people and companies of the world, and their attributes. No CRM's vocabulary decides anything here.
 
-Each person belongs to a cohort (`world_facts`), which says what the rules should find; attributes are drawn to fit it.
+Each person belongs to a cohort (`facts`), which says what the rules should find; attributes are drawn to fit it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 
 from faker import Faker
 
-from connector.sandbox.state import World
 from connector.sandbox.world import facts
 from connector.sandbox.world.calendar import Calendar
 
@@ -105,7 +104,7 @@ class Maker:
         for number in range(count):
             place = self.place()
             name = self._fakers[place.locale].company()
-            hubspot, salesforce, naics, _ = self.random.choices(facts.INDUSTRIES, [each[3] for each in facts.INDUSTRIES])[0]
+            hubspot, salesforce, naics, _ = self.random.choices(facts.INDUSTRIES, [industry[3] for industry in facts.INDUSTRIES])[0]
             made.append(
                 Company(
                     name=name,
@@ -220,52 +219,3 @@ def _draw(maker: Maker, person: Person, companies: Sequence[Company], *, keen: b
         person.page_views = draw.randint(14, 60)
     elif draw.random() < (0.7 if keen else 0.2):
         person.converted_at = maker.days_ago(1, 300)
-
-
-def fill(world: World, *, seed: int, hubspot_contacts: int, salesforce_leads: int, activities_a_contact: float = 0.0) -> None:
-    """Fills an empty world."""
-    from connector.sandbox.world import activities, deals, journeys
-    from connector.sandbox.world import hubspot as world_hubspot
-    from connector.sandbox.world import salesforce as world_salesforce
-
-    maker = Maker(seed, world.now)
-    world.absent = facts.ABSENT
-    companies = maker.companies(max(12, round(hubspot_contacts * 0.18)))
-    people = _people(maker, hubspot_contacts, salesforce_leads)
-    accounts = companies[: max(6, round(salesforce_leads * 0.075))]
-    for person in people:
-        describe(maker, person, accounts if person.cohort in facts.CONVERTED_COHORTS else companies)
-        maker.identify(person)
-        journeys.walk(maker, person)
-        if person.cohort == "excluded":
-            journeys.exclude(maker, person)
-    found = [happening for person in people for happening in activities.happenings(maker, person)]
-    world_salesforce.fill(world, maker, people, found)
-    found += activities.bulk(maker, people, found, seed=seed, wanted=round(hubspot_contacts * activities_a_contact))
-    world_hubspot.fill(world, maker, companies, people, found)
-    deals.fill(world, people, seed=seed)
-
-
-def _people(maker: Maker, hubspot_contacts: int, salesforce_leads: int) -> list[Person]:
-    """People of both CRMs with their cohorts, in an order that has nothing to do with them."""
-    weights = {cohort.name: cohort.weight for cohort in facts.HUBSPOT_COHORTS}
-    known = _dealt(maker, facts.HUBSPOT_COHORTS, hubspot_contacts)
-    shared = min(round(salesforce_leads * 0.4), hubspot_contacts)
-    # the largest keys of this kind are a weighted sample without repetition (Efraimidis and Spirakis)
-    keys = sorted(range(len(known)), key=lambda at: maker.random.random() ** (1 / weights[known[at]]), reverse=True)
-    both = set(keys[:shared])
-    only_leads = _dealt(maker, facts.SALESFORCE_COHORTS, salesforce_leads - shared)
-    return [
-        *(Person(name, True, at in both, facts.PLACES[0], maker.now) for at, name in enumerate(known)),
-        *(Person(name, False, True, facts.PLACES[0], maker.now) for name in only_leads),
-    ]
-
-
-def _dealt(maker: Maker, cohorts: Sequence[facts.Cohort], count: int) -> list[str]:
-    names: list[str] = []
-    for cohort in cohorts[:-1]:
-        names.extend([cohort.name] * max(1, round(cohort.share * count)))
-    names = names[:count]
-    names.extend([cohorts[-1].name] * (count - len(names)))
-    maker.random.shuffle(names)
-    return names

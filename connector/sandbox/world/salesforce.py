@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connector.sandbox.state import World
-from connector.sandbox.world import facts
-from connector.sandbox.world import salesforce_related as deals
-from connector.sandbox.world.activities import Happening
+from connector.sandbox.world import facts, salesforce_related
+from connector.sandbox.world.activities import Activity
 from connector.sandbox.world.people import Company, Maker, Person
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -73,22 +72,22 @@ class _Org:
         return self.owners[facts.MARKETER] if name == facts.QUEUE else self.owner(name)
 
 
-def fill(world: World, maker: Maker, people: Sequence[Person], found: Sequence[Happening]) -> None:
+def fill(world: World, maker: Maker, people: Sequence[Person], activities: Sequence[Activity]) -> None:
     """Users, the queue, statuses, Leads with their history, Contacts and Accounts, Tasks and Events."""
     org = _Org(world, maker)
     _users(org)
     for number, (label, converted, default) in enumerate(facts.LEAD_STATUSES, 1):
         fields = {"ApiName": label, "MasterLabel": label, "IsConverted": converted, "IsDefault": default, "SortOrder": number}
         org.put("LeadStatus", maker.now - timedelta(days=1500), maker.now - timedelta(days=1500), **fields)
-    for person in sorted((each for each in people if each.in_salesforce), key=lambda each: each.created):
+    for person in sorted((person for person in people if person.in_salesforce), key=lambda person: person.created):
         _lead(org, person)
-    for happening in sorted((each for each in found if each.crm == "salesforce"), key=lambda each: each.created):
-        if happening.kind == "meeting":
-            _event(org, happening)
+    for activity in sorted((activity for activity in activities if activity.crm == "salesforce"), key=lambda activity: activity.created):
+        if activity.kind == "meeting":
+            _event(org, activity)
         else:
-            _task(org, happening)
+            _task(org, activity)
     drawn = maker.random.getstate()
-    deals.add(world, org.put, org.owners)
+    salesforce_related.add(world, org.put, org.owners)
     maker.random.setstate(drawn)  # what is made after this is the same with these and without them
 
 
@@ -236,62 +235,64 @@ def _history(org: _Org, person: Person) -> None:
         if person.status != "Open - Not Contacted":
             steps.append((person.status_at or entered + timedelta(hours=1), "Open - Not Contacted", person.status))
     for at, before, after in steps:
-        _changed(org, person, at, "Status", before, after, "DynamicEnum")
+        _changed(org, person, at, "Status", (before, after), "DynamicEnum")
     if entered is not None and person.assigned_at is not None and person.owner != facts.QUEUE:
         queue, owner = org.owners[facts.QUEUE], org.owner(person.owner)
         users, groups = org.world.salesforce["User"], org.world.salesforce["Group"]
-        _changed(org, person, person.assigned_at, "Owner", groups[queue]["Name"], users[owner]["Name"], "Text")
-        _changed(org, person, person.assigned_at, "Owner", queue, owner, "EntityId")
+        _changed(org, person, person.assigned_at, "Owner", (groups[queue]["Name"], users[owner]["Name"]), "Text")
+        _changed(org, person, person.assigned_at, "Owner", (queue, owner), "EntityId")
 
 
-def _changed(org: _Org, person: Person, at: datetime, field: str, before: str, after: str, data_type: str) -> None:
+def _changed(org: _Org, person: Person, at: datetime, field: str, values: tuple[str, str], data_type: str) -> None:
+    """One row of history. values: before and after."""
+    old, new = values
     by = org.owners[facts.CONNECTOR]
-    org.put("LeadHistory", at, at, LeadId=person.lead_id, Field=field, OldValue=before, NewValue=after, DataType=data_type, CreatedById=by)
+    org.put("LeadHistory", at, at, LeadId=person.lead_id, Field=field, OldValue=old, NewValue=new, DataType=data_type, CreatedById=by)
 
 
-def _task(org: _Org, happening: Happening) -> None:
-    draw, person, now = org.maker.random, happening.person, org.maker.now
-    is_todo = happening.kind == "task"
-    closed = happening.state in ("done", "sequence", "bounced", "failed") and happening.at <= now
-    subtype = "Task" if is_todo else "Call" if happening.kind == "call" else "ListEmail" if happening.state == "sequence" else "Email"
+def _task(org: _Org, activity: Activity) -> None:
+    draw, person, now = org.maker.random, activity.person, org.maker.now
+    is_todo = activity.kind == "task"
+    closed = activity.state in ("done", "sequence", "bounced", "failed") and activity.at <= now
+    subtype = "Task" if is_todo else "Call" if activity.kind == "call" else "ListEmail" if activity.state == "sequence" else "Email"
     who = person.contact_id or person.lead_id
     org.put(
         "Task",
-        happening.created,
+        activity.created,
         WhoId=who,
         WhatId=None,
         AccountId=org.world.salesforce["Contact"][who]["AccountId"] if person.contact_id else None,
-        OwnerId=org.user(happening.owner),
+        OwnerId=org.user(activity.owner),
         Subject={"Task": "Send the price list", "Call": "Call", "Email": "Email: your question", "ListEmail": "Email: newsletter"}[subtype],
         Description=None,
         Status="Completed" if closed else "Not Started",
         Priority=draw.choice(("Normal", "Normal", "High")),
         IsClosed=closed,
         IsHighPriority=False,
-        ActivityDate=happening.at.date(),
+        ActivityDate=activity.at.date(),
         TaskSubtype=subtype,
         Type={"Call": "Call", "Email": "Email", "ListEmail": "Email"}.get(subtype),
-        CallType=("Inbound" if happening.incoming else "Outbound") if subtype == "Call" else None,
+        CallType=("Inbound" if activity.incoming else "Outbound") if subtype == "Call" else None,
         CallDisposition=draw.choice(("Connected", "No answer", "Voicemail")) if subtype == "Call" else None,
         CallDurationInSeconds=draw.randint(5, 1500) if subtype == "Call" else None,
-        CompletedDateTime=whole(happening.at) if closed else None,
+        CompletedDateTime=whole(activity.at) if closed else None,
         IsReminderSet=False,
         ReminderDateTime=None,
         Handoff_Key__c=None,
     )
 
 
-def _event(org: _Org, happening: Happening) -> None:
-    person = happening.person
+def _event(org: _Org, activity: Activity) -> None:
+    person = activity.person
     who = person.contact_id or person.lead_id
-    start = whole(happening.at)
+    start = whole(activity.at)
     org.put(
         "Event",
-        happening.created,
+        activity.created,
         WhoId=who,
         WhatId=None,
         AccountId=org.world.salesforce["Contact"][who]["AccountId"] if person.contact_id else None,
-        OwnerId=org.user(happening.owner),
+        OwnerId=org.user(activity.owner),
         Subject=org.maker.random.choice(("First talk", "Demo", "Abstimmung mit Einkauf")),
         Description=None,
         Location=None,

@@ -33,26 +33,26 @@ KEPT_SINCE = "activities_kept_since"
 
 def store_activities(connection: Connection, crm: str, stream: str, rows: Mapping[Key, Row], now: datetime) -> int:
     """Stores what is new or changed, with its links; the contacts concerned become due. Returns how many."""
-    known = fingerprints(connection, "activity", crm, rows)
-    wanted = {key: row for key, row in rows.items() if known.get(key) != row["fingerprint"]}
+    stored = fingerprints(connection, "activity", crm, rows)
+    wanted = {key: row for key, row in rows.items() if stored.get(key) != row["fingerprint"]}
     if wanted:
-        wanted = _still_kept(connection, crm, stream, wanted, known)
+        wanted = _still_kept(connection, crm, stream, wanted, stored)
     if not wanted:
         return 0
-    concerned = _drop_links(connection, crm, [key for key in wanted if key in known])
+    concerned = _drop_links(connection, crm, [key for key in wanted if key in stored])
     put(connection, "activity", list(wanted.values()), _COLUMNS, keys=("crm", "object", "id"), guard="fingerprint")
     concerned |= _add_links(connection, crm, {key: row["links"] for key, row in wanted.items()}, wanted)
     make_due(connection, concerned, now)
     return len(wanted)
 
 
-def _still_kept(connection: Connection, crm: str, stream: str, rows: dict[Key, Row], known: Mapping[Key, bytes]) -> dict[Key, Row]:
+def _still_kept(connection: Connection, crm: str, stream: str, rows: dict[Key, Row], stored: Mapping[Key, bytes]) -> dict[Key, Row]:
     """Without what is older than all that is kept and not here, once the stream was read whole: it was here, and counts already."""
     stated = connection.scalar(select(_META.c.value).where(_META.c.name == KEPT_SINCE))
     if stated is None or not cursors.was_read_whole(connection, crm, stream):
         return rows
     since = int(stated)
-    return {key: row for key, row in rows.items() if key in known or row["at"] is None or row["at"] >= since}
+    return {key: row for key, row in rows.items() if key in stored or row["at"] is None or row["at"] >= since}
 
 
 def relink(store: Store, crm: CrmName, object_name: str, links: Mapping[str, Sequence[RecordRef]], now: datetime) -> int:
@@ -71,17 +71,17 @@ def relink(store: Store, crm: CrmName, object_name: str, links: Mapping[str, Seq
 
 def _relink(connection: Connection, crm: str, object_name: str, wanted: Mapping[str, list[Key]], now: datetime) -> int:
     names = ("id", "kind", "at", "happened", "archived")
-    here = {row[0]: row for row in find(connection, "activity", names, sorted(wanted), lock=True, crm=crm, object=object_name)}
+    stored = {row[0]: row for row in find(connection, "activity", names, sorted(wanted), lock=True, crm=crm, object=object_name)}
     before: dict[str, list[Key]] = {}
     for row_id, record_object, record_id in find(
-        connection, "activity_link", ("id", "record_object", "record_id"), sorted(here), crm=crm, object=object_name
+        connection, "activity_link", ("id", "record_object", "record_id"), sorted(stored), crm=crm, object=object_name
     ):
         before.setdefault(row_id, []).append((record_object, record_id))
-    moved = {(object_name, row_id): wanted[row_id] for row_id in here if sorted(before.get(row_id, [])) != wanted[row_id]}
+    moved = {(object_name, row_id): wanted[row_id] for row_id in stored if sorted(before.get(row_id, [])) != wanted[row_id]}
     if not moved:
         return 0
     concerned = _drop_links(connection, crm, moved)
-    facts = {key: dict(zip(names, here[key[1]], strict=True)) for key in moved}
+    facts = {key: dict(zip(names, stored[key[1]], strict=True)) for key in moved}
     concerned |= _add_links(connection, crm, moved, facts)
     for _, ids in by_object(moved):  # no digest: the next sight of it in a pull puts in what the CRM says then
         same = (_ACTIVITY.c.crm == crm, _ACTIVITY.c.object == object_name, _ACTIVITY.c.id.in_(ids))
@@ -111,12 +111,12 @@ def _drop_links(connection: Connection, crm: str, keys: Iterable[Key]) -> set[in
 
 
 def _add_links(connection: Connection, crm: str, links: Mapping[Key, Sequence[Key]], facts: Mapping[Key, Row]) -> set[int]:
-    contacts = contacts_of(connection, crm, {link for ones in links.values() for link in ones})
+    contacts = contacts_of(connection, crm, {link for people in links.values() for link in people})
     rows = [
         (crm, *key, *link, contacts.get(link), fact["kind"], fact["at"], bool(fact["happened"] and not fact["archived"]))
-        for key, ones in links.items()
-        if ones and (fact := facts[key])
-        for link in ones
+        for key, people in links.items()
+        if people and (fact := facts[key])
+        for link in people
     ]
     put_values(connection, "activity_link", rows, _LINK_COLUMNS)
     return set(contacts.values())

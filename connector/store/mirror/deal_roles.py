@@ -52,19 +52,19 @@ class CampaignOf:
 def deals_of(connection: Connection, contacts: Collection[int]) -> dict[int, list[DealOf]]:
     """The deals with which these contacts themselves are linked, each once, the oldest first; not those of their companies alone."""
     names = tuple(name for name in DealOf.__dataclass_fields__ if name not in ("role", "main"))
-    found: dict[int, dict[tuple[str, str], DealOf]] = {}
-    for some in chunks(sorted(contacts)):
+    by_contact: dict[int, dict[tuple[str, str], DealOf]] = {}
+    for ids in chunks(sorted(contacts)):
         rows = connection.execute(
             select(_RECORD.c.contact_id, *(_DEAL.c[name] for name in names), _LINK.c.role, _LINK.c.main)
             .join(_LINK, and_(_LINK.c.crm == _RECORD.c.crm, _LINK.c.record_object == _RECORD.c.object, _LINK.c.record_id == _RECORD.c.id))
             .join(_DEAL, and_(_DEAL.c.crm == _LINK.c.crm, _DEAL.c.id == _LINK.c.deal_id))
-            .where(_RECORD.c.contact_id.in_(some), ~_DEAL.c.archived)
+            .where(_RECORD.c.contact_id.in_(ids), ~_DEAL.c.archived)
             .order_by(_DEAL.c.created_at, _DEAL.c.crm, _DEAL.c.id, _LINK.c.main.desc(), _LINK.c.role.is_(None), _LINK.c.source)
         )
         for row in rows.mappings():
             deal = DealOf(**{name: value for name, value in row.items() if name != "contact_id"})
-            found.setdefault(row["contact_id"], {}).setdefault((deal.crm, deal.id), deal)
-    return {number: list(deals.values()) for number, deals in found.items()}
+            by_contact.setdefault(row["contact_id"], {}).setdefault((deal.crm, deal.id), deal)
+    return {number: list(deals.values()) for number, deals in by_contact.items()}
 
 
 def campaigns_of(connection: Connection, contact: int) -> list[CampaignOf]:
@@ -85,8 +85,8 @@ def latest_campaigns(connection: Connection, contacts: Collection[int]) -> dict[
     """The name of the campaign that each of these contacts joined last."""
     if connection.execute(select(_MEMBER.c.id).limit(1)).first() is None:
         return {}
-    found: dict[int, str] = {}
-    for some in chunks(sorted(contacts)):
+    latest: dict[int, str] = {}
+    for ids in chunks(sorted(contacts)):
         newest = func.row_number().over(
             partition_by=_RECORD.c.contact_id,
             order_by=(_MEMBER.c.joined_at.is_(None), _MEMBER.c.joined_at.desc(), _MEMBER.c.id.desc()),
@@ -96,12 +96,12 @@ def latest_campaigns(connection: Connection, contacts: Collection[int]) -> dict[
             .select_from(_RECORD)
             .join(_MEMBER, _about())
             .join(_CAMPAIGN, _its_campaign())
-            .where(_RECORD.c.contact_id.in_(some), ~_MEMBER.c.archived, ~_CAMPAIGN.c.archived)
+            .where(_RECORD.c.contact_id.in_(ids), ~_MEMBER.c.archived, ~_CAMPAIGN.c.archived)
             .subquery()
         )
         rows = connection.execute(select(ranked.c.contact_id, ranked.c.name).where(ranked.c.place == 1))
-        found |= {row.contact_id: row.name for row in rows}
-    return found
+        latest |= {row.contact_id: row.name for row in rows}
+    return latest
 
 
 def _about() -> ColumnElement[bool]:

@@ -47,14 +47,14 @@ def store_deals(connection: Connection, crm: str, rows: Mapping[Key, Row], now: 
     """
     _archive_losers(connection, crm, rows, now)
     rows = merges.standing_deals(connection, crm, rows)
-    known = fingerprints(connection, "deal", crm, rows)
-    wanted = {key: row for key, row in rows.items() if known.get(key) != row["fingerprint"]}
+    stored = fingerprints(connection, "deal", crm, rows)
+    wanted = {key: row for key, row in rows.items() if stored.get(key) != row["fingerprint"]}
     if not wanted:
         return 0
     put(connection, "deal", list(wanted.values()), _DEAL_COLUMNS, keys=_KEYS, guard="fingerprint")
     people = _people(connection, crm, [key[1] for key in wanted])
-    told = {key[1]: row["links"] for key, row in wanted.items() if row["links"] is not None}
-    people |= _replace(connection, crm, ITSELF, told)
+    links = {key[1]: row["links"] for key, row in wanted.items() if row["links"] is not None}
+    people |= _replace(connection, crm, ITSELF, links)
     _due(connection, crm, people, now)
     return len(wanted)
 
@@ -65,19 +65,19 @@ def _archive_losers(connection: Connection, crm: str, rows: Mapping[Key, Row], n
         for loser in row["merged_ids"]:
             if loser != survivor:
                 pairs.setdefault(object_name, {})[loser] = survivor
-    for object_name, ones in sorted(pairs.items()):
-        merges.note(connection, crm, object_name, ones, now)
-        found = find(connection, "deal", ("id", "archived"), sorted(ones), crm=crm, object=object_name)
-        if live := sorted(row_id for row_id, archived in found if not archived):
+    for object_name, losers in sorted(pairs.items()):
+        merges.note(connection, crm, object_name, losers, now)
+        rows_here = find(connection, "deal", ("id", "archived"), sorted(losers), crm=crm, object=object_name)
+        if live := sorted(row_id for row_id, archived in rows_here if not archived):
             archive_deals(connection, crm, object_name, live, now)
 
 
 def relink(connection: Connection, crm: str, object_name: str, wanted: Mapping[str, list[Key]], now: datetime) -> int:
     """Puts the people that deals tell now in the place of those stored; returns how many changed."""
-    here = [row_id for (row_id,) in find(connection, "deal", ("id",), sorted(wanted), crm=crm, object=object_name)]
-    before: dict[str, list[Key]] = {row_id: [] for row_id in here}
+    ids_here = [row_id for (row_id,) in find(connection, "deal", ("id",), sorted(wanted), crm=crm, object=object_name)]
+    before: dict[str, list[Key]] = {row_id: [] for row_id in ids_here}
     for deal_id, record_object, record_id in find(
-        connection, "deal_link", ("deal_id", "record_object", "record_id"), here, by="deal_id", crm=crm, source=ITSELF
+        connection, "deal_link", ("deal_id", "record_object", "record_id"), ids_here, by="deal_id", crm=crm, source=ITSELF
     ):
         before[deal_id].append((record_object, record_id))
     moved = {row_id: wanted[row_id] for row_id, links in before.items() if sorted(links) != wanted[row_id]}
@@ -90,14 +90,14 @@ def relink(connection: Connection, crm: str, object_name: str, wanted: Mapping[s
 
 def store_deal_contacts(connection: Connection, crm: str, rows: Mapping[Key, Row], now: datetime) -> int:
     """Stores what is new or changed; a deleted role takes its link with it. Returns how many."""
-    known: dict[str, Any] = {}
+    stored: dict[str, Any] = {}
     for _, ids in by_object(("", row["deal_id"]) for row in rows.values()):
         for row in find(connection, "deal_link", _LINK_COLUMNS, sorted(set(ids)), by="deal_id", crm=crm):
-            known[row[2]] = (*row[:-1], bool(row[-1]))
+            stored[row[2]] = (*row[:-1], bool(row[-1]))
     as_is = {row["source"]: tuple(row[name] for name in _LINK_COLUMNS) for row in rows.values() if not row["archived"]}
-    gone = [row for row in rows.values() if row["archived"] and row["source"] in known]
-    changed = [row for row in rows.values() if not row["archived"] and known.get(row["source"]) != as_is[row["source"]]]
-    people = {(known[row["source"]][3], known[row["source"]][4]) for row in (*gone, *changed) if row["source"] in known}
+    gone = [row for row in rows.values() if row["archived"] and row["source"] in stored]
+    changed = [row for row in rows.values() if not row["archived"] and stored.get(row["source"]) != as_is[row["source"]]]
+    people = {(stored[row["source"]][3], stored[row["source"]][4]) for row in (*gone, *changed) if row["source"] in stored}
     remove(connection, "deal_link", [(crm, row["deal_id"], row["source"]) for row in (*gone, *changed)], ("crm", "deal_id", "source"))
     put(connection, "deal_link", changed, _LINK_COLUMNS)
     _due(connection, crm, people | {(row["record_object"], row["record_id"]) for row in changed}, now)
@@ -117,26 +117,26 @@ def link_conversions(connection: Connection, crm: str, leads: Sequence[Row], sto
 
 def store_campaigns(connection: Connection, crm: str, rows: Mapping[Key, Row]) -> int:
     """Stores what is new or changed; the members of one with another name are unified again. Returns how many."""
-    known = fingerprints(connection, "campaign", crm, rows)
-    wanted = {key: row for key, row in rows.items() if known.get(key) != row["fingerprint"]}
+    stored = fingerprints(connection, "campaign", crm, rows)
+    wanted = {key: row for key, row in rows.items() if stored.get(key) != row["fingerprint"]}
     before: dict[Key, tuple[str, bool]] = {}
-    for object_name, ids in by_object(key for key in wanted if key in known):
+    for object_name, ids in by_object(key for key in wanted if key in stored):
         for row_id, name, archived in find(connection, "campaign", ("id", "name", "archived"), ids, crm=crm, object=object_name):
             before[object_name, row_id] = (name, bool(archived))
     put(connection, "campaign", list(wanted.values()), _CAMPAIGN_COLUMNS, keys=_KEYS, guard="fingerprint")
-    told = [key[1] for key, row in wanted.items() if before.get(key) != (row["name"], row["archived"])]
-    unify_records(connection, crm, _members(connection, crm, told))
+    renamed = [key[1] for key, row in wanted.items() if before.get(key) != (row["name"], row["archived"])]
+    unify_records(connection, crm, _members(connection, crm, renamed))
     return len(wanted)
 
 
 def store_members(connection: Connection, crm: str, rows: Mapping[Key, Row]) -> int:
     """Stores what is new or changed; the people concerned are unified again. Returns how many."""
-    known = fingerprints(connection, "campaign_member", crm, rows)
-    wanted = {key: row for key, row in rows.items() if known.get(key) != row["fingerprint"]}
+    stored = fingerprints(connection, "campaign_member", crm, rows)
+    wanted = {key: row for key, row in rows.items() if stored.get(key) != row["fingerprint"]}
     people = {(row["record_object"], row["record_id"]) for row in wanted.values()}
-    for object_name, ids in by_object(key for key in wanted if key in known):
-        found = find(connection, "campaign_member", ("record_object", "record_id"), ids, crm=crm, object=object_name)
-        people |= {(record_object, record_id) for record_object, record_id in found}
+    for object_name, ids in by_object(key for key in wanted if key in stored):
+        rows_here = find(connection, "campaign_member", ("record_object", "record_id"), ids, crm=crm, object=object_name)
+        people |= {(record_object, record_id) for record_object, record_id in rows_here}
     put(connection, "campaign_member", list(wanted.values()), _MEMBER_COLUMNS, keys=_KEYS, guard="fingerprint")
     unify_records(connection, crm, people)
     return len(wanted)
@@ -167,21 +167,21 @@ def archive_members(connection: Connection, crm: str, object_name: str, ids: Seq
 def drop_roles(connection: Connection, crm: str, ids: Sequence[str], now: datetime) -> set[str]:
     """Contact roles that are deleted in the CRM, known by their own ids alone; returns those that were here."""
     rows = find(connection, "deal_link", ("source", "record_object", "record_id"), ids, by="source", crm=crm)
-    for _, some in by_object(("", source) for source, _, _ in rows):
-        connection.execute(delete(_LINK).where(_LINK.c.crm == crm, _LINK.c.source.in_(some)))
+    for _, sources in by_object(("", source) for source, _, _ in rows):
+        connection.execute(delete(_LINK).where(_LINK.c.crm == crm, _LINK.c.source.in_(sources)))
     _due(connection, crm, {(record_object, record_id) for _, record_object, record_id in rows}, now)
     return {source for source, _, _ in rows}
 
 
-def _replace(connection: Connection, crm: str, source: str, told: Mapping[str, Sequence[Key]]) -> set[Key]:
+def _replace(connection: Connection, crm: str, source: str, wanted: Mapping[str, Sequence[Key]]) -> set[Key]:
     """Puts links of one source in the place of those that deals had of it; the people of both."""
-    people = {link for links in told.values() for link in links}
-    for _, ids in by_object((source, deal_id) for deal_id in told):
+    people = {link for links in wanted.values() for link in links}
+    for _, ids in by_object((source, deal_id) for deal_id in wanted):
         same = (_LINK.c.crm == crm, _LINK.c.deal_id.in_(ids), _LINK.c.source == source)
         before = connection.execute(select(_LINK.c.record_object, _LINK.c.record_id).where(*same)).all()
         people |= {(record_object, record_id) for record_object, record_id in before}
         connection.execute(delete(_LINK).where(*same))
-    rows = [_link(crm, deal_id, source, link) for deal_id, links in told.items() for link in links]
+    rows = [_link(crm, deal_id, source, link) for deal_id, links in wanted.items() for link in links]
     put(connection, "deal_link", rows, _LINK_COLUMNS)
     return people
 

@@ -15,6 +15,9 @@ from connector.store.tables import to_micros
 _RECORD = plain("record")
 _CONTACT = plain("contact")
 
+#: CRM, object, id.
+FullKey = tuple[str, str, str]
+
 
 def by_object(keys: Iterable[Key]) -> Iterator[tuple[str, list[str]]]:
     """Ids of each object, in pieces that one statement takes, in the order in which every process locks them."""
@@ -22,8 +25,18 @@ def by_object(keys: Iterable[Key]) -> Iterator[tuple[str, list[str]]]:
     for object_name, row_id in keys:
         grouped[object_name].append(row_id)
     for object_name in sorted(grouped):
-        for some in chunks(sorted(grouped[object_name])):
-            yield object_name, some
+        for piece in chunks(sorted(grouped[object_name])):
+            yield object_name, piece
+
+
+def by_crm_and_object(keys: Iterable[FullKey]) -> Iterator[tuple[str, str, list[str]]]:
+    """The same of several CRMs: CRM, object, ids."""
+    of_crm: defaultdict[str, list[Key]] = defaultdict(list)
+    for crm, object_name, row_id in keys:
+        of_crm[crm].append((object_name, row_id))
+    for crm in sorted(of_crm):
+        for object_name, ids in by_object(of_crm[crm]):
+            yield crm, object_name, ids
 
 
 def fingerprints(connection: Connection, table: str, crm: str, keys: Iterable[Key]) -> dict[Key, bytes]:
@@ -50,9 +63,9 @@ def contacts_of(connection: Connection, crm: str, records: Iterable[Key]) -> dic
 def make_due(connection: Connection, contacts: Collection[int], now: datetime) -> None:
     """These contacts are judged in the next pass, but for those who are gone."""
     moment = to_micros(now)
-    for some in chunks(sorted(contacts)):
+    for ids in chunks(sorted(contacts)):
         later = and_(or_(_CONTACT.c.due_at.is_(None), _CONTACT.c.due_at > moment), ~_CONTACT.c.gone)
-        connection.execute(update(_CONTACT).where(_CONTACT.c.id.in_(some), later).values(due_at=moment))
+        connection.execute(update(_CONTACT).where(_CONTACT.c.id.in_(ids), later).values(due_at=moment))
 
 
 def unify_records(connection: Connection, crm: str, records: Iterable[Key]) -> None:
@@ -64,6 +77,6 @@ def unify_records(connection: Connection, crm: str, records: Iterable[Key]) -> N
 
 def unify_people_of(connection: Connection, crm: str, companies: Iterable[str]) -> None:
     """The people of these companies are made anew in the next pass."""
-    for some in chunks(sorted(companies)):
-        people = (_RECORD.c.crm == crm, _RECORD.c.company_id.in_(some), ~_RECORD.c.unify)
+    for ids in chunks(sorted(companies)):
+        people = (_RECORD.c.crm == crm, _RECORD.c.company_id.in_(ids), ~_RECORD.c.unify)
         connection.execute(update(_RECORD).where(*people).values(unify=True))

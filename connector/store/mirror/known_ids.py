@@ -137,9 +137,9 @@ def largest(store: Store, crm: CrmName, object_name: str, *, created_before: dat
     with store.read() as connection:
         for table in (plain(name) for name in ("record", "activity", "deal")):
             query = select(table.c.id).where(_live(table, crm, object_name), table.c.created_at <= moment)
-            found = connection.scalar(query.order_by(func.length(table.c.id).desc(), table.c.id.desc()).limit(1))
-            if found is not None:
-                return str(found)
+            row_id = connection.scalar(query.order_by(func.length(table.c.id).desc(), table.c.id.desc()).limit(1))
+            if row_id is not None:
+                return str(row_id)
     return ""
 
 
@@ -149,15 +149,15 @@ def let_go(store: Store, crm: CrmName, object_name: str) -> bool:
     with store.read() as connection:
         if connection.scalar(select(meta.c.value).where(meta.c.name == KEPT_SINCE)) is None:
             return False
-        some = select(activity.c.id).where(activity.c.crm == crm, activity.c.object == object_name).limit(1)
-        return connection.scalar(some) is not None
+        first = select(activity.c.id).where(activity.c.crm == crm, activity.c.object == object_name).limit(1)
+        return connection.scalar(first) is not None
 
 
 def standing(store: Store, crm: CrmName, object_name: str, ids: Collection[str]) -> dict[str, bool]:
     """Which of these ids are here, and whether they left the living."""
     with store.read() as connection:
-        found = [row for name in TABLES for row in find(connection, name, ("id", "archived"), ids, crm=crm, object=object_name)]
-    return {str(row_id): bool(archived) for row_id, archived in found}
+        rows = [row for name in TABLES for row in find(connection, name, ("id", "archived"), ids, crm=crm, object=object_name)]
+    return {str(row_id): bool(archived) for row_id, archived in rows}
 
 
 def _live(table: TableClause, crm: str, object_name: str) -> ColumnElement[bool]:
@@ -168,16 +168,16 @@ def _page(store: Store, which: list[ColumnElement[bool]], limit: int, tables: tu
     """The first ids in text order; those of an object are all in one table."""
     with store.read() as connection:
         for table, condition in zip(tables, which, strict=True):
-            found = connection.scalars(select(table.c.id).where(condition).order_by(table.c.id).limit(limit)).all()
-            if found:
-                return list(found)
+            page = connection.scalars(select(table.c.id).where(condition).order_by(table.c.id).limit(limit)).all()
+            if page:
+                return list(page)
     return []
 
 
 def _between(crm: str, object_name: str, first: int, last: int) -> CompoundSelect[Any]:
     where = [(table, _live(table, crm, object_name)) for table in _TABLES]
     where.append((_ASIDE, and_(_ASIDE.c.crm == crm, _ASIDE.c.object == object_name)))
-    return union(*(select(table.c.id).where(one, within) for table, one in where for within in _ranges(table, first, last)))
+    return union(*(select(table.c.id).where(live, within) for table, live in where for within in _ranges(table, first, last)))
 
 
 def _ranges(table: TableClause, first: int, last: int) -> Iterator[ColumnElement[bool]]:

@@ -12,9 +12,8 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, select, update
 
 from connector.store.bulk import chunks, find, plain, put
-from connector.store.mirror import rows as intake
 from connector.store.mirror.keys import by_object, unify_records
-from connector.store.mirror.rows import Key, Row
+from connector.store.mirror.rows import COMPANIES, Key, Row, gone_row, record_fingerprint
 from connector.store.mirror.versions import add_versions, stored_records
 from connector.store.tables import to_micros
 
@@ -32,7 +31,7 @@ def standing(connection: Connection, crm: str, rows: Mapping[Key, Row]) -> Mappi
         return rows
     result = dict(rows)
     for key, into in _losers(connection, crm, rows).items():
-        result[key] = intake.gone_row(rows[key], into)
+        result[key] = gone_row(rows[key], into)
     return _with_companies(connection, crm, result)
 
 
@@ -66,15 +65,15 @@ def standing_deals(connection: Connection, crm: str, deals: Mapping[Key, Row]) -
 def _with_companies(connection: Connection, crm: str, rows: dict[Key, Row]) -> dict[Key, Row]:
     """A person who is still shown with a company that was merged away belongs to the one that stands for it."""
     companies = sorted({row["company_id"] for row in rows.values() if row["company_id"] is not None})
-    ends = {row_id: into for name in intake.COMPANIES for row_id, into in _known(connection, crm, name, companies).items()}
+    ends = {row_id: into for name in COMPANIES for row_id, into in _survivors(connection, crm, name, companies).items()}
     for key, row in rows.items() if ends else ():
         if row["company_id"] in ends:
             moved = {**row, "company_id": ends[row["company_id"]]}
-            rows[key] = {**moved, "fingerprint": intake.record_fingerprint(moved)}
+            rows[key] = {**moved, "fingerprint": record_fingerprint(moved)}
     return rows
 
 
-def told(connection: Connection, crm: str, rows: Mapping[Key, Row], now: datetime) -> None:
+def note_of_rows(connection: Connection, crm: str, rows: Mapping[Key, Row], now: datetime) -> None:
     """Stores the merges that rows tell: of themselves (`merged_into`), and of others (`merged_ids`)."""
     pairs: dict[str, dict[str, str]] = {}
     stamps: dict[Key, int] = {}
@@ -85,8 +84,9 @@ def told(connection: Connection, crm: str, rows: Mapping[Key, Row], now: datetim
                 stamps[object_name, row_id] = row["modified_at"]
         for loser in row["merged_ids"]:
             pairs.setdefault(object_name, {})[loser] = row_id
-    for object_name, ones in sorted(pairs.items()):
-        note(connection, crm, object_name, ones, now, stamps={row_id: at for (name, row_id), at in stamps.items() if name == object_name})
+    for object_name, pairs_of_object in sorted(pairs.items()):
+        stamps_of_object = {row_id: at for (name, row_id), at in stamps.items() if name == object_name}
+        note(connection, crm, object_name, pairs_of_object, now, stamps=stamps_of_object)
 
 
 def note(
@@ -97,46 +97,46 @@ def note(
     stamps: when losers were merged, where they tell it themselves (microseconds since 1970); of the others it is known that it is over now.
     """
     pairs = {loser: survivor for loser, survivor in pairs.items() if loser != survivor}
-    known = _known(connection, crm, object_name, {*pairs, *pairs.values()})
-    ends, circles = _ends(pairs, known)
-    _forget(connection, crm, [(object_name, one) for one in circles])
-    news = {loser: end for loser, end in ends.items() if known.get(loser) != end}
+    stored = _survivors(connection, crm, object_name, {*pairs, *pairs.values()})
+    ends, circles = _ends(pairs, stored)
+    _forget(connection, crm, [(object_name, loser) for loser in circles])
+    news = {loser: end for loser, end in ends.items() if stored.get(loser) != end}
     if not news:
         return
     behind = _behind(connection, crm, object_name, news)
-    seen = {one: seen_at for one, (_, seen_at) in behind.items()} | dict(stamps or {})
-    news |= {one: end for one, (end, _) in behind.items()}
+    moments = {loser: seen_at for loser, (_, seen_at) in behind.items()} | dict(stamps or {})
+    news |= {loser: end for loser, (end, _) in behind.items()}
     rows = [
-        {"crm": crm, "object": object_name, "id": one, "into_id": end, "seen_at": seen.get(one, to_micros(now))}
-        for one, end in sorted(news.items())
+        {"crm": crm, "object": object_name, "id": loser, "into_id": end, "seen_at": moments.get(loser, to_micros(now))}
+        for loser, end in sorted(news.items())
     ]
     put(connection, "merged", rows, _COLUMNS, keys=("crm", "object", "id"))
     _archive(connection, crm, object_name, news, now)
     unify_records(connection, crm, [(object_name, end) for end in set(news.values())])
 
 
-def _known(connection: Connection, crm: str, object_name: str, ids: Iterable[str]) -> dict[str, str]:
+def _survivors(connection: Connection, crm: str, object_name: str, ids: Iterable[str]) -> dict[str, str]:
     rows = find(connection, "merged", ("id", "into_id"), sorted(ids), crm=crm, object=object_name)
     return {str(row_id): str(into) for row_id, into in rows}
 
 
-def _ends(pairs: Mapping[str, str], known: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:
+def _ends(pairs: Mapping[str, str], stored: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:
     """Where each loser's chain ends; and whose word is out of date, since a newer one makes a circle of it."""
-    links = {**known, **pairs}
+    links = {**stored, **pairs}
     circles: set[str] = set()
     ends: dict[str, str] = {}
     for loser in pairs:
-        one, seen = loser, {loser}
-        while one in links:
-            following = links[one]
-            if following in seen:
-                links.pop(one)
-                circles.add(one)
+        end, passed = loser, {loser}
+        while end in links:
+            following = links[end]
+            if following in passed:
+                links.pop(end)
+                circles.add(end)
                 break
-            seen.add(following)
-            one = following
-        ends[loser] = one
-    return {loser: end for loser, end in ends.items() if loser != end}, circles & known.keys()
+            passed.add(following)
+            end = following
+        ends[loser] = end
+    return {loser: end for loser, end in ends.items() if loser != end}, circles & stored.keys()
 
 
 def _behind(connection: Connection, crm: str, object_name: str, news: Mapping[str, str]) -> dict[str, tuple[str, int]]:
@@ -147,24 +147,25 @@ def _behind(connection: Connection, crm: str, object_name: str, news: Mapping[st
 
 def _archive(connection: Connection, crm: str, object_name: str, news: Mapping[str, str], now: datetime) -> None:
     """Losers that are here are archived, and point at their survivors."""
-    here = stored_records(connection, crm, [(object_name, one) for one in news])
-    live = {key: ({"record.archived": [False, True]}, None) for key, row in here.items() if not row["archived"]}
+    stored = stored_records(connection, crm, [(object_name, loser) for loser in news])
+    live = {key: ({"record.archived": [False, True]}, None) for key, row in stored.items() if not row["archived"]}
     add_versions(connection, crm, live, now)
-    for (_, row_id), row in here.items():
+    for (_, row_id), row in stored.items():
         values = {"merged_into": news[row_id], "unify": True}
         if not row["archived"]:
             values |= {"archived": True, "fingerprint": b""}  # whatever comes of it next is a change
         same = (_RECORD.c.crm == crm, _RECORD.c.object == object_name, _RECORD.c.id == row_id)
         connection.execute(update(_RECORD).where(*same).values(values))
-    if object_name in intake.COMPANIES:
+    if object_name in COMPANIES:
         _hand_over_people(connection, crm, news, now)
 
 
 def _hand_over_people(connection: Connection, crm: str, news: Mapping[str, str], now: datetime) -> None:
     """The people of lost companies are the survivors': no modified date of theirs tells (HubSpot moves associations alone)."""
     changes: dict[Key, tuple[dict[str, list[str]], None]] = {}
-    for some in chunks(sorted(news)):
-        people = select(_RECORD.c.object, _RECORD.c.id, _RECORD.c.company_id).where(_RECORD.c.crm == crm, _RECORD.c.company_id.in_(some))
+    for companies in chunks(sorted(news)):
+        columns = (_RECORD.c.object, _RECORD.c.id, _RECORD.c.company_id)
+        people = select(*columns).where(_RECORD.c.crm == crm, _RECORD.c.company_id.in_(companies))
         for name, row_id, company in connection.execute(people):
             changes[name, row_id] = ({"record.company_id": [company, news[company]]}, None)
     add_versions(connection, crm, changes, now)

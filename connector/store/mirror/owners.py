@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, update
 
 from connector.store.bulk import chunks, find, plain, put
-from connector.store.mirror import rows as intake
 from connector.store.mirror.keys import unify_records
-from connector.store.mirror.rows import Key, Row
+from connector.store.mirror.rows import COMPANIES, Key, Row
 
 _RECORD = plain("record")
 _OWNER_COLUMNS = ("crm", "id", "email", "name", "active", "queue", "teams")
@@ -18,24 +17,24 @@ _HISTORY_COLUMNS = ("crm", "id", "object", "record_id", "property", "before", "a
 
 def store_owners(connection: Connection, crm: str, rows: Mapping[Key, Row]) -> int:
     """Stores what is new or changed; whoever is owned by one whose address or state changed is unified again. Returns how many."""
-    known: dict[str, Row] = {}
-    for found in find(connection, "owner", _OWNER_COLUMNS, sorted({row["id"] for row in rows.values()}), crm=crm):
-        row = dict(zip(_OWNER_COLUMNS, found, strict=True))
-        known[row["id"]] = row | {"active": bool(row["active"]), "queue": bool(row["queue"])}
-    wanted = [row for row in rows.values() if known.get(row["id"]) != row]
+    stored: dict[str, Row] = {}
+    for values in find(connection, "owner", _OWNER_COLUMNS, sorted({row["id"] for row in rows.values()}), crm=crm):
+        row = dict(zip(_OWNER_COLUMNS, values, strict=True))
+        stored[row["id"]] = row | {"active": bool(row["active"]), "queue": bool(row["queue"])}
+    wanted = [row for row in rows.values() if stored.get(row["id"]) != row]
     put(connection, "owner", wanted, _OWNER_COLUMNS, keys=("crm", "id"))
     telling = ("email", "active", "queue")
-    moved = [row["id"] for row in wanted if row["id"] not in known or any(known[row["id"]][name] != row[name] for name in telling)]
-    for some in chunks(moved):
-        owned = (_RECORD.c.crm == crm, _RECORD.c.owner_id.in_(some), ~_RECORD.c.unify, _RECORD.c.object.not_in(intake.COMPANIES))
+    moved = [row["id"] for row in wanted if row["id"] not in stored or any(stored[row["id"]][name] != row[name] for name in telling)]
+    for ids in chunks(moved):
+        owned = (_RECORD.c.crm == crm, _RECORD.c.owner_id.in_(ids), ~_RECORD.c.unify, _RECORD.c.object.not_in(COMPANIES))
         connection.execute(update(_RECORD).where(*owned).values(unify=True))
     return len(wanted)
 
 
 def store_changes(connection: Connection, crm: str, rows: Mapping[Key, Row]) -> int:
     """Stores the entries not yet there; the records they tell of are unified again. Returns how many."""
-    known = {row_id for (row_id,) in find(connection, "field_history", ("id",), sorted({row["id"] for row in rows.values()}), crm=crm)}
-    fresh = [row for row in rows.values() if row["id"] not in known]
+    stored = {row_id for (row_id,) in find(connection, "field_history", ("id",), sorted({row["id"] for row in rows.values()}), crm=crm)}
+    fresh = [row for row in rows.values() if row["id"] not in stored]
     put(connection, "field_history", fresh, _HISTORY_COLUMNS)
     unify_records(connection, crm, {(row["object"], row["record_id"]) for row in fresh})
     return len(fresh)

@@ -16,10 +16,8 @@ from sqlalchemy import Connection
 from connector.errors import SafetyStop
 from connector.model import Page, Record
 from connector.store.database import Store
-from connector.store.mirror import activities, deals, known_ids, owners, privacy_hashes, records, rows
-from connector.store.mirror import set_aside as aside
-from connector.store.mirror.cursors import advance as _advance
-from connector.store.mirror.cursors import cursors, drop_cursor, get_cursor, move, reset_cursors
+from connector.store.mirror import activities, deals, known_ids, owners, privacy_hashes, records, rows, set_aside
+from connector.store.mirror.cursors import advance, cursors, drop_cursor, get_cursor, move, reset_cursors
 from connector.store.mirror.rows import Brought
 from connector.store.mirror.set_aside import count_set_aside, list_set_aside
 
@@ -29,7 +27,7 @@ __all__ = [
 ]  # fmt: skip
 
 #: The lists of a page that are rows of some kind.
-_LISTS = (*(each.name for each in fields(Brought)), "set_aside")
+_LISTS = (*(kind.name for kind in fields(Brought)), "set_aside")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,17 +55,17 @@ def commit_page(
     Raises `SafetyStop`, and stores nothing of the page, where the page is not whole or the stream shrank beyond that.
     """
     _check_whole(page)
-    brought, aside_before = rows.page_rows(page, now=now)
+    brought, unstorable = rows.page_rows(page, now=now)
 
     def work(connection: Connection) -> PageResult:
         held = privacy_hashes.hold_back(connection, brought, now)
         stored = _store(connection, page, held.brought, now)
-        set_aside = [*aside_before, *held.set_aside]
-        aside.settle(connection, page.crm, brought.keys(), set_aside, now)
+        items = [*unstorable, *held.set_aside]
+        set_aside.settle(connection, page.crm, brought.keys(), items, now)
         if mark:
-            known_ids.mark(connection, page.crm, [*brought.keys(), *((one.record.object, one.record.id) for one in aside_before)])
-        _advance(connection, page, now, shrink, under)
-        return PageResult(seen=page.seen, stored=stored, set_aside=len(set_aside))
+            known_ids.mark(connection, page.crm, [*brought.keys(), *((item.record.object, item.record.id) for item in unstorable)])
+        advance(connection, page, now, shrink, under)
+        return PageResult(seen=page.seen, stored=stored, set_aside=len(items))
 
     return store.write(work)
 
@@ -82,7 +80,7 @@ def commit_partial(store: Store, page: Page, *, under: str, now: datetime) -> Pa
 
     def work(connection: Connection) -> PageResult:
         merged = records.merge_in(connection, page.records, now, all_anew=False)
-        aside.add(connection, page.set_aside, now)
+        set_aside.add(connection, page.set_aside, now)
         move(connection, page.crm, under, page.cursor, seen=page.seen, last=page.last, now=now)
         return PageResult(seen=page.seen, stored=merged.changed, set_aside=merged.set_aside + len(page.set_aside))
 

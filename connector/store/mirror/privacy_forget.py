@@ -19,7 +19,8 @@ from connector.model import RecordRef
 from connector.store.bulk import chunks, find, plain, put
 from connector.store.database import Store
 from connector.store.mirror import privacy_hashes
-from connector.store.mirror.privacy_erase import FullKey, delete_mirrored, empty_conclusions, empty_contacts, grouped, take_away
+from connector.store.mirror.keys import FullKey, by_crm_and_object
+from connector.store.mirror.privacy_erase import delete_mirrored, empty_conclusions, empty_contacts, take_away
 from connector.store.mirror.privacy_residue import still_there
 from connector.store.mirror.rows import EMAIL_PROPERTY, normalised_email
 from connector.store.tables import metadata
@@ -143,22 +144,22 @@ class _Persons:
     @classmethod
     def of(cls, connection: Connection, refs: Sequence[RecordRef]) -> _Persons:
         persons = cls({(ref.crm, ref.object, ref.id) for ref in refs})
-        for crm, object_name, ids in grouped(persons.keys):
+        for crm, object_name, ids in by_crm_and_object(persons.keys):
             rows = find(connection, "record", ("id", "contact_id"), ids, crm=crm, object=object_name)
             persons.contacts |= {contact for _, contact in rows if contact is not None}
         record = _T["record"]
         columns = (record.c.crm, record.c.object, record.c.id, record.c.email, record.c.properties)
-        for some in chunks(sorted(persons.contacts)):
-            persons._take(connection.execute(select(*columns).where(record.c.contact_id.in_(some))))
-        for crm, object_name, ids in grouped(persons.keys - persons.records):
+        for piece in chunks(sorted(persons.contacts)):
+            persons._take(connection.execute(select(*columns).where(record.c.contact_id.in_(piece))))
+        for crm, object_name, ids in by_crm_and_object(persons.keys - persons.records):
             same = (record.c.crm == crm, record.c.object == object_name, record.c.id.in_(ids))
             persons._take(connection.execute(select(*columns).where(*same)))
         persons.keys |= persons.records
         persons._take_past(connection)
         persons._take_bearers(connection)
         contact = _T["contact"]
-        for some in chunks(sorted(persons.contacts)):  # contacts that turned out to be one of these
-            persons.contacts |= set(connection.scalars(select(contact.c.id).where(contact.c.merged_into.in_(some))))
+        for piece in chunks(sorted(persons.contacts)):  # contacts that turned out to be one of these
+            persons.contacts |= set(connection.scalars(select(contact.c.id).where(contact.c.merged_into.in_(piece))))
         return persons
 
     def _take(self, rows: Iterable[Any]) -> None:
@@ -187,7 +188,7 @@ class _Persons:
     def _take_past(self, connection: Connection) -> None:
         """Further addresses, those of before, and the losers of merges."""
         version = _T["record_version"]
-        for crm, object_name, ids in grouped(self.keys):
+        for crm, object_name, ids in by_crm_and_object(self.keys):
             for (email,) in find(connection, "record_email", ("email",), ids, crm=crm, object=object_name):
                 self._address(email)
             same = (version.c.crm == crm, version.c.object == object_name, version.c.id.in_(ids))
@@ -195,17 +196,17 @@ class _Persons:
                 for name, pair in changed.items():
                     for value in pair:
                         self._value(crm, object_name, name, value)
-        for crm, object_name, ids in grouped(set(self.keys)):
+        for crm, object_name, ids in by_crm_and_object(set(self.keys)):
             losers = find(connection, "merged", ("id",), ids, by="into_id", crm=crm, object=object_name)
             self.keys |= {(crm, object_name, row_id) for (row_id,) in losers}
 
     def _take_bearers(self, connection: Connection) -> None:
         emails = sorted(self.emails)
         columns = ("crm", "object", "id")
-        found = {*map(tuple, find(connection, "record", columns, emails, by="email"))}
-        found |= {*map(tuple, find(connection, "record_email", columns, emails, by="email"))}
-        self.bearers = found - self.keys
-        for crm, object_name, ids in grouped(self.bearers):
+        keys = {*map(tuple, find(connection, "record", columns, emails, by="email"))}
+        keys |= {*map(tuple, find(connection, "record_email", columns, emails, by="email"))}
+        self.bearers = keys - self.keys
+        for crm, object_name, ids in by_crm_and_object(self.bearers):
             for (properties,) in find(connection, "record", ("properties",), ids, crm=crm, object=object_name):
                 spelt = str(orjson.loads(properties).get(EMAIL_PROPERTY.get((crm, object_name), "")) or "").strip()
                 self.as_came |= {spelt} if normalised_email(spelt) in self.emails else set()
@@ -213,7 +214,7 @@ class _Persons:
     def mention(self, text: str) -> bool:
         """Whether a text that a person wrote names one of them."""
         plain_text = text.casefold()
-        return any(one.casefold() in plain_text for ones in (self.emails, self.as_came, self.phones, self.names) for one in ones)
+        return any(word.casefold() in plain_text for words in (self.emails, self.as_came, self.phones, self.names) for word in words)
 
 
 # ── What stands with others ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -222,8 +223,8 @@ class _Persons:
 def _empty_reasons(connection: Connection, persons: _Persons) -> None:
     """A rejection's reason that somebody typed may name the person; one of the file's stays, and is counted."""
     rejection = _T["rejection"]
-    for some in chunks(sorted(persons.contacts)):
-        given = and_(rejection.c.contact_id.in_(some), rejection.c.reason.is_not(None), ~rejection.c.accepted)
+    for ids in chunks(sorted(persons.contacts)):
+        given = and_(rejection.c.contact_id.in_(ids), rejection.c.reason.is_not(None), ~rejection.c.accepted)
         for row in connection.execute(select(rejection.c.contact_id, rejection.c.attempt, rejection.c.reason).where(given)).all():
             if persons.mention(row.reason):
                 same = (rejection.c.contact_id == row.contact_id, rejection.c.attempt == row.attempt)
@@ -241,14 +242,14 @@ _TEXTS = (
 
 def _redact(connection: Connection, emails: Collection[str]) -> None:
     """Takes messages away that name one of the addresses, whomever they are about."""
-    for some in chunks(sorted(emails)):
+    for piece in chunks(sorted(emails)):
         for name, column, empty in _TEXTS:
             table = _T[name]
-            for part in _few(some):
+            for part in _few(piece):
                 named = or_(*(func.lower(table.c[column]).contains(email, autoescape=True) for email in part))
                 connection.execute(update(table).where(named).values({column: empty}))
         run = plain("run")
-        for part in _few(some):
+        for part in _few(piece):
             named = or_(*(func.lower(run.c.summary).contains(email, autoescape=True) for email in part))
             for row in connection.execute(select(run.c.id, run.c.summary).where(named)).all():
                 summary = orjson.dumps(_without(orjson.loads(row.summary), part)).decode()
@@ -263,8 +264,8 @@ def _forget_values(connection: Connection, spelt: Collection[str]) -> None:
         for row in connection.execute(select(version).where(named)).all():
             same = and_(*(version.c[name] == getattr(row, name) for name in ("crm", "object", "id", "number")))
             rest = {name: pair for name, pair in orjson.loads(row.changed).items() if not _names(pair, part)}
-            left = update(version).values(changed=orjson.dumps(rest).decode()) if rest else delete(version)
-            connection.execute(left.where(same))
+            statement = update(version).values(changed=orjson.dumps(rest).decode()) if rest else delete(version)
+            connection.execute(statement.where(same))
         connection.execute(delete(history).where(or_(_any_of(history.c.before, part), _any_of(history.c.after, part))))
         for name in ("before", "after", "found", "why", "task"):
             connection.execute(update(value).where(_any_of(value.c[name], part)).values({name: None}))
@@ -272,12 +273,12 @@ def _forget_values(connection: Connection, spelt: Collection[str]) -> None:
 
 def _any_of(column: Any, texts: Iterable[str]) -> ColumnElement[bool]:
     """Whether one of these stands in a column, in small letters or as it is written here."""
-    return or_(*(where.contains(one, autoescape=True) for one in texts for where in (column, func.lower(column))))
+    return or_(*(where.contains(text, autoescape=True) for text in texts for where in (column, func.lower(column))))
 
 
 def _names(value: Any, texts: Iterable[str]) -> bool:
     said = str(value)
-    return any(one in said or one in said.casefold() for one in texts)
+    return any(text in said or text in said.casefold() for text in texts)
 
 
 def _few(emails: Sequence[str]) -> Iterable[Sequence[str]]:

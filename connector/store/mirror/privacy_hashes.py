@@ -58,8 +58,8 @@ def hold_back(connection: Connection, brought: Brought, now: datetime) -> HeldBa
 def remember(connection: Connection, keys: Iterable[tuple[str, str, str]], emails: Iterable[str], now: datetime) -> None:
     """From now on these records (CRM, object, id) and these addresses (normalised) are held back."""
     hashes = _Hashes(connection)
-    found = {hashes.record(*key) for key in keys} | {hashes.email(email) for email in emails}
-    put(connection, "forgotten", [{"hash": one, "at": to_micros(now)} for one in sorted(found)], ("hash", "at"))
+    hashed = {hashes.record(*key) for key in keys} | {hashes.email(email) for email in emails}
+    put(connection, "forgotten", [{"hash": digest, "at": to_micros(now)} for digest in sorted(hashed)], ("hash", "at"))
 
 
 class _Hashes:
@@ -81,11 +81,11 @@ class _Hashes:
 
     def hit(self, hashes: Mapping[Key, list[bytes]]) -> set[Key]:
         """The keys of which at least one hash is known."""
-        known: set[bytes] = set()
-        for some in chunks(sorted({one for ones in hashes.values() for one in ones})):
-            rows = self._connection.scalars(select(_FORGOTTEN.c.hash).where(_FORGOTTEN.c.hash.in_(some)))
-            known |= {bytes(one) for one in rows}
-        return {key for key, ones in hashes.items() if not known.isdisjoint(ones)}
+        forgotten: set[bytes] = set()
+        for piece in chunks(sorted({digest for digests in hashes.values() for digest in digests})):
+            rows = self._connection.scalars(select(_FORGOTTEN.c.hash).where(_FORGOTTEN.c.hash.in_(piece)))
+            forgotten |= {bytes(digest) for digest in rows}
+        return {key for key, digests in hashes.items() if not forgotten.isdisjoint(digests)}
 
 
 def _addresses(row: Row, hashes: _Hashes) -> list[bytes]:

@@ -41,14 +41,14 @@ def _each(piece: bytes, needles: list[bytes], _: dict[bytes, list[bytes]]) -> bo
 
 def _index(needles: Iterable[bytes]) -> dict[bytes, list[bytes]]:
     """Addresses by what stands around their @."""
-    found: dict[bytes, list[bytes]] = {}
+    index: dict[bytes, list[bytes]] = {}
     for needle in needles:
         at = needle.find(b"@")
         if at >= _BEFORE and at + _BEHIND <= len(needle):
-            found.setdefault(needle[at - _BEFORE : at + _BEHIND], []).append(needle)
+            index.setdefault(needle[at - _BEFORE : at + _BEHIND], []).append(needle)
         elif at >= 0:
-            found.setdefault(b"", []).append(needle)  # too short for the index
-    return found
+            index.setdefault(b"", []).append(needle)  # too short for the index
+    return index
 
 
 def _around(piece: bytes, _: list[bytes], index: dict[bytes, list[bytes]]) -> bool:

@@ -10,11 +10,20 @@ from sqlalchemy import Connection
 
 from connector.model import Record
 from connector.store.bulk import find, plain, put
-from connector.store.mirror import deals, merges, privacy_hashes
-from connector.store.mirror import rows as intake
-from connector.store.mirror import set_aside as aside
+from connector.store.mirror import deals, merges, privacy_hashes, set_aside
 from connector.store.mirror.keys import by_object, fingerprints, unify_people_of
-from connector.store.mirror.rows import RECORD_COLUMNS, Brought, Key, Row
+from connector.store.mirror.rows import (
+    COMPANIES,
+    RECORD_COLUMNS,
+    Brought,
+    Key,
+    Row,
+    changes_between,
+    merged,
+    other_values,
+    record_rows,
+    says_something_new,
+)
 from connector.store.mirror.versions import add_versions, stored_records
 
 _KEYS = ("crm", "object", "id")
@@ -23,13 +32,13 @@ _KEYS = ("crm", "object", "id")
 def store_records(connection: Connection, crm: str, rows: Mapping[Key, Row], now: datetime) -> int:
     """Stores what is new or changed, with versions and merges; marks the people of a company. Returns how many."""
     rows = merges.standing(connection, crm, rows)
-    known = fingerprints(connection, "record", crm, rows)
-    suspects = [key for key, row in rows.items() if key in known and known[key] != row["fingerprint"]]
+    digests = fingerprints(connection, "record", crm, rows)
+    suspects = [key for key, row in rows.items() if key in digests and digests[key] != row["fingerprint"]]
     stored = stored_records(connection, crm, suspects)
     changed = {key: rows[key] for key in suspects if key in stored and stored[key]["fingerprint"] != rows[key]["fingerprint"]}
-    fresh = [row for key, row in rows.items() if key not in known]
+    fresh = [row for key, row in rows.items() if key not in digests]
     _write(connection, crm, fresh, changed, stored, now)
-    merges.told(connection, crm, rows, now)
+    merges.note_of_rows(connection, crm, rows, now)
     return len(fresh) + len(changed)
 
 
@@ -46,7 +55,7 @@ def merge_in(connection: Connection, records: Sequence[Record], now: datetime, *
 
     all_anew: whatever changed is unified again; else only where a value differs, not where an empty one was read for the first time.
     """
-    taken = intake.record_rows(records, now=now)
+    taken = record_rows(records, now=now)
     held = privacy_hashes.hold_back(connection, Brought(records=taken.rows), now)
     changed = 0
     for crm in sorted({record.crm for record in records}):
@@ -56,19 +65,19 @@ def merge_in(connection: Connection, records: Sequence[Record], now: datetime, *
         whole = {}
         for key, columns in stored.items():
             old = {**columns, "emails": emails.get(key, ())}
-            row = intake.merged(rows[key], old)
-            anew = row["unify"] and (all_anew or intake.says_something_new(old, row))
+            row = merged(rows[key], old)
+            anew = row["unify"] and (all_anew or says_something_new(old, row))
             whole[key] = {**row, "unify": bool(old["unify"] or anew)}
         changed += store_records(connection, crm, whole, now)
-    set_aside = [*taken.set_aside, *held.set_aside]
-    aside.add(connection, set_aside, now)
-    return MergeInResult(changed, len(set_aside))
+    items = [*taken.set_aside, *held.set_aside]
+    set_aside.add(connection, items, now)
+    return MergeInResult(changed, len(items))
 
 
 def _write(
     connection: Connection, crm: str, fresh: list[Row], changed: Mapping[Key, Row], stored: Mapping[Key, Row], now: datetime
 ) -> None:
-    differences = {key: intake.changes_between(stored[key], row) for key, row in changed.items()}
+    differences = {key: changes_between(stored[key], row) for key, row in changed.items()}
     versions = {key: (difference, changed[key]["modified_at"]) for key, difference in differences.items() if difference}
     if versions:
         add_versions(connection, crm, versions, now)
@@ -76,7 +85,7 @@ def _write(
     put(connection, "record", written, RECORD_COLUMNS, keys=_KEYS, guard="fingerprint")
     _store_emails(connection, crm, fresh, changed)
     deals.link_conversions(connection, crm, [row for row in written if row["converted_deal"]], stored, now)
-    unify_people_of(connection, crm, {row["id"] for row in written if row["object"] in intake.COMPANIES and _says_new(row, stored)})
+    unify_people_of(connection, crm, {row["id"] for row in written if row["object"] in COMPANIES and _says_new(row, stored)})
 
 
 def _says_new(row: Row, stored: Mapping[Key, Row]) -> bool:
@@ -84,16 +93,16 @@ def _says_new(row: Row, stored: Mapping[Key, Row]) -> bool:
     before = stored.get((row["object"], row["id"]))
     if before is None:
         return True
-    return before["archived"] != row["archived"] or intake.other_values(before, row)
+    return before["archived"] != row["archived"] or other_values(before, row)
 
 
 def _emails(connection: Connection, crm: str, keys: Collection[Key]) -> dict[Key, tuple[str, ...]]:
     """The further addresses of records that have some, in a stable order."""
-    found: dict[Key, list[str]] = {}
+    addresses: dict[Key, list[str]] = {}
     for object_name, ids in by_object(keys):
         for row_id, email in find(connection, "record_email", ("id", "email"), ids, crm=crm, object=object_name):
-            found.setdefault((object_name, row_id), []).append(email)
-    return {key: tuple(sorted(emails)) for key, emails in found.items()}
+            addresses.setdefault((object_name, row_id), []).append(email)
+    return {key: tuple(sorted(emails)) for key, emails in addresses.items()}
 
 
 def _store_emails(connection: Connection, crm: str, fresh: Iterable[Row], changed: Mapping[Key, Row]) -> None:

@@ -17,9 +17,9 @@ from connector.model import Fate, Removal, RemovalPage
 from connector.store.bulk import find, plain
 from connector.store.database import Store
 from connector.store.mirror import activities, cursors, deals, known_ids, merges, privacy_forget, set_aside
-from connector.store.mirror import rows as intake
 from connector.store.mirror.keys import by_object, unify_people_of
 from connector.store.mirror.known_ids import TABLES
+from connector.store.mirror.rows import COMPANIES, Key
 from connector.store.mirror.versions import add_versions
 from connector.store.tables import to_micros
 
@@ -62,10 +62,10 @@ def apply_removals(store: Store, page: RemovalPage, *, now: datetime, shrink: fl
         gone = _gone(connection, page, removals)
         _check_size(connection, page, names, gone, shrink)
         removed = _apply(connection, page, removals, now)
-        erased = privacy_forget.erase(connection, [each.record for each in removals.purged], now)
+        erased = privacy_forget.erase(connection, [removal.record for removal in removals.purged], now)
         if page.bin is not None:
             known_ids.mark_bin(connection, page.crm, page.object, page.bin, anew=page.begins)
-        set_aside.take_off(connection, page.crm, ((each.record.object, each.record.id) for each in page.removals))
+        set_aside.take_off(connection, page.crm, ((removal.record.object, removal.record.id) for removal in page.removals))
         cursors.move(connection, page.crm, names, page.cursor, seen=gone, last=page.last, now=now)
         return removed, erased
 
@@ -77,8 +77,8 @@ def apply_removals(store: Store, page: RemovalPage, *, now: datetime, shrink: fl
 
 def _sort(connection: Connection, page: RemovalPage) -> _Sorted:
     result = _Sorted()
-    each = {removal.record.id: removal for removal in page.removals}
-    for removal in each.values():
+    by_id = {removal.record.id: removal for removal in page.removals}
+    for removal in by_id.values():
         if removal.fate is Fate.PURGED:
             result.purged.append(removal)
         elif removal.fate is Fate.MERGED and removal.into is not None:
@@ -99,7 +99,7 @@ def _live(connection: Connection, table: str, page: RemovalPage, ids: Sequence[s
 def _gone(connection: Connection, page: RemovalPage, removals: _Sorted) -> int:
     """How many rows this page takes away: of those that are live now, and, since it cannot be undone, all that are deleted for privacy."""
     live = sum(map(len, removals.live.values())) + len(_live(connection, "record", page, sorted(removals.pairs)))
-    purged = sorted({each.record.id for each in removals.purged})
+    purged = sorted({removal.record.id for removal in removals.purged})
     return live + len(find(connection, "record", ("id",), purged, lock=True, crm=page.crm, object=page.object))
 
 
@@ -121,17 +121,17 @@ def _check_size(connection: Connection, page: RemovalPage, names: str, gone: int
 
 
 def _apply(connection: Connection, page: RemovalPage, removals: _Sorted, now: datetime) -> Removed:
-    at = {each.record.id: each.at for each in page.removals}
+    at = {removal.record.id: removal.at for removal in page.removals}
     _archive_records(connection, page, removals.live["record"], at, now)
     activities.archive(connection, page.crm, page.object, removals.live["activity"], now)
     deals.archive_deals(connection, page.crm, page.object, removals.live["deal"], now)
     deals.archive_campaigns(connection, page.crm, page.object, removals.live["campaign"])
     deals.archive_members(connection, page.crm, page.object, removals.live["campaign_member"])
     merges.note(connection, page.crm, page.object, removals.pairs, now)
-    live = {one for ids in removals.live.values() for one in ids} - removals.pairs.keys()
+    live = {row_id for ids in removals.live.values() for row_id in ids} - removals.pairs.keys()
     rest = sorted(removals.fate.keys() - live)
     roles = deals.drop_roles(connection, page.crm, rest, now) if rest and not _is_mirrored(connection, page) else set()
-    deleted = sum(removals.fate[one] is Fate.DELETED for one in live | roles)
+    deleted = sum(removals.fate[row_id] is Fate.DELETED for row_id in live | roles)
     return Removed(
         archived=len(live | roles) - deleted,
         merged=len(removals.pairs),
@@ -151,12 +151,14 @@ def _archive_records(
     connection: Connection, page: RemovalPage, ids: Sequence[str], at: Mapping[str, datetime | None], now: datetime
 ) -> None:
     """A tombstone stays of each: the record as it was, archived; whatever the CRM says of it next is a change."""
-    moments = {one: None if (moment := at[one]) is None else to_micros(moment) for one in ids}
-    changes = {(page.object, one): ({"record.archived": [False, True]}, moments[one]) for one in ids}
+    changes: dict[Key, tuple[dict[str, list[bool]], int | None]] = {}
+    for row_id in ids:
+        moment = at[row_id]
+        changes[page.object, row_id] = ({"record.archived": [False, True]}, None if moment is None else to_micros(moment))
     add_versions(connection, page.crm, changes, now)
-    people = page.object not in intake.COMPANIES
-    for _, some in by_object((page.object, one) for one in ids):
-        same = (_RECORD.c.crm == page.crm, _RECORD.c.object == page.object, _RECORD.c.id.in_(some))
+    people = page.object not in COMPANIES
+    for _, piece in by_object((page.object, row_id) for row_id in ids):
+        same = (_RECORD.c.crm == page.crm, _RECORD.c.object == page.object, _RECORD.c.id.in_(piece))
         connection.execute(update(_RECORD).where(*same).values(archived=True, fingerprint=b"", unify=people))
     if not people:
         unify_people_of(connection, page.crm, ids)

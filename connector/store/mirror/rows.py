@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import partial
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -18,6 +18,7 @@ from connector.model import (
     Activity,
     Campaign,
     CampaignMember,
+    CrmName,
     Deal,
     DealContact,
     FieldChange,
@@ -63,7 +64,8 @@ _TOLD = ("owner_id", "company_id", "converted_to", "converted_deal", "merged_int
 #: The object's name and the id: what tells rows of one CRM apart.
 Key = tuple[str, str]
 Row = dict[str, Any]
-_Maker = tuple[Any, str, str, Callable[[], Row]]
+_Maker = tuple[CrmName, str, str, Callable[[], Row]]
+_Keyed = TypeVar("_Keyed", Activity, Deal, DealContact, Campaign, CampaignMember)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,30 +91,35 @@ class Brought:
 
     def keys(self) -> Iterator[Key]:
         """Every row's object and id."""
-        for each in fields(self):
-            yield from getattr(self, each.name)
+        for kind in fields(self):
+            yield from getattr(self, kind.name)
 
 
 def page_rows(page: Page, *, now: datetime) -> tuple[Brought, list[SetAside]]:
     """All that a page brought, and what of it cannot be stored."""
-    found = {
+    kinds = {
         "records": record_rows(page.records, now=now),
-        "activities": _sorted((each.crm, each.object, each.id, partial(_activity_row, each)) for each in page.activities),
-        "owners": _sorted((each.crm, page.object, each.id, partial(_owner_row, each)) for each in page.owners),
-        "changes": _sorted((each.record.crm, page.object, each.id, partial(_change_row, each)) for each in page.changes),
-        "deals": _sorted((each.crm, each.object, each.id, partial(_deal_row, each)) for each in page.deals),
-        "deal_contacts": _sorted((each.crm, each.object, each.id, partial(_deal_contact_row, each)) for each in page.deal_contacts),
-        "campaigns": _sorted((each.crm, each.object, each.id, partial(_campaign_row, each)) for each in page.campaigns),
-        "campaign_members": _sorted((each.crm, each.object, each.id, partial(_member_row, each)) for each in page.campaign_members),
+        "activities": _keyed_rows(page.activities, _activity_row),
+        "owners": _sorted((owner.crm, page.object, owner.id, partial(_owner_row, owner)) for owner in page.owners),
+        "changes": _sorted((change.record.crm, page.object, change.id, partial(_change_row, change)) for change in page.changes),
+        "deals": _keyed_rows(page.deals, _deal_row),
+        "deal_contacts": _keyed_rows(page.deal_contacts, _deal_contact_row),
+        "campaigns": _keyed_rows(page.campaigns, _campaign_row),
+        "campaign_members": _keyed_rows(page.campaign_members, _member_row),
     }
-    aside = [*page.set_aside, *(one for each in found.values() for one in each.set_aside)]
-    return Brought(**{name: each.rows for name, each in found.items()}), aside
+    set_aside = [*page.set_aside, *(item for kind in kinds.values() for item in kind.set_aside)]
+    return Brought(**{name: kind.rows for name, kind in kinds.items()}), set_aside
 
 
 def record_rows(records: Iterable[Record], *, now: datetime) -> Sorted:
     """Rows of table `record`, ready for the driver."""
     seen_at = to_micros(now)
-    return _sorted((each.crm, each.object, each.id, partial(_record_row, each, seen_at)) for each in records)
+    return _sorted((record.crm, record.object, record.id, partial(_record_row, record, seen_at)) for record in records)
+
+
+def _keyed_rows(items: Iterable[_Keyed], make: Callable[[_Keyed], Row]) -> Sorted:
+    """Rows of what names its own object and id."""
+    return _sorted((item.crm, item.object, item.id, partial(make, item)) for item in items)
 
 
 def _sorted(makers: Iterable[_Maker]) -> Sorted:
@@ -166,7 +173,7 @@ def _record_row(record: Record, seen_at: int) -> Row:
 
 def _further_emails(emails: Iterable[str], first: str | None) -> tuple[str, ...]:
     """The addresses beside the first, normalised, each once, in a stable order."""
-    return tuple(sorted({each for email in emails if (each := normalised_email(text(email, "an e-mail address")))} - {first}))
+    return tuple(sorted({address for email in emails if (address := normalised_email(text(email, "an e-mail address")))} - {first}))
 
 
 def record_fingerprint(row: Mapping[str, Any]) -> bytes:

@@ -24,13 +24,13 @@ _STORED = (
 
 def stored_records(connection: Connection, crm: str, keys: Iterable[Key]) -> dict[Key, Row]:
     """The records as they are stored, kept from other writers until the transaction ends."""
-    found: dict[Key, Row] = {}
+    records: dict[Key, Row] = {}
     for object_name, ids in by_object(keys):
         for row in find(connection, "record", _STORED, ids, lock=True, crm=crm, object=object_name):
             values = dict(zip(_STORED, row, strict=True))
             values |= {"archived": bool(values["archived"]), "fingerprint": bytes(values["fingerprint"])}
-            found[object_name, values["id"]] = values
-    return found
+            records[object_name, values["id"]] = values
+    return records
 
 
 def add_versions(connection: Connection, crm: str, changes: Mapping[Key, tuple[Mapping[str, Any], int | None]], now: datetime) -> None:

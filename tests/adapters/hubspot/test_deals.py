@@ -16,7 +16,9 @@ from connector.adapters.hubspot import HubSpotCrm
 from connector.adapters.hubspot.wire.deals import read_deal, read_stages
 from connector.errors import ObjectStopped
 from connector.model import Deal, Page, Record, RecordRef, SetAside
+from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.serve import Sandbox
+from connector.sandbox.world.make import make_world
 from tests.adapters.hubspot.fake_account import START, Account, Told, millis, reply
 
 NOW = START + timedelta(hours=1)
@@ -157,8 +159,9 @@ class TestRecords:
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     now = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
-    limits: dict[str, Any] = {"requests_per_10_seconds": 100_000, "searches_per_second": 100_000}
-    with Sandbox(now=lambda: now, hubspot_contacts=400, salesforce_leads=5, salesforce=False, **limits) as running:
+    world = make_world(now=now, hubspot_contacts=400, salesforce_leads=5)
+    wide = HubSpotOptions(requests_per_10_seconds=100_000, searches_per_second=100_000)
+    with Sandbox(world, now=lambda: now, hubspot=wide, salesforce=None) as running:
         yield running
 
 

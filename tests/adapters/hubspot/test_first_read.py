@@ -18,7 +18,9 @@ from connector.adapters.client import Answer, Caller, Lane, NoBudget, Request
 from connector.adapters.hubspot import HubSpotCrm
 from connector.errors import ObjectStopped, PassStopped
 from connector.model import Cursor, Page, Record
+from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.serve import Sandbox
+from connector.sandbox.world.make import make_world
 from tests.adapters.hubspot.fake_account import START, Account, Told, millis, reply
 
 NOW = START + timedelta(hours=1)
@@ -298,12 +300,13 @@ class TestThreads:
 # ── Over real HTTP, against the sandbox's HubSpot ────────────────────────────────────────────────────────────────────────────────────
 
 WORLD_NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
-LIMITS: dict[str, Any] = {"requests_per_10_seconds": 100_000, "searches_per_second": 100_000}
+WIDE = HubSpotOptions(requests_per_10_seconds=100_000, searches_per_second=100_000)
 
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(now=lambda: WORLD_NOW, hubspot_contacts=3000, salesforce_leads=5, salesforce=False, **LIMITS) as running:
+    world = make_world(now=WORLD_NOW, hubspot_contacts=3000, salesforce_leads=5)
+    with Sandbox(world, now=lambda: WORLD_NOW, hubspot=WIDE, salesforce=None) as running:
         yield running
 
 

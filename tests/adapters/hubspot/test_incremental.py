@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from connector.adapters.client import Answer, NoBudget, Request
 from connector.adapters.hubspot import HubSpotCrm
 from connector.model import Cursor, Page
+from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.serve import Sandbox
+from connector.sandbox.world.make import make_world
 from tests.adapters.hubspot.fake_account import START, Account, Told, millis, reply, stamp
 
 NOW = START + timedelta(hours=1)
@@ -128,8 +130,9 @@ def test_rows_out_of_order_skip_nothing() -> None:
 
 def test_a_late_index_is_waited_out_by_the_overlap() -> None:
     now = [NOW]
-    limits: dict[str, Any] = {"requests_per_10_seconds": 100_000, "searches_per_second": 100_000, "search_lag_seconds": 240.0}
-    with Sandbox(now=lambda: now[0], hubspot_contacts=50, salesforce_leads=5, salesforce=False, **limits) as box:
+    world = make_world(now=NOW, hubspot_contacts=50, salesforce_leads=5)
+    late = HubSpotOptions(requests_per_10_seconds=100_000, searches_per_second=100_000, search_lag_seconds=240.0)
+    with Sandbox(world, now=lambda: now[0], hubspot=late, salesforce=None) as box:
         token = SimpleNamespace(read=lambda: "sandbox-token")
         of_sandbox = SimpleNamespace(access_token=token, base_url=box.hubspot_url, ca_bundle=None, api_version="v3")
         crm = HubSpotCrm(of_sandbox, wanted={"companies": ["name"]}, budget=NoBudget())

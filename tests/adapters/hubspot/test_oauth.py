@@ -20,7 +20,9 @@ from connector.config.settings import HubSpotSettings
 from connector.errors import PassStopped
 from connector.model import WriteState
 from connector.sandbox.fault_injection import Fault
+from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.serve import Sandbox
+from connector.sandbox.world.make import make_world
 from tests.adapters.hubspot.calls import task
 
 START = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
@@ -45,7 +47,8 @@ class Clock:
 @contextmanager
 def account(**options: Any) -> Iterator[tuple[Sandbox, Clock]]:
     clock = Clock()
-    with Sandbox(now=clock.now, hubspot_contacts=20, salesforce_leads=0, salesforce=False, **options) as box:
+    world = make_world(now=clock.now(), hubspot_contacts=20, salesforce_leads=0)
+    with Sandbox(world, now=clock.now, hubspot=HubSpotOptions(**options), salesforce=None) as box:
         yield box, clock
 
 
@@ -76,7 +79,7 @@ def app(
 
 
 def renewals(box: Sandbox) -> int:
-    return sum("/oauth/" in path for _, path in box.hubspot_frame.log)
+    return sum("/oauth/" in path for _, path in box.hubspot_faults.log)
 
 
 def read(crm: HubSpotCrm) -> int:
@@ -94,7 +97,7 @@ def test_renews_by_age_before_the_token_ends(tmp_path: Path, version: str) -> No
         clock.go(1800 * 0.02)
         assert read(crm)
         assert renewals(box) == 2
-        assert {path for _, path in box.hubspot_frame.log if "/oauth/" in path} == {
+        assert {path for _, path in box.hubspot_faults.log if "/oauth/" in path} == {
             f"/oauth/{'2026-03' if version == 'v3' else version}/token"
         }
         crm.close()
@@ -120,11 +123,11 @@ def test_eight_threads_and_one_dead_token_renew_once_and_replay(tmp_path: Path) 
 def test_a_second_401_stops(tmp_path: Path) -> None:
     with account() as (box, clock):
         crm = app(box, clock, tmp_path)
-        box.hubspot_frame.add(Fault(crm="hubspot", match="/properties/", times=9, status=401, body=b"{}"))
+        box.hubspot_faults.add(Fault(crm="hubspot", match="/properties/", times=9, status=401, body=b"{}"))
         with pytest.raises(PassStopped):
             read(crm)
         assert renewals(box) == 2
-        assert sum("/properties/" in path for _, path in box.hubspot_frame.log) == 2
+        assert sum("/properties/" in path for _, path in box.hubspot_faults.log) == 2
         crm.close()
 
 
@@ -199,7 +202,7 @@ def test_threads_that_ask_while_a_renewal_goes_on_take_its_refusal(tmp_path: Pat
     with account() as (box, clock):
         crm = app(box, clock, tmp_path)
         box.hubspot.tokens.revoke()
-        box.hubspot_frame.latency = 1.5  # so long that all ask meanwhile, on a busy machine too
+        box.hubspot_faults.latency = 1.5  # so long that all ask meanwhile, on a busy machine too
 
         def one(_: int) -> str:
             with pytest.raises(PassStopped) as caught:
@@ -208,7 +211,7 @@ def test_threads_that_ask_while_a_renewal_goes_on_take_its_refusal(tmp_path: Pat
 
         with ThreadPoolExecutor(8) as threads:
             first = threads.submit(one, 0)
-            while not box.hubspot_frame.calls:
+            while not box.hubspot_faults.calls:
                 time.sleep(0.01)
             assert set(threads.map(one, range(7))) | {first.result()} == {"BAD_REFRESH_TOKEN"}
         assert renewals(box) == 1
@@ -226,12 +229,12 @@ def test_a_renewal_that_fails_stops_the_pass_and_is_not_tried_again_by_each_requ
         record = next(iter(box.world.hubspot["contacts"]))
         read(crm)
         box.hubspot.tokens.expire()
-        box.hubspot_frame.add(Fault(crm="hubspot", match="/oauth/", times=99, status=status, body=body))
+        box.hubspot_faults.add(Fault(crm="hubspot", match="/oauth/", times=99, status=status, body=body))
         with pytest.raises(PassStopped) as caught:
             crm.create_tasks([task("k", record, owner_id=None)])
         assert (caught.value.status, bool(caught.value.advice)) == (status, True)
         assert renewals(box) == 1 + asked
-        box.hubspot_frame.clear()
+        box.hubspot_faults.clear()
         before = len(box.world.hubspot["tasks"])
         box.hubspot.tokens.expire()
         assert [one.state for one in crm.create_tasks([task("k", record, owner_id=None)])] == [WriteState.WRITTEN]

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -15,19 +14,22 @@ from connector.adapters.hubspot import HubSpotCrm, task_marker
 from connector.errors import CrmError, ObjectStopped, PassStopped, Retriable
 from connector.model import WriteState
 from connector.sandbox.fault_injection import Fault
+from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.serve import Sandbox
+from connector.sandbox.world.make import make_world
 from tests.adapters.hubspot.calls import WANTED, contact, ids, pull, task, write
 from tests.adapters.hubspot.fake_account import millis
 
 # ── Over real HTTP, against the sandbox's HubSpot ────────────────────────────────────────────────────────────────────────────────────
 
 WORLD_NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
-LIMITS: dict[str, Any] = {"requests_per_10_seconds": 100_000, "searches_per_second": 100_000}
+WIDE = HubSpotOptions(requests_per_10_seconds=100_000, searches_per_second=100_000)
 
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(now=lambda: WORLD_NOW, hubspot_contacts=250, salesforce_leads=20, salesforce=False, **LIMITS) as running:
+    world = make_world(now=WORLD_NOW, hubspot_contacts=250, salesforce_leads=20)
+    with Sandbox(world, now=lambda: WORLD_NOW, hubspot=WIDE, salesforce=None) as running:
         yield running
 
 
@@ -39,7 +41,7 @@ def crm(sandbox: Sandbox) -> Iterator[HubSpotCrm]:
     made = HubSpotCrm(settings, wanted=WANTED, budget=NoBudget(), sleep=waits.append, timeout=5.0)
     yield made
     made.close()
-    sandbox.hubspot_frame.clear()
+    sandbox.hubspot_faults.clear()
 
 
 class TestOverHttp:
@@ -93,7 +95,7 @@ class TestOverHttp:
     def test_a_task_whose_answer_was_lost_is_found_and_not_doubled(self, sandbox: Sandbox, crm: HubSpotCrm) -> None:
         person = list(sandbox.world.hubspot["contacts"])[7]
         before = len(sandbox.world.hubspot["tasks"])
-        sandbox.hubspot_frame.add(Fault("hubspot", "/tasks/batch/create", 1, kind="lost"))
+        sandbox.hubspot_faults.add(Fault("hubspot", "/tasks/batch/create", 1, kind="lost"))
         owner = next(owner["id"] for owner in sandbox.world.hubspot_owners if not owner["archived"])
         writes = [task("over/http", person, owner_id=owner)]
         assert [outcome.state for outcome in crm.create_tasks(writes)] == [WriteState.UNKNOWN]
@@ -121,7 +123,7 @@ class TestOverHttp:
         ],
     )
     def test_what_lasts_is_an_error_with_a_way_out(self, sandbox: Sandbox, crm: HubSpotCrm, fault: Fault, error: type[CrmError]) -> None:
-        sandbox.hubspot_frame.add(fault)
+        sandbox.hubspot_faults.add(fault)
         with pytest.raises(error) as told:
             pull(crm, "companies", None, WORLD_NOW)
         assert told.value.advice
@@ -137,7 +139,7 @@ class TestOverHttp:
         ],
     )
     def test_what_passes_is_waited_out(self, sandbox: Sandbox, crm: HubSpotCrm, fault: Fault) -> None:
-        sandbox.hubspot_frame.add(fault)
+        sandbox.hubspot_faults.add(fault)
         (page,) = pull(crm, "companies", None, WORLD_NOW)
         assert len(page.records) == len(sandbox.world.hubspot["companies"])
 

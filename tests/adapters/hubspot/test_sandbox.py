@@ -16,10 +16,12 @@ from connector.adapters.hubspot.transport import Transport
 from connector.errors import ObjectStopped
 from connector.model import Fate
 from connector.sandbox.fault_injection import Fault
+from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.serve import Sandbox
+from connector.sandbox.world.make import make_world
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
-LIMITS: dict[str, Any] = {"requests_per_10_seconds": 100_000, "searches_per_second": 100_000}
+WIDE = HubSpotOptions(requests_per_10_seconds=100_000, searches_per_second=100_000)
 WANTED = {"contacts": ["email", "lifecyclestage"], "companies": ["industry"]}
 
 
@@ -62,7 +64,8 @@ class Recorded:
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(now=lambda: NOW, hubspot_contacts=250, salesforce_leads=20, salesforce=False, **LIMITS) as running:
+    world = make_world(now=NOW, hubspot_contacts=250, salesforce_leads=20)
+    with Sandbox(world, now=lambda: NOW, hubspot=WIDE, salesforce=None) as running:
         yield running
 
 
@@ -71,7 +74,7 @@ def recorded(sandbox: Sandbox, request: pytest.FixtureRequest) -> Iterator[Recor
     made = Recorded(sandbox, request.param)
     yield made
     made.close()
-    sandbox.hubspot_frame.clear()
+    sandbox.hubspot_faults.clear()
     paths = [each.path for each in made.requests]
     if request.param != "v3":
         assert [path for path in paths if "/v3" in path or "/v4" in path] == []
@@ -172,11 +175,11 @@ def test_the_budget_hears_of_the_limits(recorded: Recorded) -> None:
     recorded.crm.schema(["contacts"])
     assert set(recorded.budget.limits) == {"10 seconds", "day"}
     used, of = recorded.budget.limits["10 seconds"]
-    assert 0 < used <= of == LIMITS["requests_per_10_seconds"]
+    assert 0 < used <= of == WIDE.requests_per_10_seconds
 
 
 @pytest.mark.parametrize("call", ["fates", "removals"])
 def test_what_fails_is_no_removal(sandbox: Sandbox, recorded: Recorded, call: str) -> None:
-    sandbox.hubspot_frame.add(Fault("hubspot", "/contacts", 99, status=403, body=b'{"category": "MISSING_SCOPES"}'))
+    sandbox.hubspot_faults.add(Fault("hubspot", "/contacts", 99, status=403, body=b'{"category": "MISSING_SCOPES"}'))
     with pytest.raises(ObjectStopped):
         recorded.crm.fates("contacts", ["1"]) if call == "fates" else list(recorded.crm.removals("contacts", None, now=NOW))

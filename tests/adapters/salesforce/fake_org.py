@@ -132,7 +132,7 @@ class Org:
     def reset(self) -> None:
         """What a test may have left behind; records stay as they were changed."""
         self.clock.now += timedelta(hours=1)
-        self.box.salesforce_frame.clear()
+        self.box.salesforce_faults.clear()
         self.state.hidden.clear()
         for crm in self._made:
             crm.close()

@@ -21,8 +21,10 @@ from connector.adapters.salesforce.wire import tasks as wire_tasks
 from connector.errors import PassStopped, Retriable
 from connector.model import Finding, Page, Uses, WriteState
 from connector.sandbox.fault_injection import Fault
+from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import World, make_world
+from connector.sandbox.state import World
+from connector.sandbox.world.make import make_world
 from tests.adapters.salesforce.fake_org import START, WANTED, Clock, Org, Value, change
 
 ROWS = ("Account", "Lead", "Contact", "Task", "Event")
@@ -39,7 +41,7 @@ def world() -> World:
 def running(world: World) -> Iterator[Org]:
     """The server; a pull has several pages, and not so many that a bulk job costs fewer calls."""
     clock = Clock()
-    with Sandbox(now=clock, world=world, hubspot=False, page_size=PAGE) as box:
+    with Sandbox(world, now=clock, hubspot=None, salesforce=SalesforceOptions(page_size=PAGE)) as box:
         yield Org(box, clock)
 
 
@@ -296,14 +298,14 @@ def test_a_task_is_created_once_however_often_it_is_sent(org: Org) -> None:
 
 
 def test_a_lost_answer_makes_no_second_task(org: Org) -> None:
-    org.box.salesforce_frame.add(Fault("salesforce", "PATCH", times=1, kind="lost"))
+    org.box.salesforce_faults.add(Fault("salesforce", "PATCH", times=1, kind="lost"))
     (outcome,) = org.crm().create_tasks([org.task("lost|1")])
     assert (outcome.state, len(tasks_of(org, "lost|1"))) == (WriteState.WRITTEN, 1)
 
 
 def test_without_the_key_field_a_lost_answer_is_looked_up(org: Org) -> None:
     org.state.hidden.add(("Task", "Handoff_Key__c"))
-    org.box.salesforce_frame.add(Fault("salesforce", f"POST {wire.BASE}/composite/sobjects", times=1, kind="lost"))
+    org.box.salesforce_faults.add(Fault("salesforce", f"POST {wire.BASE}/composite/sobjects", times=1, kind="lost"))
     crm, write = org.crm(), org.task("plain|1")
     (outcome,) = crm.create_tasks([write])
     assert outcome.state is WriteState.UNKNOWN
@@ -384,24 +386,24 @@ def test_threads_share_one_login(org: Org) -> None:
     ids=["503", "html", "truncated", "lost", "truncated later", "slow"],
 )
 def test_a_bad_answer_is_asked_for_again(org: Org, fault: Fault) -> None:
-    org.box.salesforce_frame.add(fault)
+    org.box.salesforce_faults.add(fault)
     pages = org.pages("Task", crm=org.crm(timeout=1.0, patience=1.0))
     assert sorted(ids(pages)) == sorted(org.rows["Task"])
 
 
 def test_a_service_that_stays_down_loses_nothing(org: Org) -> None:
     """The pages before the fault are stored with a cursor; the next pass goes on from there."""
-    org.box.salesforce_frame.add(Fault("salesforce", "/query/", times=50, after=1, status=502, body=b"<html>"))
+    org.box.salesforce_faults.add(Fault("salesforce", "/query/", times=50, after=1, status=502, body=b"<html>"))
     stored: list[Page] = []
     with pytest.raises(Retriable) as caught:
         stored.extend(org.crm().pull("Task", None, now=org.clock.now))
     assert "reading Task" in caught.value.message
-    org.box.salesforce_frame.clear()
+    org.box.salesforce_faults.clear()
     stored.clear()
-    org.box.salesforce_frame.add(Fault("salesforce", "/query/", times=50, after=1, status=502, body=b"<html>"))
+    org.box.salesforce_faults.add(Fault("salesforce", "/query/", times=50, after=1, status=502, body=b"<html>"))
     pull = org.crm().pull("Task", None, now=org.clock.now)
     stored.extend(islice(pull, 2))
-    org.box.salesforce_frame.clear()
+    org.box.salesforce_faults.clear()
     rest = org.pages("Task", stored[-1].cursor)
     assert sorted([*ids(stored), *ids(rest)]) == sorted(org.rows["Task"])
 
@@ -439,7 +441,7 @@ def org_with(**tables: dict[str, dict[str, Any]]) -> Iterator[Org]:
         for row in rows.values():
             row.setdefault("AssigneeId", world.connector_user_id)
         world.salesforce[name] = rows
-    with Sandbox(world=world, now=clock, hubspot=False) as box:
+    with Sandbox(world, now=clock, hubspot=None) as box:
         made = Org(box, clock)
         yield made
         made.reset()

@@ -20,8 +20,9 @@ from connector.adapters.salesforce.wire import requests as wire
 from connector.config.secrets import Secret
 from connector.errors import PassStopped
 from connector.model import Page, WriteState
+from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import make_world
+from connector.sandbox.world.make import make_world
 from tests.adapters.salesforce.answers import (
     COLLECTIONS,
     EXPIRED,
@@ -282,7 +283,7 @@ def running() -> Iterator[Org]:
     """The sandbox, pages of 20."""
     clock = Clock()
     world = make_world(now=START, hubspot_contacts=20, salesforce_leads=90)
-    with Sandbox(now=clock, world=world, hubspot=False, page_size=20) as box:
+    with Sandbox(world, now=clock, hubspot=None, salesforce=SalesforceOptions(page_size=20)) as box:
         yield Org(box, clock)
 
 
@@ -375,7 +376,7 @@ def test_a_login_that_is_revoked_in_the_middle_stops_with_the_place_kept(box: Or
     pages = shared.pull("Lead", None, now=box.clock.now)
     first = next(pages)
     box.state.expire_sessions()
-    box.state.deeds.refuse_logins(1)
+    box.state.actions.refuse_logins(1)
     with pytest.raises(PassStopped, match="refused the login"):
         list(pages)
     rest = [record.id for page in shared.pull("Lead", first.cursor, now=box.clock.now) for record in page.records]
@@ -385,7 +386,7 @@ def test_a_login_that_is_revoked_in_the_middle_stops_with_the_place_kept(box: Or
 def test_a_rotating_refresh_token_lasts_from_start_to_start(box: Org, tmp_path: Path) -> None:
     path = tmp_path / "refresh-token"
     path.write_text("granted")
-    box.state.deeds.options.rotate_refresh_tokens = True
+    box.state.actions.change_options(rotate_refresh_tokens=True)
     try:
         for _ in range(3):
             shared = box.crm(auth="refresh-token", refresh_token=Secret("file", str(path)))
@@ -395,7 +396,7 @@ def test_a_rotating_refresh_token_lasts_from_start_to_start(box: Org, tmp_path: 
         with pytest.raises(PassStopped, match="invalid_grant"):
             pulled(box.crm(auth="refresh-token", refresh_token=Value("granted")))  # good once
     finally:
-        box.state.deeds.options.rotate_refresh_tokens = False
+        box.state.actions.change_options(rotate_refresh_tokens=False)
 
 
 def test_check_says_when_logins_by_password_end(org: responses.RequestsMock) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -17,9 +17,8 @@ from connector.adapters.salesforce.wire import bulk as wire_bulk
 from connector.adapters.salesforce.wire import requests as wire
 from connector.model import Page, Record, long_id
 from connector.sandbox.fault_injection import Fault
-from connector.sandbox.salesforce.org import Options
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import make_world
+from connector.sandbox.world.make import make_world
 from tests.adapters.salesforce.fake_org import START, Budget, Clock, Org
 
 #: Streams that come from one object each, by the list of a page that they fill.
@@ -33,24 +32,22 @@ LISTS = {
 def running() -> Iterator[Org]:
     """A small world."""
     clock = Clock()
-    with Sandbox(now=clock, world=make_world(now=START, hubspot_contacts=200, salesforce_leads=220), hubspot=False) as box:
+    with Sandbox(make_world(now=START, hubspot_contacts=200, salesforce_leads=220), now=clock, hubspot=None) as box:
         yield Org(box, clock)
 
 
 @pytest.fixture
 def org(running: Org) -> Iterator[Org]:
     """The org as each test finds it."""
-    before = replace(options(running))
+    before = running.state.org.options
     running.state.org.jobs.clear()
     yield running
-    for one in fields(before):
-        setattr(options(running), one.name, getattr(before, one.name))
+    running.state.org.options = before
     running.reset()
 
 
-def options(org: Org) -> Options:
-    found: Options = org.state.deeds.options
-    return found
+def set_options(org: Org, **changes: Any) -> None:
+    org.state.actions.change_options(**changes)
 
 
 def values(pages: Sequence[Page], stream: str) -> list[Any]:
@@ -63,7 +60,7 @@ def ids(pages: Sequence[Page], stream: str) -> list[str]:
 
 def shown(org: Org, stream: str) -> list[str]:
     """All that queryAll shows."""
-    return sorted(org.state.deeds.live(stream, deleted=True))
+    return sorted(org.state.actions.live(stream, deleted=True))
 
 
 # ── Streams ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -79,9 +76,9 @@ def test_every_stream_brings_every_row_once(org: Org, stream: str) -> None:
 @pytest.mark.parametrize("stream", LISTS)
 def test_bulk_api_and_rest_tell_the_same(org: Org, stream: str) -> None:
     """By a job, then with Bulk API closed to us; rows of its pages are few, so that there are several."""
-    options(org).page_size, options(org).bulk_page = 3, 50
+    set_options(org, page_size=3, bulk_page=50)
     by_job = org.pages(stream)
-    org.box.salesforce_frame.add(Fault("salesforce", f"POST {wire_bulk.JOBS}", times=9, status=400, body=refusal("INVALIDENTITY")))
+    org.box.salesforce_faults.add(Fault("salesforce", f"POST {wire_bulk.JOBS}", times=9, status=400, body=refusal("INVALIDENTITY")))
     by_rest = org.pages(stream)
     assert {value.id: value for value in values(by_job, stream)} == {value.id: value for value in values(by_rest, stream)}
     assert ids(by_job, stream) == shown(org, stream)
@@ -99,7 +96,7 @@ def refusal(code: str) -> bytes:
     ("status", "code"), [(400, "INVALID_TYPE"), (403, "INSUFFICIENT_ACCESS"), (403, "INSUFFICIENT_ACCESS_OR_READONLY")]
 )
 def test_what_the_org_does_not_show_is_an_empty_stream(org: Org, stream: str, status: int, code: str) -> None:
-    org.box.salesforce_frame.add(Fault("salesforce", f"FROM {stream} ", times=1, status=status, body=refusal(code)))
+    org.box.salesforce_faults.add(Fault("salesforce", f"FROM {stream} ", times=1, status=status, body=refusal(code)))
     (page,) = org.pages(stream)
     assert (page.seen, page.last, page.calls, page.cursor) == (0, True, 1, {})
 
@@ -107,7 +104,7 @@ def test_what_the_org_does_not_show_is_an_empty_stream(org: Org, stream: str, st
 def test_a_first_read_gives_way_and_a_window_does_not(org: Org) -> None:
     crm, budget = org.crm(), Budget()
     crm._asking = replace(crm._asking, budget=budget)
-    options(org).page_size = 3
+    set_options(org, page_size=3)
     cursor = org.pages("Lead", crm=crm)[-1].cursor
     assert set(budget.lanes) == {"backfill"}
     org.pages("Lead", cursor, crm)
@@ -134,7 +131,7 @@ def test_one_currency_is_found_out_once(org: Org) -> None:
 
 
 def test_merges_conversions_and_deletions_come_with_the_next_pull(org: Org) -> None:
-    deeds = org.state.deeds
+    deeds = org.state.actions
     cursors = {stream: org.pages(stream)[-1].cursor for stream in LISTS}
     org.clock.now += timedelta(hours=1)
     keep, lose, convert, gone = org.open_leads()[:4]
@@ -154,10 +151,10 @@ def test_merges_conversions_and_deletions_come_with_the_next_pull(org: Org) -> N
 def test_archived_activities_are_seen(org: Org) -> None:
     cursor = org.pages("Task")[-1].cursor
     who = org.open_leads()[5]
-    task = org.state.deeds.log_call(who)
+    task = org.state.actions.log_call(who)
     row = org.rows["Task"][task]
     row["CreatedDate"], row["ActivityDate"] = START - timedelta(days=500), (START - timedelta(days=500)).date()
-    assert org.state.deeds.archive() >= 1
+    assert org.state.actions.archive() >= 1
     assert row["IsArchived"]
     org.clock.now += timedelta(hours=1)
     assert task in ids(org.pages("Task", cursor), "Task")
@@ -170,9 +167,9 @@ def test_a_late_commit_is_not_lost(org: Org, late: float) -> None:
     cursor = org.pages("Lead")[-1].cursor
     org.clock.now += timedelta(minutes=30)
     slow, quick = org.open_leads()[6:8]
-    org.state.deeds.edit("Lead", slow, Status="Nurturing", FirstName=f"late {late}", late=late)
+    org.state.actions.edit("Lead", slow, Status="Nurturing", FirstName=f"late {late}", late=late)
     org.clock.now += timedelta(seconds=1)
-    org.state.deeds.edit("Lead", quick, FirstName=f"quick {late}")
+    org.state.actions.edit("Lead", quick, FirstName=f"quick {late}")
     seen: dict[str, str] = {}
     for _ in range(8):
         pages = org.pages("Lead", cursor)
@@ -183,13 +180,13 @@ def test_a_late_commit_is_not_lost(org: Org, late: float) -> None:
 
 
 def test_a_row_that_changes_while_a_job_reads_is_not_lost(org: Org) -> None:
-    options(org).page_size, options(org).bulk_page = 3, 40
+    set_options(org, page_size=3, bulk_page=40)
     pages, edited = [], {}
     for number, page in enumerate(org.crm().pull("Lead", None, now=org.clock.now)):
         pages.append(page)
         org.clock.now += timedelta(seconds=20)
         lead = org.open_leads()[-1 - number]
-        org.state.deeds.edit("Lead", lead, FirstName=f"edited {number}")
+        org.state.actions.edit("Lead", lead, FirstName=f"edited {number}")
         edited[lead] = f"edited {number}"
     org.clock.now += timedelta(minutes=1)
     pages += org.pages("Lead", pages[-1].cursor)
@@ -205,8 +202,8 @@ def test_a_row_that_changes_while_a_job_reads_is_not_lost(org: Org) -> None:
 def test_stopped_anywhere_it_goes_on(org: Org, seed: int) -> None:
     """By a job or by REST, with locators that die: what was stored and what new processes read from there is everything, once."""
     rng = random.Random(seed)
-    options(org).page_size, options(org).bulk_page = rng.choice([3, 60]), rng.choice([30, 90, 5_000])
-    options(org).cursor_pages = rng.choice([None, 1, 3])
+    set_options(org, page_size=rng.choice([3, 60]), bulk_page=rng.choice([30, 90, 5_000]))
+    set_options(org, cursor_pages=rng.choice([None, 1, 3]))
     stream, stored, cursor = rng.choice(["Lead", "Task"]), [], None
     for _ in range(400):
         part = list(islice(org.crm().pull(stream, cursor, now=org.clock.now), rng.randint(1, 5)))
@@ -232,13 +229,13 @@ def test_stopped_anywhere_it_goes_on(org: Org, seed: int) -> None:
     ids=["503", "truncated", "lost later", "html", "looking", "creating", "deleting"],
 )
 def test_a_bad_answer_of_a_job_is_asked_for_again(org: Org, fault: Fault) -> None:
-    options(org).page_size, options(org).bulk_page = 3, 40
-    org.box.salesforce_frame.add(fault)
+    set_options(org, page_size=3, bulk_page=40)
+    org.box.salesforce_faults.add(fault)
     assert ids(org.pages("Lead"), "Lead") == shown(org, "Lead")
 
 
 def test_a_session_that_ends_in_a_job_is_renewed(org: Org) -> None:
-    options(org).page_size, options(org).bulk_page = 3, 40
+    set_options(org, page_size=3, bulk_page=40)
     found = []
     for page in org.crm().pull("Lead", None, now=org.clock.now):
         found.append(page)
@@ -247,8 +244,8 @@ def test_a_session_that_ends_in_a_job_is_renewed(org: Org) -> None:
 
 
 def test_queries_that_take_too_long_are_cut_into_parts(org: Org) -> None:
-    options(org).query_timeout_rows = 60
-    org.box.salesforce_frame.add(Fault("salesforce", f"POST {wire_bulk.JOBS}", times=9, status=400, body=refusal("INVALIDENTITY")))
+    set_options(org, query_timeout_rows=60)
+    org.box.salesforce_faults.add(Fault("salesforce", f"POST {wire_bulk.JOBS}", times=9, status=400, body=refusal("INVALIDENTITY")))
     pages = org.pages("Task")
     assert ids(pages, "Task") == shown(org, "Task")
     assert len(pages) > 5
@@ -257,7 +254,7 @@ def test_queries_that_take_too_long_are_cut_into_parts(org: Org) -> None:
 def test_a_first_read_that_takes_too_long_is_read_by_a_job(org: Org) -> None:
     """Its window ends earlier than ours began, since no answer told Salesforce's time; the next one goes on from there."""
     org.clock.now += timedelta(hours=1)
-    org.box.salesforce_frame.add(Fault("salesforce", "queryAll", times=1, status=400, body=refusal("QUERY_TIMEOUT")))
+    org.box.salesforce_faults.add(Fault("salesforce", "queryAll", times=1, status=400, body=refusal("QUERY_TIMEOUT")))
     pages = org.pages("Task")
     assert ids(pages, "Task") == shown(org, "Task")
     assert wire.moment_of(pages[-1].cursor["since"]) == org.clock.now - timedelta(minutes=10)
@@ -271,19 +268,19 @@ def a_mass_update(org: Org, copies: int) -> None:
     for number in range(copies):
         found = long_id(f"00QZz{number:010d}")
         rows[found] = {**first, "Id": found, "Email": f"{number}@kunde.example"}
-    org.state.deeds.stamp_alike("Lead", list(rows), org.clock.now)
+    org.state.actions.stamp_alike("Lead", list(rows), org.clock.now)
 
 
 def test_a_mass_update_gives_one_stamp_to_all() -> None:
     """Read in an incremental window, with the locator dying every second page, and stopped twice."""
     clock = Clock()
-    with Sandbox(now=clock, world=make_world(now=START, hubspot_contacts=100, salesforce_leads=100), hubspot=False) as box:
+    with Sandbox(make_world(now=START, hubspot_contacts=100, salesforce_leads=100), now=clock, hubspot=None) as box:
         org = Org(box, clock)
         cursor = org.pages("Lead")[-1].cursor
         clock.now += timedelta(hours=1)
         a_mass_update(org, 25_000)
         clock.now += timedelta(minutes=30)
-        options(org).page_size, options(org).cursor_pages = 2_000, 2
+        set_options(org, page_size=2_000, cursor_pages=2)
         stored: list[Page] = []
         for stop in (2, 4, None):
             stored += islice(org.crm().pull("Lead", stored[-1].cursor if stored else cursor, now=clock.now), stop)
@@ -299,7 +296,7 @@ def test_streams_are_those_of_the_org(org: Org) -> None:
 
 
 def test_a_refill_whose_query_is_closed_goes_on_behind_its_last_record(org: Org) -> None:
-    options(org).page_size, options(org).cursor_pages = 50, 2
+    set_options(org, page_size=50, cursor_pages=2)
     crm = org.crm()
     pages = list(crm.refill("Lead", ["Email"], None, now=org.clock.now))
     leads = sorted(row["Id"] for row in org.rows["Lead"].values() if not row["IsDeleted"])

@@ -14,9 +14,10 @@ from connector.adapters.salesforce.wire import records as wire_records
 from connector.adapters.salesforce.wire import requests as wire
 from connector.errors import ObjectStopped
 from connector.model import ActivityKind
-from connector.sandbox.salesforce.actions import SalesforceDeeds
+from connector.sandbox.salesforce.actions import SalesforceActions
+from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import make_world
+from connector.sandbox.world.make import make_world
 from tests.adapters.salesforce.answers import HOST, crm, granted, mocked
 from tests.adapters.salesforce.fake_org import START, Clock, Org
 
@@ -26,7 +27,7 @@ def running() -> Iterator[Org]:
     """A small org, pages of 20."""
     clock = Clock()
     world = make_world(now=START, hubspot_contacts=20, salesforce_leads=90)
-    with Sandbox(now=clock, world=world, hubspot=False, page_size=20) as box:
+    with Sandbox(world, now=clock, hubspot=None, salesforce=SalesforceOptions(page_size=20)) as box:
         yield Org(box, clock)
 
 
@@ -37,8 +38,8 @@ def box(running: Org) -> Iterator[Org]:
     running.reset()
 
 
-def deeds(box: Org) -> SalesforceDeeds:
-    found: SalesforceDeeds = box.state.deeds
+def deeds(box: Org) -> SalesforceActions:
+    found: SalesforceActions = box.state.actions
     return found
 
 
@@ -74,7 +75,7 @@ def test_a_refill_goes_on_from_any_page(box: Org, monkeypatch: pytest.MonkeyPatc
 def test_a_wide_refill_is_whole(box: Org) -> None:
     wide = [f"Refill_Field_With_Quite_A_Long_Name_{number:03d}__c" for number in range(330)]
     for name in wide:
-        deeds(box).add_field("Lead", name)
+        deeds(box).schema.add_field("Lead", name)
     one = lead(box)
     values: dict[str, Any] = {wide[0]: "first", wide[-1]: "last"}
     deeds(box).edit("Lead", one, **values)
@@ -105,22 +106,22 @@ def test_activities_do_without_hidden_fields(box: Org) -> None:
     one = lead(box)
     call = deeds(box).log_call(one)
     for name in ("CallDisposition", "Handoff_Key__c"):
-        deeds(box).hide("Task", name)
+        deeds(box).schema.hide_field("Task", name)
     try:
         assert [activity.id for activity in box.crm().activities_of("Lead", [one])] == [call]
     finally:
         for name in ("CallDisposition", "Handoff_Key__c"):
-            deeds(box).show("Task", name)
+            deeds(box).schema.show_field("Task", name)
 
 
 def test_a_lead_is_read_without_what_is_hidden(box: Org) -> None:
     one = lead(box)
     (hidden,) = wire_records.RECORD_OPTIONAL
-    deeds(box).hide("Lead", hidden)
+    deeds(box).schema.hide_field("Lead", hidden)
     try:
         assert box.crm().read("Lead", [one], ["LastName"])[one].properties == {"LastName": "Ada"}
     finally:
-        deeds(box).show("Lead", hidden)
+        deeds(box).schema.show_field("Lead", hidden)
 
 
 # ── Schema ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -136,14 +137,14 @@ def test_fields_are_described_as_they_are_now(box: Org) -> None:
     assert found["Lead"]["Email"].options is None
     assert found["Lead"]["CreatedDate"].writable is False
     assert "Industry" in found["Account"]
-    deeds(box).remove_option("Lead", "Rejection_Reason__c", "No budget")
-    deeds(box).hide("Lead", "Timeline__c")
+    deeds(box).schema.remove_option("Lead", "Rejection_Reason__c", "No budget")
+    deeds(box).schema.hide_field("Lead", "Timeline__c")
     try:
         later = box.crm().schema(["Lead"])["Lead"]
         assert "No budget" not in (later["Rejection_Reason__c"].options or ("No budget",))
         assert "Timeline__c" not in later
     finally:
-        deeds(box).show("Lead", "Timeline__c")
+        deeds(box).schema.show_field("Lead", "Timeline__c")
 
 
 def test_formulas_are_said_to_be_calculated() -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from connector.adapters.salesforce.wire.errors import NoSuchColumn
 from connector.model import Page
+from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import make_world
+from connector.sandbox.world.make import make_world
 from tests.adapters.salesforce.fake_org import START, Clock, Org
 
 _RELATED = ("Account.NumberOfEmployees", "Account.AnnualRevenue", "Account.Is_Key__c", "Account.Since__c", "Account.Name")
@@ -25,14 +26,14 @@ def running() -> Iterator[Org]:
         row.update(NumberOfEmployees=at * 10, AnnualRevenue=at * 1e6, Is_Key__c=at % 2 == 0, Since__c=START, Rating__c="A")
     for row in world.salesforce["Contact"].values():
         row["Rating__c"] = "B"
-    with Sandbox(now=clock, world=world, hubspot=False, page_size=3) as box:
+    with Sandbox(world, now=clock, hubspot=None, salesforce=SalesforceOptions(page_size=3)) as box:
         yield Org(box, clock)
 
 
 @pytest.fixture
 def org(running: Org) -> Iterator[Org]:
     """The org, as each test finds it."""
-    running.state.deeds.options.page_size = 3
+    running.state.actions.change_options(page_size=3)
     yield running
     running.reset()
 
@@ -46,10 +47,10 @@ def told(pages: list[Page]) -> dict[str, dict[str, Any]]:
 
 
 def test_bulk_api_and_rest_have_the_same_values_and_types(org: Org) -> None:
-    org.state.deeds.options.page_size = 1
+    org.state.actions.change_options(page_size=1)
     by_job = contacts(org, *_RELATED, "Email")
     assert any("bulk" in (page.cursor or {}) for page in by_job)
-    org.state.deeds.options.page_size = 2_000
+    org.state.actions.change_options(page_size=2_000)
     by_rest = contacts(org, *_RELATED, "Email")
     assert not any("bulk" in (page.cursor or {}) for page in by_rest)
     assert told(by_job) == told(by_rest)
@@ -60,7 +61,7 @@ def test_bulk_api_and_rest_have_the_same_values_and_types(org: Org) -> None:
 @pytest.mark.parametrize("page_size", [3, 2_000])
 def test_a_hidden_field_of_the_account_takes_no_other_with_it(org: Org, page_size: int) -> None:
     """Not the contact's own of the same name, nor the account's others."""
-    org.state.deeds.options.page_size = page_size
+    org.state.actions.change_options(page_size=page_size)
     org.state.hidden.add(("Account", "Rating__c"))
     pages = contacts(org, "Email", "Rating__c", "Account.Name", "Account.Rating__c")
     assert {page.absent for page in pages} == {frozenset({"Account.Rating__c"})}

@@ -6,7 +6,6 @@ Against the sandbox's Salesforce, while other people work in it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote
@@ -20,9 +19,10 @@ from connector.adapters.salesforce import SalesforceCrm
 from connector.adapters.salesforce.wire import requests as wire
 from connector.errors import ObjectStopped
 from connector.model import Cursor, Fate, RemovalPage, long_id
-from connector.sandbox.salesforce.actions import SalesforceDeeds
+from connector.sandbox.salesforce.actions import SalesforceActions
+from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import make_world
+from connector.sandbox.world.make import make_world
 from tests.adapters.salesforce.answers import HOST, NOW, QUERY_URL, crm, granted, mocked, refusal, users
 from tests.adapters.salesforce.fake_org import START, Budget, Clock, Org
 
@@ -32,22 +32,22 @@ def running() -> Iterator[Org]:
     """A small org, pages of 20."""
     clock = Clock()
     world = make_world(now=START, hubspot_contacts=20, salesforce_leads=90)
-    with Sandbox(now=clock, world=world, hubspot=False, page_size=20) as box:
+    with Sandbox(world, now=clock, hubspot=None, salesforce=SalesforceOptions(page_size=20)) as box:
         yield Org(box, clock)
 
 
 @pytest.fixture
 def box(running: Org) -> Iterator[Org]:
     """The org, as each test finds it; its log of deletions is whole, and its time goes on."""
-    options = replace(deeds(running).options)
+    options = deeds(running).options
     yield running
     running.reset()
     running.state.org.options = options
     running.state.org.log_from = None
 
 
-def deeds(box: Org) -> SalesforceDeeds:
-    found: SalesforceDeeds = box.state.deeds
+def deeds(box: Org) -> SalesforceActions:
+    found: SalesforceActions = box.state.actions
     return found
 
 
@@ -150,7 +150,7 @@ def test_too_many_for_one_answer_are_asked_for_in_shorter_windows(box: Org) -> N
         gone.append(lead(box))
         deeds(box).hard_delete("Lead", gone[-1])
         box.clock.now += timedelta(minutes=30)
-    deeds(box).options.most_ids = 3
+    deeds(box).change_options(most_ids=3)
     pages = looked(box, cursor)
     assert sorted(told(pages)) == sorted(gone)
     assert len(pages) >= 4
@@ -164,7 +164,7 @@ def test_more_in_a_minute_than_an_answer_holds_stops_the_object(box: Org) -> Non
     for _ in range(5):
         deeds(box).hard_delete("Lead", lead(box))
     box.clock.now += timedelta(minutes=30)
-    deeds(box).options.most_ids = 3
+    deeds(box).change_options(most_ids=3)
     with pytest.raises(ObjectStopped) as caught:
         looked(box, cursor)
     assert caught.value.code == "EXCEEDED_ID_LIMIT"

@@ -10,7 +10,7 @@ import pytest
 
 from connector.model import Activity, Page
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import make_world
+from connector.sandbox.world.make import make_world
 from tests.adapters.salesforce.fake_org import START, Clock, Org
 
 
@@ -18,7 +18,7 @@ from tests.adapters.salesforce.fake_org import START, Clock, Org
 def running() -> Iterator[Org]:
     """A small org."""
     clock = Clock()
-    with Sandbox(now=clock, world=make_world(now=START, hubspot_contacts=20, salesforce_leads=120), hubspot=False) as box:
+    with Sandbox(make_world(now=START, hubspot_contacts=20, salesforce_leads=120), now=clock, hubspot=None) as box:
         yield Org(box, clock)
 
 
@@ -26,7 +26,7 @@ def running() -> Iterator[Org]:
 def org(running: Org) -> Iterator[Org]:
     """The org as each test finds it."""
     yield running
-    running.state.deeds.options.page_size, running.state.deeds.options.cursor_pages = 2_000, None
+    running.state.actions.change_options(page_size=2_000, cursor_pages=None)
     running.reset()
 
 
@@ -35,7 +35,7 @@ def contacts(org: Org, count: int) -> list[str]:
 
 
 def shared(org: Org, stream: str, people: Sequence[str]) -> str:
-    deeds: Any = org.state.deeds
+    deeds: Any = org.state.actions
     made: str = deeds.log_call(people[0]) if stream == "Task" else deeds.event(people[0])
     deeds.share(stream, made, people)
     return made
@@ -57,11 +57,10 @@ def test_everybody_who_has_a_part_is_told(org: Org, stream: str, page_size: int)
     before = org.pages(stream)[-1].cursor
     org.clock.now += timedelta(hours=1)
     one, other = shared(org, stream, people), shared(org, stream, people[:2])
-    alone = org.state.deeds.task(people[0]) if stream == "Task" else org.state.deeds.event(people[0])
+    alone = org.state.actions.task(people[0]) if stream == "Task" else org.state.actions.event(people[0])
     org.clock.now += timedelta(minutes=1)
     expected = {one: set(people), other: set(people[:2]), alone: {people[0]}}
-    options = org.state.deeds.options
-    options.page_size, options.cursor_pages = page_size, None if page_size > 2 else 2
+    org.state.actions.change_options(page_size=page_size, cursor_pages=None if page_size > 2 else 2)
     for cursor in (None, before):
         pages = org.pages(stream, cursor)
         found = told(pages)
@@ -75,10 +74,10 @@ def test_who_is_taken_away_has_no_part_any_more(org: Org, stream: str) -> None:
     made = shared(org, stream, people)
     cursor = org.pages(stream)[-1].cursor
     org.clock.now += timedelta(hours=1)
-    org.state.deeds.share(stream, made, people[1:3])
+    org.state.actions.share(stream, made, people[1:3])
     assert told(org.pages(stream, cursor))[made] == set(people[1:3])
     org.clock.now += timedelta(hours=1)
-    org.state.deeds.share(stream, made, people[3:])
+    org.state.actions.share(stream, made, people[3:])
     assert told(org.pages(stream, cursor))[made] == set(people[3:])
 
 
@@ -89,7 +88,7 @@ def test_the_fast_lane_sees_a_touch_of_the_second_contact(org: Org, stream: str)
     seen = people_of(org.crm().activities_of("Contact", [people[2]]))
     assert seen[made] == set(people)
     assert all(people[2] in who for who in seen.values())
-    org.state.deeds.delete(stream, made)
+    org.state.actions.delete(stream, made)
     assert made not in people_of(org.crm().activities_of("Contact", [people[2]]))
 
 
@@ -99,7 +98,7 @@ def test_a_deleted_shared_activity_is_archived(org: Org, stream: str) -> None:
     made = shared(org, stream, people)
     cursor = org.pages(stream)[-1].cursor
     org.clock.now += timedelta(hours=1)
-    org.state.deeds.delete(stream, made)
+    org.state.actions.delete(stream, made)
     (gone,) = [one for page in org.pages(stream, cursor) for one in page.activities if one.id == made]
     assert gone.archived
     assert not gone.happened

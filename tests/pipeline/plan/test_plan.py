@@ -35,7 +35,7 @@ from tests.support.actions import (
     states,
     task,
 )
-from tests.support.stores import empty_store
+from tests.support.stores import empty_store, rerunning
 
 LATER = NOW + timedelta(minutes=5)
 TASK_KEY = "qualified|1|create_task|hubspot|mql-alert|spell 1"
@@ -391,3 +391,13 @@ def test_no_rule_ever_exceeds_its_rail_and_no_key_is_held_twice(
         assert len(keys) == len(set(keys))
         held = {row["bundle"]: row["position"] for row in reversed(rows(store)) if row["state"] == "held"}
         assert all(row["position"] < held[row["bundle"]] for row in going if row["bundle"] in held)
+
+
+def test_a_write_that_is_run_again_plans_the_same(store: Store) -> None:
+    """PostgreSQL runs a transaction again that lost a deadlock: nothing of the first run may be left."""
+    guard = Guard(rule_share=1.0, stage_changes=1)
+    plan(rerunning(store), handover(1), guard=guard, task_limits=TaskLimits(a_day_an_owner=1))
+    more = plan(rerunning(store), handover(2), handover(3), guard=guard, task_limits=TaskLimits(a_day_an_owner=1))
+    assert {row["contact_id"]: row["state"] for row in rows(store) if row["kind"] == Kind.SET_STAGE} == {1: "planned", 2: "held", 3: "held"}
+    assert more.guard["qualified/set_stage"] == {"wanted": 2, "used": 1, "rail": 1, "held": 2}
+    assert more.held == 6

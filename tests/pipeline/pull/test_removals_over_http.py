@@ -13,11 +13,11 @@ from sqlalchemy import text
 
 from connector import engine
 from connector.app import App
+from connector.engine import preview
 from connector.errors import SafetyStop
 from connector.jobs.fast_lane import run_fast
 from connector.jobs.mirror_jobs import Mirrored, look_for_removals, reconcile
 from connector.model import RemovalPage
-from connector.preview import preview
 from connector.reports.checks.check import check
 from connector.sandbox.serve import Sandbox
 from connector.store.mirror.removals import apply_removals
@@ -145,14 +145,14 @@ def a_call_is_seen_through_its_link(app: App, box: Sandbox, clock: Clock) -> Non
     waiting = "c.stage = 'mql' AND c.touch_count = 0 AND NOT c.excluded AND r.object = 'contacts'"
     called = rows(app, f"SELECT r.id FROM contact c JOIN record r ON r.contact_id = c.id WHERE {waiting} ORDER BY r.id")[0].id
     (owner,) = rows(app, "SELECT id FROM owner WHERE crm = 'hubspot' AND email = 'anna@acme.example'")
-    searches = sum(path.endswith("/search") for _, path in box.hubspot_frame.log)
+    searches = sum(path.endswith("/search") for _, path in box.hubspot_faults.log)
     box.hubspot.log_call([called], at=clock.at, owner=owner.id)
     clock.at += timedelta(minutes=1)
     result = run_fast(app.context())
     assert result.errors == []
     (touched,) = rows(app, "SELECT c.touch_count FROM contact c JOIN record r ON r.contact_id = c.id WHERE r.id = :id", id=called)
     assert touched.touch_count == 1
-    assert sum(path.endswith("/search") for _, path in box.hubspot_frame.log) == searches
+    assert sum(path.endswith("/search") for _, path in box.hubspot_faults.log) == searches
 
 
 def alive(app: App, name: str) -> set[str]:

@@ -121,7 +121,7 @@ class TestAPropertyThatVanishes:
         spending.hubspot.drop_property("contacts", "budget")
         spending.hubspot.edit("contacts", "1", firstname="Dora")
         with monkeypatch.context() as patch:
-            patch.setattr("connector.engine.catch_up", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+            patch.setattr("connector.pipeline.installation.catch_up", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 spending.run(MINUTE)
         result = spending.run(MINUTE)

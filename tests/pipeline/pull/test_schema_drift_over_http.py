@@ -68,39 +68,39 @@ HOUR, MINUTES = timedelta(hours=1), timedelta(minutes=20)
 
 def test_hubspot_loses_hides_and_regains_a_property(box: Sandbox, app: App, time: Time) -> None:
     someone = box.hubspot.ids("contacts")[0]
-    box.hubspot.remove_property("contacts", "budget_amount")
+    box.hubspot.schema.remove_property("contacts", "budget_amount")
     box.hubspot.edit("contacts", someone, firstname="Dora")
     assert gone(ran(app, time, MINUTES)) == {"budget": "gone"}  # the page shows it, long before the hour is over
     assert drifted(app, time) == [("hubspot", "contacts", "budget_amount", "vanished")]
-    box.hubspot.restore_property("contacts", "budget_amount")
+    box.hubspot.schema.restore_property("contacts", "budget_amount")
     assert gone(ran(app, time, HOUR)) == {}
-    box.hubspot.hide_property("contacts", "budget_amount")
+    box.hubspot.schema.hide_property("contacts", "budget_amount")
     assert gone(ran(app, time, HOUR)) == {"budget": "gone"}
-    box.hubspot.show_property("contacts", "budget_amount")
+    box.hubspot.schema.show_property("contacts", "budget_amount")
     assert (gone(ran(app, time, HOUR)), drifted(app, time)) == ({}, [])
 
 
 def test_hubspot_changes_a_type_and_drops_a_stage(box: Sandbox, app: App, time: Time) -> None:
-    box.hubspot.change_type("contacts", "budget_amount", "bool", "booleancheckbox")
-    box.hubspot.drop_option("contacts", "lifecyclestage", "salesqualifiedlead")
+    box.hubspot.schema.change_type("contacts", "budget_amount", "bool", "booleancheckbox")
+    box.hubspot.schema.drop_option("contacts", "lifecyclestage", "salesqualifiedlead")
     assert gone(ran(app, time, HOUR)) == {"budget": "gone"}
     assert drifted(app, time) == [
         ("hubspot", "contacts", "budget_amount", "type"),
         ("hubspot", "contacts", "lifecyclestage", "options"),
     ]
-    box.hubspot.change_type("contacts", "budget_amount", "number", "number")
-    box.hubspot.add_option("contacts", "lifecyclestage", "salesqualifiedlead")
+    box.hubspot.schema.change_type("contacts", "budget_amount", "number", "number")
+    box.hubspot.schema.add_option("contacts", "lifecyclestage", "salesqualifiedlead")
     assert (gone(ran(app, time, HOUR)), drifted(app, time)) == ({}, [])
 
 
 def test_salesforce_loses_a_field_and_hides_another(box: Sandbox, app: App, time: Time) -> None:
     lead = next(iter(box.salesforce.live("Lead")))
-    box.salesforce.hide("Lead", "Budget__c")
+    box.salesforce.schema.hide_field("Lead", "Budget__c")
     box.salesforce.edit("Lead", lead, FirstName="Dora")
     assert gone(ran(app, time, MINUTES)) == {"budget": "gone"}
     assert drifted(app, time) == [("salesforce", "Lead", "Budget__c", "vanished")]
-    box.salesforce.show("Lead", "Budget__c")
-    box.salesforce.remove_option("Lead", "Status", "Qualified")
+    box.salesforce.schema.show_field("Lead", "Budget__c")
+    box.salesforce.schema.remove_option("Lead", "Status", "Qualified")
     assert gone(ran(app, time, HOUR)) == {}
     assert drifted(app, time) == [("salesforce", "Lead", "Status", "options")]
 

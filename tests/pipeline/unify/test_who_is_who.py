@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from connector.model import Page, Record, whole_id
-from connector.pipeline.unify import unify
+from connector.pipeline.unify import linking
 from connector.pipeline.unify.identity import Key, Trace, one_person
 from connector.store.database import Store
 from connector.store.mirror import pages
@@ -151,7 +151,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 def link_all(store: Store) -> None:
     after: Key | None = ("", "", "")
     while after is not None:
-        after = store.write(partial(unify.link_slice, now=NOW, after=after, id_field="HubSpot_Id__c"))
+        after = store.write(partial(linking.link_slice, now=NOW, after=after, id_field="HubSpot_Id__c"))
     store.write(lambda connection: connection.execute(text("UPDATE record SET unify = false")))
 
 
@@ -168,8 +168,8 @@ def found(store: Store) -> set[frozenset[str]]:
 @given(world=people())
 def test_the_order_of_arrival_does_not_matter(store: Store, world: People) -> None:
     store.write(lambda connection: [connection.execute(table.delete()) for table in metadata.sorted_tables])
-    before = unify.SLICE
-    unify.SLICE = world.slice
+    before = linking.SLICE
+    linking.SLICE = 2 * world.slice
     try:
         for place, (key, row) in enumerate(world.records.items()):
             page = Page(crm=row.crm, object=key[1], cursor={"at": place}, seen=1, calls=1, records=(row,))
@@ -178,7 +178,7 @@ def test_the_order_of_arrival_does_not_matter(store: Store, world: People) -> No
                 link_all(store)
         link_all(store)
     finally:
-        unify.SLICE = before
+        linking.SLICE = before
     assert found(store) == expected(world)
 
 

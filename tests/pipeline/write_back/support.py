@@ -15,7 +15,7 @@ from connector.adapters.memory.crm import MemoryCrm
 from connector.config.tables import Guard
 from connector.errors import PassStopped
 from connector.model import CrmName, Proposal
-from connector.pipeline.write_back import WrittenBack, write_back
+from connector.pipeline.write_back import WriteBackTerms, WrittenBack, write_back
 from connector.store.database import Store
 from connector.store.tables import metadata
 from tests.support.actions import (
@@ -72,7 +72,7 @@ class World:
     def run(self, **more: Any) -> WrittenBack:
         crms: Any = {"hubspot": self.hubspot, "salesforce": self.salesforce}
         terms: dict[str, Any] = {"now": self.clock, "holder": "one"}
-        return write_back(self.store, crms, **(terms | more))
+        return write_back(self.store, crms, WriteBackTerms(**(terms | more)))
 
     def run_later(self, **step: float) -> WrittenBack:
         self.clock.forward(**step)

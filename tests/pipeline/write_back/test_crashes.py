@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from connector.adapters.memory.crm import MemoryCrm
 from connector.model import FieldWrite, TaskWrite, WriteOutcome
-from connector.pipeline.write_back import write_back
+from connector.pipeline.write_back import WriteBackTerms, write_back
 from connector.store.database import Store
 from tests.pipeline.write_back.support import World, wide
 from tests.support.actions import (
@@ -107,7 +107,8 @@ class TestCrashes:
         crm = cast(CrashingCrm, world.hubspot)
         crm.countdown = countdown
         try:
-            write_back(cast(Any, CrashingStore(world.store, countdown)), {"hubspot": crm}, now=world.clock, holder=f"crashed {at}")
+            terms = WriteBackTerms(now=world.clock, holder=f"crashed {at}")
+            write_back(cast(Any, CrashingStore(world.store, countdown)), {"hubspot": crm}, terms)
         except Crash:
             return True
         finally:

@@ -11,7 +11,7 @@ import pytest
 from connector.adapters.memory.crm import MemoryCrm
 from connector.errors import AnswerLost, CrmError, ObjectStopped, Rejected, Retriable
 from connector.model import FieldWrite, State, WriteOutcome
-from connector.pipeline.write_back import write_back
+from connector.pipeline.write_back import WriteBackTerms, write_back
 from tests.pipeline.write_back.support import DOWN, STAGE_KEY, TASK_KEY, World, row_of, worlds
 from tests.support.actions import (
     assign,
@@ -55,7 +55,7 @@ class TestRefusals:
         world.people(*range(10, 18))
         world.plan(*(proposal(n, set_stage(n)) for n in range(10, 18)))
         strict = _RejectsWhole(world.hubspot, "13")
-        result = write_back(world.store, {"hubspot": cast(Any, strict)}, now=world.clock, holder="one")
+        result = write_back(world.store, {"hubspot": cast(Any, strict)}, WriteBackTerms(now=world.clock, holder="one"))
         assert result.outcomes == {State.APPLIED: 7, State.REFUSED: 1}
 
     def test_what_is_not_taken_now_is_parked_and_tried_again(self, world: World) -> None:
@@ -180,7 +180,7 @@ class TestLostAnswers:
         world.hubspot.edit("contacts", "1", lifecyclestage="sql")
         world.plan(proposal(1, set_stage(1, "sql", "lead", backward=True)))
         crm = _DiesBetweenTheTwo(world.hubspot)
-        result = write_back(world.store, {"hubspot": cast(Any, crm)}, now=world.clock, holder="one")
+        result = write_back(world.store, {"hubspot": cast(Any, crm)}, WriteBackTerms(now=world.clock, holder="one"))
         assert (result.outcomes, world.stage(1)) == ({State.UNKNOWN: 1}, None)
         assert world.run().outcomes == {State.APPLIED: 1}
         assert world.stage(1) == "lead"

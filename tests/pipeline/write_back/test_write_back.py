@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from connector.errors import LeaseLost
 from connector.model import State
-from connector.pipeline.write_back import WrittenBack, write_back
+from connector.pipeline.write_back import WriteBackTerms, WrittenBack, write_back
 from connector.store import leases, pauses
 from connector.store.mirror import pages
 from connector.store.tables import metadata
@@ -188,7 +188,7 @@ class TestStopping:
 
     def test_a_crm_that_the_file_does_not_have_is_left_alone(self, world: World) -> None:
         world.plan(proposal(1, set_stage(1, crm="salesforce")))
-        result = write_back(world.store, {"hubspot": world.hubspot}, now=world.clock, holder="one")
+        result = write_back(world.store, {"hubspot": world.hubspot}, WriteBackTerms(now=world.clock, holder="one"))
         assert (result.outcomes, set(states(world.store).values())) == ({}, {"planned"})
 
 

@@ -10,9 +10,11 @@ from typing import Any
 
 import requests
 
-from connector.sandbox.hubspot.actions import HubSpotDeeds
+from connector.sandbox.hubspot.actions import HubSpotActions
+from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import World, make_world
+from connector.sandbox.state import World
+from connector.sandbox.world.make import make_world
 
 NOW = datetime(2026, 12, 2, 9, 30, tzinfo=UTC)
 MQL = "marketingqualifiedlead"
@@ -53,17 +55,17 @@ class Stage:
     clock: Clock
 
     @property
-    def deeds(self) -> HubSpotDeeds:
+    def actions(self) -> HubSpotActions:
         return self.sandbox.hubspot
 
 
 @contextmanager
 def running(*, contacts: int = 60, **options: Any) -> Iterator[Stage]:
-    """A sandbox while the block lasts, with limits that nobody meets where `options` do not say otherwise."""
+    """A sandbox while the block lasts, with limits that nobody meets. options: those of `HubSpotOptions`."""
     clock = Clock()
     world = make_world(now=NOW, hubspot_contacts=contacts, salesforce_leads=20)
-    wide = {"requests_per_10_seconds": 10**6, "searches_per_second": 10**6}
-    with Sandbox(world=world, now=lambda: clock.now, salesforce=False, **{**wide, **options}) as sandbox:
+    hubspot = HubSpotOptions(requests_per_10_seconds=10**6, searches_per_second=10**6, **options)
+    with Sandbox(world, now=lambda: clock.now, hubspot=hubspot, salesforce=None) as sandbox:
         api = Api(sandbox.hubspot_url)
         yield Stage(api, world, sandbox, clock)
         api.session.close()

@@ -22,7 +22,7 @@ def stage() -> Iterator[Stage]:
 
 
 def first(stage: Stage, name: str = "contacts") -> str:
-    return next(iter(stage.deeds.live(name)))
+    return next(iter(stage.actions.live(name)))
 
 
 def shown(stage: Stage, contact: str, *names: str) -> dict[str, Any]:
@@ -31,63 +31,63 @@ def shown(stage: Stage, contact: str, *names: str) -> dict[str, Any]:
 
 
 def test_a_person_may_move_a_stage_back(stage: Stage) -> None:
-    contact = stage.deeds.create("contacts", email="a@acme.example", lifecyclestage=MQL)
+    contact = stage.actions.create("contacts", email="a@acme.example", lifecyclestage=MQL)
     stage.clock.now += timedelta(minutes=5)
-    stage.deeds.edit("contacts", contact, lifecyclestage="lead", city=None, budget_amount=5)
+    stage.actions.edit("contacts", contact, lifecyclestage="lead", city=None, budget_amount=5)
     own = shown(stage, contact, "lifecyclestage", "city", "budget_amount")
     assert (own["lifecyclestage"], own["city"], own["budget_amount"]) == ("lead", None, "5")
     assert own["lastmodifieddate"] == "2026-12-02T09:35:00.000Z"
     for wrong, name in (("77", "city"), (contact, "nonsense")):
         with pytest.raises(KeyError):
-            stage.deeds.edit("contacts", wrong, **{name: "x"})
+            stage.actions.edit("contacts", wrong, **{name: "x"})
 
 
 def test_links_and_calculated_values_change_no_modified_date(stage: Stage) -> None:
     contact, company = first(stage), first(stage, "companies")
-    before = stage.deeds.live("contacts")[contact]
+    before = stage.actions.live("contacts")[contact]
     stage.clock.now += timedelta(minutes=5)
-    email = stage.deeds.log_email([], at=NOW)
-    stage.deeds.associate("emails", email, "contacts", contact)
-    stage.deeds.associate("contacts", contact, "companies", company, 1)
-    stage.deeds.recalculate("contacts", contact, engagement_level=9)
-    after = stage.deeds.live("contacts")[contact]
+    email = stage.actions.log_email([], at=NOW)
+    stage.actions.associate("emails", email, "contacts", contact)
+    stage.actions.associate("contacts", contact, "companies", company, 1)
+    stage.actions.recalculate("contacts", contact, engagement_level=9)
+    after = stage.actions.live("contacts")[contact]
     assert after["modified"] == before["modified"]
     assert (email, 197) in after["links"]["emails"]
     assert (after["properties"]["engagement_level"], after["properties"]["associatedcompanyid"]) == ("9", company)
-    stage.deeds.options.links_touch = True
-    stage.deeds.dissociate("emails", email, "contacts", contact)
-    assert stage.deeds.live("contacts")[contact]["modified"] == stage.clock.now
-    assert (email, 197) not in stage.deeds.live("contacts")[contact]["links"].get("emails", [])
+    stage.actions.change_options(links_touch=True)
+    stage.actions.dissociate("emails", email, "contacts", contact)
+    assert stage.actions.live("contacts")[contact]["modified"] == stage.clock.now
+    assert (email, 197) not in stage.actions.live("contacts")[contact]["links"].get("emails", [])
 
 
 def test_many_records_with_one_moment(stage: Stage) -> None:
-    ids = set(list(stage.deeds.live("contacts"))[:25])
+    ids = set(list(stage.actions.live("contacts"))[:25])
     moment = NOW - timedelta(days=3, microseconds=17)
-    stage.deeds.stamp_alike("contacts", ids, moment)
+    stage.actions.stamp_alike("contacts", ids, moment)
     at = str(int(moment.timestamp() * 1000))
     assert found_ids(stage.api, rule("lastmodifieddate", "EQ", at)) == ids
 
 
 def test_every_kind_of_activity_can_be_logged(stage: Stage) -> None:
-    contact, deeds = first(stage), stage.deeds
+    contact, actions = first(stage), stage.actions
     anna = next(owner["id"] for owner in stage.world.hubspot_owners if owner["email"].startswith("anna"))
     logged = {
-        "calls": deeds.log_call([contact], at=NOW, owner=anna),
-        "emails": deeds.log_email([contact], at=NOW, hs_email_direction="INCOMING_EMAIL"),
-        "meetings": deeds.log_meeting([contact], at=NOW),
-        "tasks": deeds.log_task([contact], at=NOW),
+        "calls": actions.log_call([contact], at=NOW, owner=anna),
+        "emails": actions.log_email([contact], at=NOW, hs_email_direction="INCOMING_EMAIL"),
+        "meetings": actions.log_meeting([contact], at=NOW),
+        "tasks": actions.log_task([contact], at=NOW),
     }
     for name, record_id in logged.items():
         links = stage.api.json("GET", f"/crm/v4/objects/contacts/{contact}/associations/{name}")["results"]
         assert int(record_id) in {each["toObjectId"] for each in links}
-        assert stage.deeds.live(name)[record_id]["properties"]["hs_timestamp"] == "2026-12-02T09:30:00.000Z"
+        assert stage.actions.live(name)[record_id]["properties"]["hs_timestamp"] == "2026-12-02T09:30:00.000Z"
 
 
 def test_properties_go_and_come_back_with_their_values(stage: Stage) -> None:
-    contact, deeds = first(stage), stage.deeds
-    deeds.edit("contacts", contact, pain_point="late", competitor_in_use="in-house")
-    deeds.remove_property("contacts", "pain_point")
-    deeds.hide_property("contacts", "competitor_in_use")
+    contact, actions = first(stage), stage.actions
+    actions.edit("contacts", contact, pain_point="late", competitor_in_use="in-house")
+    actions.schema.remove_property("contacts", "pain_point")
+    actions.schema.hide_property("contacts", "competitor_in_use")
     listed = {each["name"] for each in stage.api.json("GET", "/crm/v3/properties/contacts")["results"]}
     assert not {"pain_point", "competitor_in_use"} & (listed | set(shown(stage, contact, "pain_point", "competitor_in_use", "city")))
     found = search(stage.api, properties=["pain_point", "city"], limit=1)["results"][0]
@@ -100,26 +100,26 @@ def test_properties_go_and_come_back_with_their_values(stage: Stage) -> None:
         assert stage.api("GET", f"/crm/v3/properties/contacts/{name}").status_code == 404
     again = {"name": "pain_point", "label": "Pain", "type": "string", "fieldType": "textarea", "groupName": "contactinformation"}
     assert stage.api("POST", "/crm/v3/properties/contacts", again).status_code == 201
-    deeds.show_property("contacts", "competitor_in_use")
+    actions.schema.show_property("contacts", "competitor_in_use")
     assert (
         shown(stage, contact, "pain_point", "competitor_in_use").items() >= {"pain_point": "late", "competitor_in_use": "in-house"}.items()
     )
-    deeds.remove_property("contacts", "pain_point")
-    deeds.restore_property("contacts", "pain_point")
+    actions.schema.remove_property("contacts", "pain_point")
+    actions.schema.restore_property("contacts", "pain_point")
     assert shown(stage, contact, "pain_point")["pain_point"] == "late"
 
 
 def test_properties_are_renamed_retyped_and_lose_options(stage: Stage) -> None:
-    contact, deeds = first(stage), stage.deeds
-    deeds.edit("contacts", contact, pain_point="late", purchase_timeline="now")
-    deeds.rename_property("contacts", "pain_point", "pain")
+    contact, actions = first(stage), stage.actions
+    actions.edit("contacts", contact, pain_point="late", purchase_timeline="now")
+    actions.schema.rename_property("contacts", "pain_point", "pain")
     assert shown(stage, contact, "pain_point", "pain").keys() & {"pain_point", "pain"} == {"pain"}
     assert shown(stage, contact, "pain")["pain"] == "late"
-    deeds.change_type("contacts", "pain", "enumeration", "select")
-    deeds.drop_option("contacts", "purchase_timeline", "now")
-    deeds.add_option("contacts", "purchase_timeline", "someday")
-    deeds.set_calculated("contacts", "budget_amount")
-    deeds.add_property("contacts", "fresh")
+    actions.schema.change_type("contacts", "pain", "enumeration", "select")
+    actions.schema.drop_option("contacts", "purchase_timeline", "now")
+    actions.schema.add_option("contacts", "purchase_timeline", "someday")
+    actions.schema.set_calculated("contacts", "budget_amount")
+    actions.schema.add_property("contacts", "fresh")
     found = {each["name"]: each for each in stage.api.json("GET", "/crm/v3/properties/contacts")["results"]}
     assert (found["pain"]["type"], found["fresh"]["type"]) == ("enumeration", "string")
     assert [option["value"] for option in found["purchase_timeline"]["options"]] == ["this quarter", "this year", "later", "someday"]
@@ -133,16 +133,16 @@ def test_properties_are_renamed_retyped_and_lose_options(stage: Stage) -> None:
     assert shown(stage, contact, "fresh")["fresh"] is None
 
 
-def test_deeds_and_requests_take_turns(stage: Stage) -> None:
-    stage.deeds.options.search_lag_seconds = 0.0
+def test_actions_and_requests_take_turns(stage: Stage) -> None:
+    stage.actions.change_options(search_lag_seconds=0.0)
     problems: list[Exception] = []
 
     def meddle() -> None:
         try:
             for number in range(150):
-                one, other = (stage.deeds.create("contacts", lastname=f"{number}") for _ in range(2))
-                stage.deeds.log_call([one, other], at=NOW)
-                stage.deeds.merge("contacts", one, other)
+                one, other = (stage.actions.create("contacts", lastname=f"{number}") for _ in range(2))
+                stage.actions.log_call([one, other], at=NOW)
+                stage.actions.merge("contacts", one, other)
         except (KeyError, RuntimeError, ValueError) as problem:
             problems.append(problem)
 
@@ -153,13 +153,13 @@ def test_deeds_and_requests_take_turns(stage: Stage) -> None:
         search(stage.api, limit=200, sorts=["-lastmodifieddate"])
     meddler.join()
     assert not problems
-    assert found_ids(stage.api) == set(stage.deeds.live("contacts"))
-    assert stage.deeds.limits.admitted + stage.deeds.limits.searches == stage.sandbox.calls()["hubspot"]
+    assert found_ids(stage.api) == set(stage.actions.live("contacts"))
+    assert stage.actions.limits.admitted + stage.actions.limits.searches == stage.sandbox.calls()["hubspot"]
 
 
-def test_several_deeds_are_one_to_whoever_asks(stage: Stage) -> None:
-    with stage.deeds.at_once():
+def test_several_actions_are_one_to_whoever_asks(stage: Stage) -> None:
+    with stage.actions.at_once():
         with pytest.raises(requests.Timeout):
             requests.get(stage.api.base + CONTACTS, headers=dict(stage.api.session.headers), timeout=0.1)
-        contact = stage.deeds.create("contacts", lastname="x")
+        contact = stage.actions.create("contacts", lastname="x")
     assert contact in found_ids(stage.api)

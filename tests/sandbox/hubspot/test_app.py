@@ -157,5 +157,5 @@ def test_a_short_page_may_be_followed_by_more() -> None:
             if "paging" not in page:
                 break
             after = {"after": page["paging"]["next"]["after"]}
-        assert ids == sorted(stage.deeds.live("contacts"), key=int)
+        assert ids == sorted(stage.actions.live("contacts"), key=int)
         assert {0, 10, 20} <= set(sizes[:-1])

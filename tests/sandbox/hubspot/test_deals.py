@@ -21,8 +21,8 @@ def api(stage: Stage) -> Api:
 
 
 def test_a_deal_follows_its_stage_and_has_one_primary_company(stage: Stage, api: Api) -> None:
-    contact = next(iter(stage.deeds.live("contacts")))
-    one, other = list(stage.deeds.live("companies"))[:2]
+    contact = next(iter(stage.actions.live("contacts")))
+    one, other = list(stage.actions.live("companies"))[:2]
     types = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 3}]
     deal = {"properties": {"dealname": "x", "pipeline": "default", "dealstage": "contractsent", "amount": "10.5"},
             "associations": [{"to": {"id": contact}, "types": types}]}  # fmt: skip
@@ -35,10 +35,10 @@ def test_a_deal_follows_its_stage_and_has_one_primary_company(stage: Stage, api:
     )
     assert (shown["properties"]["hs_is_closed"], shown["properties"]["hs_is_closed_won"]) == ("true", "true")
     assert shown["associations"]["contacts"]["results"] == [{"id": contact, "type": "deal_to_contact"}]
-    stage.deeds.associate("deals", deal_id, "companies", one, 5)
-    stage.deeds.associate("deals", deal_id, "companies", other, 5)
-    assert sorted(stage.deeds.live("deals")[deal_id]["links"]["companies"]) == sorted([(one, 341), (other, 341), (other, 5)])
-    assert (deal_id, 4) in stage.deeds.live("contacts")[contact]["links"]["deals"]
+    stage.actions.associate("deals", deal_id, "companies", one, 5)
+    stage.actions.associate("deals", deal_id, "companies", other, 5)
+    assert sorted(stage.actions.live("deals")[deal_id]["links"]["companies"]) == sorted([(one, 341), (other, 341), (other, 5)])
+    assert (deal_id, 4) in stage.actions.live("contacts")[contact]["links"]["deals"]
 
 
 def test_pipelines_tell_which_stages_end_a_deal(api: Api) -> None:
@@ -58,7 +58,7 @@ def test_owners_have_teams(api: Api) -> None:
 
 @pytest.mark.parametrize("version", ["2026-03", "2026-09"])
 def test_every_path_has_a_dated_form(stage: Stage, version: str) -> None:
-    api, contact = stage.api, next(iter(stage.deeds.live("contacts")))
+    api, contact = stage.api, next(iter(stage.actions.live("contacts")))
     for path in (f"objects/{version}/deals", f"objects/{version}/0-1/{contact}", f"properties/{version}/contacts", f"owners/{version}",
                  f"pipelines/{version}/deals"):  # fmt: skip
         api.json("GET", f"/crm/{path}")
@@ -71,7 +71,7 @@ def test_every_path_has_a_dated_form(stage: Stage, version: str) -> None:
 
 
 def test_an_account_may_serve_only_some_versions() -> None:
-    with running(versions={"2026-09"}) as stage:
+    with running(versions=frozenset({"2026-09"})) as stage:
         assert stage.api("GET", f"{OBJECTS}/contacts").status_code == 404
         assert stage.api("GET", "/crm/objects/2026-03/contacts").status_code == 404
         assert stage.api("GET", "/account-info/v3/details").status_code == 404

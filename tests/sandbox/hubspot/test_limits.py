@@ -11,14 +11,15 @@ import requests
 
 from connector.sandbox.hubspot.answers import Refusal
 from connector.sandbox.hubspot.limits import Limits
+from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import make_world
+from connector.sandbox.world.make import make_world
 from tests.sandbox.hubspot.client import NOW, Api, Stage, running
 
 
-def limits(seconds: list[float], clock: SimpleNamespace, **more: int) -> Limits:
-    numbers = {"requests_per_10_seconds": 3, "searches_per_second": 2, "daily": 100} | more
-    return Limits(**numbers, now=lambda: clock.now, monotonic=lambda: seconds[0])
+def limits(seconds: list[float], clock: SimpleNamespace, **more: Any) -> Limits:
+    options = HubSpotOptions(**{"requests_per_10_seconds": 3, "searches_per_second": 2, "daily": 100, **more})
+    return Limits(lambda: options, now=lambda: clock.now, monotonic=lambda: seconds[0])
 
 
 def test_the_window_rolls() -> None:
@@ -71,7 +72,7 @@ def test_the_day_ends_at_midnight_of_the_account() -> None:
 
 def test_a_429_goes_out_in_its_own_shape_and_searches_have_no_limit_headers() -> None:
     world = make_world(now=NOW, hubspot_contacts=20, salesforce_leads=5)
-    with Sandbox(world=world, now=lambda: NOW, salesforce=False, requests_per_10_seconds=2) as sandbox:
+    with Sandbox(world, now=lambda: NOW, hubspot=HubSpotOptions(requests_per_10_seconds=2), salesforce=None) as sandbox:
         api = Api(sandbox.hubspot_url)
         assert not [name for name in api("POST", "/crm/v3/objects/contacts/search", {}).headers if "ratelimit" in name.lower()]
         assert api("GET", "/crm/v3/owners").headers["X-HubSpot-RateLimit-Max"] == "2"
@@ -156,11 +157,11 @@ def test_refusals_of_a_refresh_say_what_is_wrong() -> None:
         assert refresh(stage, grant_type="password").status_code == 400
         assert requests.post(f"{stage.api.base}/oauth/2026-09/token", json=FORM, timeout=10).status_code == 400, "a form, not JSON"
         token = refresh(stage).json()["access_token"]
-        stage.deeds.tokens.hub_gone = True
+        stage.actions.tokens.hub_gone = True
         gone = refresh(stage)
         assert gone.status_code == 400
         assert gone.json() == {"status": "BAD_HUB", "message": "missing or unknown hub id", "error": "access_denied"}
-        stage.deeds.tokens.revoke()
+        stage.actions.tokens.revoke()
         assert asked(stage, token).status_code == 401
 
 
@@ -174,6 +175,6 @@ def test_tokens_tell_what_they_are() -> None:
         stage.clock.now += timedelta(seconds=800)
         assert (told(token)["active"], told(token)["expires_in"], told(token)["token_use"]) == (True, 1000, "access_token")
         assert told(FORM["refresh_token"])["token_use"] == "refresh_token"
-        stage.deeds.tokens.expire()
+        stage.actions.tokens.expire()
         assert told(token) == {"active": False}
         assert asked(stage, token).status_code == 401

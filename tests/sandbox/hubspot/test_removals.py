@@ -31,7 +31,7 @@ def listed(api: Api, name: str, **query: str) -> set[str]:
 
 
 def two(stage: Stage, name: str = "contacts") -> tuple[str, str]:
-    one, other = stage.deeds.ids(name)[:2]
+    one, other = stage.actions.ids(name)[:2]
     return one, other
 
 
@@ -53,14 +53,14 @@ def test_a_deleted_record_is_in_the_bin_for_90_days_with_its_old_modified_date(s
     assert [row["id"] for row in batch.json()["results"]] == [one]
     assert batch.json()["errors"][0]["context"] == {"id": ["77"]}
     assert api("POST", f"{CONTACTS}/batch/read", {"inputs": [{"id": one}]}).json()["results"] == []
-    stage.deeds.restore("contacts", one)
+    stage.actions.restore("contacts", one)
     assert api.json("GET", f"{CONTACTS}/{one}")["updatedAt"] == before
     assert one in found_ids(api)
     stage.clock.now += timedelta(days=91)
     assert listed(api, "contacts", archived="true") == set()
     assert api("GET", f"{CONTACTS}/{other}", params={"archived": "true"}).status_code == 404
     with pytest.raises(KeyError):
-        stage.deeds.restore("contacts", other)
+        stage.actions.restore("contacts", other)
 
 
 def test_deleted_meetings_are_not_listed(stage: Stage) -> None:
@@ -71,12 +71,12 @@ def test_deleted_meetings_are_not_listed(stage: Stage) -> None:
 
 
 def test_a_merge_makes_a_new_record_and_single_requests_still_know_both_ids(stage: Stage) -> None:
-    api, deeds = stage.api, stage.deeds
-    keep = deeds.create("contacts", email="Keep@Acme.example", city="Ulm", lifecyclestage="lead")
-    lose = deeds.create(
+    api, actions = stage.api, stage.actions
+    keep = actions.create("contacts", email="Keep@Acme.example", city="Ulm", lifecyclestage="lead")
+    lose = actions.create(
         "contacts", email="lose@acme.example", city="Bonn", country="Chad", lifecyclestage=MQL, hs_additional_emails="l2@acme.example"
     )
-    call = deeds.log_call([lose], at=NOW)
+    call = actions.log_call([lose], at=NOW)
     merged = merge(api, "contacts", keep, lose)["id"]
     assert merged not in (keep, lose)
     wanted = "email,city,country,lifecyclestage,hs_merged_object_ids,hs_additional_emails"
@@ -99,44 +99,44 @@ def test_a_merge_makes_a_new_record_and_single_requests_still_know_both_ids(stag
 
 
 def test_merges_chain(stage: Stage) -> None:
-    deeds = stage.deeds
-    a, b, c = (deeds.create("contacts", lastname=name) for name in "abc")
+    actions = stage.actions
+    a, b, c = (actions.create("contacts", lastname=name) for name in "abc")
     ab = merge(stage.api, "contacts", a, b)["id"]
     last = merge(stage.api, "contacts", c, b)["id"]  # b stands for what it was merged into
-    assert deeds.live("contacts")[last]["properties"]["hs_merged_object_ids"] == f"{c};{a};{b};{ab}"
-    assert deeds.merged("contacts") == dict.fromkeys((a, b, c, ab), last)
+    assert actions.live("contacts")[last]["properties"]["hs_merged_object_ids"] == f"{c};{a};{b};{ab}"
+    assert actions.merged("contacts") == dict.fromkeys((a, b, c, ab), last)
     again = stage.api("POST", f"{CONTACTS}/merge", {"primaryObjectId": a, "objectIdToMerge": c})
     assert again.status_code == 400
 
 
 def test_an_account_may_keep_the_primary_id(stage: Stage) -> None:
-    stage.deeds.options.merge_keeps_id = True
+    stage.actions.change_options(merge_keeps_id=True)
     keep, lose = two(stage, "companies")
-    contacts = {each for each, row in stage.deeds.live("contacts").items() if (lose, 1) in row["links"].get("companies", [])}
+    contacts = {each for each, row in stage.actions.live("contacts").items() if (lose, 1) in row["links"].get("companies", [])}
     assert merge(stage.api, "companies", keep, lose)["id"] == keep
-    assert stage.deeds.live("companies")[keep]["properties"]["hs_merged_object_ids"] == lose
-    live = stage.deeds.live("contacts")
+    assert stage.actions.live("companies")[keep]["properties"]["hs_merged_object_ids"] == lose
+    live = stage.actions.live("contacts")
     assert all((keep, 1) in live[each]["links"]["companies"] for each in contacts)
     assert all(live[each]["properties"]["associatedcompanyid"] == keep for each in contacts)
-    assert listed(stage.api, "companies") == set(stage.deeds.live("companies"))
+    assert listed(stage.api, "companies") == set(stage.actions.live("companies"))
 
 
 def test_what_is_forgotten_is_nowhere_and_its_id_never_comes_again(stage: Stage) -> None:
-    api, deeds = stage.api, stage.deeds
-    contact = deeds.create("contacts", email="gone@acme.example")
-    old = deeds.create("contacts", email="old@acme.example")
-    call = deeds.log_call([contact], at=NOW)
-    contact = deeds.merge("contacts", contact, old)
+    api, actions = stage.api, stage.actions
+    contact = actions.create("contacts", email="gone@acme.example")
+    old = actions.create("contacts", email="old@acme.example")
+    call = actions.log_call([contact], at=NOW)
+    contact = actions.merge("contacts", contact, old)
     assert api("POST", f"{CONTACTS}/gdpr-delete", {"objectId": "gone@acme.example", "idProperty": "email"}).status_code == 204
     for each in (contact, old):
         assert api("GET", f"{CONTACTS}/{each}").status_code == 404
         assert api("GET", f"{CONTACTS}/{each}", params={"archived": "true"}).status_code == 404
     assert contact not in listed(api, "contacts") | listed(api, "contacts", archived="true") | found_ids(api)
     assert api("POST", "/crm/v4/associations/calls/contacts/batch/read", {"inputs": [{"id": call}]}).json()["results"] == []
-    assert int(deeds.create("contacts", email="gone@acme.example")) > int(contact)
+    assert int(actions.create("contacts", email="gone@acme.example")) > int(contact)
     assert api("POST", f"{CONTACTS}/gdpr-delete", {"objectId": "nobody@acme.example", "idProperty": "email"}).status_code == 204
     assert api("POST", f"{CONTACTS}/gdpr-delete", {"objectId": contact}).status_code == 404
-    archived = next(iter(deeds.live("contacts")))
-    deeds.delete("contacts", archived)
-    deeds.forget(archived)
+    archived = next(iter(actions.live("contacts")))
+    actions.delete("contacts", archived)
+    actions.forget(archived)
     assert archived not in listed(api, "contacts", archived="true")

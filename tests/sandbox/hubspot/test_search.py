@@ -12,8 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import World, make_world
+from connector.sandbox.state import World
+from connector.sandbox.world.make import make_world
 from tests.sandbox.hubspot.client import MQL, NOW, OBJECTS, Api, Stage, found_ids, rule, running, search
 
 
@@ -106,7 +108,7 @@ def test_searching_twenty_thousand_by_date_is_quick() -> None:
     template = next(iter(world.hubspot["contacts"].values()))
     for number in range(100_000, 120_000):
         world.hubspot["contacts"][str(number)] = {**template, "id": str(number), "updatedAt": NOW - timedelta(seconds=number % 3600)}
-    with Sandbox(world=world, now=lambda: NOW, salesforce=False, searches_per_second=10**6) as sandbox:
+    with Sandbox(world, now=lambda: NOW, hubspot=HubSpotOptions(searches_per_second=10**6), salesforce=None) as sandbox:
         api = Api(sandbox.hubspot_url)
         millis = str(int((NOW - timedelta(minutes=10)).timestamp() * 1000))
         spent = []
@@ -123,14 +125,14 @@ def test_searching_twenty_thousand_by_date_is_quick() -> None:
 
 def test_a_late_index_finds_a_record_as_it_was() -> None:
     with running(search_lag_seconds=30) as stage:
-        api, deeds = stage.api, stage.deeds
-        contact = next(iter(deeds.live("contacts")))
-        before = deeds.live("contacts")[contact]
-        deeds.edit("contacts", contact, city="Old")
+        api, actions = stage.api, stage.actions
+        contact = next(iter(actions.live("contacts")))
+        before = actions.live("contacts")[contact]
+        actions.edit("contacts", contact, city="Old")
         assert found_ids(api, rule("city", "EQ", "Old")) == set()
         stage.clock.now = NOW + timedelta(minutes=5)
-        deeds.edit("contacts", contact, city="New")
-        born = deeds.create("contacts", lastname="Born", city="New")
+        actions.edit("contacts", contact, city="New")
+        born = actions.create("contacts", lastname="Born", city="New")
         since = str(int(NOW.timestamp() * 1000) + 60_000)
         window = [rule("lastmodifieddate", "GTE", since)]
         assert found_ids(api, rule("city", "EQ", "Old")) == {contact}, "the first edit is in, the second is not"
@@ -142,8 +144,8 @@ def test_a_late_index_finds_a_record_as_it_was() -> None:
         assert found_ids(api, *window) == found_ids(api, rule("city", "EQ", "New")) == {contact, born}
         assert found_ids(api, rule("city", "EQ", "Old")) == set()
         assert before["properties"]["city"] not in ("Old", "New")
-        deeds.edit("contacts", contact, city="Newer")
-        deeds.delete("contacts", contact)
+        actions.edit("contacts", contact, city="Newer")
+        actions.delete("contacts", contact)
         stage.clock.now += timedelta(minutes=1)
         assert found_ids(api, *window) == {born}, "what is deleted is found no more"
 
@@ -163,13 +165,13 @@ def test_ids_sort_and_compare_as_numbers_or_as_text() -> None:
     with running(contacts=40) as stage:
         for _ in range(30):  # over the edge from four digits to five
             stage.world.hubspot_last_ids["contacts"] = max(9_990, stage.world.hubspot_last_ids.get("contacts", 0))
-            stage.deeds.create("contacts", lastname="x")
-        live = set(stage.deeds.live("contacts"))
+            stage.actions.create("contacts", lastname="x")
+        live = set(stage.actions.live("contacts"))
         assert {len(each) for each in live} == {4, 5}
         assert keyset(stage.api) == sorted(live, key=int)
-        stage.deeds.options.ids_as_text = True
+        stage.actions.change_options(ids_as_text=True)
         assert keyset(stage.api) == sorted(live)
-        stage.deeds.options.ids_as_text, stage.deeds.options.ids_sort_as_text = False, True
+        stage.actions.change_options(ids_as_text=False, ids_sort_as_text=True)
         found = keyset(stage.api)
         assert found == sorted(found, key=int), "sorted as text and compared as numbers, this way of paging loses some"
         assert len(found) < len(live)
@@ -177,7 +179,7 @@ def test_ids_sort_and_compare_as_numbers_or_as_text() -> None:
 
 def test_pages_may_be_smaller_than_asked_for() -> None:
     with running(contacts=25) as stage:
-        stage.deeds.options.search_page = 10
+        stage.actions.change_options(search_page=10)
         sizes, after = [], None
         while True:
             page = search(stage.api, limit=100, **({} if after is None else {"after": after}))
@@ -208,21 +210,21 @@ def changed() -> Iterator[Stage]:
 def test_whatever_happened_search_finds_what_a_look_at_every_record_finds(
     changed: Stage, changes: list[tuple[str, int, datetime]], dates: list[tuple[str, str, datetime]], low: int, sort: str, down: bool
 ) -> None:
-    deeds = changed.deeds
+    actions = changed.actions
     for what, number, moment in changes:
-        ids = list(deeds.live("contacts"))
+        ids = list(actions.live("contacts"))
         one, other = ids[number % len(ids)], ids[(number + 1) % len(ids)]
         if what == "edit":
-            deeds.edit("contacts", one, city=f"{number % 3}")
+            actions.edit("contacts", one, city=f"{number % 3}")
         elif what == "stamp":
-            deeds.stamp_alike("contacts", ids[number : number + 3], moment)
+            actions.stamp_alike("contacts", ids[number : number + 3], moment)
         elif what == "create" or len(ids) < 20:
-            deeds.create("contacts", city="2")
+            actions.create("contacts", city="2")
         elif what == "delete":
-            deeds.delete("contacts", one)
+            actions.delete("contacts", one)
         else:
-            deeds.merge("contacts", one, other)
-    live = deeds.live("contacts")
+            actions.merge("contacts", one, other)
+    live = actions.live("contacts")
     bound = sorted(live, key=int)[low % len(live)]
     compare = {"GT": gt, "GTE": ge, "LT": lt, "LTE": le, "EQ": eq}
     expected = {
@@ -248,5 +250,5 @@ def test_whatever_happened_search_finds_what_a_look_at_every_record_finds(
 def test_what_was_deleted_before_the_first_search_hides_nobody_else() -> None:
     with running(contacts=30) as found:
         gone, *others = found.world.hubspot["contacts"]
-        found.deeds.purge("contacts", gone)
+        found.actions.purge("contacts", gone)
         assert search(found.api, filterGroups=[], limit=1)["total"] == len(others)

@@ -11,6 +11,7 @@ from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceAuthenticationFailed
 
 from connector.sandbox.salesforce.app import create_app
+from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.serve import Sandbox
 from connector.sandbox.state import World
 from tests.sandbox.salesforce.client import LEADS, MORNING, Client, Clock, make_id, tiny_world
@@ -27,7 +28,7 @@ def world() -> World:
 
 
 def make(world: World, clock: Clock, **options: Any) -> Client:
-    client = Client(create_app(world, now=clock, **options), headers={"sforce_auto_assign": "FALSE"})
+    client = Client(create_app(world, SalesforceOptions(**options), now=clock), headers={"sforce_auto_assign": "FALSE"})
     assert client.sign_in().status == 200
     return client
 
@@ -45,13 +46,13 @@ def test_a_refresh_token_is_good_once(world: World, clock: Clock) -> None:
     second = client.sign_in(form).json["refresh_token"]
     assert client.sign_in(form).json == {"error": "invalid_grant", "error_description": "expired access/refresh token"}
     assert client.sign_in({**form, "refresh_token": second}).status == 200
-    client.app.state.org.options.rotate_refresh_tokens = False
+    client.app.state.actions.change_options(rotate_refresh_tokens=False)
     assert "refresh_token" not in client.sign_in({**form, "refresh_token": "other"}).json
 
 
 def test_logins_can_be_refused(world: World, clock: Clock) -> None:
     client = make(world, clock)
-    client.app.state.deeds.refuse_logins(1)
+    client.app.state.actions.refuse_logins(1)
     assert client.sign_in().json["error"] == "invalid_grant"
     assert client.sign_in().status == 200
 
@@ -71,7 +72,7 @@ class _ToTheSandbox(requests.Session):
 
 
 def test_the_old_login_still_opens_to_simple_salesforce(world: World, clock: Clock) -> None:
-    with Sandbox(world=world, now=clock, hubspot=False) as sandbox, _ToTheSandbox(sandbox.salesforce_url, sandbox.ca_bundle) as session:
+    with Sandbox(world, now=clock, hubspot=None) as sandbox, _ToTheSandbox(sandbox.salesforce_url, sandbox.ca_bundle) as session:
         known: dict[str, Any] = {"username": "bot", "password": "p<&", "security_token": "t", "session": session}
         crm: Any = Salesforce(**known)
         assert crm.query("SELECT Id FROM Lead")["totalSize"] == 7
@@ -86,11 +87,11 @@ def test_the_old_login_still_opens_to_simple_salesforce(world: World, clock: Clo
 
 def test_the_two_limits_differ_in_their_words(world: World, clock: Clock) -> None:
     client = make(world, clock, daily=10)
-    client.app.state.deeds.crowd(1)
+    client.app.state.actions.crowd(1)
     crowded = client.get("/limits")
     assert (crowded.status, crowded.code) == (403, "REQUEST_LIMIT_EXCEEDED")
     assert crowded.json[0]["message"] == "ConcurrentRequests (Concurrent API Requests) Limit exceeded."
-    client.app.state.deeds.spend_calls(leave=1)
+    client.app.state.actions.spend_calls(leave=1)
     assert client.get("/limits").headers["sforce-limit-info"] == "api-usage=10/10"
     assert client.get("/limits").json[0]["message"] == "TotalRequests Limit exceeded."
 
@@ -104,7 +105,7 @@ def test_heads_too_long(world: World, clock: Clock) -> None:
 
 def test_a_locked_row_is_refused_so_often(world: World, clock: Clock) -> None:
     client = make(world, clock)
-    client.app.state.deeds.lock_rows([LEADS[1]], times=2)
+    client.app.state.actions.lock_rows([LEADS[1]], times=2)
     records = [{"attributes": {"type": "Lead"}, "id": one, "Title": "x"} for one in LEADS[1:3]]
     told = client.write("PATCH", "/composite/sobjects", {"records": records}).json
     assert [row["success"] for row in told] == [False, True]

@@ -18,9 +18,11 @@ from simple_salesforce.exceptions import SalesforceMalformedRequest
 
 from connector.sandbox.salesforce.app import create_app
 from connector.sandbox.salesforce.errors import RowRefused
+from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.salesforce.schema import long_id
 from connector.sandbox.serve import Sandbox
-from connector.sandbox.state import World, make_world
+from connector.sandbox.state import World
+from connector.sandbox.world.make import make_world
 from tests.sandbox.salesforce.client import (
     BASE,
     BOT,
@@ -137,7 +139,7 @@ def test_versions_and_paths_that_are_none(client: Client) -> None:
 
 
 def test_calls_are_counted_and_the_day_ends(world: World, clock: Clock) -> None:
-    client = Client(create_app(world, now=clock, daily=3))
+    client = Client(create_app(world, SalesforceOptions(daily=3), now=clock))
     client.sign_in()
     assert client.get("/limits").headers["sforce-limit-info"] == "api-usage=1/3"
     assert client.query("SELECT Id FROM Lead").headers["sforce-limit-info"] == "api-usage=2/3"
@@ -249,7 +251,7 @@ def test_pages_are_quick(world: World) -> None:
 
 
 def test_simple_salesforce_speaks_with_it(world: World, clock: Clock) -> None:
-    with Sandbox(world=world, now=clock, hubspot=False, page_size=3) as sandbox, requests.Session() as session:
+    with Sandbox(world, now=clock, hubspot=None, salesforce=SalesforceOptions(page_size=3)) as sandbox, requests.Session() as session:
         url = sandbox.salesforce_url
         session.verify = sandbox.ca_bundle
         session.trust_env = False  # else REQUESTS_CA_BUNDLE would win over `verify`

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from connector.sandbox.salesforce.app import create_app
+from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.state import World
 from tests.sandbox.salesforce.client import LEADS, Client, Clock, Reply, tiny_world
 
@@ -26,7 +27,7 @@ def world() -> World:
 
 @pytest.fixture
 def client(world: World, clock: Clock) -> Client:
-    made = Client(create_app(world, now=clock, bulk_page=3))
+    made = Client(create_app(world, SalesforceOptions(bulk_page=3), now=clock))
     assert made.sign_in().status == 200
     return made
 
@@ -124,7 +125,7 @@ def test_what_bulk_does_not_read(client: Client, content: dict[str, str], code: 
 
 
 def test_a_job_fails_or_is_aborted(client: Client) -> None:
-    client.app.state.deeds.fail_jobs(1, "InternalServerError : x")
+    client.app.state.actions.fail_jobs(1, "InternalServerError : x")
     failed = start(client, "SELECT Id FROM Lead")
     client.get(f"/jobs/query/{failed}")
     told = client.get(f"/jobs/query/{failed}").json
@@ -136,7 +137,7 @@ def test_a_job_fails_or_is_aborted(client: Client) -> None:
 
 
 def test_time_and_quota(world: World, clock: Clock) -> None:
-    client = Client(create_app(world, now=clock, bulk_seconds=30, bulk_polls=1, bulk_jobs=1))
+    client = Client(create_app(world, SalesforceOptions(bulk_seconds=30, bulk_polls=1, bulk_jobs=1), now=clock))
     client.sign_in()
     job = start(client, "SELECT Id FROM Lead")
     assert client.get(f"/jobs/query/{job}").json["state"] == "InProgress"

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from connector.sandbox.salesforce.actions import SalesforceDeeds
+from connector.sandbox.salesforce.actions import SalesforceActions
 from connector.sandbox.salesforce.app import create_app
 from connector.sandbox.salesforce.errors import RowRefused
 from connector.sandbox.state import World
@@ -33,8 +33,8 @@ def client(world: World, clock: Clock) -> Client:
 
 
 @pytest.fixture
-def deeds(client: Client) -> SalesforceDeeds:
-    found: SalesforceDeeds = client.app.state.deeds
+def actions(client: Client) -> SalesforceActions:
+    found: SalesforceActions = client.app.state.actions
     return found
 
 
@@ -48,8 +48,8 @@ def deleted(client: Client, start: datetime, end: datetime, name: str = "Lead") 
     return [one["id"] for one in reply.json["deletedRecords"]]
 
 
-def test_what_was_deleted_is_told_with_its_time(client: Client, deeds: SalesforceDeeds) -> None:
-    deeds.delete("Lead", LEADS[1])
+def test_what_was_deleted_is_told_with_its_time(client: Client, actions: SalesforceActions) -> None:
+    actions.delete("Lead", LEADS[1])
     told = ask(client, "deleted", NOON - timedelta(hours=5), NOON + timedelta(minutes=1)).json
     assert told["deletedRecords"] == [
         {"id": DELETED, "deletedDate": "2026-12-01T08:03:00.000+0000"},
@@ -58,14 +58,14 @@ def test_what_was_deleted_is_told_with_its_time(client: Client, deeds: Salesforc
     assert told["latestDateCovered"] == "2026-12-01T12:00:00.000+0000"
     assert told["earliestDateAvailable"] == "2026-11-16T12:00:00.000+0000"
     assert deleted(client, NOON, NOON + timedelta(minutes=2), "Task") == [make_id("00T", 0)]  # went with its Lead
-    deeds.undelete("Lead", LEADS[1])
+    actions.undelete("Lead", LEADS[1])
     assert deleted(client, NOON, NOON + timedelta(minutes=2)) == []
     assert client.query("SELECT Id FROM Task").json["totalSize"] == 1
 
 
-def test_seconds_are_cut_off(client: Client, deeds: SalesforceDeeds, clock: Clock) -> None:
+def test_seconds_are_cut_off(client: Client, actions: SalesforceActions, clock: Clock) -> None:
     clock.at = NOON + timedelta(seconds=30)
-    deeds.delete("Lead", LEADS[1])
+    actions.delete("Lead", LEADS[1])
     assert deleted(client, NOON + timedelta(seconds=59), NOON + timedelta(minutes=2)) == [LEADS[1]]
     assert deleted(client, NOON - timedelta(minutes=5), NOON + timedelta(seconds=45)) == []
 
@@ -79,23 +79,23 @@ def test_spans_that_are_refused(client: Client, what: str) -> None:
     assert client.get(f"/sobjects/Lead/{what}?start=2026-12-01T00:00:00Z").code == "MISSING_ARGUMENT"
     assert client.get(f"/sobjects/Lead/{what}?start=soon&end=later").code == "INVALID_FIELD"
     assert ask(client, what, MORNING, NOON, "LeadStatus").code == "INVALID_TYPE"
-    client.app.state.org.options.most_ids = 0
+    client.app.state.actions.change_options(most_ids=0)
     assert ask(client, what, MORNING, NOON).code == "EXCEEDED_ID_LIMIT"
 
 
-def test_a_log_that_was_cut_refuses_what_it_forgot(client: Client, deeds: SalesforceDeeds) -> None:
-    deeds.forget_deletions(NOON - timedelta(hours=1))
+def test_a_log_that_was_cut_refuses_what_it_forgot(client: Client, actions: SalesforceActions) -> None:
+    actions.forget_deletions(NOON - timedelta(hours=1))
     assert ask(client, "deleted", MORNING, NOON).code == "INVALID_REPLICATION_DATE"
     told = ask(client, "deleted", NOON - timedelta(hours=1), NOON).json
     assert told["earliestDateAvailable"] == "2026-12-01T11:00:00.000+0000"
 
 
-def test_updates_tell_what_lives_and_waits_for_open_transactions(client: Client, deeds: SalesforceDeeds, clock: Clock) -> None:
+def test_updates_tell_what_lives_and_waits_for_open_transactions(client: Client, actions: SalesforceActions, clock: Clock) -> None:
     def updated() -> Any:
         return ask(client, "updated", NOON - timedelta(minutes=1), NOON + timedelta(minutes=5)).json
 
-    deeds.edit("Lead", LEADS[1], Title="x")
-    deeds.edit("Lead", LEADS[2], Title="x", late=200)
+    actions.edit("Lead", LEADS[1], Title="x")
+    actions.edit("Lead", LEADS[2], Title="x", late=200)
     clock.at += timedelta(minutes=3)
     assert updated() == {"ids": [LEADS[1]], "latestDateCovered": "2026-12-01T12:00:00.000+0000"}
     clock.at += timedelta(minutes=1)
@@ -103,8 +103,8 @@ def test_updates_tell_what_lives_and_waits_for_open_transactions(client: Client,
     assert ask(client, "updated", NOON - timedelta(minutes=5), NOON).json["ids"] == []  # the end is not part of it
 
 
-def test_the_bin_keeps_fifteen_days(client: Client, deeds: SalesforceDeeds, clock: Clock) -> None:
-    deeds.delete("Lead", LEADS[1])
+def test_the_bin_keeps_fifteen_days(client: Client, actions: SalesforceActions, clock: Clock) -> None:
+    actions.delete("Lead", LEADS[1])
     clock.at = NOON + timedelta(days=14)
     client.sign_in()
     assert client.found(f"Id = '{LEADS[1]}'", "queryAll") == [1]
@@ -112,19 +112,19 @@ def test_the_bin_keeps_fifteen_days(client: Client, deeds: SalesforceDeeds, cloc
     client.sign_in()
     assert client.found(f"Id = '{LEADS[1]}'", "queryAll") == []
     with pytest.raises(RowRefused, match="recycle bin"):
-        deeds.undelete("Lead", LEADS[1])
+        actions.undelete("Lead", LEADS[1])
 
 
-def test_a_hard_deletion_leaves_only_the_log(client: Client, deeds: SalesforceDeeds, world: World) -> None:
-    deeds.hard_delete("Lead", LEADS[1])
+def test_a_hard_deletion_leaves_only_the_log(client: Client, actions: SalesforceActions, world: World) -> None:
+    actions.hard_delete("Lead", LEADS[1])
     assert client.found(f"Id = '{LEADS[1]}'", "queryAll") == []
     assert make_id("00T", 0) not in world.salesforce["Task"]
     assert DELETED in world.salesforce["Lead"]
     assert deleted(client, NOON - timedelta(minutes=1), NOON + timedelta(minutes=1)) == [LEADS[1]]
-    assert deeds.empty_bin() == 1
+    assert actions.empty_bin() == 1
     assert DELETED in deleted(client, MORNING, NOON)
     with pytest.raises(RowRefused):
-        deeds.hard_delete("Lead", LEADS[1])
+        actions.hard_delete("Lead", LEADS[1])
 
 
 def test_records_are_counted(client: Client) -> None:

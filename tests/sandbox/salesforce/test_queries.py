@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from connector.sandbox.salesforce.app import create_app
 from connector.sandbox.salesforce.errors import Refused
+from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.salesforce.soql import Comparison, parse
 from connector.sandbox.state import World
 from tests.sandbox.salesforce.client import (
@@ -188,7 +189,7 @@ def test_a_hidden_field_answers_like_one_that_is_not_there(client: Client) -> No
 
 
 def test_pages_follow_each_other_to_the_end(world: World, clock: Clock) -> None:
-    client = Client(create_app(world, now=clock, page_size=3))
+    client = Client(create_app(world, SalesforceOptions(page_size=3), now=clock))
     client.sign_in()
     page = client.query("SELECT Id FROM Lead ORDER BY Id").json
     numbers = []
@@ -204,7 +205,7 @@ def test_pages_follow_each_other_to_the_end(world: World, clock: Clock) -> None:
 
 
 def test_cursors_end(world: World, clock: Clock) -> None:
-    client = Client(create_app(world, now=clock, page_size=3))
+    client = Client(create_app(world, SalesforceOptions(page_size=3), now=clock))
     client.sign_in()
 
     def open_one() -> str:

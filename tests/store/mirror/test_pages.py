@@ -241,7 +241,7 @@ class TestCursor:
 
         following = page(person(1, {"jobtitle": "CEO"}), person(2), cursor=2)
         with monkeypatch.context() as patched:
-            patched.setattr(pages, "_advance", fail)
+            patched.setattr(pages, "advance", fail)
             with pytest.raises(KeyboardInterrupt):
                 pages.commit_page(store, following, now=LATER)
         assert pages.get_cursor(store, "hubspot", "contacts") == {"after": 1}
@@ -323,12 +323,12 @@ def test_a_killed_process_leaves_page_and_cursor_as_before(kept_store: tuple[Sto
 import os, signal, sys
 from datetime import UTC, datetime
 from connector.model import Page, Record
-from connector.store import mirror
 from connector.store.database import Store
-mirror._advance = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from connector.store.mirror import pages
+pages.advance = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 records = [Record(crm="hubspot", object="contacts", id="2", properties={}, created_at=None, modified_at=None)]
 page = Page(crm="hubspot", object="contacts", cursor={"after": 2}, seen=1, calls=1, records=records)
-mirror.commit_page(Store.open(sys.argv[1]), page, now=datetime.now(UTC))
+pages.commit_page(Store.open(sys.argv[1]), page, now=datetime.now(UTC))
 """
     done = subprocess.run([sys.executable, "-c", code, kept_store[1]], check=False, env=dict(os.environ), timeout=60)
     assert done.returncode == -9

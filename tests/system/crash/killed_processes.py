@@ -41,7 +41,7 @@ class Processes:
         self._parent = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=told, text=True)
         self._kill_at: int | None = None
         self._pid = -1
-        for frame in () if box is None else (box.hubspot_frame, box.salesforce_frame):
+        for frame in () if box is None else (box.hubspot_faults, box.salesforce_faults):
             frame.before_call.append(lambda _: self._look())
 
     def close(self) -> None:

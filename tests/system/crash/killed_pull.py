@@ -21,9 +21,9 @@ from connector.app import App, Pacing, open_app
 from connector.config.load import load
 from connector.engine import evaluate
 from connector.jobs.mirror_jobs import look_for_removals, pull_only
-from connector.pipeline.installation import catch_up
+from connector.pipeline.installation import catch_up, prepare
 from connector.pipeline.pull.streams import streams_of
-from connector.pipeline.unify import ContactWriter, unify
+from connector.pipeline.unify import ContactWriter, linking
 from connector.store.database import Store
 from connector.store.mirror import pages
 from tests.system.crash.forking import serve
@@ -49,7 +49,7 @@ class Places:
 
     def wire(self) -> None:
         """Puts the switch in place."""
-        commit_page, link, slice_, write = pages.commit_page, unify.link_slice, ContactWriter.write_slice, Store._once
+        commit_page, link, slice_, write = pages.commit_page, linking.link_slice, ContactWriter.write_slice, Store._once
 
         def page_committed(store: Store, page: Any, **options: Any) -> Any:
             self._here.doing = "page" if page.seen else ""
@@ -84,7 +84,7 @@ class Places:
 
         submit = Store.write
         pages.commit_page = page_committed
-        unify.link_slice = in_slice("link", link)
+        linking.link_slice = in_slice("link", link)
         ContactWriter.write_slice = in_slice("contact", slice_)  # type: ignore[method-assign]  # the test's own process
         Store._once, Store.write = once, handed_over  # type: ignore[method-assign, assignment]  # as above
         event.listen(Engine, "before_cursor_execute", lambda *args: self._statement("before", args[2]))
@@ -112,7 +112,8 @@ def work(app: App, job: str) -> dict[str, Any]:
     """The whole job; what became of it."""
     context = app.context()
     done = (look_for_removals if job == "look" else pull_only)(context)
-    caught_up = catch_up(context, done.pulled, now=app.now())
+    prepared = prepare(app.store, app.config, app.crms, now=app.now())
+    caught_up = catch_up(context, prepared, done.pulled, now=app.now())
     evaluate(context, caught_up.installation, now=app.now(), run=done.run)
     streams = {f"{crm} {name}": [one.seen, one.stored, one.set_aside, one.whole] for crm, name, one in streams_of(done.pulled)}
     return {"errors": [error.message for error in [*done.errors, *caught_up.errors]], "streams": streams}

@@ -15,9 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from connector.sandbox.fault_injection import Fault
+from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.salesforce.errors import RowRefused
+from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.scenarios.catalogue import arm
 from connector.sandbox.serve import Sandbox
+from connector.sandbox.world.make import make_world
 from tests.system.support import NOW
 
 CONTACTS, LEADS = 30, 15
@@ -93,13 +96,13 @@ class Actions(RuleBasedStateMachine):
         self.made = 0
         self.known = Known()
         self.survivors: dict[str, str] = {}
-        limits: dict[str, Any] = {"requests_per_10_seconds": 10**6, "searches_per_second": 10**6}
-        lags: dict[str, Any] = {"search_lag_seconds": LAG, "late_commits": LAG}
-        people: dict[str, Any] = {"hubspot_contacts": CONTACTS, "salesforce_leads": LEADS}
-        self.box = self.opened.enter_context(Sandbox(seed=self.seed, now=lambda: self.at, **people, **limits, **lags))
+        world = make_world(seed=self.seed, now=self.at, hubspot_contacts=CONTACTS, salesforce_leads=LEADS)
         # Small pages, so that a small account has many, and a kill, an edit or a fault falls between two of them.
-        self.box.hubspot.options.search_page = self.box.salesforce.options.page_size = 10
-        self.box.hubspot.options.short_pages = True
+        hubspot = HubSpotOptions(
+            requests_per_10_seconds=10**6, searches_per_second=10**6, search_lag_seconds=LAG, search_page=10, short_pages=True
+        )
+        salesforce = SalesforceOptions(late_commits=LAG, page_size=10)
+        self.box = self.opened.enter_context(Sandbox(world, now=lambda: self.at, hubspot=hubspot, salesforce=salesforce))
         self._take_notes()
 
     def _take_notes(self) -> None:
@@ -347,7 +350,7 @@ class Actions(RuleBasedStateMachine):
 
     @rule(answer=st.sampled_from(ANSWERS), salesforce=st.booleans(), after=st.integers(0, 30), times=st.integers(1, 7))
     def fail(self, answer: dict[str, Any], salesforce: bool, after: int, times: int) -> None:
-        frame = self.box.salesforce_frame if salesforce else self.box.hubspot_frame
+        frame = self.box.salesforce_faults if salesforce else self.box.hubspot_faults
         frame.add(Fault(frame.crm, "", times, after=after, **answer))
 
     @rule(name=st.sampled_from(MEANWHILE), every=st.integers(1, 9), seed=st.integers(0, 99))
@@ -357,34 +360,33 @@ class Actions(RuleBasedStateMachine):
     @rule(pages=st.sampled_from([1, 2, None]), logins=st.integers(0, 2))
     def bad_day(self, pages: int | None, logins: int) -> None:
         """Salesforce ends queries after so many pages, ends all sessions, and refuses the next logins."""
-        self.box.salesforce.options.cursor_pages = pages
+        self.box.salesforce.change_options(cursor_pages=pages)
         self.box.salesforce.expire_sessions()
         self.box.salesforce.refuse_logins(logins)
 
     @rule(place=st.sampled_from([(name, each) for name, fields in DRIFTING.items() for each in fields]))
     def drift(self, place: tuple[str, str]) -> None:
         """A field is hidden from the connector, or shown again; its values change all the while."""
-        people: Any = self.box.salesforce if place[0] in SALESFORCE_PEOPLE else self.box.hubspot
+        salesforce, hubspot = self.box.salesforce.schema, self.box.hubspot.schema
         back = place in self.known.hidden
-        if back:
-            (people.show if people is self.box.salesforce else people.show_property)(*place)
+        if place[0] in SALESFORCE_PEOPLE:
+            (salesforce.show_field if back else salesforce.hide_field)(*place)
         else:
-            (people.hide if people is self.box.salesforce else people.hide_property)(*place)
+            (hubspot.show_property if back else hubspot.hide_property)(*place)
         self.known.hidden ^= {place}
 
     def spend_day(self, left: int) -> None:
         """The day's calls of both CRMs are spent but so many."""
-        self.box.hubspot_frame.add(Fault("hubspot", "", 10**6, after=left, status=429, headers=_JSON, body=_DAILY))
+        self.box.hubspot_faults.add(Fault("hubspot", "", 10**6, after=left, status=429, headers=_JSON, body=_DAILY))
         self.box.salesforce.spend_calls(leave=left)
 
     def calm(self) -> None:
         """Nothing goes wrong, nobody does anything, all lags are over."""
-        for frame in (self.box.hubspot_frame, self.box.salesforce_frame):
+        for frame in (self.box.hubspot_faults, self.box.salesforce_faults):
             frame.clear()
             frame.before_call.clear()
-        options = self.box.salesforce.options
-        options.session_calls = options.cursor_pages = None
-        options.late_commits = self.box.hubspot.options.search_lag_seconds = LAG
+        self.box.salesforce.change_options(session_calls=None, cursor_pages=None, late_commits=LAG)
+        self.box.hubspot.change_options(search_lag_seconds=LAG)
         self.box.salesforce.refuse_logins(0)
         self.at += timedelta(hours=1)
 

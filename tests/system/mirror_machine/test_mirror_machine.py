@@ -32,7 +32,7 @@ from connector.engine import PassResult, run_pass
 from connector.errors import CrmError
 from connector.jobs.mirror_jobs import Mirrored, look_for_removals, pull_only, reconcile
 from connector.pipeline.context import PassContext
-from connector.pipeline.installation import catch_up
+from connector.pipeline.installation import catch_up, prepare
 from connector.pipeline.pull.streams import streams_of
 from connector.pipeline.unify.unify import unify
 from connector.store.database import Store
@@ -121,7 +121,7 @@ class MirrorMachine(Actions):
         """The day's calls are spent in a pull; it goes on the next day."""
         self.spend_day(left)
         self._add_up(pull_only(self.app.context()))
-        self.box.hubspot_frame.clear()
+        self.box.hubspot_faults.clear()
         self.at += timedelta(days=1, minutes=1)
 
     @rule()
@@ -129,7 +129,8 @@ class MirrorMachine(Actions):
         self._unify(pull_only(self.app.context()))
 
     def _unify(self, done: Mirrored) -> None:
-        caught_up = catch_up(self.app.context(), done.pulled, now=self.at)
+        prepared = prepare(self.app.store, self.app.config, self.app.crms, now=self.at)
+        caught_up = catch_up(self.app.context(), prepared, done.pulled, now=self.at)
         unify(self.app.store, caught_up.installation.writer, now=self.at)
 
     def _add_up(self, done: Mirrored | PassResult) -> None:

@@ -1,37 +1,28 @@
-"""`serve` and `sandbox`: what runs until it is asked to stop."""
+"""`sandbox`: two CRMs with made-up people on this machine, until it is asked to stop."""
 
 from __future__ import annotations
 
-import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from connector.app import open_app
-from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, command, logging_to_stderr, make_tables, orderly, read_config
+from connector.cli.common import AsJson, ExitCode, command, orderly
 from connector.cli.output import Output
 from connector.errors import ConnectorError
-from connector.jobs.service import Service
 from connector.sandbox.configuration import SECRETS, Place, configuration, exports
+from connector.sandbox.scenarios.catalogue import SCENARIOS, UnknownScenario, arm
+from connector.sandbox.serve import Sandbox
+from connector.sandbox.world.make import make_world
 
 #: The word with which `--fault` shows what there is.
 LIST = "list"
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
-
-
-def serve(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
-    """The jobs of [schedule], a pass at once, until Ctrl-C or SIGTERM; what is in hand is finished then."""
-    settings, output = read_config(config), Output(as_json=as_json)
-    make_tables(settings)
-    with logging_to_stderr(logging.INFO), orderly() as asked, open_app(settings, stop=asked.event) as app:
-        served = Service(app, stop=asked.event).run()
-    output.document(served.document())
-    return ExitCode.DONE
 
 
 def sandbox(
@@ -49,9 +40,6 @@ def sandbox(
     ] = None,
 ) -> int:
     """A HubSpot and a Salesforce with made-up people on this machine, until Ctrl-C, and a configuration that points at them."""
-    from connector.sandbox.scenarios.catalogue import arm
-    from connector.sandbox.serve import Sandbox  # brings the servers and Faker along
-
     output = Output(as_json=as_json)
     faults = _faults(fault or [])
     if LIST in faults:
@@ -61,10 +49,11 @@ def sandbox(
     if write_config is not None and write_config.exists():
         raise ConnectorError(f"{write_config} exists already", advice="Name another file, or remove it first.")
     output.line(f"Making up {contacts:,} HubSpot contacts and {leads:,} Salesforce Leads …")
-    box = Sandbox(seed=seed, hubspot_contacts=contacts, salesforce_leads=leads, hubspot_port=hubspot_port, salesforce_port=salesforce_port)
+    world = make_world(seed=seed, now=now, hubspot_contacts=contacts, salesforce_leads=leads)
+    box = Sandbox(world, hubspot_port=hubspot_port, salesforce_port=salesforce_port)
     for name in faults:
         arm(box, name)
-    with orderly() as asked, _listening(box):
+    with orderly() as asked, _running(box):
         place = Place(
             hubspot_url=box.hubspot_url,
             salesforce_url=box.salesforce_url,
@@ -79,8 +68,6 @@ def sandbox(
 
 def _faults(names: Sequence[str]) -> list[str]:
     """The names, each once. A name that is none is an error of the command line (2)."""
-    from connector.sandbox.scenarios.catalogue import SCENARIOS, UnknownScenario
-
     for name in names:
         if name != LIST and name not in SCENARIOS:
             raise typer.BadParameter(f"{UnknownScenario(name)} `connector sandbox --fault {LIST}` shows them all.", param_hint="--fault")
@@ -88,28 +75,21 @@ def _faults(names: Sequence[str]) -> list[str]:
 
 
 def _show_faults(output: Output) -> None:
-    from connector.sandbox.scenarios.catalogue import SCENARIOS
-
-    output.document({"faults": {one.name: one.summary for one in SCENARIOS.values()}})
-    output.table(("Fault", "What happens"), [(one.name, one.summary) for one in SCENARIOS.values()])
+    output.document({"faults": {scenario.name: scenario.summary for scenario in SCENARIOS.values()}})
+    output.table(("Fault", "What happens"), [(scenario.name, scenario.summary) for scenario in SCENARIOS.values()])
 
 
-class _listening:  # noqa: N801 - read as a word in a with statement
-    """A sandbox's servers; a port that is taken is an error with a way out."""
-
-    def __init__(self, box: Any) -> None:
-        self._box = box
-
-    def __enter__(self) -> None:
+@contextmanager
+def _running(box: Sandbox) -> Iterator[None]:
+    """A sandbox's servers, for as long as the block lasts. Raises `ConnectorError` for a port that is taken."""
+    with ExitStack() as opened:
         try:
-            self._box.__enter__()
+            opened.enter_context(box)
         except OSError as error:
             raise ConnectorError(
                 f"the sandbox cannot listen there: {error.strerror}", advice="Leave the ports out: free ones are taken."
             ) from error
-
-    def __exit__(self, *error: Any) -> None:
-        self._box.__exit__(*error)
+        yield
 
 
 def _database(write_config: Path | None, now: datetime) -> str:

@@ -1,0 +1,41 @@
+"""[qualification]: which criteria a contact meets, how many, and whether they are enough, as SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, Label, cast, false, literal
+
+from connector.conditions import Env, answer
+from connector.config.tables import Criterion, Qualification
+from connector.store.tables import exact
+
+#: What it brings about.
+JUDGED = ("criteria_met", "qualified")
+
+
+def columns(criteria: Sequence[Criterion]) -> list[str]:
+    """The columns of the single criteria, in the file's order."""
+    return [f"criterion_{number}" for number in range(len(criteria))]
+
+
+def met(criteria: Sequence[Criterion], env: Env) -> list[Label[int]]:
+    """Each criterion: 1 where it is met, else 0."""
+    return [answer(rule.when, env).label(name) for rule, name in zip(criteria, columns(criteria), strict=True)]
+
+
+def counted(rule: Qualification | None, criteria: Sequence[Criterion], layer: FromClause) -> list[Label[Any]]:
+    """criteria_now (one character a criterion: 1 met, 0 not), criteria_met and qualified, of a layer with the columns of `met`."""
+    answers = [layer.c[name] for name in columns(criteria)]
+    number: ColumnElement[int] = sum(answers, start=literal(0))
+    enough = false() if rule is None else number >= rule.minimum
+    return [_text(answers).label("criteria_now"), number.label("criteria_met"), enough.label("qualified")]
+
+
+def _text(answers: Sequence[ColumnElement[int]]) -> ColumnElement[str]:
+    text: ColumnElement[str] = literal("")
+    for place, answered in enumerate(answers):
+        character = cast(answered, exact())
+        text = character if place == 0 else text.concat(character)
+    return text
