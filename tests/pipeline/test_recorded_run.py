@@ -20,7 +20,7 @@ from tests.support.company import Company, funnel, new_company
 
 @pytest.fixture
 def company(tmp_path: Path) -> Iterator[Company]:
-    with new_company(f"sqlite:///{tmp_path}/store.db", funnel(), fields=False) as made:
+    with new_company(f"sqlite:///{tmp_path}/store.db", funnel(), fields_read=False) as made:
         yield made
 
 
@@ -80,7 +80,7 @@ def test_a_fast_pass_that_came_to_nothing_is_not_kept_but_a_bug_in_it_is(tmp_pat
 [schedule]
 fast = { every = "1 minute", when = "owner IS NULL" }
 """
-    with new_company(f"sqlite:///{tmp_path}/store.db", funnel(lane), fields=False) as company:
+    with new_company(f"sqlite:///{tmp_path}/store.db", funnel(lane), fields_read=False) as company:
         run_fast(context(company))
         assert runs.last_runs(company.store) == []
         monkeypatch.setattr(fast_lane, "applied", lambda *_: dict[str, bool]()["nothing"])

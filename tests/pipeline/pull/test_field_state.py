@@ -22,7 +22,7 @@ from tests.support.company import Company, funnel, new_company
 
 @pytest.fixture
 def company(tmp_path: Path) -> Iterator[Company]:
-    with new_company(f"sqlite:///{tmp_path}/store.db", funnel(EMPTY), fields=False) as made:
+    with new_company(f"sqlite:///{tmp_path}/store.db", funnel(EMPTY), fields_read=False) as made:
         made.hubspot.make_property(facts("contacts", "budget", "number", FieldType.NUMBER))
         made.person("1", "dora@kunde.example", stage="lead", budget="500")
         yield made
