@@ -232,8 +232,6 @@ def funnel(more: str = "", *, edit: tuple[tuple[str, str], ...] = ()) -> Config:
     return config_of(FUNNEL + more, head=IN_HUBSPOT, edit=edit)
 
 
-# ── People of the funnel ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
 LEAD = "00Q000000000001AAA"
 #: A director of a software company who converted on the day: with a Lead of such a company qualified, with 60 points.
 DIRECTOR: dict[str, str | None] = {
