@@ -14,6 +14,8 @@ PYTEST_ARGS ?=
 # As many processes as there are cores; WORKERS=0 keeps all tests in one.
 WORKERS     ?= logical
 BENCH_ARGS  ?=
+# Compiled modules are kept (`clean` takes them away): the processes that tests start would spend half their time on compiling.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-long lint types bench bench-pull wheel lock clean

@@ -1,7 +1,8 @@
 """Shared by all tests: a real PostgreSQL beside SQLite, and the Hypothesis profiles.
 
 `database_url` runs a test on both databases, each time on an empty one; `postgres_url` is one PostgreSQL database a module;
-`fresh_postgres()` makes another. The server comes from a wheel, is reached by a socket alone, and starts when a test first asks.
+`fresh_postgres()` makes another. The server comes from a wheel, is reached by a socket alone, starts when a test
+first asks, and serves all processes of the run.
 
 For tests of whole passes: `url` is one SQLite database, `either_url` runs a test on both; they stay open for all tests of the run and
 are emptied for each company (see support/stores.py). What is pure needs `url` alone, what is read and stored through SQL both.
@@ -9,14 +10,19 @@ are emptied for each company (see support/stores.py). What is pure needs `url` a
 
 from __future__ import annotations
 
+import fcntl
+import gc
+import json
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -39,6 +45,13 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay to the end, and cycles are few: to look for garbage so often took a fifth of the run."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,30 +97,60 @@ def _call(*command: str | Path) -> None:
             raise RuntimeError(f"{command[0]} ended with {done.returncode}: {output.read().decode(errors='replace')}")
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server of this test run alone, gone with it."""
-    # Not pytest's own folder: a socket's path is at most 107 bytes, and `nobody` could not enter it.
-    folder = Path(tempfile.mkdtemp(prefix="pg"))
+def _start(folder: Path) -> Path:
+    """Starts a server in this folder; where its programs are."""
     folder.chmod(0o755)
     data, sockets = folder / "data", folder / "s"
     for made in (data, sockets):
         made.mkdir(mode=0o700)
         if os.geteuid() == 0:
             shutil.chown(made, "nobody")
+    programs = _programs(folder)
+    _call(programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
+    # Nothing here outlives the run: no fsync. Few buffers: several runs share a machine.
+    options = f"-h '' -k {sockets} -F -c shared_buffers=64MB -c synchronous_commit=off -c full_page_writes=off -c max_connections=400"
+    _call(programs / "pg_ctl", "-D", data, "-w", "-t", "120", "-l", data / "log", "-o", options, "start")
+    return programs
+
+
+@contextmanager
+def _noted(file: Path) -> Iterator[dict[str, Any]]:
+    """What the processes of this run have noted of their server, for one of them at a time; written back afterwards."""
+    with file.open("a+", encoding="utf-8") as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        opened.seek(0)
+        note: dict[str, Any] = json.loads(opened.read() or "{}")
+        yield note
+        opened.truncate(0)
+        opened.write(json.dumps(note))
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL server of this test run alone, gone with it: the first of its processes that asks starts it, the last one stops it."""
+    own = tmp_path_factory.getbasetemp()
+    file = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "postgres.json"
+    with _noted(file) as note:
+        if not note.get("users"):
+            # Not pytest's own folder: a socket's path is at most 107 bytes, and `nobody` could not enter it.
+            folder = Path(tempfile.mkdtemp(prefix="pg"))
+            try:
+                note.update(users=0, folder=str(folder), programs=str(_start(folder)))
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+        note["users"] += 1
+        folder, programs = Path(note["folder"]), Path(note["programs"])
     try:
-        programs = _programs(folder)
-        _call(programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
-        # Nothing here outlives the run: no fsync. Few buffers: several runs share a machine.
-        options = f"-h '' -k {sockets} -F -c shared_buffers=32MB -c synchronous_commit=off -c full_page_writes=off -c max_connections=200"
-        control = (programs / "pg_ctl", "-D", data, "-w", "-t", "120")
-        _call(*control, "-l", data / "log", "-o", options, "start")
-        try:
-            yield Postgres(sockets)
-        finally:
-            _call(*control, "-m", "immediate", "stop")
+        yield Postgres(folder / "s")
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with _noted(file) as note:
+            note["users"] -= 1
+            if not note["users"]:
+                try:
+                    _call(programs / "pg_ctl", "-D", folder / "data", "-w", "-t", "120", "-m", "immediate", "stop")
+                finally:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from connector.cli.main import app
 from connector.config.load import load
 from connector.sandbox.serve import Sandbox
-from tests.cli.runner import CONTACTS, CommandLine, command_line, small_sandbox, start
+from tests.cli.runner import CONTACTS, RUNNER, CommandLine, command_line, small_sandbox, start
 
 
 @pytest.fixture(scope="module")
@@ -164,8 +165,7 @@ class TestSandbox:
     def test_it_writes_over_nobodys_file(self, tmp_path: Path) -> None:
         file = tmp_path / "mine.toml"
         file.write_text("mine", encoding="utf-8")
-        process = start("sandbox", "--json", "--write-config", str(file))
-        output, _ = process.communicate(timeout=60)
-        assert process.returncode == 1
-        assert "exists already" in json.loads(output)["error"]
+        refused = RUNNER.invoke(app, ["sandbox", "--json", "--write-config", str(file)])
+        assert refused.exit_code == 1
+        assert "exists already" in json.loads(refused.stdout)["error"]
         assert file.read_text(encoding="utf-8") == "mine"

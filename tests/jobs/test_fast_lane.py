@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,13 +25,13 @@ fast = { every = "1 minute", when = "stage = 'mql' AND touch_count = 0" }
 
 
 @pytest.fixture
-def company(tmp_path: Path) -> Iterator[Company]:
-    with at(f"sqlite:///{tmp_path}/store.db") as made:
+def company(url: str) -> Iterator[Company]:
+    with at(url) as made:
         yield made
 
 
 def at(url: str) -> AbstractContextManager[Company]:
-    return new_company(url, funnel(SCHEDULE), fields=False)
+    return new_company(url, funnel(SCHEDULE))
 
 
 @pytest.fixture
@@ -141,9 +140,9 @@ def test_what_came_to_nothing_leaves_no_trace(company: Company, dora: RecordRef)
     assert company.rows("SELECT count(*) FROM run") == before
 
 
-def test_the_rest_has_its_turn_the_next_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rest_has_its_turn_the_next_time(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast_lane, "MOST", 2)
-    with at(f"sqlite:///{tmp_path}/store.db") as company:
+    with at(url) as company:
         for number in range(1, 6):
             properties = {**DIRECTOR, "lifecyclestage": "mql", "hubspot_owner_id": "anna"}
             company.person(str(number), f"{number}@kunde.example", **properties)

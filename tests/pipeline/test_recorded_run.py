@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,8 +18,8 @@ from tests.support.company import Company, funnel, new_company
 
 
 @pytest.fixture
-def company(tmp_path: Path) -> Iterator[Company]:
-    with new_company(f"sqlite:///{tmp_path}/store.db", funnel(), fields=False) as made:
+def company(url: str) -> Iterator[Company]:
+    with new_company(url, funnel(), fields_read=False) as made:
         yield made
 
 
@@ -75,12 +74,12 @@ def test_what_was_pulled_is_on_record_where_the_run_ends_behind_it(company: Comp
     assert run.summary["pulled"]["hubspot"]["contacts"]["seen"] == 6
 
 
-def test_a_fast_pass_that_came_to_nothing_is_not_kept_but_a_bug_in_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fast_pass_that_came_to_nothing_is_not_kept_but_a_bug_in_it_is(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     lane = """
 [schedule]
 fast = { every = "1 minute", when = "owner IS NULL" }
 """
-    with new_company(f"sqlite:///{tmp_path}/store.db", funnel(lane), fields=False) as company:
+    with new_company(url, funnel(lane), fields_read=False) as company:
         run_fast(context(company))
         assert runs.last_runs(company.store) == []
         monkeypatch.setattr(fast_lane, "applied", lambda *_: dict[str, bool]()["nothing"])

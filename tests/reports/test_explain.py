@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -24,7 +23,7 @@ EMAIL = "dora@kunde.example"
 
 @pytest.fixture
 def company(either_url: str) -> Iterator[Company]:
-    with new_company(either_url, funnel(), fields=False) as made:
+    with new_company(either_url, funnel(), fields_read=False) as made:
         yield made
 
 
@@ -168,9 +167,9 @@ class TestWhatTheRulesSay:
 
 class TestWhatKeepsATransition:
     @pytest.fixture
-    def company(self, tmp_path: Path) -> Iterator[Company]:
+    def company(self, url: str) -> Iterator[Company]:
         """On one database: what is asked of it here is what the tests above ask of both."""
-        with new_company(f"sqlite:///{tmp_path}/c.db", funnel(), fields=False) as made:
+        with new_company(url, funnel(), fields_read=False) as made:
             yield made
 
     def waits(self, company: Company, name: str = "qualified", who: str = EMAIL) -> tuple[bool, str | None]:

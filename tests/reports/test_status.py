@@ -21,7 +21,7 @@ EMAIL = "dora@kunde.example"
 
 @pytest.fixture
 def company(either_url: str) -> Iterator[Company]:
-    with new_company(either_url, funnel(), fields=False) as made:
+    with new_company(either_url, funnel(), fields_read=False) as made:
         yield made
 
 

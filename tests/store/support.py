@@ -74,7 +74,7 @@ def record(store: Store, number: int, object_name: str = "contacts") -> RecordRo
     return found
 
 
-def settle(store: Store) -> None:
+def mark_unified(store: Store) -> None:
     """As if everything had been unified: record N belongs to contact N."""
 
     def work(connection: Connection) -> None:

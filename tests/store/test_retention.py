@@ -13,7 +13,7 @@ from connector.store import retention
 from connector.store.database import Store
 from connector.store.mirror import pages
 from connector.store.tables import ActionValue, ActivityRow, ContactRow, Ledger, PlanRow, RecordVersion
-from tests.store.support import NOW, call, kept_store, page, person, rows, settle, store
+from tests.store.support import NOW, call, kept_store, mark_unified, page, person, rows, store
 
 __all__ = ["kept_store", "store"]  # fixtures
 OLD = NOW - timedelta(days=1000)
@@ -141,7 +141,7 @@ class TestActivities:
     def test_those_about_nobody_go_slice_by_slice(self, store: Store, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
         monkeypatch.setattr(retention, "SLICE", size)
         pages.commit_page(store, page(person(1)), now=NOW)
-        settle(store)
+        mark_unified(store)
         calls = [call(1, at=OLD), call(2, 9, at=OLD), call(3, 1, at=OLD), call(4), call(5, at=None), call(6, 9, 1, at=OLD)]
         pages.commit_page(store, page(object_name="calls", activities=calls), now=NOW)
         assert walk(store, retention.drop_unlinked) == 2

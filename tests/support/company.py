@@ -232,8 +232,6 @@ def funnel(more: str = "", *, edit: tuple[tuple[str, str], ...] = ()) -> Config:
     return config_of(FUNNEL + more, head=IN_HUBSPOT, edit=edit)
 
 
-# ── People of the funnel ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
 LEAD = "00Q000000000001AAA"
 #: A director of a software company who converted on the day: with a Lead of such a company qualified, with 60 points.
 DIRECTOR: dict[str, str | None] = {
@@ -429,14 +427,15 @@ def new_company(
     head: str = HEAD,
     start: datetime = NOW,
     set_up: Mapping[CrmName, Surroundings] | None = None,
-    fields: bool = True,
+    fields_read: bool = True,
 ) -> Iterator[Company]:
     """A company whose store is at `url`, empty, and whose CRMs hold sales and bystanders.
 
-    set_up: what the CRMs say of themselves; fields: whether columns of companies before may stay (see `empty_store`).
+    set_up: what the CRMs say of themselves; fields_read: whether the fields may have been read for the
+    companies before (see `empty_store`).
     """
     config = rules if isinstance(rules, Config) else config_of(rules, head=head)
-    with empty_store(url, fields=fields) as store:
+    with empty_store(url, fields_read=fields_read) as store:
         yield Company(store, config, start, set_up or {})
 
 

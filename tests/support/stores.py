@@ -13,10 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, inspect, make_url, text
+from sqlalchemy import Connection, make_url, text
 
 from connector.store.database import Store
-from connector.store.schema import FIELD_COLUMN
 from connector.store.tables import metadata
 
 T = TypeVar("T")
@@ -42,8 +41,12 @@ def close_kept() -> None:
 
 
 @contextmanager
-def empty_store(url: str, *, fields: bool = True) -> Iterator[Store]:
-    """A store with its tables and no row. fields: at a kept address, the columns of the companies before stay, as does their catalogue."""
+def empty_store(url: str, *, fields_read: bool = True) -> Iterator[Store]:
+    """A store with its tables and no row.
+
+    At a kept address the columns of the companies before stay, as does their catalogue: to add and drop columns takes longer than a pass.
+    fields_read: whether they may stand there as read; otherwise they are to be filled, as when the file first names them.
+    """
     if url not in _KEPT:
         lay_tables(url)
         with Store.open(url) as store:
@@ -56,8 +59,8 @@ def empty_store(url: str, *, fields: bool = True) -> Iterator[Store]:
         kept = _KEPT[url] = Store.open(url)
         kept.upgrade()
     kept.write(empty)
-    if not fields:
-        kept.write(_drop_fields)
+    if not fields_read:
+        kept.write(lambda connection: connection.execute(metadata.tables["field"].update().values(state="filling")))
     yield kept
 
 
@@ -68,16 +71,6 @@ def empty(connection: Connection) -> None:
             connection.execute(table.delete())
     if connection.dialect.name == "postgresql":  # SQLite gives numbers anew by itself
         connection.execute(text("SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S' AND relpersistence = 'p'"))
-
-
-def _drop_fields(connection: Connection) -> None:
-    columns = [column["name"] for column in inspect(connection).get_columns("contact") if FIELD_COLUMN.match(column["name"])]
-    if connection.dialect.name == "postgresql" and columns:
-        connection.execute(text("ALTER TABLE contact " + ", ".join(f"DROP COLUMN {name}" for name in columns)))
-    else:
-        for name in columns:
-            connection.execute(text(f"ALTER TABLE contact DROP COLUMN {name}"))
-    connection.execute(metadata.tables["field"].delete())
 
 
 def lay_tables(url: str) -> None:

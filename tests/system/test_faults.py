@@ -71,7 +71,7 @@ PASSING = {
     "500 twice": hubspot(500, {}, times=2),
     "HTML once": html("hubspot", _PEOPLE, 502, times=1),
     "cut off once": Fault("hubspot", _PEOPLE, 1, kind="truncate"),
-    "slow": Fault("hubspot", _PEOPLE, 2, kind="slow", seconds=0.2),
+    "slow": Fault("hubspot", _PEOPLE, 2, kind="slow", seconds=0.05),
     "lost": Fault("hubspot", _PEOPLE, 1, kind="lost"),
     "salesforce session": salesforce(401, "INVALID_SESSION_ID", _EXPIRED, times=1),
     "salesforce cut off": Fault("salesforce", "/queryAll", 1, kind="truncate"),

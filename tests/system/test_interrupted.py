@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 
@@ -18,8 +17,8 @@ from tests.support.company import Company, funnel, new_company
 
 
 @pytest.fixture
-def company(tmp_path: Path) -> Iterator[Company]:
-    with new_company(f"sqlite:///{tmp_path}/store.db", funnel(), fields=False) as made:
+def company(url: str) -> Iterator[Company]:
+    with new_company(url, funnel()) as made:
         yield made
 
 

@@ -35,8 +35,8 @@ PEOPLE = 24
 
 
 @pytest.fixture
-def company(tmp_path: Path) -> Iterator[Company]:
-    with new_company(f"sqlite:///{tmp_path}/store.db", funnel(), fields=False) as made:
+def company(url: str) -> Iterator[Company]:
+    with new_company(url, funnel(), fields_read=False) as made:
         crowd(made)
         yield made
 
@@ -132,7 +132,7 @@ KILL = """
 import os, signal, sys
 from tests.support.company import funnel, new_company
 from tests.pipeline.pull.test_backfill import SEATS, crowd
-with new_company(sys.argv[1], funnel(SEATS), fields=False) as made:
+with new_company(sys.argv[1], funnel(SEATS), fields_read=False) as made:
     crowd(made)
     left = [int(sys.argv[2])]
     real = made.hubspot.refill
@@ -150,13 +150,13 @@ with new_company(sys.argv[1], funnel(SEATS), fields=False) as made:
 @pytest.mark.parametrize("pages", [1, 4])
 def test_killed_in_the_middle_and_run_again(tmp_path: Path, pages: int) -> None:
     url = f"sqlite:///{tmp_path}/store.db"
-    with new_company(url, funnel(), fields=False) as made:
+    with new_company(url, funnel(), fields_read=False) as made:
         crowd(made)
         made.run()
     command = [sys.executable, "-c", KILL, url, str(pages)]
     killed = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, cwd=ROOT)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    with new_company(url, funnel(SEATS), fields=False) as made:
+    with new_company(url, funnel(SEATS), fields_read=False) as made:
         crowd(made)
         assert (suspended(made)["seats"][0], made.rows("SELECT count(*) FROM cursor WHERE object LIKE 'fill:%'")) == ("filling", [(1,)])
         made.run(MINUTE)

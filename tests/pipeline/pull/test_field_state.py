@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +20,8 @@ from tests.support.company import Company, funnel, new_company
 
 
 @pytest.fixture
-def company(tmp_path: Path) -> Iterator[Company]:
-    with new_company(f"sqlite:///{tmp_path}/store.db", funnel(EMPTY), fields=False) as made:
+def company(url: str) -> Iterator[Company]:
+    with new_company(url, funnel(EMPTY), fields_read=False) as made:
         made.hubspot.make_property(facts("contacts", "budget", "number", FieldType.NUMBER))
         made.person("1", "dora@kunde.example", stage="lead", budget="500")
         yield made

@@ -33,7 +33,7 @@ def company(tmp_path: Path) -> Iterator[Company]:
 @contextmanager
 def at(url: str) -> Iterator[Company]:
     """People 1 to 30 and 901 to 905, Leads 00Q1 to 00Q9, a call and a meeting; read and unified an hour ago."""
-    with new_company(url, funnel(), fields=False) as made:
+    with new_company(url, funnel()) as made:
         made.hubspot.page_size = 10
         for number in range(1, 31):
             made.person(str(number), f"{number}@kunde.example")

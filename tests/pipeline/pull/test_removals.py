@@ -32,7 +32,7 @@ def company(tmp_path: Path) -> Iterator[Company]:
 @contextmanager
 def at(url: str) -> Iterator[Company]:
     """People 1 to 60, one Lead, what happened with them; read and unified an hour ago."""
-    with new_company(url, funnel(), fields=False) as made:
+    with new_company(url, funnel()) as made:
         for number in range(1, 61):
             made.person(str(number), f"{number}@kunde.example")
         made.lead("00Q1", "lead@kunde.example")

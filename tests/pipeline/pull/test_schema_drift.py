@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,14 +40,14 @@ when = "job_title = 'Intern'"
 
 
 @pytest.fixture
-def company(tmp_path: Path) -> Iterator[Company]:
-    with new_company(f"sqlite:///{tmp_path}/store.db", funnel(), fields=False) as made:
+def company(url: str) -> Iterator[Company]:
+    with new_company(url, funnel(), fields_read=False) as made:
         yield made
 
 
 @pytest.fixture
-def spending(tmp_path: Path) -> Iterator[Company]:
-    with new_company(f"sqlite:///{tmp_path}/store.db", funnel(EMPTY), fields=False) as made:
+def spending(url: str) -> Iterator[Company]:
+    with new_company(url, funnel(EMPTY), fields_read=False) as made:
         made.hubspot.make_property(facts("contacts", "budget", "number", FieldType.NUMBER))
         made.person("1", EMAIL, stage="lead", budget="500")
         yield made
@@ -203,9 +202,9 @@ def test_a_rejection_that_nobody_can_read_says_neither_yes_nor_no(company: Compa
     assert company.rows("SELECT * FROM rejection") == []
 
 
-def test_what_is_held_of_a_suspended_rule_waits_on(tmp_path: Path) -> None:
+def test_what_is_held_of_a_suspended_rule_waits_on(url: str) -> None:
     file = funnel(EMPTY, edit=(("stage_changes = 1000", "stage_changes = 0"),))
-    with new_company(f"sqlite:///{tmp_path}/store.db", file, fields=False) as company:
+    with new_company(url, file, fields_read=False) as company:
         company.hubspot.make_property(facts("contacts", "budget", "number", FieldType.NUMBER))
         company.person("1", EMAIL, stage="lead")
         company.run()

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -33,8 +32,8 @@ class Watched(Unwatched):
 
 
 @pytest.fixture
-def company(tmp_path: Path) -> Iterator[Company]:
-    with new_company(f"sqlite:///{tmp_path}/store.db", funnel(), fields=False) as made:
+def company(url: str) -> Iterator[Company]:
+    with new_company(url, funnel()) as made:
         made.hubspot.page_size = 2
         yield made
 

@@ -26,7 +26,7 @@ STATUSES = ("Nurturing", "Open", "Working", "Qualified", "Converted", "Rejected"
 
 @pytest.fixture
 def company(url: str) -> Iterator[Company]:
-    with new_company(url, funnel(), fields=False) as made:
+    with new_company(url, funnel()) as made:
         describe(made)
         yield made
 
@@ -326,7 +326,7 @@ def test_what_the_file_does_in_each_crm() -> None:
 class TestTheMirror:
     @pytest.fixture
     def company(self, either_url: str) -> Iterator[Company]:
-        with new_company(either_url, funnel(), fields=False) as made:
+        with new_company(either_url, funnel()) as made:
             describe(made)
             yield made
 

@@ -12,7 +12,7 @@ from connector.model import Campaign, CampaignMember, Deal, DealContact, Owner, 
 from connector.store.database import Store
 from connector.store.mirror import activities, pages
 from connector.store.tables import CampaignMemberRow, CampaignRow, DealLink, DealRow, OwnerRow, RecordEmail, SetAsideRow
-from tests.store.support import LATER, NOW, add_contact, due, kept_store, page, person, record, ref, rows, settle, store
+from tests.store.support import LATER, NOW, add_contact, due, kept_store, mark_unified, page, person, record, ref, rows, store
 
 __all__ = ["kept_store", "store"]  # fixtures
 
@@ -46,7 +46,7 @@ def living(store: Store) -> set[str]:
 def peopled(store: Store, *numbers: int) -> None:
     """People who are unified, and whose contacts nothing waits for."""
     pages.commit_page(store, page(*(person(number) for number in numbers)), now=NOW)
-    settle(store)
+    mark_unified(store)
     for number in numbers:
         add_contact(store, number, None)
 
@@ -178,7 +178,7 @@ class TestCampaigns:
         peopled(store, 1, 2, 3)
         pages.commit_page(store, page(object_name="members", campaign_members=[member(1, 1, joined_at=NOW)]), now=NOW)
         assert [record(store, n).unify for n in (1, 2, 3)] == [True, False, False]
-        settle(store)
+        mark_unified(store)
         result = pages.commit_page(store, page(object_name="members", campaign_members=[member(1, 2), member(2, 9)]), now=LATER)
         assert result.stored == 2
         assert [record(store, n).unify for n in (1, 2, 3)] == [True, True, False]
@@ -188,7 +188,7 @@ class TestCampaigns:
         peopled(store, 1, 2)
         pages.commit_page(store, page(object_name="campaigns", campaigns=[campaign("Fair")]), now=NOW)
         pages.commit_page(store, page(object_name="members", campaign_members=[member(1, 1)]), now=NOW)
-        settle(store)
+        mark_unified(store)
         pages.commit_page(store, page(object_name="campaigns", campaigns=[campaign("Fair", active=True, begins_at=NOW)]), now=LATER)
         assert record(store, 1).unify is False
         assert pages.commit_page(store, page(object_name="campaigns", campaigns=[campaign("Fair 2026")]), now=LATER).stored == 1
@@ -203,7 +203,7 @@ class TestFurtherAddresses:
     def test_are_normalised_and_replaced_as_a_set(self, store: Store) -> None:
         pages.commit_page(store, page(person(1, emails=("B@x.example", " c@X.example", "p1@example.org", "b@x.example"))), now=NOW)
         assert self.emails(store) == {("1", "b@x.example"), ("1", "c@x.example")}
-        settle(store)
+        mark_unified(store)
         same = person(1, emails=("c@x.example", "b@x.example"))
         assert pages.commit_page(store, page(same), now=LATER).unchanged == 1
         assert pages.commit_page(store, page(person(1, emails=("d@x.example",))), now=LATER).stored == 1
@@ -214,7 +214,7 @@ class TestFurtherAddresses:
 
     def test_a_read_of_a_part_leaves_them_unless_it_asked(self, store: Store) -> None:
         pages.commit_page(store, page(person(1, emails=("b@x.example",))), now=NOW)
-        settle(store)
+        mark_unified(store)
         part = replace(person(1), properties={"lifecyclestage": "lead"}, modified_at=NOW)
         assert store.write(lambda connection: pages.apply_records(connection, [part], now=LATER)) == 0
         asked = replace(part, properties={"hs_additional_emails": "e@x.example"}, emails=("e@x.example",))
@@ -229,7 +229,7 @@ def test_an_owners_teams(store: Store) -> None:
     pages.commit_page(store, page(object_name="owners", owners=[owner("North", "Süd")]), now=NOW)
     assert rows(store, OwnerRow)[0].teams == ["North", "Süd"]
     pages.commit_page(store, page(person(1)), now=NOW)
-    settle(store)
+    mark_unified(store)
     assert pages.commit_page(store, page(object_name="owners", owners=[owner("North", "Süd")]), now=NOW).unchanged == 1
     assert pages.commit_page(store, page(object_name="owners", owners=[owner()]), now=NOW).stored == 1
     assert rows(store, OwnerRow)[0].teams is None

@@ -25,7 +25,7 @@ from connector.model import (
 from connector.store.database import Store
 from connector.store.mirror import pages
 from connector.store.tables import ActivityLink, ActivityRow, ContactRow, OwnerRow, RecordRow, RecordVersion
-from tests.store.support import LATER, NOW, add_contact, call, kept_store, page, person, record, rows, settle, store
+from tests.store.support import LATER, NOW, add_contact, call, kept_store, mark_unified, page, person, record, rows, store
 
 __all__ = ["kept_store", "store"]  # fixtures
 
@@ -54,7 +54,7 @@ class TestRecords:
 
     def test_unchanged_ones_are_not_rewritten(self, store: Store) -> None:
         pages.commit_page(store, page(person(1), person(2)), now=NOW)
-        settle(store)
+        mark_unified(store)
         result = pages.commit_page(store, page(person(1), person(2, {"jobtitle": "CEO"})), now=LATER)
         assert (result.seen, result.stored, result.unchanged) == (2, 1, 1)
         assert [(record(store, n).unify, record(store, n).seen_at) for n in (1, 2)] == [(False, NOW), (True, LATER)]
@@ -95,7 +95,7 @@ class TestRecords:
         pages.commit_page(store, page(company("Acme"), object_name="companies"), now=NOW)
         assert record(store, 9, "companies").unify is False
         pages.commit_page(store, page(person(1, company_id="9"), person(2, company_id="8"), person(9)), now=NOW)
-        settle(store)
+        mark_unified(store)
         pages.commit_page(store, page(company("Acme"), object_name="companies"), now=LATER)
         assert [record(store, n).unify for n in (1, 2, 9)] == [False, False, False]
         pages.commit_page(store, page(company("Acme AG"), object_name="companies"), now=LATER)
@@ -153,7 +153,7 @@ class TestSetAside:
 class TestActivities:
     def test_come_with_their_links(self, store: Store) -> None:
         pages.commit_page(store, page(person(1)), now=NOW)
-        settle(store)
+        mark_unified(store)
         add_contact(store, 1, None)
         pages.commit_page(store, page(object_name="calls", activities=[call(10, 1, 2, 1, outcome="Connected")]), now=NOW)
         (activity,) = rows(store, ActivityRow)
@@ -169,7 +169,7 @@ class TestActivities:
 
     def test_a_changed_one_replaces_its_links_and_makes_contacts_due(self, store: Store) -> None:
         pages.commit_page(store, page(person(1), person(2), person(3), person(4)), now=NOW)
-        settle(store)
+        mark_unified(store)
         add_contact(store, 4, None)
         pages.commit_page(store, page(object_name="calls", activities=[call(10, 1, 3)]), now=NOW)
         for number, due in ((1, None), (2, LATER + timedelta(days=1)), (3, NOW)):
@@ -181,7 +181,7 @@ class TestActivities:
 
     def test_an_unchanged_one_makes_nobody_due(self, store: Store) -> None:
         pages.commit_page(store, page(person(1)), now=NOW)
-        settle(store)
+        mark_unified(store)
         pages.commit_page(store, page(object_name="calls", activities=[call(10, 1)]), now=NOW)
         add_contact(store, 1, None)
         assert pages.commit_page(store, page(object_name="calls", activities=[call(10, 1)]), now=LATER).unchanged == 1
@@ -197,19 +197,19 @@ class TestOwners:
         pages.commit_page(store, page(object_name="owners", owners=owners), now=NOW)
         assert {row.id: row.email for row in rows(store, OwnerRow)} == {"7": "anna@acme.example", "8": "ben@acme.example"}
         pages.commit_page(store, page(person(1), person(2, owner_id="8")), now=NOW)
-        settle(store)
+        mark_unified(store)
         renamed = Owner(crm="hubspot", id="7", email="anna@acme.example", name="Anna B.", active=True)
         left = Owner(crm="hubspot", id="8", email="ben@acme.example", name="Ben", active=False)
         assert pages.commit_page(store, page(object_name="owners", owners=[renamed, left]), now=LATER).stored == 2
         assert [record(store, n).unify for n in (1, 2)] == [False, True]
-        settle(store)
+        mark_unified(store)
         assert pages.commit_page(store, page(object_name="owners", owners=[renamed, left]), now=LATER).unchanged == 2
         assert record(store, 2).unify is False
 
 
 def test_history_goes_in_once_and_its_record_is_unified_again(store: Store) -> None:
     pages.commit_page(store, page(person(1), person(2)), now=NOW)
-    settle(store)
+    mark_unified(store)
     ref = RecordRef(crm="hubspot", object="contacts", id="1")
     change = FieldChange(record=ref, id="h1", property="Status", before="Open", after="Closed", at=NOW)
     assert pages.commit_page(store, page(object_name="history", changes=[change]), now=NOW).stored == 1
@@ -287,7 +287,7 @@ class TestApply:
 
     def test_merges_part_of_the_properties(self, store: Store) -> None:
         pages.commit_page(store, page(person(1, company_id="9"), cursor=4), now=NOW)
-        settle(store)
+        mark_unified(store)
         assert self.apply(store, self.read_back({"lifecyclestage": "opportunity"})) == 1
         row = record(store, 1)
         assert row.properties == {"email": "P1@Example.org ", "jobtitle": "Director", "lifecyclestage": "opportunity"}
@@ -299,7 +299,7 @@ class TestApply:
     def test_seen_again_in_a_pull_it_is_no_change(self, store: Store) -> None:
         pages.commit_page(store, page(person(1)), now=NOW)
         self.apply(store, self.read_back({"lifecyclestage": "opportunity"}))
-        settle(store)
+        mark_unified(store)
         pulled = person(1, {"lifecyclestage": "opportunity"}, modified_at=LATER)
         assert pages.commit_page(store, page(pulled), now=LATER).unchanged == 1
         assert record(store, 1).unify is False
@@ -312,7 +312,7 @@ class TestApply:
 
     def test_what_is_as_it_was_and_what_is_not_there(self, store: Store) -> None:
         pages.commit_page(store, page(person(1)), now=NOW)
-        settle(store)
+        mark_unified(store)
         assert self.apply(store, self.read_back({"lifecyclestage": "lead"}, modified_at=None), self.read_back({"a": "b"}, number=2)) == 0
         assert [(row.id, row.unify) for row in rows(store, RecordRow)] == [("1", False)]
 

@@ -36,7 +36,7 @@ from connector.store.tables import (
     Touch,
     metadata,
 )  # fmt: skip
-from tests.store.support import LATER, NOW, call, kept_store, page, person, ref, rows, settle, store
+from tests.store.support import LATER, NOW, call, kept_store, mark_unified, page, person, ref, rows, store
 
 __all__ = ["kept_store", "store"]  # fixtures
 
@@ -85,7 +85,7 @@ def fill(store: Store) -> None:
     pages.commit_page(store, page(quux(properties={"email": FORMER}), person(1)), now=NOW)
     pages.commit_page(store, page(quux()), now=NOW)
     pages.commit_page(store, page(lead(), crm="salesforce", object_name="Lead"), now=NOW)
-    settle(store)
+    mark_unified(store)
     store.write(lambda connection: connection.execute(text("UPDATE record SET contact_id = 77 WHERE object = 'Lead'")))
     pages.commit_page(
         store, page(object_name="calls", activities=[call(5, 77, outcome=f"{NAME} was out"), call(6, 1, outcome="Busy")]), now=NOW
@@ -253,7 +253,7 @@ class TestOthersWithTheAddress:
         fill(store)
         more: Any = {} if theirs["email"] == EMAIL.upper() else {"emails": (SECOND,)}
         pages.commit_page(store, page(person(78, theirs, **more), person(79, theirs, **more), person(80)), now=NOW)
-        settle(store)
+        mark_unified(store)
         add(store, *(ContactRow(id=number, due_at=NOW, first_seen_at=NOW) for number in (78, 79)), action(9, "held", 79))
         store.write(lambda connection: connection.execute(text("UPDATE record SET contact_id = 78 WHERE id = '80'")))
         store.write(lambda connection: connection.execute(text(f"UPDATE contact SET f_email = '{EMAIL}' WHERE id = 78")))
@@ -272,7 +272,7 @@ class TestOthersWithTheAddress:
         assert rows(store, RecordRow) == []
         assert {row.id: row.gone for row in rows(store, ContactRow)} == {1: True, 77: True}
         pages.commit_page(store, page(person(2)), now=LATER)
-        settle(store)
+        mark_unified(store)
         assert store.write(lambda connection: pages.apply_records(connection, [person(2, {"email": EMAIL})], now=LATER)) == 0
         assert rows(store, RecordRow) == []
 

@@ -17,7 +17,7 @@ from connector.store.database import Store
 from connector.store.mirror import activities, known_ids, merges, pages
 from connector.store.mirror.removals import Removed, apply_removals
 from connector.store.tables import ActivityLink, ActivityRow, DealLink, DealRow, Merged, RecordRow, RecordVersion, SetAsideRow
-from tests.store.support import LATER, NOW, add_contact, call, due, kept_store, page, person, record, ref, rows, settle, store
+from tests.store.support import LATER, NOW, add_contact, call, due, kept_store, mark_unified, page, person, record, ref, rows, store
 
 __all__ = ["kept_store", "store"]  # fixtures
 MUCH_LATER = LATER + timedelta(hours=1)
@@ -49,7 +49,7 @@ def merged(store: Store) -> dict[str, str]:
 class TestRecords:
     def test_an_archived_one_stays_as_it_was_and_is_unified_again(self, store: Store) -> None:
         pull(store, person(1), person(2))
-        settle(store)
+        mark_unified(store)
         assert look(store, gone(1), gone(2, Fate.DELETED), gone(3)) == Removed(archived=1, deleted=1, unknown=1)
         row = record(store, 1)
         assert (row.archived, row.unify, row.properties["jobtitle"], row.contact_id) == (True, True, "Director", 1)
@@ -61,14 +61,14 @@ class TestRecords:
     def test_told_again_it_is_nothing_new(self, store: Store) -> None:
         pull(store, person(1))
         look(store, gone(1))
-        settle(store)
+        mark_unified(store)
         assert look(store, gone(1)) == Removed(unknown=1)
         assert record(store, 1).unify is False
 
     def test_one_seen_live_again_comes_back_even_as_it_was(self, store: Store) -> None:
         pull(store, person(1))
         look(store, gone(1))
-        settle(store)
+        mark_unified(store)
         assert pull(store, person(1), now=MUCH_LATER).stored == 1
         assert (record(store, 1).archived, record(store, 1).unify) == (False, True)
 
@@ -76,7 +76,7 @@ class TestRecords:
         company = Record(crm="hubspot", object="companies", id="9", properties={}, created_at=None, modified_at=None)
         pull(store, company, object_name="companies")
         pull(store, person(1, company_id="9"), person(2))
-        settle(store)
+        mark_unified(store)
         look(store, gone(9, object_name="companies"), object_name="companies")
         assert [record(store, n).unify for n in (1, 2)] == [True, False]
         assert record(store, 9, "companies").unify is False
@@ -90,7 +90,7 @@ class TestRecords:
 class TestOtherObjects:
     def test_activities_count_no_more(self, store: Store) -> None:
         pull(store, person(1))
-        settle(store)
+        mark_unified(store)
         add_contact(store, 1, None)
         pull(store, object_name="calls", activities=[call(10, 1), call(11, 1)])
         store.write(lambda connection: connection.exec_driver_sql("UPDATE contact SET due_at = NULL"))
@@ -103,7 +103,7 @@ class TestOtherObjects:
 
     def test_deals_and_roles(self, store: Store) -> None:
         pull(store, person(1))
-        settle(store)
+        mark_unified(store)
         add_contact(store, 1, None)
         won = Deal(crm="hubspot", object="deals", id="7", stage="won", contacts=[ref(1)])
         pull(store, object_name="deals", deals=[won])
@@ -122,27 +122,27 @@ class TestOtherObjects:
 class TestMerges:
     def test_told_by_the_survivor(self, store: Store) -> None:
         pull(store, person(1), person(2))
-        settle(store)
+        mark_unified(store)
         pull(store, person(3, merged_ids=("1", "2", "99")), now=LATER)
         assert merged(store) == {"1": "3", "2": "3", "99": "3"}
         for number in (1, 2):
             row = record(store, number)
             assert (row.archived, row.merged_into, row.unify, row.contact_id) == (True, "3", True, number)
         assert record(store, 3).unify is True
-        settle(store)
+        mark_unified(store)
         assert pull(store, person(3, merged_ids=("1", "2", "99")), now=MUCH_LATER).unchanged == 1
         assert record(store, 1).unify is False
 
     def test_told_by_the_loser(self, store: Store) -> None:
         pull(store, person(1), person(2))
-        settle(store)
+        mark_unified(store)
         pull(store, person(1, archived=True, merged_into="2"), now=LATER)
         assert merged(store) == {"1": "2"}
         assert (record(store, 1).merged_into, record(store, 2).unify) == ("2", True)
 
     def test_told_by_a_look_and_chains_are_followed_to_their_end(self, store: Store) -> None:
         pull(store, *map(person, range(1, 5)))
-        settle(store)
+        mark_unified(store)
         assert look(store, gone(1, Fate.MERGED, "2")) == Removed(merged=1)
         look(store, gone(3, Fate.MERGED, "4"), gone(2, Fate.MERGED, "3"))
         assert merged(store) == {"1": "4", "2": "4", "3": "4"}
@@ -165,7 +165,7 @@ class TestMerges:
         """HubSpot moves the associations, and no contact's modified date tells."""
         pull(store, company(51), company(52), object_name="companies")
         pull(store, person(1, company_id="51"), person(2, company_id="52"), person(3))
-        settle(store)
+        mark_unified(store)
         pull(store, company(53, merged_ids=("51", "52")), object_name="companies", now=LATER)
         assert [(record(store, n).company_id, record(store, n).unify) for n in (1, 2, 3)] == [("53", True), ("53", True), (None, False)]
         assert {one.id: one.changed for one in rows(store, RecordVersion) if one.object == "contacts"} == {
@@ -306,7 +306,7 @@ class TestWhatIsKnown:
 class TestRelinking:
     def test_only_what_changed_and_both_sides_become_due(self, store: Store) -> None:
         pull(store, person(1), person(2), person(3))
-        settle(store)
+        mark_unified(store)
         add_contact(store, 2, None)
         pull(store, object_name="calls", activities=[call(10, 1), call(11, 2), call(12, 3)])
         store.write(lambda connection: connection.exec_driver_sql("UPDATE contact SET due_at = NULL"))
@@ -336,7 +336,7 @@ class TestRefills:
 
     def test_only_a_value_makes_a_contact_anew(self, store: Store) -> None:
         pull(store, *map(person, (1, 2, 3)), cursor=4)
-        settle(store)
+        mark_unified(store)
         result = self.refill(store, self.part(1, naics="5112"), self.part(2, naics=None), self.part(9, naics="1"))
         assert (result.seen, result.stored, result.unchanged) == (3, 2, 1)
         assert [record(store, n).unify for n in (1, 2, 3)] == [True, False, False]
@@ -344,7 +344,7 @@ class TestRefills:
         assert (record(store, 1).owner_id, record(store, 1).modified_at, record(store, 1).email) == ("7", NOW, "p1@example.org")
         assert pages.get_cursor(store, "hubspot", "refill:contacts") == {"after": 7}
         assert pages.get_cursor(store, "hubspot", "contacts") == {"after": 4}
-        settle(store)
+        mark_unified(store)
         assert self.refill(store, self.part(1, naics="5112"), self.part(2, naics=None)).stored == 0
         self.refill(store, self.part(1, naics="6"), self.part(2, naics=None))
         assert [record(store, n).unify for n in (1, 2)] == [True, False]
@@ -359,7 +359,7 @@ class TestRefills:
             company = Record(crm="hubspot", object="companies", id=str(number), properties={"name": "A"}, created_at=None, modified_at=None)
             pull(store, company, object_name="companies")
         pull(store, person(1, company_id="8"), person(2, company_id="9"))
-        settle(store)
+        mark_unified(store)
         parts = [replace(self.part(8, size="5"), object="companies"), replace(self.part(9, size=None), object="companies")]
         pages.commit_partial(store, page(*parts, object_name="companies"), under="refill:companies", now=LATER)
         assert [record(store, n).unify for n in (1, 2)] == [True, False]

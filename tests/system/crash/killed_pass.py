@@ -1,7 +1,7 @@
-"""Runs one pass and kills this process (SIGKILL) at a given instruction of it. Started by test_killed_passes.py as a process of its own.
+"""Runs one pass and kills its process (SIGKILL) at a given instruction of it. Started by test_killed_passes.py.
 
-Arguments: the configuration file, the moment (ISO), the phase (of PHASES), how many times to let it go by, and where: "before", "inside"
-or "after" the commit of a write, or "acted": a CRM acted and its answer was not yet settled.
+An order (see `forking`): the configuration file (path), the moment (ISO), and the place: the phase (one of PHASES), where ("before",
+"inside" or "after" the commit of a write, or "acted": a CRM acted and its answer was not yet settled), and how many go by.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from connector.app import open_app
 from connector.config.load import load
 from connector.pipeline import installation
 from connector.store.database import Store
+from tests.system.crash.forking import serve
 from tests.system.crash.kill_switch import KillSwitch
 
 #: Each phase, and the function of which module it is.
@@ -75,11 +76,12 @@ def during(switch: InPhase, phase: str, function: Callable[..., Any]) -> Callabl
     return run
 
 
-def main() -> None:
-    path, moment, phase, count, where = sys.argv[1:]
-    switch = InPhase(KillSwitch(phase, where, int(count)))
-    now = datetime.fromisoformat(moment)
-    with open_app(load(Path(path)), now=lambda: now) as app:
+def obey(order: dict[str, Any]) -> None:
+    """One pass, with the switch in place."""
+    phase, where, count = order["place"]
+    switch = InPhase(KillSwitch(phase, where, count))
+    now = datetime.fromisoformat(order["moment"])
+    with open_app(load(Path(order["path"])), now=lambda: now) as app:
         for crm in app.crms.values():
             for name in ("update", "create_tasks"):
                 setattr(crm, name, acting(switch, getattr(crm, name)))
@@ -98,4 +100,4 @@ def acting(switch: InPhase, call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 if __name__ == "__main__":
-    main()
+    serve(obey)

@@ -1,4 +1,4 @@
-"""Processes that pull, started by way of `killed_pull.py` and killed from there or from here; and how many requests each sent."""
+"""Forks of one program (`killed_pull`, `killed_pass`), killed there or from here; and how many requests each sent."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from connector.sandbox.serve import Sandbox
 from tests import ROOT
 from tests.system.support import credentials
 
-_CHILD = [sys.executable, "-m", "tests.system.crash.killed_pull"]
-
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -34,15 +32,16 @@ class Ended:
 
 
 class Processes:
-    """Starts processes that pull, and kills those that do not kill themselves."""
+    """Starts forks of a program, and kills those that do not kill themselves. box: the sandbox whose requests are counted."""
 
-    def __init__(self, box: Sandbox, told: IO[str]) -> None:
+    def __init__(self, program: str, told: IO[str], box: Sandbox | None = None) -> None:
         self._box, self._errors = box, told
         credentials()
-        self._parent = subprocess.Popen(_CHILD, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=told, text=True)
+        command = [sys.executable, "-m", f"tests.system.crash.{program}"]
+        self._parent = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=told, text=True)
         self._kill_at: int | None = None
         self._pid = -1
-        for frame in (box.hubspot_faults, box.salesforce_faults):
+        for frame in () if box is None else (box.hubspot_faults, box.salesforce_faults):
             frame.before_call.append(lambda _: self._look())
 
     def close(self) -> None:
@@ -54,7 +53,7 @@ class Processes:
 
     @property
     def calls(self) -> int:
-        return sum(self._box.calls().values())
+        return 0 if self._box is None else sum(self._box.calls().values())
 
     def _look(self) -> None:
         if self._kill_at is not None and self.calls >= self._kill_at:

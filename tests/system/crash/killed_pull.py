@@ -1,14 +1,12 @@
 """Pulls, unifies and judges as the connector does, and kills its process (SIGKILL) at a given instruction. Started by test_killed_pulls.py.
 
-An order is a line of JSON: the configuration file (path), the moment (ISO), the job ("pull" or "look": a pull and the look for removals),
-and the place to end at: phase, where and how many go by there (see `Places`), or null. Each is obeyed by a fork of this process, which has
-imported everything; the fork waits for "go". Lines come back: the fork's pid, what it met and did, how it ended.
+An order (see `forking`): the configuration file (path), the moment (ISO), the job ("pull" or "look": a pull and the look for removals),
+and the place to end at: phase, where and how many go by there (see `Places`), or null. The last line tells what it met and did.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import threading
 import time
@@ -28,6 +26,7 @@ from connector.pipeline.pull.streams import streams_of
 from connector.pipeline.unify import ContactWriter, linking
 from connector.store.database import Store
 from connector.store.mirror import pages
+from tests.system.crash.forking import serve
 from tests.system.crash.kill_switch import KillSwitch
 
 
@@ -132,19 +131,5 @@ def obey(order: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps({**result, "met": met}) + "\n")
 
 
-def main() -> None:
-    for line in iter(sys.stdin.readline, ""):
-        child = os.fork()  # nothing is open yet, and no thread runs
-        if child == 0:
-            os.read(sys.stdin.fileno(), len("go\n"))
-            obey(json.loads(line))
-            return
-        sys.stdout.write(json.dumps({"pid": child}) + "\n")
-        sys.stdout.flush()
-        _, status = os.waitpid(child, 0)
-        sys.stdout.write(json.dumps({"ended": os.waitstatus_to_exitcode(status)}) + "\n")
-        sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    main()
+    serve(obey)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -15,10 +12,9 @@ import pytest
 from connector import engine
 from connector.config.load import load
 from connector.sandbox.serve import Sandbox
-from tests import ROOT
+from tests.system.crash.killed_processes import Processes
 from tests.system.support import NOW, config_text, records_stored, rows, running, small_sandbox
 
-KILLED = "tests.system.crash.killed_pass"
 #: Phase, how many go by, where. Each of them is reached by a first pass over the small sandbox.
 EVERY_TIME = [
     ("pull", 7, "inside"),
@@ -47,17 +43,23 @@ def box() -> Iterator[Sandbox]:
         yield box
 
 
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    with (tmp_path_factory.mktemp("killed") / "errors.txt").open("w") as told:
+        made = Processes("killed_pass", told)
+        yield made
+        made.close()
+
+
 @pytest.mark.parametrize(("phase", "count", "where"), MOMENTS)
-def test_killed_and_run_again(box: Sandbox, tmp_path: Path, phase: str, count: int, where: str) -> None:
+def test_killed_and_run_again(box: Sandbox, processes: Processes, tmp_path: Path, phase: str, count: int, where: str) -> None:
     path = tmp_path / "config.toml"
     path.write_text(config_text(box, f"sqlite:///{tmp_path}/c.db"))
     later = NOW + timedelta(minutes=5)
     tasks_before = all_tasks(box)
     with running(load(path)):
         pass
-    command = [sys.executable, "-m", KILLED, str(path), NOW.isoformat(), phase, str(count), where]
-    killed = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, cwd=ROOT)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert processes.run({"path": str(path), "moment": NOW.isoformat(), "place": [phase, where, count]}).killed
     with running(load(path), now=lambda: later) as app:
         for _ in range(4):
             result = engine.run_pass(app.context())

@@ -156,7 +156,7 @@ def trial(folder: Path, database: Callable[[], str], draw: random.Random, *, con
     made: list[Trial] = []
     box = small_sandbox(lambda: made[0].at if made else NOW, contacts=contacts, leads=leads, page_size=100, bulk_page=300)
     with box, (folder / "errors.txt").open("w") as told:
-        processes = Processes(box, told)
+        processes = Processes("killed_pull", told, box)
         made.append(Trial(box, folder, processes, database, draw))
         try:
             yield made[0]
