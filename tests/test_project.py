@@ -144,6 +144,15 @@ def test_links_within_the_docs_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_files_that_the_docs_name_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"`((?:connector|tests|migrations|bench|docs)/\w[\w/.-]*)`", text)
+    assert [path for path in named if not (ROOT / path).exists()] == []
+    if page.name == "CONTRIBUTING.md":
+        assert len(named) > 20
+
+
 def test_make_offers_what_the_docs_say() -> None:
     offered = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
     told = "".join((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md"))
