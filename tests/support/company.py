@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from sqlalchemy import text
@@ -217,6 +218,7 @@ FUNNEL = CRITERIA + SCORE + STEPS + ASSIGN + SLA + REJECTION
 IN_HUBSPOT = HEAD.replace('works_in = "salesforce"', 'works_in = "hubspot"')
 
 
+@cache  # it is frozen: one serves all tests with the same file
 def config_of(rules: str = "", *, head: str = HEAD, crms: str = CRMS, edit: tuple[tuple[str, str], ...] = ()) -> Config:
     """The file with these rules, and with replacements, each of which must fit."""
     os.environ["COMPANY_TOKEN"] = "x"
