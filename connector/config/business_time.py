@@ -15,7 +15,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib.metadata import version as library_version
 from importlib.resources import files
 from pathlib import Path
@@ -38,6 +38,12 @@ Span = tuple[datetime, datetime]
 
 class NoHours(ValueError):
     """Business time was asked of a calendar without hours."""
+
+
+@cache
+def _holidays_version() -> str:
+    """The library's version, which is read from a file."""
+    return library_version("holidays")
 
 
 @lru_cache(maxsize=512)
@@ -151,7 +157,7 @@ class Calendar(WorkingDays):
     @cached_property
     def version(self) -> str:
         """A digest of everything a deadline depends on: hours, holidays as the library has them now, and the zone's data."""
-        parts = [str(self.zone), zone_digest(str(self.zone)), repr(self.hours), library_version("holidays")]
+        parts = [str(self.zone), zone_digest(str(self.zone)), repr(self.hours), _holidays_version()]
         parts += sorted(day.isoformat() for day in self.extra_holidays)
         if self.region is not None:
             parts += [day.isoformat() for year in _VERSIONED_YEARS for day in sorted(_holidays(self.region, year))]

@@ -7,9 +7,8 @@ A computed value stands under its own name. A field stands as `f_<name>` as rule
 from __future__ import annotations
 
 from connector.config.names import COMPUTED
-from connector.model import CRMS, FieldType
+from connector.model import CRMS, FOLDED, FieldType, folded_twin
 
-_FOLDED = "_folded"
 _FIELD = "f_"
 _SIDES = {f"{crm[0]}_": f"{crm}." for crm in CRMS}
 
@@ -22,11 +21,6 @@ def field_column(name: str) -> str:
 def side_column(crm: str, name: str) -> str:
     """The column of one side's value: `hubspot.lead_status` → `h_lead_status`."""
     return f"{crm[0]}_{name}"
-
-
-def folded_twin(column: str) -> str:
-    """The column of the folded text beside a column."""
-    return f"{column}{_FOLDED}"
 
 
 def column_of(name: str) -> str:
@@ -46,6 +40,6 @@ def compared_column(name: str, kind: FieldType) -> str:
 def name_of(column: str) -> str | None:
     """The name that conditions use for the column of a field or of a side; None for any other column, a folded twin among them."""
     prefix, name = column[:2], column[2:]
-    if column.endswith(_FOLDED) or not name:
+    if column.endswith(FOLDED) or not name:
         return None
     return name if prefix == _FIELD else f"{_SIDES[prefix]}{name}" if prefix in _SIDES else None

@@ -54,7 +54,7 @@ from connector.model.records import (
     RemovalPage,
     SetAside,
 )
-from connector.model.texts import fold, long_id, whole_id
+from connector.model.texts import FOLDED, fold, folded_twin, long_id, whole_id
 
 __all__ = [
     "BUNDLE_ORDER",
@@ -62,6 +62,7 @@ __all__ = [
     "CRMS",
     "CRM_FACTS",
     "ENDED",
+    "FOLDED",
     "PEOPLE_OBJECTS",
     "Action",
     "Activity",
@@ -104,6 +105,7 @@ __all__ = [
     "WriteState",
     "bundle_name",
     "fold",
+    "folded_twin",
     "key_part",
     "long_id",
     "whole_id",

@@ -20,6 +20,15 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
 
 
+#: What the name of a text's folded twin ends with.
+FOLDED = "_folded"
+
+
+def folded_twin(column: str) -> str:
+    """The column of the folded text beside a column of `contact`: what conditions compare."""
+    return f"{column}{FOLDED}"
+
+
 def long_id(text: str) -> str:
     """The 18-character form of a Salesforce id: three letters more, each for five characters, with a bit for each capital among them
     (https://help.salesforce.com/s/articleView?id=000385008&type=1). What has not 15 characters stays as it is."""

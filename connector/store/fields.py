@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from sqlalchemy import BigInteger, Boolean, Column, Connection, Double, MetaData, Table, Text, delete, insert, select, text, update
@@ -15,7 +16,7 @@ from sqlalchemy.schema import CreateColumn
 from sqlalchemy.types import TypeEngine
 
 from connector.errors import StoreError
-from connector.model import FieldType
+from connector.model import FOLDED, FieldType, folded_twin
 from connector.store import schema
 from connector.store.database import Store
 from connector.store.tables import exact, metadata
@@ -24,9 +25,8 @@ from connector.store.tables import exact, metadata
 FieldStatus = Literal["filling", "present", "gone"]
 
 _FIELD = metadata.tables["field"]
-_TWIN = "_folded"
 #: PostgreSQL cuts names at 63 bytes in silence; the twin's ending must fit in.
-_LONGEST = 63 - len(_TWIN)
+_LONGEST = 63 - len(FOLDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class FieldColumn:
     @property
     def folded(self) -> str | None:
         """The twin's name; None where there is none."""
-        return self.name + _TWIN if self.type.textual else None
+        return folded_twin(self.name) if self.type.textual else None
 
     def columns(self) -> list[Column[Any]]:
         """The column, and its twin behind it."""
@@ -55,10 +55,10 @@ def ensure_fields(store: Store, columns: Sequence[FieldColumn]) -> list[str]:
     New ones are `filling`. Columns that are not named stay as they are. Raises `StoreError` for a name that cannot be a column.
     """
     for column in columns:
-        if not schema.FIELD_COLUMN.match(column.name) or column.name.endswith(_TWIN) or len(column.name) > _LONGEST:
+        if not schema.FIELD_COLUMN.match(column.name) or column.name.endswith(FOLDED) or len(column.name) > _LONGEST:
             raise StoreError(
                 f"the field {column.name[2:]!r} cannot be a column of the database",
-                advice=f"Name it in small letters, digits and underscores, at most {_LONGEST - 2} of them, not ending in {_TWIN}.",
+                advice=f"Name it in small letters, digits and underscores, at most {_LONGEST - 2} of them, not ending in {FOLDED}.",
             )
     wanted = {column.name: column for column in columns}
     with store.read() as connection:
@@ -73,7 +73,15 @@ def ensure_fields(store: Store, columns: Sequence[FieldColumn]) -> list[str]:
 
 
 def contact_table(columns: Iterable[FieldColumn]) -> Table:
-    """`contact` with all its own columns and these, in a MetaData of its own, for Core statements: `contact.c.f_industry`."""
+    """`contact` with all its own columns and these, in a MetaData of its own, for Core statements: `contact.c.f_industry`.
+
+    The same columns give the same table: what was compiled for it serves every pass.
+    """
+    return _contact_table(tuple(columns))
+
+
+@lru_cache(maxsize=32)
+def _contact_table(columns: tuple[FieldColumn, ...]) -> Table:
     table = metadata.tables["contact"].to_metadata(MetaData())
     for field in columns:
         for column in field.columns():

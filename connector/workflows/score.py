@@ -18,7 +18,9 @@ _DAY = 86_400_000_000
 _YEARS_BACK = 15
 
 
-def points(rule: ScoreRule, met: ColumnElement[bool], column: Callable[[str], ColumnElement[Any]], now: datetime, zone: ZoneInfo) -> Any:
+def points(
+    rule: ScoreRule, met: ColumnElement[bool], column: Callable[[str], ColumnElement[Any]], now: datetime, zone: ZoneInfo
+) -> ColumnElement[float]:
     """The points a rule gives: 0 where it is not met. `column` gives a field's column by name."""
     amount: ColumnElement[Any] = literal(float(rule.points), Double)
     if rule.times is not None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from connector.conditions import Condition
-from connector.config.columns import column_of, compared_column, field_column, folded_twin, name_of, side_column
+from connector.config.columns import column_of, compared_column, field_column, name_of, side_column
 from connector.config.load import load
 from connector.config.names import COMPUTED
 from connector.config.rule_conditions import RuleTable, judging_conditions, rule_conditions
 from connector.config.tables import Config
-from connector.model import CRMS, FieldType
+from connector.model import CRMS, FieldType, folded_twin
 from tests import ROOT
 from tests.workflows.values import config
 

@@ -11,17 +11,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from hashlib import blake2b
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     Double,
     Integer,
     MetaData,
+    Null,
     String,
     Table,
     and_,
@@ -30,6 +31,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    null,
     or_,
     select,
     true,
@@ -216,11 +218,11 @@ class _Slices:
             )
         )
 
-    def _rejecting(self) -> Any:
+    def _rejecting(self) -> ColumnElement[bool] | Null:
         """What rejection.when says; as it was where nobody knows, None where the file has none."""
         if self._run.suspended.rejection:
             return self._run.table.c.rejecting
-        return (self._scratch.c[REJECTING] == 1) if REJECTING in self._scratch.c else None
+        return (self._scratch.c[REJECTING] == 1) if REJECTING in self._scratch.c else null()
 
     def _fired(self, connection: Connection) -> dict[int, Answers]:
         """The contacts for which something fired, is open, or is to be told; with what the statement answered."""
@@ -297,8 +299,8 @@ def _rejecting_before(connection: Connection, table: Table, ids: Sequence[int]) 
     return {row.id: row.rejecting for row in rows}
 
 
-def _from(table: Table, origins: tuple[str, ...] | None) -> Any:
-    return True if origins is None else func.coalesce(table.c.stage, "").in_(origins)
+def _from(table: Table, origins: tuple[str, ...] | None) -> ColumnElement[bool]:
+    return true() if origins is None else func.coalesce(table.c.stage, "").in_(origins)
 
 
 def _scratch_table(flags: Sequence[str]) -> Table:

@@ -226,8 +226,7 @@ class RuleStatement:
         def column(name: str) -> ColumnElement[Any]:
             return env.columns.get(name, null())
 
-        result: ColumnElement[Any] = score.points(rule, met, column, self.now, self._zone)
-        return result
+        return score.points(rule, met, column, self.now, self._zone)
 
     def _next_change(self, layer: FromClause, env: Env) -> ColumnElement[Any]:
         """The first moment after now at which any condition could change by time alone."""

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from connector.conditions import fold
 from connector.config.tables import Config
-from connector.model import CRMS, CrmName
+from connector.model import CRMS, CrmName, folded_twin
 from connector.pipeline.unify.contact_values import ContactBatch, ContactRows, UnifySettings
 from connector.pipeline.unify.identity import Candidate, choose, stored_ids
 from connector.pipeline.unify.ownership import Ownership
@@ -39,7 +39,7 @@ class ContactMaker:
         self._stages = StageReader(config, setting)
         self._book = StageBook(config, setting)
         self._textual = [column.name for column in columns if column.type.textual]
-        self._unread = setting.unread | {f"{name}_folded" for name in setting.unread}
+        self._unread = setting.unread | {folded_twin(name) for name in setting.unread}
         names = {column.name for column in columns}
         self._owner_columns: dict[CrmName, str] = {crm: column for crm in CRMS if (column := f"{crm[0]}_owner") in names}
 
@@ -115,7 +115,7 @@ class ContactMaker:
             values[column] = self._ownership.person(main[crm], batch) if crm in main else None
         for name in self._textual:
             value = values.get(name)
-            values[f"{name}_folded"] = None if value is None else fold(value)
+            values[folded_twin(name)] = None if value is None else fold(value)
         return {name: value for name, value in values.items() if name not in self._unread}
 
     def _staged(self, context: StageChangeContext, *, gone: bool) -> Mapping[str, ContactValue]:

@@ -16,10 +16,10 @@ from typing import Any
 from sqlalchemy import Connection, Table, insert
 
 from connector.conditions import fold
-from connector.config.columns import column_of, folded_twin
+from connector.config.columns import column_of
 from connector.config.names import COMPUTED
 from connector.config.tables import Config, Example
-from connector.model import CRMS, FieldType, Finding
+from connector.model import CRMS, FieldType, Finding, folded_twin
 from connector.reports.rule_breakdown import Reason, Reasons, reasons
 from connector.store import fields
 from connector.store.database import Store

@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, delete, select, update
 from sqlalchemy import text as sql
 
-from connector.model import FieldType, State
+from connector.model import FieldType, State, folded_twin
 from connector.store.bulk import chunks, find
 from connector.store.ledger import OPEN
 from connector.store.mirror.keys import FullKey, by_crm_and_object, by_object
@@ -106,7 +106,7 @@ def empty_contacts(connection: Connection, contacts: Collection[int]) -> None:
     columns = [
         name
         for column, kind in connection.execute(select(_T["field"].c.name, _T["field"].c.type))
-        for name in ((column, f"{column}_folded") if FieldType(kind).textual else (column,))
+        for name in ((column, folded_twin(column)) if FieldType(kind).textual else (column,))
     ]
     for ids in chunks(sorted(contacts)):
         listed = ", ".join(str(int(contact_id)) for contact_id in ids)
