@@ -14,10 +14,10 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, case, func, insert, or_, select, update
 from sqlalchemy.engine import RowMapping
 
-from connector.model import CrmName, Kind, RecordRef, State, TaskSpec
+from connector.model import CRM_FACTS, CrmName, Kind, RecordRef, State, TaskSpec
 from connector.store.tables import metadata
 
 T = TypeVar("T")
@@ -25,6 +25,8 @@ _LEDGER = metadata.tables["ledger"]
 _VALUE = metadata.tables["action_value"]
 _PLAN = metadata.tables["plan"]
 _ACTIVITY = metadata.tables["activity"]
+#: What a task is called in the CRM of a ledger's row.
+_TASK_OBJECT = case({crm: facts.tasks for crm, facts in CRM_FACTS.items()}, value=_LEDGER.c.crm)
 _CONTACT = metadata.tables["contact"]
 
 #: Rows a statement: SQLite takes 32,766 values in one.
@@ -189,7 +191,12 @@ def open_tasks(connection: Connection, contacts: Iterable[int], *, now: datetime
 
     One that was created and that no pull has brought yet is open for a day; after that it is taken to be deleted.
     """
-    task = and_(_ACTIVITY.c.crm == _LEDGER.c.crm, _ACTIVITY.c.id == _LEDGER.c.result_id, _ACTIVITY.c.key != "")
+    task = and_(
+        _ACTIVITY.c.crm == _LEDGER.c.crm,
+        _ACTIVITY.c.object == _TASK_OBJECT,  # with it the key is whole: without, each task of the ledger searched all activities of its CRM
+        _ACTIVITY.c.id == _LEDGER.c.result_id,
+        _ACTIVITY.c.key != "",
+    )
     on_its_way = _LEDGER.c.state.in_(OPEN)
     in_the_crm = and_(
         _LEDGER.c.state == State.APPLIED,
