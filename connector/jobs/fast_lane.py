@@ -28,7 +28,7 @@ from connector.pipeline.recorded_run import recorded_run
 from connector.store import runs
 from connector.store.database import Store
 from connector.store.mirror import pages
-from connector.store.tables import NEVER, metadata, to_micros
+from connector.store.tables import metadata, to_micros
 
 record = metadata.tables["record"]
 
@@ -77,7 +77,7 @@ def _choose(context: PassContext, lane: FastLane, table: Table, now: datetime) -
     """The contacts for this time: those that are due, the longest due first; then the others in turn, the soonest due first."""
     env = RuleStatement(context.config, table, now).env(table, later=True)
     meant = and_(conditions.compile(lane.when, env), ~table.c.gone, ~table.c.excluded)
-    soon = func.coalesce(type_coerce(table.c.due_at, BigInteger), NEVER)
+    soon = func.coalesce(type_coerce(table.c.due_at, BigInteger), conditions.NEVER)
     waiting = select(soon, table.c.id).where(meant).order_by(soon, table.c.id)
     key, place = tuple_(soon, table.c.id), tuple_(*map(literal, _place(context.store, now)))
     with context.store.read() as connection:

@@ -67,8 +67,8 @@ def explain(store: Store, config: Config, who: str, *, now: datetime) -> dict[st
             "slas": _slas(connection, seen),
             "sla_waits": _sla_waits(seen),
             "attempts": _attempts(connection, contact),
-            "deals": [asdict(one) for one in deals_of(connection, [contact]).get(contact, ())],
-            "campaigns": [asdict(one) for one in campaigns_of(connection, contact)],
+            "deals": [asdict(deal) for deal in deals_of(connection, [contact]).get(contact, ())],
+            "campaigns": [asdict(campaign) for campaign in campaigns_of(connection, contact)],
             "merged": aliases(connection, contact),
             "history": timeline(
                 connection, config, [contact, *aliases(connection, contact)], [(row.crm, row.object, row.id) for row in people], now
@@ -187,17 +187,17 @@ def _judgement(seen: _Seen) -> dict[str, Any]:
     criteria = () if config.qualification is None else config.qualification.criteria
     return {
         "excluded": seen.excluded,
-        "scope": {name: _reason(one) for name, one in (("exclude", told.exclude), ("only", told.only)) if one is not None},
+        "scope": {name: _reason(reason) for name, reason in (("exclude", told.exclude), ("only", told.only)) if reason is not None},
         "score": _shown(told.row["score"]),
         "scores": [
-            {"name": rule.name, "points": _shown(points), **_reason(one), "suspended": seen.suspended.reading(rule.when.names)}
-            for rule, points, one in zip(config.score, told.points, told.scores, strict=True)
+            {"name": rule.name, "points": _shown(points), **_reason(reason), "suspended": seen.suspended.reading(rule.when.names)}
+            for rule, points, reason in zip(config.score, told.points, told.scores, strict=True)
         ],
         "criteria_met": told.row["criteria_met"],
         "qualified": None if told.row["qualified"] is None else bool(told.row["qualified"]),
         "criteria": [
-            {"name": rule.name, **_reason(one), "suspended": seen.suspended.reading(rule.when.names)}
-            for rule, one in zip(criteria, told.criteria, strict=True)
+            {"name": rule.name, **_reason(reason), "suspended": seen.suspended.reading(rule.when.names)}
+            for rule, reason in zip(criteria, told.criteria, strict=True)
         ],
         "rejection": None if told.rejection is None else _reason(told.rejection),
     }
@@ -229,7 +229,7 @@ def _transitions(connection: Connection, seen: _Seen) -> list[dict[str, Any]]:
 
 
 def _used(seen: _Seen, rule: Transition) -> str | None:
-    evidence = {one.rule: one for one in seen.state.evidence}
+    evidence = {evidence_state.rule: evidence_state for evidence_state in seen.state.evidence}
     return may_fire(evidence.get(rule.id), rule, seen.state.basis, seen.now)
 
 

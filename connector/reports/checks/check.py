@@ -126,7 +126,7 @@ def _answers(config: Config, name: CrmName, crm: Describes, now: datetime, findi
     try:
         found = crm.check(now=now, uses=uses_of(config, name, now=now))
     except ConfigError as error:  # a secret that is looked for when it is needed
-        told = "; ".join(f"{one.path}: {one.found}, {one.expected}" for one in error.problems)
+        told = "; ".join(f"{problem.path}: {problem.found}, {problem.expected}" for problem in error.problems)
         found = [Finding(topic=topic, ok=False, message=told, advice=f"Put the secret where [crm.{name}] looks for it.")]
     findings += found
     return not any(finding.topic in ends and not finding.ok and not finding.warning for finding in found)
@@ -138,16 +138,16 @@ def _answers(config: Config, name: CrmName, crm: Describes, now: datetime, findi
 def _suspended(config: Config, store: Store) -> Iterator[Finding]:
     """The fields that the last pass could not read, and what waits for them."""
     found = suspended_by_last_pass(store, config).document() if last_runs(store, 1, command="run") else []
-    for one in (one for one in found if one["state"] != "filling"):
-        waits = f"suspended: {', '.join(one['rules'])}" if one["rules"] else "no rule reads it"
-        message = f"the field {one['field']} is {one['state']}; {waits}"
+    for field in (field for field in found if field["state"] != "filling"):
+        waits = f"suspended: {', '.join(field['rules'])}" if field["rules"] else "no rule reads it"
+        message = f"the field {field['field']} is {field['state']}; {waits}"
         advice = "See `connector status` for what changed in the CRM."
         yield Finding(topic="suspended", ok=False, warning=True, message=message, advice=advice)
-    filling = [one for one in found if one["state"] == "filling"]
+    filling = [field for field in found if field["state"] == "filling"]
     if filling:
-        rules = dict.fromkeys(rule for one in filling for rule in one["rules"])
+        rules = dict.fromkeys(rule for field in filling for rule in field["rules"])
         waits = f"suspended until then: {', '.join(rules)}" if rules else "no rule reads them"
-        message = f"not read of every record yet: {', '.join(one['field'] for one in filling)}; {waits}"
+        message = f"not read of every record yet: {', '.join(field['field'] for field in filling)}; {waits}"
         yield Finding(topic="suspended", ok=False, warning=True, message=message, advice="The passes read them by themselves.")
 
 

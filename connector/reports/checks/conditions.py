@@ -65,7 +65,7 @@ def _stage(config: Config, value: str, rules: Sequence[str]) -> Finding | None:
 
 
 def _never(known: Sequence[_Place], name: str, value: str, rules: Sequence[str]) -> Finding:
-    crms = list(dict.fromkeys(NAMES[one.crm] for one in known))
+    crms = list(dict.fromkeys(NAMES[place.crm] for place in known))
     who = f"{crms[0]} has no" if len(crms) == 1 else f"neither {' nor '.join(crms)} has a"
     message = f"{who} value {value!r} of {name} ({', '.join(rules)}): nothing equals it"
     return Finding(topic=_TOPIC, ok=False, warning=True, message=message, advice=_advice(known, value))
@@ -85,31 +85,31 @@ def _asked(config: Config) -> dict[tuple[str, str], list[str]]:
 def _places(config: Config, sides: Mapping[CrmName, CheckedCrm], name: str) -> list[_Place]:
     """Where a name's value comes from; [] where it may be any text, or nobody knows."""
     crm, dot, bare = name.partition(".")
-    rule = next((one for one in config.fields if one.name == (bare if dot else name)), None)
+    rule = next((field for field in config.fields if field.name == (bare if dot else name)), None)
     found: list[_Place] = []
     if rule is None or not rule.type.textual:
         return found
-    for one in (each for each in config.crms if each == crm or not dot):
-        if one == "salesforce" and from_campaigns(rule):
+    for field_crm in (side for side in config.crms if side == crm or not dot):
+        if field_crm == "salesforce" and from_campaigns(rule):
             return []
-        for object_name, property_name in places(rule, one):
-            side = sides.get(one)
+        for object_name, property_name in places(rule, field_crm):
+            side = sides.get(field_crm)
             facts = None if side is None else side.facts(object_name, property_name)
             if facts is None or not facts.options:
                 return []  # a field that is not there is told by itself
-            found.append(_Place(one, rule, facts))
+            found.append(_Place(field_crm, rule, facts))
     return found
 
 
 def _comes_up(known: Sequence[_Place], value: str) -> bool:
     wanted = fold(value)
     named = {fold(choice) for one in known for choice in one.rule.values}  # whether the CRM has what they stand for is looked at elsewhere
-    return wanted in named or any(wanted == fold(reading) for one in known for reading in one.readings().values())
+    return wanted in named or any(wanted == fold(reading) for place in known for reading in place.readings().values())
 
 
 def _advice(known: Sequence[_Place], value: str) -> str:
-    wanted, readings = fold(value), {option: reading for one in known for option, reading in one.readings().items()}
-    labels = {label: option for one in known for option, label in zip(one.facts.options or (), one.facts.labels, strict=False)}
+    wanted, readings = fold(value), {option: reading for place in known for option, reading in place.readings().items()}
+    labels = {label: option for place in known for option, label in zip(place.facts.options or (), place.facts.labels, strict=False)}
     for option, reading in readings.items():
         if fold(option) == wanted:
             return f"Write {reading!r}: that is the file's own name for it."

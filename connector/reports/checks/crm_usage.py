@@ -79,8 +79,8 @@ def _thens(config: Config) -> Iterator[Then]:
 
 def _assigned_in(config: Config, crm: CrmName) -> Iterator[bool]:
     """A contact that is in the other CRM alone is assigned there."""
-    for one in {then.assign for then in _thens(config) if then.assign is not None}:
-        works_in = config.team(config.assign(one).team).works_in
+    for name in {then.assign for then in _thens(config) if then.assign is not None}:
+        works_in = config.team(config.assign(name).team).works_in
         yield works_in == crm or works_in not in config.crms
 
 

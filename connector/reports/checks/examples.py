@@ -41,7 +41,7 @@ def run_examples(config: Config) -> list[Finding]:
         rows = [_contact(config, table, number, example) for number, example in enumerate(config.examples, start=1)]
         store.write(lambda connection: _insert(connection, table, rows))
         with store.read() as connection:
-            return [_finding(connection, config, table, number, one) for number, one in enumerate(config.examples, start=1)]
+            return [_finding(connection, config, table, number, example) for number, example in enumerate(config.examples, start=1)]
 
 
 @contextmanager
@@ -152,7 +152,7 @@ class _Outcome:
     def of(cls, config: Config, told: Reasons) -> _Outcome:
         """The same order as in a pass: who is excluded is judged by no rule."""
         excluded = bool(told.row["excluded_now"])
-        met = [one.met for one in told.transitions]
+        met = [reason.met for reason in told.transitions]
         number = None if excluded else first_to_fire(config.transitions, met, told.row["stage"])
         rule = None if number is None else config.transitions[number]
         return cls(
@@ -200,15 +200,15 @@ def _why(config: Config, told: Reasons, wrong: Sequence[str]) -> str:
     criteria = () if config.qualification is None else config.qualification.criteria
     lines = []
     if "excluded" in wrong:
-        scope = [(f"scope.{name}", one) for name, one in (("exclude", told.exclude), ("only", told.only)) if one is not None]
+        scope = [(f"scope.{name}", reason) for name, reason in (("exclude", told.exclude), ("only", told.only)) if reason is not None]
         lines += [_met(name, reason) for name, reason in scope]
     if {"criteria_met", "qualified"} & set(wrong):
-        lines += [_met(rule.name, one) for rule, one in zip(criteria, told.criteria, strict=True) if one.met]
+        lines += [_met(rule.name, reason) for rule, reason in zip(criteria, told.criteria, strict=True) if reason.met]
     if "score" in wrong:
         scores = zip(config.score, told.scores, told.points, strict=True)
-        lines += [_met(f"{rule.name}: {_shown(points)} points", one) for rule, one, points in scores if one.met]
+        lines += [_met(f"{rule.name}: {_shown(points)} points", reason) for rule, reason, points in scores if reason.met]
     if {"fires", "stage"} & set(wrong):
-        lines += [_met(rule.name, one) for rule, one in zip(config.transitions, told.transitions, strict=True)]
+        lines += [_met(rule.name, reason) for rule, reason in zip(config.transitions, told.transitions, strict=True)]
     return "Met: " + "; ".join(lines) + "." if lines else "Nothing was met."
 
 

@@ -73,7 +73,7 @@ def side_of(config: Config, name: CrmName, crm: Describes, *, now: datetime, fin
     """The CRM's fields as they are now, of the objects that the file names; what cannot be read becomes a finding."""
     uses = uses_of(config, name, now=now)
     objects = [object_name for rule in config.fields for object_name, _ in places(rule, name)]
-    objects += [one.object for one in values_named(config, name)]
+    objects += [named.object for named in values_named(config, name)]
     schema: dict[str, Mapping[str, PropertyFacts]] = {}
     for object_name in dict.fromkeys([*objects, *uses.written]):
         try:
@@ -203,40 +203,40 @@ def _written(side: CheckedCrm) -> Iterator[Finding]:
 # ── Values ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _values(side: CheckedCrm, named: Sequence[Named]) -> Iterator[Finding]:
+def _values(side: CheckedCrm, values: Sequence[Named]) -> Iterator[Finding]:
     """Every value that the file names against the options that there are."""
     sound: dict[tuple[str, str], int] = {}
-    for one in named:
-        facts = side.facts(one.object, one.property) if one.object in side.schema else None
+    for named in values:
+        facts = side.facts(named.object, named.property) if named.object in side.schema else None
         if facts is None or not facts.options:
             continue  # told elsewhere, or a field that takes any text
-        finding = _value(side, one, facts)
+        finding = _value(side, named, facts)
         if finding is None:
-            sound[one.object, one.property] = sound.get((one.object, one.property), 0) + 1
+            sound[named.object, named.property] = sound.get((named.object, named.property), 0) + 1
         else:
             yield finding
     for (object_name, property_name), count in sound.items():
         yield Finding(topic=side.topic(object_name, property_name), ok=True, message=f"{count} values of the file are there")
 
 
-def _value(side: CheckedCrm, one: Named, facts: PropertyFacts) -> Finding | None:
+def _value(side: CheckedCrm, named: Named, facts: PropertyFacts) -> Finding | None:
     options, labels = facts.options or (), facts.labels or facts.options or ()
-    topic, crm = side.topic(one.object, one.property), NAMES[side.name]
-    there = one.value in options or (not one.exact and fold(one.value) in {fold(option) for option in options})
-    if there and one.value in facts.hidden:
-        message = f"{one.value!r} ({one.place}) is hidden in {crm}: nobody can choose it there"
+    topic, crm = side.topic(named.object, named.property), NAMES[side.name]
+    there = named.value in options or (not named.exact and fold(named.value) in {fold(option) for option in options})
+    if there and named.value in facts.hidden:
+        message = f"{named.value!r} ({named.place}) is hidden in {crm}: nobody can choose it there"
         return Finding(topic=topic, ok=False, warning=True, message=message, advice="Show it again, or use another value.")
     if there:
         return None
-    message = f"{crm} has no value {one.value!r} ({one.place})"
-    by_label = next((value for value, label in zip(options, labels, strict=False) if fold(label) == fold(one.value)), None)
-    by_case = next((value for value in options if fold(value) == fold(one.value)), None)
+    message = f"{crm} has no value {named.value!r} ({named.place})"
+    by_label = next((value for value, label in zip(options, labels, strict=False) if fold(label) == fold(named.value)), None)
+    by_case = next((value for value in options if fold(value) == fold(named.value)), None)
     if by_case is not None:
         return Finding(topic=topic, ok=False, message=f"{message}: case matters", advice=f"Write {by_case!r}.")
     if by_label is not None:
         advice = f"Write {by_label!r}: that is the value behind this label."
         return Finding(topic=topic, ok=False, message=f"{message}: that is what people see", advice=advice)
-    near = get_close_matches(one.value, options, n=1, cutoff=0.6)
+    near = get_close_matches(named.value, options, n=1, cutoff=0.6)
     hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(options)}."
     return Finding(topic=topic, ok=False, message=message, advice=f"{hint} Else add it in {crm}, or correct the file.")
 
@@ -296,7 +296,7 @@ def _carried(side: CheckedCrm, topic: str) -> Iterator[Finding]:
     """The CRM does not tell its default: a stage that most people are in is likely to be it."""
     object_name, property_name = stage_property(side.name)
     stages = StageMap(side.config)
-    values = [one.value for one in values_named(side.config, side.name) if one.property == property_name]
+    values = [named.value for named in values_named(side.config, side.name) if named.property == property_name]
     total = _count(side, object_name, None, None)
     qualified = [value for value in dict.fromkeys(values) if stages.at_least(stages.name_of(side.name, value), MQL)]
     counts = {value: count for value in qualified if (count := _count(side, object_name, property_name, value))}

@@ -5,7 +5,7 @@ The fields of the file are columns of `contact` beside those declared: they are 
 
 from __future__ import annotations
 
-from connector.store.tables.columns import EPOCH, NEVER, Json, Moment, Table, exact, from_micros, metadata, to_micros
+from connector.store.tables.columns import EPOCH, Json, Moment, Table, exact, from_micros, metadata, to_micros
 from connector.store.tables.contacts import Attempt, Clock, ContactRow, Evidence, Rejection, Spell, Touch
 from connector.store.tables.ledger import ActionValue, BudgetRow, FieldRow, Lease, Ledger, Meta, Pause, PlanRow, Run, Turn
 from connector.store.tables.mirror import (
@@ -31,7 +31,6 @@ from connector.store.tables.mirror import (
 
 __all__ = [
     "EPOCH",
-    "NEVER",
     "ActionValue",
     "ActivityLink",
     "ActivityRow",

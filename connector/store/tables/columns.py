@@ -16,8 +16,6 @@ from sqlmodel import Field, SQLModel
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS_A_DAY = 86_400
-#: The microseconds of a moment that never comes: the largest integer that both databases hold.
-NEVER = 2**63 - 1
 
 
 def to_micros(moment: datetime) -> int:
