@@ -31,9 +31,9 @@ def _moments(tree: Node, env: Env) -> Iterator[Moment]:
     counts = dict.fromkeys(node for node in walk(tree) if isinstance(node, Count))
     for count in counts:
         yield from _window(count, env)
-    for kind in dict.fromkeys(count.kind for count in counts if count.what == "activities"):
+    for kind in dict.fromkeys(count.kind for count in counts if count.counted == "activities"):
         yield env.next_activity(kind)
-    if env.next_touch is not None and any(count.what == "touches" for count in counts):
+    if env.next_touch is not None and any(count.counted == "touches" for count in counts):
         yield env.next_touch()
 
 
@@ -41,7 +41,7 @@ _Passing = tuple[Name | Text, int, bool]
 
 
 def _passings(node: Node, env: Env) -> Iterator[_Passing]:
-    """Where a moving moment meets one that stands still: (the still one, how far back the other is, whether one microsecond after)."""
+    """Where a moving moment meets one that stands still: (the still one, how far back the moving one is, whether one microsecond after)."""
     match node:
         case Comparison(sign, left, right):
             yield from _meeting(sign, left, right, env)
@@ -77,8 +77,8 @@ def _passing(env: Env, fixed: Name | Text, back: int, *, after: bool) -> Iterato
 
 
 def _window(count: Count, env: Env) -> Iterator[Moment]:
-    """The first that is counted now drops out when it is older than the window by a microsecond."""
+    """The moment at which the first that is counted now drops out: a microsecond after it is as old as the window."""
     length = micros(count.window)
     since = env.now - literal(length, BigInteger())
-    oldest = env.oldest_touch(since) if count.what == "touches" else env.oldest_activity(count.kind, since)
+    oldest = env.oldest_touch(since) if count.counted == "touches" else env.oldest_activity(count.kind, since)
     yield oldest + literal(length + 1, BigInteger())

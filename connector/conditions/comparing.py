@@ -35,7 +35,7 @@ class ValuePair:
 
 
 def comparison_problems(compared: ValuePair, types: Types) -> Iterator[ConditionProblem]:
-    """What is wrong with it; nothing where both fit each other."""
+    """What is wrong with the pair; nothing where both fit each other."""
     left, right = sort_of(compared.left, types), sort_of(compared.right, types)
     if Sort.NULL in (left, right):
         yield from _with_null(compared, null_left=left is Sort.NULL)
@@ -53,8 +53,8 @@ def comparison_problems(compared: ValuePair, types: Types) -> Iterator[Condition
 
 def _with_null(compared: ValuePair, *, null_left: bool) -> Iterator[ConditionProblem]:
     if isinstance(compared.node, Comparison):
-        other = compared.right if null_left else compared.left
-        yield ConditionProblem(written(compared.node), f"is never met; expected {_null_test(other, compared.sign)}")
+        value = compared.right if null_left else compared.left
+        yield ConditionProblem(written(compared.node), f"is never met; expected {_null_test(value, compared.sign)}")
 
 
 def _null_test(value: Node, sign: str) -> str:
@@ -62,26 +62,26 @@ def _null_test(value: Node, sign: str) -> str:
 
 
 def _mixed(compared: ValuePair, types: Types) -> Iterator[ConditionProblem]:
-    """Two sorts. A quoted text beside a datetime is a date; everything else does not fit."""
+    """What is wrong with values of two sorts: a quoted text beside a datetime is a date, everything else does not fit."""
     node, left, right = compared.node, compared.left, compared.right
-    for text, other in ((left, right), (right, left)):
-        if isinstance(text, Text) and sort_of(other, types) is Sort.MOMENT:
+    for text, value in ((left, right), (right, left)):
+        if isinstance(text, Text) and sort_of(value, types) is Sort.MOMENT:
             try:
                 moment(text.value, "UTC")
             except ConditionError as error:
-                yield ConditionProblem(f"{written(node)}, where {described(other, types)}", f"{error.expected}, or ago('30 days')")
+                yield ConditionProblem(f"{written(node)}, where {described(value, types)}", f"{error.expected}, or ago('30 days')")
             return
-    for moving, other in ((left, right), (right, left)):
+    for moving, value in ((left, right), (right, left)):
         if isinstance(moving, Moving):
-            yield ConditionProblem(f"{written(node)}, where {described(other, types)}", f"expected a datetime beside {written(moving)}")
+            yield ConditionProblem(f"{written(node)}, where {described(value, types)}", f"expected a datetime beside {written(moving)}")
             return
     yield ConditionProblem(f"{written(node)}: {described(left, types)} and {described(right, types)}", _fitting(left, right, types))
 
 
 def _fitting(left: Node, right: Node, types: Types) -> str:
-    """What would fit."""
-    for literal, other in ((right, left), (left, right)):
-        sort = sort_of(other, types)
+    """What would fit instead of values of two sorts."""
+    for literal, value in ((right, left), (left, right)):
+        sort = sort_of(value, types)
         if isinstance(literal, Text) and sort is Sort.NUMBER:
             return "expected a number, without quotes"
         if isinstance(literal, Text) and sort is Sort.TRUTH:
@@ -95,6 +95,6 @@ def _texts(compared: ValuePair, types: Types) -> Iterator[ConditionProblem]:
     node, left, right = compared.node, compared.left, compared.right
     if compared.sign in ("<", "<=", ">", ">="):
         yield ConditionProblem(f"{written(node)}, where {described(left, types)}", "text is not ordered; expected =, !=, IN or LIKE")
-    for text, other in ((left, right), (right, left)):
+    for text, value in ((left, right), (right, left)):
         if isinstance(text, Text) and not text.value.strip():
-            yield ConditionProblem(written(node), f"an empty field is NULL; expected {_null_test(other, compared.sign)}")
+            yield ConditionProblem(written(node), f"an empty field is NULL; expected {_null_test(value, compared.sign)}")

@@ -87,7 +87,7 @@ _CALLS = {
 class Window:
     """A window that a condition counts in. kind None: activities of any kind, or touches."""
 
-    what: Literal["activities", "touches"]
+    counted: Literal["activities", "touches"]
     kind: str | None
     length: timedelta
 
@@ -120,7 +120,7 @@ def parse(text: str) -> Condition:
 
 def _window(count: Count) -> tuple[Window, ...]:
     try:
-        return (Window(count.what, count.kind, length(count.window)),)
+        return (Window(count.counted, count.kind, length(count.window)),)
     except ConditionError:
         return ()  # `check` reports it, with every other problem
 
@@ -200,8 +200,8 @@ def _chain(node: exp.Expr, kind: type[exp.Binary]) -> list[exp.Expr]:
     parts: list[exp.Expr] = []
     waiting = [node]
     while waiting:
-        one = waiting.pop()
-        inner = one.unnest() if isinstance(one, exp.Paren) else one
+        part = waiting.pop()
+        inner = part.unnest() if isinstance(part, exp.Paren) else part
         if type(inner) is kind:
             waiting += [inner.expression, inner.this]
         else:

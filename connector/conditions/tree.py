@@ -84,7 +84,7 @@ class Moving:
 class Count:
     """activities('meeting', '90 days') or touches('14 days'). kind None: any."""
 
-    what: Literal["activities", "touches"]
+    counted: Literal["activities", "touches"]
     kind: str | None
     window: str
 

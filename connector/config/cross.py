@@ -185,7 +185,7 @@ def _kept_activities(reading: Reading, parts: Config) -> None:
     if kept is None or not reading.fine(parts.scope, "keep_activities"):
         return
     for location, condition in _conditions(reading, parts):
-        longest = max((window.length for window in condition.counts if window.what == "activities"), default=None)
+        longest = max((window.length for window in condition.counts if window.counted == "activities"), default=None)
         if longest is not None and longest > kept.elapsed:
             found = f"activities counted over {longest.days} days, of which {kept} are kept"
             reading.problem(location, found, f"at most {kept}, or a longer keep_activities in [scope]")

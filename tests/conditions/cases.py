@@ -111,7 +111,7 @@ number_literals = st.sampled_from(["0", "1", "2", "-1", "3", "0.1", "1e3", "9007
 
 def _count(kind: str, window: str) -> Case:
     def evaluate(person: Person, now: int) -> int:
-        return sum(now - DURATIONS[window] <= at <= now for one, at in person.activities if kind in ("*", one))
+        return sum(now - DURATIONS[window] <= at <= now for done, at in person.activities if kind in ("*", done))
 
     return Case(f"activities({quoted(kind)}, {quoted(window)})", evaluate)
 
@@ -131,9 +131,11 @@ def _kept(case: Case) -> Evaluate:
         value = case.evaluate(person, now)
         if value is None:
             return None
-        if TYPES.get(case.text) is FieldType.NUMBER:
-            return None if abs(value) > 1e30 else 0.0 if abs(value) < 1e-30 else float(value)
-        return float(value)
+        if TYPES.get(case.text) is not FieldType.NUMBER:
+            return float(value)
+        if abs(value) > 1e30:
+            return None
+        return 0.0 if abs(value) < 1e-30 else float(value)
 
     return evaluate
 
@@ -149,12 +151,12 @@ def _negative(case: Case) -> Case:
 
 
 def _calculated(sign: str, left: Case, right: Case) -> Case:
-    one, other = _kept(left), _kept(right)
+    first, second = _kept(left), _kept(right)
     does = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}[sign]
     binding = 5 if sign in "+-" else 6
 
     def evaluate(person: Person, now: int) -> float | None:
-        a, b = one(person, now), other(person, now)
+        a, b = first(person, now), second(person, now)
         return None if a is None or b is None or (sign == "/" and b == 0) else does(a, b)
 
     return Case(f"{left.within(binding)} {sign} {right.within(binding + 1)}", evaluate, binding)
@@ -219,8 +221,8 @@ def _between(operand: Case, low: Case, high: Case, negated: bool) -> Case:
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    parts = [".*" if one == "%" else "." if one == "_" else re.escape(one) for one in fold(text)]
-    return re.compile("".join(parts), re.DOTALL)
+    wildcards = {"%": ".*", "_": "."}
+    return re.compile("".join(wildcards.get(letter, re.escape(letter)) for letter in fold(text)), re.DOTALL)
 
 
 def _matches(operand: Case, compiled: re.Pattern[str]) -> Evaluate:
@@ -264,7 +266,9 @@ def _not(case: Case) -> Case:
 def _all(cases: list[Case]) -> Case:
     def evaluate(person: Person, now: int) -> bool | None:
         values = [case.evaluate(person, now) for case in cases]
-        return False if False in values else None if None in values else True
+        if False in values:
+            return False
+        return None if None in values else True
 
     return Case(" AND ".join(case.within(2 if i == 0 else 3) for i, case in enumerate(cases)), evaluate, 2)
 
@@ -272,7 +276,9 @@ def _all(cases: list[Case]) -> Case:
 def _any(cases: list[Case]) -> Case:
     def evaluate(person: Person, now: int) -> bool | None:
         values = [case.evaluate(person, now) for case in cases]
-        return True if True in values else None if None in values else False
+        if True in values:
+            return True
+        return None if None in values else False
 
     return Case(" OR ".join(case.within(1 if i == 0 else 2) for i, case in enumerate(cases)), evaluate, 1)
 

@@ -96,14 +96,14 @@ class Person:
 def env(**changes: Any) -> Env:
     now: ColumnElement[int] = bindparam("now", type_=BigInteger)
 
-    def counted(kind: str | None, since: ColumnElement[int], what: Any) -> Any:
+    def counted(kind: str | None, since: ColumnElement[int], value: Any) -> Any:
         where = [activities.c.person == people.c.id, activities.c.at >= since, activities.c.at <= now]
         where += [] if kind is None else [activities.c.kind == kind]
-        return select(what).where(*where).correlate(people).scalar_subquery()
+        return select(value).where(*where).correlate(people).scalar_subquery()
 
-    def touched(since: ColumnElement[int], what: Any) -> Any:
+    def touched(since: ColumnElement[int], value: Any) -> Any:
         where = (touches.c.person == people.c.id, touches.c.at >= since, touches.c.at <= now)
-        return select(what).where(*where).correlate(people).scalar_subquery()
+        return select(value).where(*where).correlate(people).scalar_subquery()
 
     def following(kind: str | None) -> Any:
         where = [activities.c.person == people.c.id, activities.c.at > now]
@@ -142,12 +142,12 @@ class PersonTables:
     @contextmanager
     def of(self, crowd: Sequence[Person]) -> Iterator[Connection]:
         with self.engine.connect() as connection:
-            rows = [{"id": i, **{name.replace(".", "_"): one.stored(name) for name in COLUMNS}} for i, one in enumerate(crowd)]
+            rows = [{"id": i, **{name.replace(".", "_"): person.stored(name) for name in COLUMNS}} for i, person in enumerate(crowd)]
             connection.execute(insert(people), rows)
-            done = [{"person": i, "kind": kind, "at": at} for i, one in enumerate(crowd) for kind, at in one.activities]
+            done = [{"person": i, "kind": kind, "at": at} for i, person in enumerate(crowd) for kind, at in person.activities]
             if done:
                 connection.execute(insert(activities), done)
-            touched = [{"person": i, "at": at} for i, one in enumerate(crowd) for at in one.touches]
+            touched = [{"person": i, "at": at} for i, person in enumerate(crowd) for at in person.touches]
             if touched:
                 connection.execute(insert(touches), touched)
             yield connection
