@@ -42,4 +42,6 @@ def name_of(column: str) -> str | None:
     prefix, name = column[:2], column[2:]
     if column.endswith(FOLDED) or not name:
         return None
-    return name if prefix == _FIELD else f"{_SIDES[prefix]}{name}" if prefix in _SIDES else None
+    if prefix == _FIELD:
+        return name
+    return f"{_SIDES[prefix]}{name}" if prefix in _SIDES else None

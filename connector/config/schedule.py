@@ -60,10 +60,11 @@ def weekdays(field: str) -> str:
 
 
 def _number(day: str) -> int:
-    number = _DAYS.index(day) if day in _DAYS else int(day) if day.isdigit() else -1
-    if not 0 <= number <= 7:
+    if day in _DAYS:
+        return _DAYS.index(day)
+    if not day.isdigit() or int(day) > 7:
         raise ValueError(f"{day!r} is no day of the week")
-    return number
+    return int(day)
 
 
 def _cron(zone: ZoneInfo, *, day_of_week: str, **fields: str) -> CronTrigger:

@@ -55,6 +55,9 @@ class _Wish:
     like: str = ""
 
 
+#: A property that answers a wish, and how a field of the file names it, as TOML.
+_Place = tuple[PropertyFacts, str]
+
 _ANY = (FieldType.TEXT, FieldType.CHOICE, FieldType.CHOICES)
 _NUMBERS = (FieldType.INTEGER, FieldType.NUMBER)
 _WISHES = (
@@ -146,38 +149,46 @@ def _people(sides: Mapping[CrmName, Side]) -> str:
 
 
 def _fields(sides: Mapping[CrmName, Side]) -> dict[str, _Field]:
-    found: dict[str, _Field] = {}
+    fields: dict[str, _Field] = {}
     for wish in _WISHES:
-        facts: dict[CrmName, PropertyFacts] = {}
-        places: dict[CrmName, str] = {}
-        if "hubspot" in sides and (here := _in_hubspot(wish, sides["hubspot"].schema)) is not None:
-            facts["hubspot"], places["hubspot"] = here, _q(f"company.{here.name}" if here.object == "companies" else here.name)
-        if "salesforce" in sides and (there := _in_salesforce(wish, sides["salesforce"].schema)) is not None:
-            facts["salesforce"], places["salesforce"] = there[0], there[1]
-        if facts:
-            types = {fact.means for fact in facts.values() if fact.means is not None}
+        places = _places(wish, sides)
+        if places:
+            types = {facts.means for facts, _ in places.values() if facts.means is not None}
             kind = next((kind for kind in wish.types if kind in types), wish.types[0])
-            kept = {crm: fact for crm, fact in facts.items() if _alike(kind, fact.means)}
-            found[wish.name] = _Field(wish.name, kind, {crm: places[crm] for crm in kept}, kept)
-    return found
+            kept = {crm: facts for crm, (facts, _) in places.items() if _alike(kind, facts.means)}
+            fields[wish.name] = _Field(wish.name, kind, {crm: places[crm][1] for crm in kept}, kept)
+    return fields
 
 
-def _alike(kind: FieldType, other: FieldType | None) -> bool:
+def _places(wish: _Wish, sides: Mapping[CrmName, Side]) -> dict[CrmName, _Place]:
+    """The property of each CRM that answers a wish."""
+    places: dict[CrmName, _Place | None] = {}
+    if "hubspot" in sides:
+        places["hubspot"] = _in_hubspot(wish, sides["hubspot"].schema)
+    if "salesforce" in sides:
+        places["salesforce"] = _in_salesforce(wish, sides["salesforce"].schema)
+    return {crm: place for crm, place in places.items() if place is not None}
+
+
+def _alike(first: FieldType, second: FieldType | None) -> bool:
     """Whether values of the two can stand in one field."""
-    if other is None or kind is other or {kind, other} <= set(_NUMBERS):
+    if second is None or first is second or {first, second} <= set(_NUMBERS):
         return True
-    return {kind, other} == {FieldType.TEXT, FieldType.CHOICE}
+    return {first, second} == {FieldType.TEXT, FieldType.CHOICE}
 
 
-def _in_hubspot(wish: _Wish, schema: Schema) -> PropertyFacts | None:
-    for object_name, name in wish.hubspot:
-        facts = schema.get(object_name, {}).get(name)
-        if facts is not None and facts.means in wish.types:
-            return facts
-    return _like(wish, schema.get("contacts", {}))
+def _in_hubspot(wish: _Wish, schema: Schema) -> _Place | None:
+    """A standard property of contacts or companies, else the contacts' own that is called so."""
+    standard = (schema.get(object_name, {}).get(name) for object_name, name in wish.hubspot)
+    facts = next((facts for facts in standard if facts is not None and facts.means in wish.types), None)
+    if facts is None:
+        facts = _like(wish, schema.get("contacts", {}))
+    if facts is None:
+        return None
+    return facts, _q(f"company.{facts.name}" if facts.object == "companies" else facts.name)
 
 
-def _in_salesforce(wish: _Wish, schema: Schema) -> tuple[PropertyFacts, str] | None:
+def _in_salesforce(wish: _Wish, schema: Schema) -> _Place | None:
     """A field of Lead, with its namesake on Contact, else on the account."""
     lead = schema.get("Lead", {})
     facts = lead.get(wish.salesforce) if wish.salesforce else _like(wish, lead)
