@@ -37,7 +37,7 @@ Span = tuple[datetime, datetime]
 
 
 class NoHours(ValueError):
-    """Business time was asked of a calendar without hours."""
+    """A question for business time to a calendar without hours."""
 
 
 @cache
@@ -179,8 +179,8 @@ class Calendar(WorkingDays):
 
     def is_open(self, moment: datetime) -> bool:
         """Whether this is inside the hours; closing itself is not."""
-        here = _aware(moment)
-        return any(opening <= here < closing for opening, closing in self._spans(self._day(here)))
+        instant = _aware(moment)
+        return any(opening <= instant < closing for opening, closing in self._spans(self._day(instant)))
 
     def between(self, start: datetime, end: datetime) -> timedelta:
         """How much time inside the hours lies between two moments; nothing where end is not after start."""

@@ -71,12 +71,12 @@ def stages(reading: Reading) -> tuple[Stage, ...]:
     if not isinstance(raw, list):
         reading.problem(("stages",), shown(raw), "tables [[stages]]")
         return ()
-    found = []
+    values = []
     for place, entry in enumerate(raw):
         location: Location = ("stages", place)
         present = _of_present(reading, location, entry) if isinstance(entry, dict) else entry
-        found.append(reading.value(Stage, present, location))
-    return tuple(stage for stage in found if stage is not None)
+        values.append(reading.value(Stage, present, location))
+    return tuple(stage for stage in values if stage is not None)
 
 
 def calendars(reading: Reading) -> tuple[CalendarRule, ...]:
@@ -90,9 +90,9 @@ def calendars(reading: Reading) -> tuple[CalendarRule, ...]:
     others = {name: table for name, table in raw.items() if isinstance(table, dict) and name not in CALENDAR_KEYS}
     own = {key: value for key, value in raw.items() if key not in others}
     hidden = frozenset({"name"})
-    found = [reading.value(CalendarRule, own, ("calendar",), hidden, name="")]
-    found += [reading.value(CalendarRule, table, ("calendar", name), hidden, name=name) for name, table in others.items()]
-    return tuple(rule for rule in found if rule is not None)
+    rules = [reading.value(CalendarRule, own, ("calendar",), hidden, name="")]
+    rules += [reading.value(CalendarRule, table, ("calendar", name), hidden, name=name) for name, table in others.items()]
+    return tuple(rule for rule in rules if rule is not None)
 
 
 def qualification(reading: Reading) -> Qualification | None:

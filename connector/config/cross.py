@@ -43,7 +43,7 @@ def check(reading: Reading, parts: Config) -> None:
 
 
 def absent(reading: Reading, location: Location, crm: str | None) -> None:
-    """An action in a CRM that the file does not have is an error."""
+    """A problem where something is to happen in a CRM that the file does not have."""
     if crm is not None and crm not in reading.known.crms:
         reading.problem(location, f"{shown(crm)}, which this file does not have", f"declare [crm.{crm}], or name the CRM there is")
 
@@ -88,7 +88,7 @@ _OAUTH = ("client_id", "client_secret", "refresh_token")
 
 
 def _hubspot_credentials(reading: Reading, hubspot: HubSpotSettings) -> None:
-    """A token, or the three of an OAuth app; not both."""
+    """Checks that there is a token, or the three of an OAuth app; not both."""
     given = [key for key in _OAUTH if getattr(hubspot, key) is not None]
     token: Location = ("crm", "hubspot", "access_token")
     if hubspot.access_token is not None:
@@ -163,7 +163,7 @@ def _stages(reading: Reading, parts: Config) -> None:
 
 
 def _calendars(reading: Reading) -> None:
-    """Every calendar by which somebody's business time is counted needs hours."""
+    """Checks that every calendar has hours by which somebody's business time is counted."""
     counting = next(_business_durations(reading), None)
     if counting is None:
         return
@@ -180,7 +180,7 @@ def _calendars(reading: Reading) -> None:
 
 
 def _kept_activities(reading: Reading, parts: Config) -> None:
-    """What is counted must still be there."""
+    """Checks that no condition counts activities longer than they are kept."""
     kept = parts.scope.keep_activities
     if kept is None or not reading.fine(parts.scope, "keep_activities"):
         return
@@ -199,7 +199,7 @@ def _conditions(reading: Reading, parts: Config) -> Iterator[tuple[Location, Con
 
 
 def _business_durations(reading: Reading) -> Iterator[Location]:
-    """Where business time is counted."""
+    """The places where business time is counted."""
     tables: list[tuple[Location, Raw]] = [(("task", name), table) for name, table in tables_of(reading.root, "task").items()]
     tables += entries_of(reading.root, "sla")
     tables += [((key,), reading.root[key]) for key in ("tasks", "rejection") if isinstance(reading.root.get(key), dict)]

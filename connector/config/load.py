@@ -116,13 +116,13 @@ def _adopt(reading: Reading) -> Adopt:
 
 def _examples(reading: Reading) -> tuple[Example, ...]:
     """[[example]]; dates and moments of the contact in UTC."""
-    found = []
+    examples = []
     for example in reading.listed(Example, "example"):
         if not reading.fine(example, "contact"):
             continue
         contact = {name: _moments(value, reading.known.zone) for name, value in example.contact.items()}
-        found.append(reading.moved(example, example.model_copy(update={"contact": contact})))
-    return tuple(found)
+        examples.append(reading.moved(example, example.model_copy(update={"contact": contact})))
+    return tuple(examples)
 
 
 def _moments(value: Any, zone: tzinfo) -> Any:

@@ -62,8 +62,8 @@ class Known:
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name most like this one, None where none is."""
     names = {candidate.casefold(): candidate for candidate in known}
-    found = difflib.get_close_matches(name.casefold(), list(names), n=1, cutoff=0.6)
-    return names[found[0]] if found else None
+    matches = difflib.get_close_matches(name.casefold(), list(names), n=1, cutoff=0.6)
+    return names[matches[0]] if matches else None
 
 
 def suggestion(name: str, known: Iterable[str], *, quoted: bool = True, otherwise: str = "leave it out") -> str:

@@ -44,14 +44,14 @@ _PATTERNS: Mapping[str, str] = {
 
 def path_text(root: object, location: Sequence[str | int]) -> str:
     """A location as the file would say it: `transition[2] "went cold".to`. Rules in a list are named beside their place, from 0."""
-    text, here = "", root
+    text, value = "", root
     for part in location:
         if isinstance(part, int):
-            here = here[part] if isinstance(here, list) and part < len(here) else None
-            name = here.get("name") if isinstance(here, dict) else None
+            value = value[part] if isinstance(value, list) and part < len(value) else None
+            name = value.get("name") if isinstance(value, dict) else None
             text += f"[{part}]" + (f" {shown(name)}" if isinstance(name, str) else "")
         else:
-            here = here.get(part) if isinstance(here, dict) else None
+            value = value.get(part) if isinstance(value, dict) else None
             key = part if _BARE.match(part) else json.dumps(part, ensure_ascii=False)
             text += f".{key}" if text else key
     return text
@@ -106,13 +106,13 @@ def _expected(kind: str, context: Mapping[str, Any], message: str) -> str:
 
 def keys_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
     """The keys that the table at this place of a model takes, by the file's names."""
-    here: type[BaseModel] | None = model
+    table: type[BaseModel] | None = model
     for part in loc:
-        if here is None:
+        if table is None:
             break
         if isinstance(part, str):
-            here = next((_model_in(info.annotation) for name, info in here.model_fields.items() if part in (name, info.alias)), here)
-    return [] if here is None else [info.alias or name for name, info in here.model_fields.items()]
+            table = next((_model_in(info.annotation) for name, info in table.model_fields.items() if part in (name, info.alias)), table)
+    return [] if table is None else [info.alias or name for name, info in table.model_fields.items()]
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
@@ -120,5 +120,5 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     if get_origin(annotation) in (Annotated, Union, types.UnionType, tuple, dict):
-        return next((found for inner in get_args(annotation) if (found := _model_in(inner)) is not None), None)
+        return next((table for inner in get_args(annotation) if (table := _model_in(inner)) is not None), None)
     return None

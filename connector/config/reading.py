@@ -169,8 +169,8 @@ class Reading:
         if not isinstance(raw, dict):
             self.problem((key,), shown(raw), f"tables [{key}.NAME]")
             return ()
-        found = [read(name, table) for name, table in raw.items()]
-        return tuple(value for value in found if value is not None)
+        values = [read(name, table) for name, table in raw.items()]
+        return tuple(value for value in values if value is not None)
 
     def listed(self, model: type[M], *keys: str) -> tuple[M, ...]:
         """The tables [[key]], in order; a rule's id is its name where it says none."""
@@ -180,14 +180,14 @@ class Reading:
         if not isinstance(raw, list):
             self.problem(keys, shown(raw), f"tables [[{'.'.join(keys)}]]")
             return ()
-        found = []
+        values = []
         for place, entry in enumerate(raw):
             given = {}
             if "id" in model.model_fields and isinstance(entry, dict) and "id" not in entry:
                 name = entry.get("name")
                 given["id"] = name if isinstance(name, str) and name.strip() else "-"  # a missing name is reported itself
-            found.append(self.value(model, entry, (*keys, place), frozenset(), **given))
-        return tuple(value for value in found if value is not None)
+            values.append(self.value(model, entry, (*keys, place), frozenset(), **given))
+        return tuple(value for value in values if value is not None)
 
     def ignore(self, location: Location) -> None:
         """Lists something said of a CRM that the file does not have."""

@@ -52,7 +52,7 @@ def check(reading: Reading, parts: Config) -> None:
 
 
 def _ids(reading: Reading) -> None:
-    """Names are told apart within their table; the ids of rules that act, by the ledger, among all of them."""
+    """Names and ids that stand twice: names within their table, the ids of rules that act among all of them, as the ledger has them."""
     acting: list[tuple[Location, str]] = []
     for keys in _RULES:
         entries = entries_of(reading.root, *keys)
@@ -76,13 +76,13 @@ def _qualification(reading: Reading, parts: Config) -> None:
 def _scores(reading: Reading, parts: Config) -> None:
     for rule in parts.score:
         location = reading.place(rule)
-        for key, value, other, partner in (
+        for key, value, needed, partner in (
             ("half_life", rule.half_life, "since", rule.since),
             ("since", rule.since, "half_life", rule.half_life),
             ("at_most", rule.at_most, "times", rule.times),
         ):
-            if value is not None and partner is None and reading.fine(rule, other):
-                reading.problem((*location, key), f"stands without {other}", f"say {other} too, or leave both out")
+            if value is not None and partner is None and reading.fine(rule, needed):
+                reading.problem((*location, key), f"stands without {needed}", f"say {needed} too, or leave both out")
 
 
 def _transitions(reading: Reading, parts: Config) -> None:
@@ -97,7 +97,7 @@ def _transitions(reading: Reading, parts: Config) -> None:
 
 
 def _reachable(reading: Reading, location: Location, stage: Stage | None) -> None:
-    """A stage that no CRM of the file can be told of is none to go to: nothing would remember it."""
+    """A problem where a rule goes to a stage that no CRM of the file can be told of: nothing would remember it."""
     if stage is None or not reading.fine(stage, *CRMS):
         return
     if not stage.hubspot and not (stage.salesforce.lead_status and stage.salesforce.write):
@@ -162,8 +162,8 @@ def _example(reading: Reading, location: Location, raw: Raw) -> None:
     given = {name: kind for name, kind in reading.known.conditions.items() if name not in JUDGED}
     for name, value in contact.items():
         if name in CRMS and isinstance(value, dict):
-            for inner, each in value.items():
-                _given(reading, (*location, "contact", name, inner), f"{name}.{inner}", each, given)
+            for inner, side_value in value.items():
+                _given(reading, (*location, "contact", name, inner), f"{name}.{inner}", side_value, given)
         else:
             _given(reading, (*location, "contact", name), name, value, given)
     for name, value in expect.items():

@@ -29,7 +29,7 @@ class Secret:
 
     @classmethod
     def parse(cls, text: str) -> Secret:
-        """Raises ValueError, without the text, where it is no reference: it might be the secret itself."""
+        """The secret that a text refers to. Raises ValueError where it is no reference, without the text: it might be the secret itself."""
         match = _REFERENCE.match(text)
         if match is None:
             raise ValueError(SHAPE)
@@ -52,8 +52,7 @@ class Secret:
     def _value(self) -> str:
         value = os.environ.get(self.name, "").strip() if self.source == "env" else self._file()
         if not value:
-            what = "environment variable is not set" if self.source == "env" else "file is empty"
-            raise self._missing(f"the {what}")
+            raise self._missing("the environment variable is not set" if self.source == "env" else "the file is empty")
         return value
 
     def _file(self) -> str:

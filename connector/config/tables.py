@@ -401,8 +401,8 @@ class Config(Values):
         """The calendar of a team, [calendar] for nobody's. Its timezone is always set; without any [calendar] it has no hours."""
         chosen = self.team(team) if isinstance(team, str) else team
         name = "" if chosen is None or chosen.calendar is None else chosen.calendar
-        found = next((rule for rule in self.calendars if rule.name == name), CalendarRule(name=name))
-        return found if found.timezone is not None else found.model_copy(update={"timezone": self.timezone})
+        calendar = next((rule for rule in self.calendars if rule.name == name), CalendarRule(name=name))
+        return calendar if calendar.timezone is not None else calendar.model_copy(update={"timezone": self.timezone})
 
     def condition_names(self) -> Mapping[str, FieldType]:
         """Every name that a condition may read: fields, their sides (`hubspot.NAME`), and the computed values.

@@ -259,6 +259,6 @@ def _works(calendar: Calendar, day: date) -> bool:
 
 
 @given(moments, moments, day_amounts)
-def test_business_days_keep_the_order_of_starts(one: datetime, other: datetime, amount: Duration) -> None:
-    earlier, later = sorted((one, other))
+def test_business_days_keep_the_order_of_starts(first: datetime, second: datetime, amount: Duration) -> None:
+    earlier, later = sorted((first, second))
     assert OFFICE.add(earlier, amount) <= OFFICE.add(later, amount)

@@ -334,9 +334,9 @@ CASES = {
 
 @pytest.mark.parametrize(("added", "expected"), CASES.values(), ids=CASES.keys())
 def test_says_where_what_and_what_would_be_right(added: str, expected: list[str]) -> None:
-    found = problems(BASE + added)
-    assert found == expected
-    assert not [text for text in found if "hidden" in text]
+    texts = problems(BASE + added)
+    assert texts == expected
+    assert not [text for text in texts if "hidden" in text]
 
 
 @pytest.mark.parametrize(
@@ -374,7 +374,7 @@ def test_of_a_whole_file(text: str, expected: list[str]) -> None:
 
 def test_all_problems_of_a_very_bad_file_come_at_once() -> None:
     """Also those that compare keys of a rule of which another key is wrong."""
-    found = problems(
+    texts = problems(
         """
         mode = "fast"
         colour = "red"
@@ -413,7 +413,7 @@ def test_all_problems_of_a_very_bad_file_come_at_once() -> None:
         [review]
         """
     )
-    paths = [text.split(": ")[0] for text in found]
+    paths = [text.split(": ")[0] for text in texts]
     assert sorted(paths) == sorted(
         [
             "mode", "colour", "review", "crm.hubspot.access_token", "crm.hubspot.headroom",
@@ -423,4 +423,4 @@ def test_all_problems_of_a_very_bad_file_come_at_once() -> None:
             'sla[0] "hot".kind', 'sla[0] "hot".channels', 'sla[0] "hot".name', "calendar.hours",
         ]
     )  # fmt: skip
-    assert not [text for text in found if "hidden" in text]
+    assert not [text for text in texts if "hidden" in text]

@@ -25,9 +25,9 @@ def held(value: object) -> list[Condition]:
     if isinstance(value, Condition):
         return [value]
     if isinstance(value, tuple | list):
-        return [found for part in value for found in held(part)]
+        return [condition for part in value for condition in held(part)]
     fields = getattr(type(value), "model_fields", {})
-    return [found for name in fields for found in held(getattr(value, name))]
+    return [condition for name in fields for condition in held(getattr(value, name))]
 
 
 def test_none_is_forgotten(example: Config) -> None:
@@ -38,8 +38,8 @@ def test_none_is_forgotten(example: Config) -> None:
 
 
 def test_each_tells_its_rule_its_place_and_what_else_the_rule_reads() -> None:
-    told = [(rule.rule.table, rule.rule.id, rule.name, rule.key, rule.number, rule.route) for rule in rule_conditions(config())]
-    assert told == [
+    places = [(rule.rule.table, rule.rule.id, rule.name, rule.key, rule.number, rule.route) for rule in rule_conditions(config())]
+    assert places == [
         ("criterion", "interested", "interested", ("when",), 0, None),
         ("score", "visits", "visits", ("when",), 0, None),
         ("transition", "qualify", "qualify", ("when",), 0, None),

@@ -62,7 +62,7 @@ def findings(config: Config, folder: Path) -> list[Finding]:
 
 
 def errors(config: Config, folder: Path) -> list[str]:
-    return [f"{one.topic}: {one.message}" for one in findings(config, folder) if not one.ok and not one.warning]
+    return [f"{finding.topic}: {finding.message}" for finding in findings(config, folder) if not finding.ok and not finding.warning]
 
 
 class TestInit:
@@ -127,7 +127,7 @@ text = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
 
 @settings(max_examples=25, deadline=None)
 @given(
-    options=st.lists(st.tuples(text, text), max_size=6, unique_by=lambda one: one[0]),
+    options=st.lists(st.tuples(text, text), max_size=6, unique_by=lambda option: option[0]),
     statuses=st.lists(text, max_size=5, unique=True),
     locked=st.integers(0, 3),
     email=text,
@@ -141,8 +141,8 @@ def test_whatever_an_account_calls_its_stages_the_file_loads(
 
     stages = [("lead", "Lead"), *options, ("marketingqualifiedlead", "MQL"), ("salesqualifiedlead", "SQL")]
     stages = list(dict(stages).items())
-    stage = picklist("contacts", "lifecyclestage", [one[0] for one in stages], [one[1] for one in stages])
-    hubspot = {"contacts": {one.name: one for one in (stage, picklist("contacts", "rejection_reason", statuses, statuses))}}
+    stage = picklist("contacts", "lifecyclestage", [value for value, _ in stages], [label for _, label in stages])
+    hubspot = {"contacts": {facts.name: facts for facts in (stage, picklist("contacts", "rejection_reason", statuses, statuses))}}
     salesforce = {"Lead": {"Status": picklist("Lead", "Status", statuses, statuses)}}
     owner = Owner(crm="hubspot", id="1", email=email, name="", active=True)
     sides = {
@@ -184,7 +184,8 @@ def test_an_account_that_is_set_up_otherwise(broken: tuple[Sandbox, Config], tmp
     box.hubspot.edit("contacts", someone, salesforcelastsynctime=str(int(NOW.timestamp() * 1000) - 60_000))
     next(row for row in box.world.salesforce["User"].values() if row["Email"] == "ben@acme.example")["IsActive"] = False
     box.salesforce.schema.hide_field("Lead", "Timeline__c")
-    found = {(one.topic, one.warning): f"{one.message} {one.advice}" for one in findings(config, tmp_path) if not one.ok}
+    wrong = [finding for finding in findings(config, tmp_path) if not finding.ok]
+    texts = {(finding.topic, finding.warning): f"{finding.message} {finding.advice}" for finding in wrong}
     for topic, warning, says in (
         ("hubspot: scopes", False, "sales-email-read"),
         ("hubspot: contacts.pain_point", False, "has no such property on contacts"),
@@ -196,7 +197,7 @@ def test_an_account_that_is_set_up_otherwise(broken: tuple[Sandbox, Config], tmp
         ("team.inbound", True, "ben@acme.example is deactivated in salesforce"),
         ("salesforce: Lead.Timeline__c", False, "does not show it to the connector"),
     ):
-        assert says in found[topic, warning], found
+        assert says in texts[topic, warning], texts
     assert box.calls()["hubspot"] < 60
 
 
@@ -204,10 +205,10 @@ def test_a_day_that_is_spent_is_said_once_and_is_no_lack_of_rights(broken: tuple
     """The first answer tells how little is left: no object is "hidden" for that."""
     box, config = broken
     box.salesforce.spend_calls(leave=1000)
-    found = [one for one in findings(config, tmp_path) if one.topic.startswith("salesforce: ") and not one.ok]
-    assert [(one.topic, one.warning) for one in found] == [("salesforce: limits", True), ("salesforce: stopped", False)]
-    assert ("goes on" in found[1].advice, "nothing else of Salesforce" in found[1].message) == (True, True)
-    assert {one.has for one in found[1].permissions} == {None}
+    wrong = [finding for finding in findings(config, tmp_path) if finding.topic.startswith("salesforce: ") and not finding.ok]
+    assert [(finding.topic, finding.warning) for finding in wrong] == [("salesforce: limits", True), ("salesforce: stopped", False)]
+    assert ("goes on" in wrong[1].advice, "nothing else of Salesforce" in wrong[1].message) == (True, True)
+    assert {permission.has for permission in wrong[1].permissions} == {None}
 
 
 def test_what_everything_rests_on_must_be_seen(broken: tuple[Sandbox, Config], tmp_path: Path) -> None:
@@ -215,18 +216,18 @@ def test_what_everything_rests_on_must_be_seen(broken: tuple[Sandbox, Config], t
     box, config = broken
     box.hubspot.schema.hide_property("contacts", "hubspot_owner_id")
     box.salesforce.schema.hide_field("Contact", "Email")
-    found = {one.topic: one for one in findings(config, tmp_path) if not one.ok and not one.warning}
+    wrong = {finding.topic: finding for finding in findings(config, tmp_path) if not finding.ok and not finding.warning}
     for topic in ("hubspot: contacts.hubspot_owner_id", "salesforce: Contact.Email"):
-        assert ("nobody is judged" in found[topic].message, "Create" in found[topic].advice) == (True, False)
+        assert ("nobody is judged" in wrong[topic].message, "Create" in wrong[topic].advice) == (True, False)
 
 
 def test_what_one_crm_lacks_keeps_nothing_from_the_other(
     broken: tuple[Sandbox, Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, config = broken
-    for missing, other in (("HUBSPOT_ACCESS_TOKEN", "salesforce"), ("SALESFORCE_CLIENT_SECRET", "hubspot")):
+    for missing, complete in (("HUBSPOT_ACCESS_TOKEN", "salesforce"), ("SALESFORCE_CLIENT_SECRET", "hubspot")):
         with monkeypatch.context() as patched:
             patched.delenv(missing)
-            found = findings(config, tmp_path)
-        assert [missing in one.message for one in found if one.topic.endswith("credentials") and not one.ok] == [True]
-        assert any(one.topic.startswith(f"{other}: ") and one.ok for one in found)
+            results = findings(config, tmp_path)
+        assert [missing in result.message for result in results if result.topic.endswith("credentials") and not result.ok] == [True]
+        assert any(result.topic.startswith(f"{complete}: ") and result.ok for result in results)
