@@ -5,11 +5,11 @@ It is a file to be read and corrected by a person: what is a guess says so, and 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from connector.config.starter_text import condition_text, free_name, one_line, slug, toml_comment, toml_list, toml_table, toml_text
 from connector.model import CRMS, CrmName, FieldType, Owner, PropertyFacts, Schema
 
 #: HubSpot's own lifecycle stages as the file calls them; the two that the words of the field hang on have short names.
@@ -100,9 +100,9 @@ def starter(sides: Mapping[CrmName, Side], *, timezone: str, native_sync: bool) 
     blocks = [
         _head(timezone),
         *(_crm(name, sides[name]) for name in CRMS if name in sides),
-        _block("[crm]", f"native_sync = {_q('hubspot' if native_sync else 'none')}", *_native(native_sync)) if len(sides) > 1 else "",
+        toml_table("[crm]", f"native_sync = {toml_text('hubspot' if native_sync else 'none')}", *_native(native_sync)) if len(sides) > 1 else "",
         _people(sides),
-        _comment(
+        toml_comment(
             "Fields: a name that rules use, and where it lives in each CRM. `connector check` compares them with the CRMs.", rule=True
         ),
         *(_field(field) for field in fields.values()),
@@ -116,17 +116,17 @@ def starter(sides: Mapping[CrmName, Side], *, timezone: str, native_sync: bool) 
 
 
 def _head(timezone: str) -> str:
-    said = _comment(
+    said = toml_comment(
         "Made by `connector init` from the CRMs' own fields and stages. Read it through: what is a guess says so.",
         "`connector check` compares it with the CRMs; the README and docs/configuration.md say what else may stand here.",
     )
     mode = 'mode     = "shadow"             # plans and records, and nothing leaves the machine; "live" writes to the CRMs'
-    zone = f"timezone = {_q(timezone)}                # of your business: where days begin, and by which hours are counted"
+    zone = f"timezone = {toml_text(timezone)}                # of your business: where days begin, and by which hours are counted"
     return f'{said}\n{mode}\n{zone}\n\n[database]\nurl = "sqlite:///connector.db"  # or "postgresql+psycopg://user@host/db"\n'
 
 
 def _crm(name: CrmName, side: Side) -> str:
-    return _block(f"[crm.{name}]", *(f"{key} = {value}" for key, value in side.table.items()))
+    return toml_table(f"[crm.{name}]", *(f"{key} = {value}" for key, value in side.table.items()))
 
 
 def _native(runs: bool) -> Iterator[str]:
@@ -135,13 +135,13 @@ def _native(runs: bool) -> Iterator[str]:
 
 
 def _people(sides: Mapping[CrmName, Side]) -> str:
-    lines = [_comment("The people: take out the # and sort them. Touches count by those whose side is sales.", rule=True)]
+    lines = [toml_comment("The people: take out the # and sort them. Touches count by those whose side is sales.", rule=True)]
     for name, side in sides.items():
         active = sorted({(owner.email or "").lower() for owner in side.owners if owner.active and not owner.queue and owner.email})
         lines += [f"# [team.sales-{name}]" if len(sides) > 1 else "# [team.sales]", '# side     = "sales"', "# members  = ["]
-        lines += [f"#   {_q(email)}," for email in active[:_SHOWN]]
+        lines += [f"#   {toml_text(email)}," for email in active[:_SHOWN]]
         lines += [f"#   (and {len(active) - _SHOWN} more active people)"] if len(active) > _SHOWN else []
-        lines += ["# ]", f"# works_in = {_q(name)}", '# manager  = "…"', ""]
+        lines += ["# ]", f"# works_in = {toml_text(name)}", '# manager  = "…"', ""]
     return "\n".join(lines)
 
 
@@ -185,7 +185,7 @@ def _in_hubspot(wish: _Wish, schema: Schema) -> _Place | None:
         facts = _like(wish, schema.get("contacts", {}))
     if facts is None:
         return None
-    return facts, _q(f"company.{facts.name}" if facts.object == "companies" else facts.name)
+    return facts, toml_text(f"company.{facts.name}" if facts.object == "companies" else facts.name)
 
 
 def _in_salesforce(wish: _Wish, schema: Schema) -> _Place | None:
@@ -195,10 +195,10 @@ def _in_salesforce(wish: _Wish, schema: Schema) -> _Place | None:
     if facts is None or facts.means not in wish.types:
         return None
     if facts.name in schema.get("Contact", {}):
-        return facts, _q(facts.name)
+        return facts, toml_text(facts.name)
     if facts.name in schema.get("Account", {}):
-        return facts, f"{{ lead = {_q(facts.name)}, contact = {_q(f'Account.{facts.name}')} }}"
-    return facts, f"{{ lead = {_q(facts.name)} }}"
+        return facts, f"{{ lead = {toml_text(facts.name)}, contact = {toml_text(f'Account.{facts.name}')} }}"
+    return facts, f"{{ lead = {toml_text(facts.name)} }}"
 
 
 def _like(wish: _Wish, known: Mapping[str, PropertyFacts]) -> PropertyFacts | None:
@@ -215,14 +215,14 @@ def _like(wish: _Wish, known: Mapping[str, PropertyFacts]) -> PropertyFacts | No
 
 
 def _field(field: _Field) -> str:
-    lines = [f"type = {_q(field.type.value)}"] if field.type is not FieldType.TEXT else []
+    lines = [f"type = {toml_text(field.type.value)}"] if field.type is not FieldType.TEXT else []
     for crm, place in field.places.items():
         lines.append(f"{crm} = {place}")
     for crm, facts in field.facts.items():
         if facts.options:
             more = f" … {len(facts.options) - _SHOWN} more" if len(facts.options) > _SHOWN else ""
-            lines.append(f"# in {crm}: {_plain(', '.join(facts.options[:_SHOWN]))}{more}")
-    return _block(f"[fields.{field.name}]", *lines)
+            lines.append(f"# in {crm}: {one_line(', '.join(facts.options[:_SHOWN]))}{more}")
+    return toml_table(f"[fields.{field.name}]", *lines)
 
 
 # ── Stages ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -254,7 +254,7 @@ def _from_hubspot(schema: Schema) -> tuple[list[_Stage], list[str]]:
             left.append(f"lifecyclestage {value!r}: it is no step of a way")
             continue
         standard = _STAGES.get(value)
-        name = standard or _free(_slug(label) or _slug(value) or "stage", [stage.name for stage in stages] + list(_STAGES.values()))
+        name = standard or free_name(slug(label) or slug(value) or "stage", [stage.name for stage in stages] + list(_STAGES.values()))
         stages.append(_Stage(name, "" if standard else label, value))
     return stages, left
 
@@ -280,17 +280,17 @@ def _meaning(status: str) -> str:
 
 
 def _stage_block(stages: Sequence[_Stage], left: Sequence[str]) -> str:
-    lines = [_comment("Lifecycle stages, lowest first. Which Lead status means which stage is a guess: correct it.", rule=True)]
+    lines = [toml_comment("Lifecycle stages, lowest first. Which Lead status means which stage is a guess: correct it.", rule=True)]
     for stage in stages:
-        lines += ["[[stages]]", f"name = {_q(stage.name)}"]
-        lines += [f"label = {_q(stage.label)}"] if stage.label else []
-        lines += [f"hubspot = {_q(stage.hubspot)}"] if stage.hubspot else []
+        lines += ["[[stages]]", f"name = {toml_text(stage.name)}"]
+        lines += [f"label = {toml_text(stage.label)}"] if stage.label else []
+        lines += [f"hubspot = {toml_text(stage.hubspot)}"] if stage.hubspot else []
         if stage.statuses:
             write = ", write = false" if stage.locked else ""
             why = "    # of a conversion: nobody writes it" if stage.locked else ""
-            lines.append(f"salesforce = {{ lead_status = {_q_list(stage.statuses)}{write} }}{why}")
+            lines.append(f"salesforce = {{ lead_status = {toml_list(stage.statuses)}{write} }}{why}")
         lines.append("")
-    lines += [f"# Of no stage: {_plain(value)}" for value in left]
+    lines += [f"# Of no stage: {one_line(value)}" for value in left]
     return "\n".join(lines) + ("\n" if left else "")
 
 
@@ -300,23 +300,23 @@ def _stage_block(stages: Sequence[_Stage], left: Sequence[str]) -> str:
 def _rules(sides: Mapping[CrmName, Side], stages: Sequence[_Stage], fields: Mapping[str, _Field]) -> Iterator[str]:
     names = [stage.name for stage in stages]
     criteria = list(_criteria(fields))
-    yield _comment(
+    yield toml_comment(
         "What makes a lead qualified: at least `minimum` of these. All of them are examples: put your own in their place.", rule=True
     )
-    yield _block("[qualification]", f"minimum = {max(1, len(criteria) // 2)}")
+    yield toml_table("[qualification]", f"minimum = {max(1, len(criteria) // 2)}")
     for name, when in criteria:
-        yield _block("[[qualification.criteria]]", f"name = {_q(name)}", f"when = {_q(when)}")
+        yield toml_table("[[qualification.criteria]]", f"name = {toml_text(name)}", f"when = {toml_text(when)}")
     yield from _score(fields)
     if "mql" not in names:
-        yield _comment('No stage is called "mql": transitions, SLAs and rejections hang on "mql" and "sql". Name them in [[stages]].')
+        yield toml_comment('No stage is called "mql": transitions, SLAs and rejections hang on "mql" and "sql". Name them in [[stages]].')
         return
     below = ["", *names[: names.index("mql")]]
     then = 'then = [{ task = "mql-alert" }]'
-    yield _comment("Stage transitions; the first that fits wins.", rule=True)
-    yield _block(
+    yield toml_comment("Stage transitions; the first that fits wins.", rule=True)
+    yield toml_table(
         "[[transition]]",
         'name = "qualified"',
-        f"from = {_q_list(below)}",
+        f"from = {toml_list(below)}",
         'to   = "mql"',
         'when = "qualified"',
         'again_after = "90 days"',
@@ -343,12 +343,12 @@ def _criteria(fields: Mapping[str, _Field]) -> Iterator[tuple[str, str]]:
 
 def _score(fields: Mapping[str, _Field]) -> Iterator[str]:
     when = "job_title LIKE '%Director%' OR job_title LIKE '%Chief%'"
-    yield _block("[[score]]", 'name = "senior role"', "points = 20", f"when = {_q(when)}")
+    yield toml_table("[[score]]", 'name = "senior role"', "points = 20", f"when = {toml_text(when)}")
     if "last_conversion_at" in fields:
         lines = ('name = "recent conversion"', "points = 40", 'since = "last_conversion_at"', 'half_life = "30 days"')
-        yield _block("[[score]]", *lines, 'when = "last_conversion_at IS NOT NULL"')
+        yield toml_table("[[score]]", *lines, 'when = "last_conversion_at IS NOT NULL"')
     if "page_views" in fields:
-        yield _block("[[score]]", 'name = "keeps reading"', "points = 2", 'times = "page_views"', "at_most = 30", 'when = "page_views > 0"')
+        yield toml_table("[[score]]", 'name = "keeps reading"', "points = 2", 'times = "page_views"', "at_most = 30", 'when = "page_views > 0"')
 
 
 _TASK = """\
@@ -377,22 +377,22 @@ def _after_mql(sides: Mapping[CrmName, Side], stages: Sequence[_Stage], fields: 
     """What sales does with a qualified lead: acceptance, clocks, rejection."""
     accepted = list(_accepted(sides, stages))
     if accepted:
-        yield _block("[[transition]]", 'name = "sales accepted"', 'from = ["mql"]', 'to   = "sql"', f"when = {_q(' OR '.join(accepted))}")
-    yield _comment("What sales owes: clocks in business time. Touches count by the members of teams whose side is sales.", rule=True)
+        yield toml_table("[[transition]]", 'name = "sales accepted"', 'from = ["mql"]', 'to   = "sql"', f"when = {toml_text(' OR '.join(accepted))}")
+    yield toml_comment("What sales owes: clocks in business time. Touches count by the members of teams whose side is sales.", rule=True)
     yield _SLA
     rejected = list(_rejected(sides))
     reason = fields.get("rejection_reason")
     if not rejected or reason is None:
         missing = "a lead status that says so" if reason else "a property that holds the reason"
-        yield _comment(f"[rejection] needs {missing}: none was found. docs/configuration.md shows how it is written.")
+        yield toml_comment(f"[rejection] needs {missing}: none was found. docs/configuration.md shows how it is written.")
         return
-    yield _comment("Rejection by sales, and its reasons.", rule=True)
+    yield toml_comment("Rejection by sales, and its reasons.", rule=True)
     back = [stage.name for stage in stages][: [stage.name for stage in stages].index("mql")]
-    lines = [f"when   = {_q(' OR '.join(rejected))}", 'reason = "rejection_reason"']
-    yield _block("[rejection]", *lines, *([f"send_back_to = {_q(back[-1])}"] if back else []))
+    lines = [f"when   = {toml_text(' OR '.join(rejected))}", 'reason = "rejection_reason"']
+    yield toml_table("[rejection]", *lines, *([f"send_back_to = {toml_text(back[-1])}"] if back else []))
     options = next((facts.options for facts in reason.facts.values() if facts.options), ())
     if options and all(set(options) <= set(facts.options) for facts in reason.facts.values() if facts.options):
-        yield _block("[rejection.reasons]", *(f"{_q(option)} = {{}}" for option in options))
+        yield toml_table("[rejection.reasons]", *(f"{toml_text(option)} = {{}}" for option in options))
 
 
 def _accepted(sides: Mapping[CrmName, Side], stages: Sequence[_Stage]) -> Iterator[str]:
@@ -400,7 +400,7 @@ def _accepted(sides: Mapping[CrmName, Side], stages: Sequence[_Stage]) -> Iterat
         yield "hubspot.lead_status = 'CONNECTED'"
     for stage in stages:
         if stage.name == "sql":
-            yield from (f"salesforce.lead_status = {_sql(status)}" for status in stage.statuses)
+            yield from (f"salesforce.lead_status = {condition_text(status)}" for status in stage.statuses)
 
 
 def _rejected(sides: Mapping[CrmName, Side]) -> Iterator[str]:
@@ -408,7 +408,7 @@ def _rejected(sides: Mapping[CrmName, Side]) -> Iterator[str]:
         side = sides.get(crm)  # type: ignore[call-overload]  # the two names stand above
         for value in _options(side, object_name, name) if side else ():
             if _REJECTED.search(value) and value not in side.locked and value != "BAD_TIMING":
-                yield f"{crm}.lead_status = {_sql(value)}"
+                yield f"{crm}.lead_status = {condition_text(value)}"
 
 
 def _options(side: Side, object_name: str, name: str) -> tuple[str, ...]:
@@ -417,43 +417,3 @@ def _options(side: Side, object_name: str, name: str) -> tuple[str, ...]:
 
 
 # ── TOML ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _q(text: str) -> str:
-    """A TOML basic string: JSON's escapes are among TOML's, but for DEL, which TOML wants escaped."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _q_list(texts: Sequence[str]) -> str:
-    return f"[{', '.join(_q(text) for text in texts)}]"
-
-
-def _sql(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _plain(text: str) -> str:
-    """A text within a comment: on one line, without control characters."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
-
-
-def _block(head: str, *lines: str) -> str:
-    return "\n".join([head, *lines]) + "\n"
-
-
-def _comment(*lines: str, rule: bool = False) -> str:
-    said = [f"# {line}" for line in lines]
-    return "\n".join([f"# ── {lines[0]}", ""] if rule else [*said, ""])
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
-def _free(name: str, taken: Sequence[str]) -> str:
-    """The name, with a number where it is taken."""
-    number = 2
-    free = name
-    while free in taken:
-        free, number = f"{name}-{number}", number + 1
-    return free
