@@ -100,7 +100,7 @@ def starter(sides: Mapping[CrmName, Side], *, timezone: str, native_sync: bool) 
     blocks = [
         _head(timezone),
         *(_crm(name, sides[name]) for name in CRMS if name in sides),
-        toml_table("[crm]", f"native_sync = {toml_text('hubspot' if native_sync else 'none')}", *_native(native_sync)) if len(sides) > 1 else "",
+        _sync(native_sync) if len(sides) > 1 else "",
         _people(sides),
         toml_comment(
             "Fields: a name that rules use, and where it lives in each CRM. `connector check` compares them with the CRMs.", rule=True
@@ -127,6 +127,11 @@ def _head(timezone: str) -> str:
 
 def _crm(name: CrmName, side: Side) -> str:
     return toml_table(f"[crm.{name}]", *(f"{key} = {value}" for key, value in side.table.items()))
+
+
+def _sync(native: bool) -> str:
+    named = toml_text("hubspot" if native else "none")
+    return toml_table("[crm]", f"native_sync = {named}", *_native(native))
 
 
 def _native(runs: bool) -> Iterator[str]:
@@ -348,7 +353,8 @@ def _score(fields: Mapping[str, _Field]) -> Iterator[str]:
         lines = ('name = "recent conversion"', "points = 40", 'since = "last_conversion_at"', 'half_life = "30 days"')
         yield toml_table("[[score]]", *lines, 'when = "last_conversion_at IS NOT NULL"')
     if "page_views" in fields:
-        yield toml_table("[[score]]", 'name = "keeps reading"', "points = 2", 'times = "page_views"', "at_most = 30", 'when = "page_views > 0"')
+        rule = ('name = "keeps reading"', "points = 2", 'times = "page_views"', "at_most = 30", 'when = "page_views > 0"')
+        yield toml_table("[[score]]", *rule)
 
 
 _TASK = """\
@@ -377,7 +383,8 @@ def _after_mql(sides: Mapping[CrmName, Side], stages: Sequence[_Stage], fields: 
     """What sales does with a qualified lead: acceptance, clocks, rejection."""
     accepted = list(_accepted(sides, stages))
     if accepted:
-        yield toml_table("[[transition]]", 'name = "sales accepted"', 'from = ["mql"]', 'to   = "sql"', f"when = {toml_text(' OR '.join(accepted))}")
+        when = f"when = {toml_text(' OR '.join(accepted))}"
+        yield toml_table("[[transition]]", 'name = "sales accepted"', 'from = ["mql"]', 'to   = "sql"', when)
     yield toml_comment("What sales owes: clocks in business time. Touches count by the members of teams whose side is sales.", rule=True)
     yield _SLA
     rejected = list(_rejected(sides))
