@@ -7,7 +7,8 @@ them into aware datetimes for code that reads small rows.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
 
 import orjson
 from sqlalchemy import BigInteger, Column, Dialect, Integer, MetaData, String, Text, TypeDecorator
@@ -74,6 +75,25 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+T = TypeVar("T")
+
+
+class DataOf(StrEnum):
+    """Whose data a column holds: every column of the store says so in its type, and a privacy deletion follows it."""
+
+    CONTACT = "contact"
+    EMPLOYEE = "employee"
+    NOBODY = "nobody"
+
+
+#: A person of the mirror: what tells who he is, what he wrote, did or was.
+OfContact = Annotated[T, DataOf.CONTACT]
+#: One who works for the company: an owner, an approver.
+OfEmployee = Annotated[T, DataOf.EMPLOYEE]
+#: Keys, rules, times, outcomes, states: figures rest on them, and they tell nobody's name.
+OfNobody = Annotated[T, DataOf.NOBODY]
 
 
 class Table(SQLModel):

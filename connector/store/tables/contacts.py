@@ -56,6 +56,7 @@ class ContactRow(Table, table=True):
     qualified: bool | None = Field(default=None)
     score: float | None = Field(default=None)
     merged_into: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))  # turned out to be this one; chains ended
+    recount_at: datetime | None = moment_column()  # the first moment at which its touches are to be counted anew
 
 
 class Touch(Table, table=True):

@@ -1,0 +1,22 @@
+"""When a contact's touches are to be counted anew."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Adds the column; everybody's touches are counted anew once."""
+    op.add_column("contact", sa.Column("recount_at", sa.BigInteger(), nullable=True))
+    op.execute(sa.text("UPDATE contact SET recount_at = 0 WHERE NOT gone"))
+
+
+def downgrade() -> None:
+    """Drops it."""
+    op.drop_column("contact", "recount_at")
