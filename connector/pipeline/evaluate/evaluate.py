@@ -162,7 +162,7 @@ class _Slices:
         self._run = run
         self._rules = RuleStatement(run.config, run.table, run.now, run.suspended)
         self._statement = self._rules.statement()
-        self._scratch = _scratch_table([flag.name for flag in self._rules.flags])
+        self._scratch = _scratch_table(self._rules.points_columns, [flag.name for flag in self._rules.flags])
         self._stages = StageMap(run.config)
         self._calendars = TeamCalendars(run.config)
         self._zone = ZoneInfo(run.config.timezone)
@@ -303,10 +303,10 @@ def _from(table: Table, origins: tuple[str, ...] | None) -> ColumnElement[bool]:
     return true() if origins is None else func.coalesce(table.c.stage, "").in_(origins)
 
 
-def _scratch_table(flags: Sequence[str]) -> Table:
+def _scratch_table(points: Sequence[str], flags: Sequence[str]) -> Table:
     """What the statement answers for a slice; a temporary table of the connection."""
     return Table(
-        f"judgement_{blake2b(' '.join(flags).encode(), digest_size=4).hexdigest()}",
+        f"judgement_{blake2b(' '.join((*points, *flags)).encode(), digest_size=4).hexdigest()}",
         MetaData(),
         Column("id", BigInteger, primary_key=True),
         Column("excluded", Boolean),
@@ -314,6 +314,7 @@ def _scratch_table(flags: Sequence[str]) -> Table:
         Column("criteria_met", Integer),
         Column("qualified", Boolean),
         Column("score", Double),
+        *(Column(name, Double) for name in points),
         *(Column(name, Integer) for name in flags),
         Column("next_change", BigInteger),
         prefixes=["TEMPORARY"],
