@@ -29,6 +29,7 @@ from connector.model import State
 from connector.pipeline.context import PassContext, Progress, Unwatched
 from connector.pipeline.evaluate.evaluate import Evaluated, EvaluationRun, evaluate_due, settled
 from connector.pipeline.installation import Installation, prepare, read_crms, record_url
+from connector.pipeline.older_file import refuse_older_file
 from connector.pipeline.plan.parts import PlanTerms
 from connector.pipeline.plan.plan import Plan, build_plan
 from connector.pipeline.pull.streams import Pulled, StreamPull, pulled_document
@@ -99,7 +100,11 @@ class PassResult:
 
 
 def run_pass(context: PassContext) -> PassResult:
-    """One pass. Errors of a CRM are in the result; those of the store and bugs come out, with the run marked failed."""
+    """One pass. Errors of a CRM are in the result; those of the store and bugs come out, with the run marked failed.
+
+    Raises `OlderFile`, before anything is done, where another file replaced this one.
+    """
+    refuse_older_file(context.store, context.config)
     now, mode = context.now(), context.config.mode
     with recorded_run(context, "run", lambda run: PassResult(run=run, mode=mode), now=now) as result:
         caught_up = read_crms(context, result, now=now)
@@ -118,7 +123,7 @@ def preview(context: PassContext, at: datetime | None = None) -> Plan:
 
     def planned(scratch: Store) -> Plan:
         inside = replace(context, store=scratch)
-        installation = prepare(scratch, inside.config, {}, now=now)
+        installation = prepare(scratch, inside.config, {}, now=now, by=context.actor, tried=True)
         _, judged = evaluate(inside, installation, now=now, run=0)
         return plan(inside, judged, run=0, mode="shadow", now=now, undecided=installation.suspended.undecided)
 

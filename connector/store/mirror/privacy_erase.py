@@ -1,7 +1,7 @@
 """Takes personal values out of the database: records with all that tells of them, fields of contacts, what was concluded of them.
 
-Figures stay: plans, ledger, spells, attempts, rejections, clocks and touches keep key, rule, times and outcome. Who is to go is decided in
-`privacy_forget` (a person deleted for privacy) and `privacy_hashes` (a record that is kept away).
+Figures stay: plans, ledger, spells, attempts, snapshots, rejections, clocks and touches keep key, rule, times and outcome. Who is to go is
+decided in `privacy_forget` (a person deleted for privacy) and `privacy_hashes` (a record that is kept away).
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ def take_away(connection: Connection, keys: Collection[FullKey], now: datetime) 
         remaining |= set(connection.scalars(select(record.c.contact_id).where(record.c.contact_id.in_(piece))))
         connection.execute(update(record).where(record.c.contact_id.in_(piece)).values(unify=True))
     empty_conclusions(connection, contacts - remaining, now)
+    empty_snapshots(connection, contacts)
     empty_contacts(connection, contacts)
     return len(stored)
 
@@ -83,7 +84,7 @@ def _delete_records(connection: Connection, keys: Collection[FullKey]) -> None:
 def empty_conclusions(connection: Connection, contacts: Collection[int], now: datetime) -> None:
     """What was concluded and done keeps its figures; what is open ends."""
     ledger, value = _T["ledger"], _T["action_value"]
-    attempt, clock, contact, touch = _T["attempt"], _T["clock"], _T["contact"], _T["touch"]
+    attempt, clock, contact, touch, ownership = _T["attempt"], _T["clock"], _T["contact"], _T["touch"], _T["ownership"]
     for ids in chunks(sorted(contacts)):
         connection.execute(
             update(value).where(value.c.contact_id.in_(ids)).values(before=None, after=None, found=None, why=None, task=None)
@@ -97,8 +98,17 @@ def empty_conclusions(connection: Connection, contacts: Collection[int], now: da
         ticking = and_(clock.c.contact_id.in_(ids), clock.c.state.in_(("running", "warned", "paused")))
         connection.execute(update(clock).where(ticking).values(state="ended", ended_at=now))
         connection.execute(update(touch).where(touch.c.contact_id.in_(ids)).values(kept=True))
+        owned = and_(ownership.c.contact_id.in_(ids), ownership.c.until.is_(None))
+        connection.execute(update(ownership).where(owned).values(until=now))
         gone = {"gone": True, "due_at": None, "ambiguous": None, "in_hubspot": False, "in_salesforce": False}
         connection.execute(update(contact).where(contact.c.id.in_(ids)).values(gone))
+
+
+def empty_snapshots(connection: Connection, contacts: Collection[int]) -> None:
+    """What people wrote of the touches of these contacts; the touches themselves are counted."""
+    snapshot = _T["snapshot"]
+    for ids in chunks(sorted(contacts)):
+        connection.execute(update(snapshot).where(snapshot.c.contact_id.in_(ids)).values(outcomes=None))
 
 
 def empty_contacts(connection: Connection, contacts: Collection[int]) -> None:

@@ -7,6 +7,7 @@ rejections, clocks and touches keep key, rule, times and outcome, so that no fig
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,7 +21,7 @@ from connector.store.bulk import chunks, find, plain, put
 from connector.store.database import Store
 from connector.store.mirror import privacy_hashes
 from connector.store.mirror.keys import FullKey, by_crm_and_object
-from connector.store.mirror.privacy_erase import delete_mirrored, empty_conclusions, empty_contacts, take_away
+from connector.store.mirror.privacy_erase import delete_mirrored, empty_conclusions, empty_contacts, empty_snapshots, take_away
 from connector.store.mirror.privacy_residue import still_there
 from connector.store.mirror.rows import EMAIL_PROPERTY, normalised_email
 from connector.store.tables import metadata
@@ -33,7 +34,7 @@ _DUE = "privacy_scrub"
 _CHECKPOINTS = 6
 _TOUCHED = (
     "record", "record_version", "field_history", "record_email", "activity", "activity_link", "deal_link", "campaign_member", "set_aside",
-    "contact", "evidence", "rejection", "action_value", "ledger", "run",
+    "contact", "evidence", "rejection", "action_value", "ledger", "run", "snapshot", "rule_text",
 )  # fmt: skip
 
 
@@ -73,10 +74,13 @@ def erase(connection: Connection, refs: Sequence[RecordRef], now: datetime) -> E
     delete_mirrored(connection, persons.keys)
     beside = take_away(connection, persons.bearers, now)
     empty_conclusions(connection, persons.contacts, now)
+    empty_snapshots(connection, persons.contacts)
     empty_contacts(connection, persons.contacts)
     _empty_reasons(connection, persons)
+    _empty_sources(connection, persons)
     _redact(connection, persons.emails)
     _forget_values(connection, persons.emails | persons.as_came)
+    _strike_out(connection, persons.emails | persons.as_came)
     privacy_hashes.remember(connection, persons.keys, persons.emails, now)
     put(connection, "meta", [{"name": _DUE, "value": "due"}], ("name", "value"))
     return Erased(
@@ -230,6 +234,32 @@ def _empty_reasons(connection: Connection, persons: _Persons) -> None:
                 same = (rejection.c.contact_id == row.contact_id, rejection.c.attempt == row.attempt)
                 connection.execute(update(rejection).where(*same).values(reason=None))
 
+
+def _empty_sources(connection: Connection, persons: _Persons) -> None:
+    """A source or a campaign that names the person is emptied; the others stay, and are counted by."""
+    snapshot = _T["snapshot"]
+    names = ("lead_source", "campaign")
+    for ids in chunks(sorted(persons.contacts)):
+        columns = (snapshot.c.contact_id, *(snapshot.c[name] for name in names))
+        for row in connection.execute(select(*columns).where(snapshot.c.contact_id.in_(ids))).all():
+            for name in names:
+                said = getattr(row, name)
+                if said is not None and persons.mention(said):
+                    same = and_(snapshot.c.contact_id == row.contact_id, snapshot.c[name] == said)
+                    connection.execute(update(snapshot).where(same).values({name: None}))
+
+
+def _strike_out(connection: Connection, spelt: Collection[str]) -> None:
+    """The file may name an address, to leave it alone: it is struck out of the texts that are kept, each known by its digest as before."""
+    text = _T["rule_text"]
+    for part in _few(sorted(spelt)):
+        for row in connection.execute(select(text).where(_any_of(text.c.text, part))).all():
+            struck = re.sub("|".join(map(re.escape, part)), _STRUCK, row.text, flags=re.IGNORECASE)
+            connection.execute(update(text).where(text.c.digest == row.digest).values(text=struck))
+
+
+#: In the place of an address in a text of the file.
+_STRUCK = "(an address that was deleted for privacy)"
 
 #: Texts about others, or about a whole run, that a CRM's message may have put an address into; the empty value of each.
 _TEXTS = (

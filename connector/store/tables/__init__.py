@@ -28,9 +28,11 @@ from connector.store.tables.mirror import (
     Seen,
     SetAsideRow,
 )
+from connector.store.tables.past import Act, OwnershipRow, RuleText, RuleUse, Snapshot
 
 __all__ = [
     "EPOCH",
+    "Act",
     "ActionValue",
     "ActivityLink",
     "ActivityRow",
@@ -55,6 +57,7 @@ __all__ = [
     "Meta",
     "Moment",
     "OwnerRow",
+    "OwnershipRow",
     "Pause",
     "PlanRow",
     "Property",
@@ -62,9 +65,12 @@ __all__ = [
     "RecordRow",
     "RecordVersion",
     "Rejection",
+    "RuleText",
+    "RuleUse",
     "Run",
     "Seen",
     "SetAsideRow",
+    "Snapshot",
     "Spell",
     "Table",
     "Touch",

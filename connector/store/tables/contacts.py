@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, Index, false, text
 from sqlmodel import Field
 
-from connector.store.tables.columns import Moment, Table, id_column, json_column, moment_column, serial
+from connector.store.tables.columns import Moment, OfNobody, Table, id_column, json_column, moment_column, serial
 
 
 class ContactRow(Table, table=True):
@@ -97,7 +97,6 @@ class Attempt(Table, table=True):
     found: bool = Field(default=False)
     rejectable: bool | None = Field(default=None)  # rejection.when has been false once since it began; None: not yet asked
     ignored_at: datetime | None = moment_column()  # when it ends as ignored, without a touch
-    snapshot: dict[str, Any] | None = json_column()  # criteria_met and score on the day it began
 
 
 class Rejection(Table, table=True):
@@ -142,6 +141,7 @@ class Clock(Table, table=True):
     touches: int = Field(default=0)
     channels: int = Field(default=0)
     calendar: str = Field()  # the calendar's version that the deadline was computed with
+    config_version: OfNobody[str | None] = Field(default=None)  # the file's, under which it started; NULL: before that was kept
 
 
 class Evidence(Table, table=True):
