@@ -22,7 +22,6 @@ from sqlalchemy import (
     Subquery,
     Table,
     and_,
-    bindparam,
     case,
     func,
     literal,
@@ -39,6 +38,7 @@ from connector.config.rule_conditions import RuleCondition, RuleTable, judging_c
 from connector.config.tables import CalendarRule, Config, Criterion
 from connector.model import FieldType
 from connector.store import tables as t
+from connector.store.among import among_named
 from connector.store.tables import from_micros, to_micros
 from connector.workflows import qualification, scope, score
 from connector.workflows.suspension import NOTHING, Suspended
@@ -99,7 +99,8 @@ def flags_of(config: Config, suspended: Suspended = NOTHING) -> list[Flag]:
 class Answers:
     """What the statement says of one contact; tuples in the file's order, routes by assignment.
 
-    points: by the score rule's id; none where the score is suspended. next_change: the first moment at which any condition could change by time alone, None for never.
+    points: by the score rule's id; none where the score is suspended. next_change: the first moment at which any condition could change by
+    time alone, None for never.
     """
 
     transitions: tuple[bool, ...] = ()
@@ -188,11 +189,11 @@ class RuleStatement:
         return [] if self.suspended.score else [points_column(number) for number in range(len(self.config.score))]
 
     def scored(self) -> Subquery:
-        """The last layer but the flags: the columns of the contact table, excluded_now, criteria_now, criteria_met, qualified, points, score.
+        """The last layer but the flags: the contact table's columns, excluded_now, criteria_now, criteria_met, qualified, points, score.
 
         Every condition of the file can be asked on it (`env(scored, later=True)`). Parameter `ids`, as for `statement`.
         """
-        base = select(self.table).where(self.table.c.id.in_(bindparam("ids", expanding=True))).subquery("b")
+        base = select(self.table).where(among_named(self.table.c.id, "ids")).subquery("b")
         return self._score(self._counted(self._criteria(base)))
 
     def _criteria(self, base: FromClause) -> Subquery:
@@ -244,7 +245,7 @@ class RuleStatement:
         asked = (when for rule, when in judging_conditions(self.config) if not self.suspended.silences(rule))
         moments = [next_change(condition, env) for condition in asked]
         moments.append(case((layer.c.fading > 0, self._midnight)))
-        moments.append(_next(layer, None, self.now))  # a meeting to come is a touch from its start on
+        moments.append(type_coerce(layer.c.recount_at, BigInteger))  # a meeting to come is a touch from its start on
         return earliest(moments)
 
 
