@@ -78,6 +78,7 @@ class Adopt(Values):
 
     stage: Literal["hubspot", "salesforce", "furthest"] = "hubspot"
     clocks_from: Moment | None = None  # a date or a moment in the file; aware, UTC here
+    history: ElapsedDuration | None = None  # how far back the CRMs' own history is read of records that did not change since
 
 
 class Scope(Values):

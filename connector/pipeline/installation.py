@@ -22,7 +22,7 @@ from connector.errors import ConnectorError, CrmError, Interrupted, ObjectStoppe
 from connector.model import CRM_FACTS, CRMS, PEOPLE_OBJECTS, UNNAMED, Actor, CrmName, Surroundings
 from connector.pipeline.context import PassContext
 from connector.pipeline.older_file import file_of, older_file
-from connector.pipeline.pull import schema_drift
+from connector.pipeline.pull import histories, schema_drift
 from connector.pipeline.pull.backfill import fill
 from connector.pipeline.pull.field_state import FieldState, brought_in_line, refreshed
 from connector.pipeline.pull.streams import Pulled, distinct, errors_of, pull, streams_of
@@ -115,6 +115,7 @@ def prepare(
     state = brought_in_line(store, config, columns, crms)
     older = not tried and older_file(store, config) is not None
     if not older:
+        histories.watch(store, config, crms)
         silent = _apply_file(store, config, crms, now, anew=bool(made), by=by) | silent
     _keep_states(store, state, now)
     return _installed(store, config, state, now=now, silent=silent, older=older)
@@ -153,11 +154,23 @@ def catch_up(context: PassContext, prepared: Installation, pulled: Pulled, *, no
     if state is not prepared.fields:
         _keep_states(store, state, now)
     blinded = _blinded(state)
+    unread = [] if context.stopped() or failed else _read_histories(context, state, pulled, now)
     return CaughtUp(
         installation=_with_fields(config, prepared, state),
-        errors=distinct([*failed, *errors_of(filled), *blinded]),
-        stops=bool(blinded or silent or _stopping(store, pulled)),
+        errors=distinct([*failed, *errors_of(filled), *unread, *blinded]),
+        stops=bool(blinded or silent or _stopping(store, pulled) or any(not isinstance(error, ObjectStopped) for error in unread)),
     )
+
+
+def _read_histories(context: PassContext, state: FieldState, pulled: Pulled, now: datetime) -> list[ConnectorError]:
+    """The histories that no pull brings; their calls count as those of the object's stream. What stopped them: one that HubSpot refuses for
+    good stops nobody's judgement, since what it would tell is then known as far as it was seen."""
+    read = histories.read(context, state, now)
+    for crm, objects in read.items():
+        for object_name, result in objects.items():
+            if object_name in pulled.get(crm, {}):
+                pulled[crm][object_name].calls += result.calls
+    return histories.errors_of(read)
 
 
 def _missed(pulled: Pulled) -> bool:

@@ -20,7 +20,8 @@ from connector.pipeline.evaluate.statement import Answers
 from connector.store import tables as t
 from connector.store.among import among
 from connector.store.bulk import upsert
-from connector.store.tables.rows import Engagement, PersonRecord, PropertyChange
+from connector.store.mirror.past_changes import past_of
+from connector.store.tables.rows import Engagement, PastChange, PersonRecord
 from connector.workflows import touches
 from connector.workflows.attempts import AttemptState, EvidenceState
 from connector.workflows.rejection import RejectionState
@@ -34,7 +35,6 @@ evidence = t.metadata.tables["evidence"]
 rejection = t.metadata.tables["rejection"]
 clock = t.metadata.tables["clock"]
 ledger = t.metadata.tables["ledger"]
-history = t.metadata.tables["field_history"]
 activity = t.metadata.tables["activity"]
 link = t.metadata.tables["activity_link"]
 owner = t.metadata.tables["owner"]
@@ -94,7 +94,7 @@ class ContactState:
     clocks: Sequence[ClockState] = ()
     touches: Sequence[touches.Touched] = ()
     bundles: Mapping[str, bool]
-    history: Sequence[PropertyChange] = ()
+    past: Sequence[PastChange] = ()
     recent: Sequence[Engagement] = ()
 
     @cached_property
@@ -143,7 +143,8 @@ def load(
     records = _records(connection, ids)
     attempts, known_evidence, made = attempts_of(connection, ids), evidence_of(connection, ids), touches.by_contact(connection, ids)
     spells, clocks, rejections = _spells(connection, table, ids), _clocks(connection, table, ids), _rejections(connection, table, ids)
-    bundles, past, recent = _bundles(connection, ids), _history(connection, records), _recent(connection, ids)
+    bundles, recent = _bundles(connection, ids), _recent(connection, ids)
+    past = past_of(connection, {number: rows for number, rows in records.items() if answers[number].rejecting})
     return [
         ContactState(
             contact=contacts[number],
@@ -158,7 +159,7 @@ def load(
             clocks=clocks.get(number, ()),
             touches=made.get(number, ()),
             bundles=bundles.get(number, {}),
-            history=past.get(number, ()),
+            past=past.get(number, ()),
             recent=recent.get(number, ()),
         )
         for number in ids
@@ -212,17 +213,6 @@ def _bundles(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, 
     )
     for row in rows:
         found[row.contact_id][row.bundle] = bool(row.held)
-    return found
-
-
-def _history(connection: Connection, records: Mapping[int, Sequence[PersonRecord]]) -> dict[int, list[PropertyChange]]:
-    """The changes that Salesforce's own history tells of each contact's records, oldest first."""
-    found: defaultdict[int, list[PropertyChange]] = defaultdict(list)
-    whose = {row.id: contact_id for contact_id, rows in records.items() for row in rows if row.crm == "salesforce"}
-    columns = [history.c[name] for name in PropertyChange._fields]
-    rows = select(*columns).where(history.c.record_id.in_(list(whose))).order_by(history.c.at)
-    for change in map(PropertyChange._make, connection.execute(rows)):
-        found[whose[change.record_id]].append(change)
     return found
 
 

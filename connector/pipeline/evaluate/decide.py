@@ -21,6 +21,7 @@ from connector.workflows import rejection, scope, sla, task, transition
 from connector.workflows.assign import RoundRobin
 from connector.workflows.attempts import AttemptState
 from connector.workflows.rejection import RejectionState
+from connector.workflows.rejection_sign import SideValues, Sign, sign_of
 from connector.workflows.sla import ClockEvent, ClockState
 from connector.workflows.stages import MQL
 from connector.workflows.touches import since
@@ -120,11 +121,11 @@ def _known_rejection(state: ContactState, inputs: DecisionInputs) -> RejectionSt
 
 def _rejection_facts(state: ContactState, inputs: DecisionInputs) -> rejection.ContactFacts:
     contact, rule = state.contact, inputs.config.rejection
-    told = rejection.SideValues(values=contact.values, history=state.history)
+    said = SideValues(values=contact.values, past=state.past)
     sign = (
-        rejection.Sign(rejecting=False, at=inputs.now, crm=None)
+        Sign(rejecting=False, at=inputs.now, crm=None)
         if rule is None
-        else rejection.sign_of(rule, state.main, told, rejecting=state.answers.rejecting, now=inputs.now)
+        else sign_of(inputs.config, rule, state.main, said, rejecting=state.answers.rejecting, now=inputs.now)
     )
     return rejection.ContactFacts(
         sign=sign,

@@ -280,6 +280,7 @@ def _owner_row(owner: Owner) -> Row:
         "active": owner.active,
         "queue": owner.queue,
         "teams": orjson.dumps([text(name, "a team's name") for name in owner.teams]).decode() if owner.teams else None,
+        "user_id": text(owner.user_id, "the user's id"),
     }
 
 
@@ -293,6 +294,8 @@ def _change_row(change: FieldChange) -> Row:
         "before": text(change.before, "the value before"),
         "after": text(change.after, "the value after"),
         "at": moment(change.at),
+        "source": text(change.source, "the source"),
+        "who": text(change.who, "the user's id"),
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from connector.store.tables.columns import EPOCH, Json, Moment, Table, exact, from_micros, metadata, to_micros
 from connector.store.tables.contacts import Attempt, Clock, ContactRow, Evidence, Rejection, Spell, Touch
+from connector.store.tables.history import HistoryDue, LinkChange, PropertyKnown
 from connector.store.tables.ledger import ActionValue, BudgetRow, FieldRow, Lease, Ledger, Meta, Pause, PlanRow, Run, Turn
 from connector.store.tables.mirror import (
     ActivityLink,
@@ -50,9 +51,11 @@ __all__ = [
     "FieldHistory",
     "FieldRow",
     "Forgotten",
+    "HistoryDue",
     "Json",
     "Lease",
     "Ledger",
+    "LinkChange",
     "Merged",
     "Meta",
     "Moment",
@@ -61,6 +64,7 @@ __all__ = [
     "Pause",
     "PlanRow",
     "Property",
+    "PropertyKnown",
     "RecordEmail",
     "RecordRow",
     "RecordVersion",

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, Index, false, text
 from sqlmodel import Field
 
-from connector.store.tables.columns import Moment, OfNobody, Table, id_column, json_column, moment_column, serial
+from connector.store.tables.columns import Moment, OfEmployee, OfNobody, Table, id_column, json_column, moment_column, serial
 
 
 class ContactRow(Table, table=True):
@@ -119,6 +119,8 @@ class Rejection(Table, table=True):
     criteria_met: int | None = Field(default=None)
     score: float | None = Field(default=None)
     crm: str | None = Field(default=None)  # the side that said so
+    by: OfEmployee[str | None] = Field(default=None)  # who: an owner's e-mail or name, else the CRM's id of the user
+    known_by: OfNobody[str | None] = Field(default=None)  # how the moment is known: history, seen (the change was), record (its last edit)
 
 
 class Clock(Table, table=True):

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, text
 from sqlmodel import Field
 
-from connector.store.tables.columns import Table, exact, id_column, json_column, moment_column, serial
+from connector.store.tables.columns import OfEmployee, OfNobody, Table, exact, id_column, json_column, moment_column, serial
 
 
 class RecordRow(Table, table=True):
@@ -48,7 +48,11 @@ class RecordRow(Table, table=True):
 
 
 class RecordVersion(Table, table=True):
-    """One change of a record: which properties, from what to what. Keyed by contact through its record; personal."""
+    """One change of a record, a deal or an activity: which properties, from what to what. Keyed by contact through its record; personal.
+
+    The change lies between `unchanged_at` (it was still as before then; None: nobody knows) and `at`, or `seen_at` where the CRM tells no
+    date, or an older one.
+    """
 
     __tablename__ = "record_version"
     crm: str = id_column()
@@ -58,10 +62,14 @@ class RecordVersion(Table, table=True):
     changed: dict[str, Any] = json_column(nullable=False)  # property → [before, after]
     at: datetime | None = moment_column()  # the CRM's modified date
     seen_at: datetime = moment_column(nullable=False)
+    unchanged_at: OfNobody[datetime | None] = moment_column()
 
 
 class FieldHistory(Table, table=True):
-    """The CRM's own history of a field (Salesforce LeadHistory)."""
+    """The CRM's own history of a field (HubSpot's property history, Salesforce's LeadHistory and OpportunityHistory).
+
+    source: what changed it, as the CRM names it ("CRM_UI", "INTEGRATION"). who: the user, by the CRM's own id of users.
+    """
 
     __tablename__ = "field_history"
     crm: str = id_column()
@@ -72,6 +80,8 @@ class FieldHistory(Table, table=True):
     before: str | None = Field(default=None)
     after: str | None = Field(default=None)
     at: datetime = moment_column(nullable=False)
+    source: OfNobody[str | None] = Field(default=None)
+    who: OfEmployee[str | None] = id_column(primary_key=False, nullable=True)
 
 
 class ActivityRow(Table, table=True):
@@ -129,6 +139,7 @@ class OwnerRow(Table, table=True):
     active: bool = Field()
     queue: bool = Field(default=False)
     teams: list[str] | None = json_column()  # the CRM's own teams, by name
+    user_id: OfEmployee[str | None] = id_column(primary_key=False, nullable=True)  # of the user who he is, where it is another id
 
 
 class RecordEmail(Table, table=True):
@@ -288,6 +299,7 @@ class CursorRow(Table, table=True):
     seen: int = Field(default=0)  # records seen by the read now under way
     last_seen: int | None = Field(default=None)  # … by the last whole read
     updated_at: datetime = moment_column(nullable=False)
+    whole_at: OfNobody[datetime | None] = moment_column()  # when the last read that came to its end began
 
 
 class SetAsideRow(Table, table=True):
