@@ -20,6 +20,7 @@ from connector.pipeline.evaluate.statement import Answers
 from connector.store import tables as t
 from connector.store.among import among
 from connector.store.bulk import upsert
+from connector.store.snapshots import Beginning
 from connector.store.mirror.past_changes import past_of
 from connector.store.tables.rows import Engagement, PastChange, PersonRecord
 from connector.workflows import touches
@@ -112,13 +113,15 @@ class ContactState:
 class Decision:
     """What was decided of one contact: states to store where they differ, actions wanted, and when to look again.
 
-    begun: the attempt that the contact is in now, where it is another one. agreed: a stage that the CRMs show already: agreed without a
+    begun: the attempt that the contact is in now, where it is another one. begins: the attempt that the decided step would begin, and
+    whether the ledger has that step already. agreed: a stage that the CRMs show already: agreed without a
     write. next_look: the first moment at which anything could change; looks_again: some of it is no change of a condition.
     """
 
     contact: int
     attempts: tuple[AttemptState, ...] = ()
     begun: int | None = None
+    begins: Beginning | None = None
     rejection: RejectionState | None = None
     clocks: tuple[ClockState, ...] = ()
     proposals: tuple[Proposal, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Table, exists, select, true, update
 
@@ -12,6 +13,8 @@ from connector.pipeline.unify.contact_facts import load
 from connector.pipeline.unify.contact_maker import ContactMaker
 from connector.pipeline.unify.contact_rows import store
 from connector.pipeline.unify.contact_values import ContactRows, UnifySettings
+from connector.pipeline.unify.owner_history import follow_owners
+from connector.store import snapshots
 from connector.store import tables as t
 from connector.store.fields import FieldColumn
 from connector.workflows import touch_counts
@@ -28,6 +31,7 @@ class ContactWriter:
         self._maker = ContactMaker(config, columns, setting)
         self._table = table
         self._setting = setting
+        self._zone = ZoneInfo(config.timezone)
 
     @property
     def hubspot_id_field(self) -> str | None:
@@ -61,7 +65,10 @@ class ContactWriter:
         rows = ContactRows()
         for contact_id in ids:
             self._maker.make(contact_id, batch, rows, now)
+        gone = [contact_id for row in rows.attempts if row["outcome"] == "withdrawn" and isinstance(contact_id := row["contact_id"], int)]
+        snapshots.freeze_withdrawn(connection, gone, snapshots.Look(now=now, config_version=self._config.version))
         store(connection, self._table, batch.contacts, rows, now)
+        follow_owners(connection, ids, self._zone, now)
         if only is None:
             connection.execute(update(record).where(record.c.contact_id.in_(ids)).values(unify=False))
         return sum(len(records) for records in batch.records.values())

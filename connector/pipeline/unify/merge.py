@@ -14,9 +14,11 @@ from typing import NamedTuple
 from sqlalchemy import Connection, and_, delete, select, tuple_, update
 
 from connector.model import State
+from connector.pipeline.unify.owner_history import end_stays
 from connector.store import tables as t
 from connector.store.ledger import KEYLESS
 from connector.store.mirror.privacy_erase import empty_contacts
+from connector.store.snapshots import Look, freeze_withdrawn
 from connector.workflows import touch_counts, touches
 from connector.workflows.attempts import OPEN
 from connector.workflows.sla import TICKING
@@ -146,10 +148,12 @@ def _move(connection: Connection, lost: int, kept: int, now: datetime) -> None:
     for table in (link, ledger, action_value):
         connection.execute(update(table).where(table.c.contact_id == lost).values(contact_id=kept))
     _join_evidence(connection, lost, kept)
+    freeze_withdrawn(connection, [lost], Look(now=now))
     selling = and_(attempt.c.contact_id == lost, attempt.c.outcome == OPEN)
     connection.execute(update(attempt).where(selling).values(outcome="withdrawn", ended_at=now))
     ticking = and_(clock.c.contact_id == lost, clock.c.state.in_(TICKING))
     connection.execute(update(clock).where(ticking).values(state="ended", ended_at=now))
+    end_stays(connection, [lost], now)
     touches.hand_over(connection, lost, kept)
     touch_counts.count_anew(connection, [kept], now)
     empty_contacts(connection, [lost])

@@ -16,6 +16,7 @@ from connector.model import FieldType, State, folded_twin
 from connector.store.bulk import chunks, find
 from connector.store.ledger import OPEN
 from connector.store.mirror.keys import FullKey, by_crm_and_object, by_object
+from connector.store.snapshots import Look, freeze_withdrawn
 from connector.store.tables import metadata
 
 _T = metadata.tables
@@ -86,6 +87,7 @@ def empty_conclusions(connection: Connection, contacts: Collection[int], now: da
     ledger, value = _T["ledger"], _T["action_value"]
     attempt, clock, contact, touch, ownership = _T["attempt"], _T["clock"], _T["contact"], _T["touch"], _T["ownership"]
     for ids in chunks(sorted(contacts)):
+        freeze_withdrawn(connection, ids, Look(now=now))
         connection.execute(
             update(value).where(value.c.contact_id.in_(ids)).values(before=None, after=None, found=None, why=None, task=None)
         )
