@@ -50,7 +50,7 @@ _KEYS = ("contact_id", "attempt", "which")
 BEGIN, END, DECIDED = "begin", "end", "decided"
 #: Activities of one touch lie so close to its first (`connector.workflows.touches.ONE_TOUCH`), in microseconds.
 ONE_TOUCH = 600_000_000
-#: The name in `meta` of the moment before which no snapshots were taken, in microseconds since 1970.
+#: The name in `meta` of the moment up to which no snapshots were taken, in microseconds since 1970.
 FROM = "snapshots_from"
 #: The fields that figures group by, or begin with, by the column of the snapshot; a file may have none of that name.
 _FIELDS = {
@@ -193,7 +193,7 @@ def keep_decided(connection: Connection, beginnings: Iterable[Beginning], look: 
 
 
 def _begun(row: _Due, values: Mapping[str, Any], decided: bool) -> dict[str, Any]:
-    looked = not row.found and row.began_at >= row.first_seen_at and to_micros(row.began_at) >= row.since
+    looked = not row.found and row.began_at >= row.first_seen_at and to_micros(row.began_at) > row.since
     own = {"contact_id": row.contact_id, "attempt": row.attempt, "which": BEGIN, "at": to_micros(row.began_at), "stage": row.stage}
     return {**values, **own, "late": not (decided or looked), "outcome": None}
 
@@ -226,7 +226,7 @@ def _missing(contacts: Sequence[int], *, ending: bool) -> Select[Any]:
     since = func.coalesce(stated, literal(0, BigInteger))
     over = _ATTEMPT.c.ended_at.is_not(None)
     before = _ATTEMPT.c.ended_at < _CONTACT.c.first_seen_at
-    unseen = or_(type_coerce(_ATTEMPT.c.ended_at, BigInteger) < since, and_(_ATTEMPT.c.found, before))
+    unseen = or_(type_coerce(_ATTEMPT.c.ended_at, BigInteger) <= since, and_(_ATTEMPT.c.found, before))
     wanted = _ATTEMPT.c.outcome == "open" if ending else or_(~there(BEGIN), and_(over, ~there(END)))
     of_attempt = [_ATTEMPT.c[name] for name in ("contact_id", "number", "began_at", "ended_at", "outcome", "found")]
     began = and_(_SPELL.c.contact_id == _ATTEMPT.c.contact_id, _SPELL.c.number == _ATTEMPT.c.spell)

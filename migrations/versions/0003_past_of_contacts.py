@@ -116,14 +116,13 @@ def _snapshots() -> None:
 
 
 def _fill_ownership() -> None:
-    """Who owns whom now: since the moment that is known of the contact's owner, else since the contact was first seen."""
+    """Who owns whom now: since the moment that is kept of the contact's owner, perhaps a guess, else since the contact was first seen."""
     op.execute(
         sa.text(
             """
             INSERT INTO ownership (contact_id, crm, number, owner_id, owner, since, stated)
             SELECT r.contact_id, r.crm, 1, r.owner_id, CASE WHEN o.queue THEN NULL ELSE o.email END,
-                   CASE WHEN c.owner = o.email AND c.assigned_at IS NOT NULL THEN c.assigned_at ELSE c.first_seen_at END,
-                   COALESCE(c.owner = o.email AND c.assigned_at IS NOT NULL, FALSE)
+                   CASE WHEN c.owner = o.email AND c.assigned_at IS NOT NULL THEN c.assigned_at ELSE c.first_seen_at END, FALSE
             FROM record r
             JOIN contact c ON c.id = r.contact_id
             LEFT JOIN owner o ON o.crm = r.crm AND o.id = r.owner_id

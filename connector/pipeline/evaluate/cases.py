@@ -20,8 +20,8 @@ from connector.pipeline.evaluate.statement import Answers
 from connector.store import tables as t
 from connector.store.among import among
 from connector.store.bulk import upsert
-from connector.store.snapshots import Beginning
 from connector.store.mirror.past_changes import past_of
+from connector.store.snapshots import Beginning
 from connector.store.tables.rows import Engagement, PastChange, PersonRecord
 from connector.workflows import touches
 from connector.workflows.attempts import AttemptState, EvidenceState

@@ -47,10 +47,10 @@ from connector.model import CRMS, CrmName, Proposal
 from connector.pipeline.evaluate import cases
 from connector.pipeline.evaluate.cases import ContactState, Decision
 from connector.pipeline.evaluate.decide import decide
+from connector.pipeline.evaluate.looks import Looks
 from connector.pipeline.evaluate.proposals import DecisionInputs
 from connector.pipeline.evaluate.statement import REJECTING, Answers, RuleStatement, flag_name
 from connector.pipeline.unify import ContactWriter
-from connector.store import snapshots
 from connector.store import tables as t
 from connector.store.among import among
 from connector.store.bulk import upsert
@@ -192,12 +192,12 @@ class _Slices:
         turns = self._round_robin(connection, inputs.owner_ids)
         decisions = [decide(state, inputs, turns) for state in states]
         cases.store(connection, decisions)
-        look = self._look(connection, [decision.begins.contact_id for decision in decisions if decision.begins is not None])
-        snapshots.keep_decided(connection, [decision.begins for decision in decisions if decision.begins is not None], look)
+        looks = Looks(run.config, run.now, self._scratch, self._rules.points_columns)
+        looks.keep_decided(connection, decisions)
         agreed = [(decision.contact, decision.agreed) for decision in decisions if decision.agreed is not None]
         run.writer.agree(connection, agreed, run.now)
         self._begin_attempts(connection, decisions)
-        self._freeze(connection, ids)
+        looks.freeze(connection, ids)
         self._look_again(connection, decisions)
         return _Judged(decisions, turns)
 
@@ -285,21 +285,6 @@ class _Slices:
         if begun:
             connection.execute(update(table).where(table.c.id == bindparam("b_id")).values(attempt=bindparam("b_attempt")), begun)
         touch_counts.count_anew(connection, [decision.contact for decision in decisions if decision.attempts], self._run.now)
-
-    def _freeze(self, connection: Connection, ids: Sequence[int]) -> None:
-        """Attempts that began or ended are kept as they look now."""
-        missing = snapshots.due(connection, ids)
-        snapshots.take(connection, missing, self._look(connection, [row.contact_id for row in missing]))
-
-    def _look(self, connection: Connection, ids: Sequence[int]) -> snapshots.Look:
-        """This look at some contacts of the slice, with the points that each score rule gives them."""
-        scratch, config = self._scratch, self._run.config
-        points: dict[int, Mapping[str, float]] = {}
-        if ids and self._rules.points_columns:
-            columns = [scratch.c[name].label(rule.id) for name, rule in zip(self._rules.points_columns, config.score, strict=True)]
-            for number, *given in connection.execute(select(scratch.c.id, *columns).where(among(scratch.c.id, ids))):
-                points[number] = {rule.id: value for rule, value in zip(config.score, given, strict=True)}
-        return snapshots.Look(now=self._run.now, config_version=config.version, points=points)
 
     def _look_again(self, connection: Connection, decisions: Sequence[Decision]) -> None:
         """due_at: the first moment at which anything could change. What has proposals stays due until they are saved."""

@@ -67,7 +67,7 @@ class OwnerSeen(NamedTuple):
         return self.since if self.until is None else self.until
 
 
-class Assignment(NamedTuple):
+class OwnerWrite(NamedTuple):
     """That the connector wrote an owner into a record, or is about to have done so."""
 
     rule: str
@@ -88,7 +88,7 @@ class Stay(NamedTuple):
 
 
 def stays_since(
-    seen: OwnerSeen, changes: Sequence[PastChange], written: Sequence[Assignment], zone: ZoneInfo, now: datetime
+    seen: OwnerSeen, changes: Sequence[PastChange], written: Sequence[OwnerWrite], zone: ZoneInfo, now: datetime
 ) -> list[Stay]:
     """The stays that began since the last one, in order. changes: of the record's owner; written: assignments of the connector to it.
 
@@ -108,7 +108,7 @@ def stays_since(
 
 
 def _now(
-    seen: OwnerSeen, before: Stay | None, written: Sequence[Assignment], zone: ZoneInfo, now: datetime, *, at_latest: datetime | None = None
+    seen: OwnerSeen, before: Stay | None, written: Sequence[OwnerWrite], zone: ZoneInfo, now: datetime, *, at_latest: datetime | None = None
 ) -> Stay:
     """The present owner's stay, of which no history tells: by the record's own date, else by our write, else when it was seen."""
     earliest = before.since if before is not None else seen.changed_after
@@ -128,7 +128,7 @@ def _now(
     return Stay(seen.owner_id, min(moments, default=now), stated=False)
 
 
-def _by_rule(stay: Stay, written: Sequence[Assignment]) -> Stay:
+def _by_rule(stay: Stay, written: Sequence[OwnerWrite]) -> Stay:
     """The stay, by the rule whose write it was: then it was no person."""
     for write in written:
         if stay.owner_id == write.owner_id and write.at - _APART <= stay.since <= write.settled_at + _APART:
@@ -145,7 +145,7 @@ def follow_owners(connection: Connection, contacts: Sequence[int], zone: ZoneInf
     seen = [OwnerSeen._make(row) for row in connection.execute(_changed(connection, contacts))]
     if not seen:
         return
-    changes, written = _changes(connection, seen), _assignments(connection, seen)
+    changes, written = _changes(connection, seen), _owner_writes(connection, seen)
     emails = _emails(connection)
     ended: list[dict[str, Any]] = []
     begun: list[dict[str, Any]] = []
@@ -205,10 +205,9 @@ def _changed(connection: Connection, contacts: Sequence[int]) -> Select[Any]:
 def _property(connection: Connection, name: str) -> ColumnElement[str]:
     """A property of a record, as text."""
     properties = type_coerce(record.c.properties, Text)
-    if connection.dialect.name == "postgresql":
-        return cast(properties, JSON)[name].astext
-    extracted: ColumnElement[str] = func.json_extract(properties, f'$."{name}"')
-    return extracted
+    in_postgresql: ColumnElement[str] = cast(properties, JSON)[name].astext
+    in_sqlite: ColumnElement[str] = func.json_extract(properties, f'$."{name}"')
+    return in_postgresql if connection.dialect.name == "postgresql" else in_sqlite
 
 
 def _changes(connection: Connection, seen: Sequence[OwnerSeen]) -> dict[Key, list[PastChange]]:
@@ -221,7 +220,7 @@ def _changes(connection: Connection, seen: Sequence[OwnerSeen]) -> dict[Key, lis
     return found
 
 
-def _assignments(connection: Connection, seen: Sequence[OwnerSeen]) -> Mapping[tuple[int, str, str], list[Assignment]]:
+def _owner_writes(connection: Connection, seen: Sequence[OwnerSeen]) -> Mapping[tuple[int, str, str], list[OwnerWrite]]:
     """What the connector wrote, by contact, CRM and record, the oldest first."""
     names = ("contact_id", "crm", "record_id", "rule", "sent_at", "settled_at")
     assigned = (among(ledger.c.contact_id, [each.contact_id for each in seen]), ledger.c.kind == Kind.ASSIGN, ledger.c.state.in_(_SENT))
@@ -231,9 +230,9 @@ def _assignments(connection: Connection, seen: Sequence[OwnerSeen]) -> Mapping[t
         .where(*assigned, ledger.c.sent_at.is_not(None), action_value.c.after.is_not(None))
         .order_by(ledger.c.id)
     )
-    found: dict[tuple[int, str, str], list[Assignment]] = {}
+    found: dict[tuple[int, str, str], list[OwnerWrite]] = {}
     for row in rows:
-        write = Assignment(row.rule, row.after, row.sent_at, row.settled_at or row.sent_at)
+        write = OwnerWrite(row.rule, row.after, row.sent_at, row.settled_at or row.sent_at)
         found.setdefault((row.contact_id, row.crm, row.record_id), []).append(write)
     return found
 

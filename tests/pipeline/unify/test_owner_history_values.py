@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from connector.pipeline.unify.owner_history import Assignment, OwnerSeen, Stay, stays_since
+from connector.pipeline.unify.owner_history import OwnerSeen, OwnerWrite, Stay, stays_since
 from connector.store.tables.rows import PastChange
 
 NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
@@ -36,8 +36,8 @@ def told(hours: float, after: str | None, by: str | None = "chiara@acme.example"
     return PastChange("hubspot", "contacts", "1", "hubspot_owner_id", None, after, at(hours), by, known_by)
 
 
-def wrote(hours: float, owner_id: str = "ben") -> Assignment:
-    return Assignment("inbound", owner_id, at(hours), at(hours) + timedelta(seconds=2))
+def wrote(hours: float, owner_id: str = "ben") -> OwnerWrite:
+    return OwnerWrite("inbound", owner_id, at(hours), at(hours) + timedelta(seconds=2))
 
 
 CHIARA = "chiara@acme.example"
@@ -83,7 +83,7 @@ CHIARA = "chiara@acme.example"
         ({}, [told(-1, "ben")], [], [Stay("ben", NOW, stated=False)]),
     ],
 )  # fmt: skip
-def test_stays(facts: dict[str, Any], changes: list[PastChange], written: list[Assignment], stays: list[Stay]) -> None:
+def test_stays(facts: dict[str, Any], changes: list[PastChange], written: list[OwnerWrite], stays: list[Stay]) -> None:
     assert stays_since(seen(**facts), changes, written, UTC_ZONE, NOW) == stays
 
 
