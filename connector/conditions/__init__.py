@@ -5,6 +5,7 @@
     compile(condition, env)     → a three-valued SQLAlchemy expression         (sql, sql_values, literals)
     answer(condition, env)      → 1 where it is met, 0 where it is not         (sql)
     next_change(condition, env) → when it may change by time alone             (changes, moments)
+    thresholds(condition, name) → the numbers that a name is compared with     (thresholds)
     parts(condition)            → its parts one by one, for explain            (parts)
 
 Conditions are evaluated by the database, over many contacts at once; SQLite and PostgreSQL give the same answer. Text is compared by its
@@ -19,6 +20,7 @@ from connector.conditions.parsing import Condition, Window, parse
 from connector.conditions.parts import Part, parts
 from connector.conditions.sql import answer, compile, one_if  # noqa: A004 - used as conditions.compile
 from connector.conditions.sql_values import Env
+from connector.conditions.thresholds import thresholds
 from connector.conditions.tree import ConditionError
 from connector.model import fold
 
@@ -39,4 +41,5 @@ __all__ = [
     "one_if",
     "parse",
     "parts",
+    "thresholds",
 ]

@@ -23,24 +23,28 @@ from sqlalchemy import (
     Table,
     and_,
     case,
+    false,
     func,
     literal,
     null,
+    or_,
     select,
+    true,
     type_coerce,
 )
 
-from connector.conditions import Env, answer, earliest, fold, next_change
+from connector.conditions import Env, answer, earliest, fold, next_change, thresholds
 from connector.config.business_time import Calendar
 from connector.config.columns import compared_column
 from connector.config.names import JUDGED
-from connector.config.rule_conditions import RuleCondition, RuleTable, judging_conditions, rule_conditions
-from connector.config.tables import CalendarRule, Config, Criterion
+from connector.config.rule_conditions import RuleCondition, RuleTable, rule_conditions
+from connector.config.tables import CalendarRule, Config, Criterion, Transition
 from connector.model import FieldType
 from connector.store import tables as t
 from connector.store.among import among_named
 from connector.store.tables import from_micros, to_micros
 from connector.workflows import qualification, scope, score
+from connector.workflows.score_changes import next_passing
 from connector.workflows.suspension import NOTHING, Suspended
 
 link = t.metadata.tables["activity_link"]
@@ -218,17 +222,12 @@ class RuleStatement:
 
     def _score(self, layer: FromClause) -> Subquery:
         if self.suspended.score:
-            return select(*layer.c, literal(0).label("fading")).subquery("f")
+            return select(*layer.c).subquery("f")
         env = self.env(layer, later=True)
         names = self.points_columns
         with_parts = select(*layer.c, *(self.points(number, env).label(name) for number, name in enumerate(names))).subquery("e")
         total = sum((with_parts.c[name] for name in names), start=literal(0.0, Double))
-        fading = [
-            case((func.abs(with_parts.c[points_column(number)]) >= score.LEAST, 1), else_=0)
-            for number, rule in enumerate(self.config.score)
-            if score.fades(rule)
-        ]
-        return select(*with_parts.c, total.label("score"), sum(fading, start=literal(0)).label("fading")).subquery("f")
+        return select(*with_parts.c, total.label("score")).subquery("f")
 
     def points(self, number: int, env: Env) -> ColumnElement[Any]:
         """The points that a score rule gives."""
@@ -242,11 +241,36 @@ class RuleStatement:
 
     def _next_change(self, layer: FromClause, env: Env) -> ColumnElement[Any]:
         """The first moment after now at which any condition could change by time alone."""
-        asked = (when for rule, when in judging_conditions(self.config) if not self.suspended.silences(rule))
-        moments = [next_change(condition, env) for condition in asked]
-        moments.append(case((layer.c.fading > 0, self._midnight)))
+        asked = [rule for rule in rule_conditions(self.config) if rule.when is not None and not self.suspended.silences(rule.rule)]
+        moments = [self._changes(rule, layer, env) for rule in asked if rule.rule.table is not RuleTable.FAST_LANE]
+        moments.append(self._score_passes(layer, asked))
         moments.append(type_coerce(layer.c.recount_at, BigInteger))  # a meeting to come is a touch from its start on
         return earliest(moments)
+
+    def _changes(self, rule: RuleCondition, layer: FromClause, env: Env) -> ColumnElement[Any] | None:
+        """When what a rule asks may change; of a transition that this contact cannot take, it does not matter."""
+        moment = None if rule.when is None else next_change(rule.when, env)
+        if moment is None or rule.rule.table is not RuleTable.TRANSITION:
+            return moment
+        step = self.config.transitions[rule.number]
+        return case((may_take(step, layer.c.stage), moment))
+
+    def _score_passes(self, layer: FromClause, asked: Sequence[RuleCondition]) -> ColumnElement[Any]:
+        """When a fading score passes a number that a rule compares it with; where one reads it otherwise, whenever it fades."""
+        names = self.points_columns
+        fading = [(rule, layer.c[name]) for rule, name in zip(self.config.score, names, strict=bool(names)) if score.fades(rule)]
+        read = [thresholds(rule.when, "score") for rule in asked if rule.when is not None]
+        if None in read:
+            fades = or_(*(func.abs(points) >= score.LEAST for _, points in fading)) if fading else false()
+            return case((fades, self._midnight))
+        numbers = frozenset().union(*(each for each in read if each is not None))
+        return next_passing(layer.c.score, fading, numbers, self.now, self._zone)
+
+
+def may_take(step: Transition, stage: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a transition may be taken from this stage."""
+    origins = true() if step.from_ is None else func.coalesce(stage, "").in_(step.from_)
+    return and_(origins, stage.is_distinct_from(step.to))
 
 
 def _micros_if_moment(column: ColumnElement[Any], kind: FieldType) -> ColumnElement[Any]:
