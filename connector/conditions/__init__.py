@@ -15,7 +15,7 @@ folded twin (`fold`), which the store writes beside every text.
 from connector.conditions.changes import next_change
 from connector.conditions.checking import check
 from connector.conditions.comparing import ConditionProblem
-from connector.conditions.moments import NEVER, earliest
+from connector.conditions.moments import NEVER, earliest, greatest, least
 from connector.conditions.parsing import Condition, Window, parse
 from connector.conditions.parts import Part, parts
 from connector.conditions.sql import answer, compile, one_if  # noqa: A004 - used as conditions.compile
@@ -37,6 +37,8 @@ __all__ = [
     "compile",
     "earliest",
     "fold",
+    "greatest",
+    "least",
     "next_change",
     "one_if",
     "parse",

@@ -6,65 +6,66 @@ before it; where several do, it is the first at which their sum could have faded
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import math
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import BigInteger, ColumnElement, Double, and_, case, cast, func, literal
+from sqlalchemy import BigInteger, ColumnElement, Double, and_, case, cast, func, literal, null
 
-from connector.conditions import earliest
+from connector.conditions import earliest, greatest, least
 from connector.config.tables import ScoreRule
 from connector.store.tables import to_micros
 from connector.workflows.score import DAY, LEAST, local_day, offset_changes
 
 #: Nobody looks further ahead than so many days: then is early enough to look again.
-_HORIZON = 730
+_HORIZON = 365
 #: Room for what binary fractions lose: a midnight early rather than one late.
 _ROUNDING = 1e-9
 
+Points = ColumnElement[Any]
+
 
 def next_passing(
-    score: ColumnElement[Any],
-    fading: Sequence[tuple[ScoreRule, ColumnElement[Any]]],
-    numbers: Collection[float],
-    now: datetime,
-    zone: ZoneInfo,
+    score: Points, fading: Sequence[tuple[ScoreRule, Points]], numbers: Collection[float], now: datetime, zone: ZoneInfo
 ) -> ColumnElement[Any]:
     """The first midnight (microseconds, NULL for never) at which the score may have passed one of the numbers.
 
     fading: the rules whose points fade, each with what it gives now.
     """
     if not fading or not numbers:
-        return earliest([])
+        return null()
     half_life = min(rule.half_life.elapsed for rule, _ in fading if rule.half_life is not None) / timedelta(days=1)
-    above = _sum([case((points > 0, points), else_=0.0) for _, points in fading])
-    below = _sum([case((points < 0, -points), else_=0.0) for _, points in fading])
-    days = [day for number in sorted(numbers) for day in _days(score, above, below, number, half_life, len(fading))]
-    day = earliest(cast(each, BigInteger) for each in days)
-    return _midnight(case((day > _HORIZON, _HORIZON), else_=day), now, zone)
+    above, below = [_side(rule, points) for rule, points in fading], [_side(rule, points, -1) for rule, points in fading]
+    days = [
+        _faded_to(left, half, half_life)
+        for number in sorted(numbers)
+        for half, left in ((above, number - score), (below, score - number))
+        if any(points is not None for points in half)
+    ]
+    return _midnight(earliest(cast(day, BigInteger) for day in days), now, zone)
 
 
-def _sum(parts: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
-    return sum(parts, start=literal(0.0, Double))
+def _side(rule: ScoreRule, points: Points, sign: int = 1) -> Points | None:
+    """What a rule gives above nothing (sign 1) or below it (-1), as an amount; None where it never does."""
+    if rule.times is None:
+        return points * sign if rule.points * sign > 0 else None
+    return greatest(points * sign, literal(0.0, Double))
 
 
-def _days(
-    score: ColumnElement[Any], above: ColumnElement[Any], below: ColumnElement[Any], number: float, half_life: float, rules: int
-) -> Iterator[ColumnElement[Any]]:
-    """After how many midnights, 1 at least: where points above nothing fade, the score sinks; where points below do, it rises."""
-    left = {"sinks": number - score + above, "rises": score + below - number}
-    yield _faded_to(left["sinks"], above, and_(score >= number, above > 0), half_life, rules)
-    yield _faded_to(left["rises"], below, and_(score <= number, below > 0), half_life, rules)
+def _faded_to(short: ColumnElement[Any], parts: Sequence[Points | None], half_life: float) -> ColumnElement[Any]:
+    """After how many midnights, 1 at least, no more of the points is there than would be needed; NULL where that never comes.
 
-
-def _faded_to(
-    left: ColumnElement[Any], points: ColumnElement[Any], asked: ColumnElement[bool], half_life: float, rules: int
-) -> ColumnElement[Any]:
-    """When no more of the points than `left` may be there: of one rule, what is under half a point is nothing; of several, each may be."""
-    least = case((left < LEAST, LEAST), else_=left) if rules == 1 else left + LEAST * rules
-    day = func.ceil(half_life * func.ln(points / least) / func.ln(literal(2.0, Double)) - _ROUNDING)
-    return case((and_(asked, left >= 0, points > least), case((day < 1, 1.0), else_=day)), (and_(asked, left >= 0), 1.0))
+    short: what the score lacks of the number without fading any further, so that it is passed once the points are down to it and what
+    they are now. Of one rule, what is under half a point is nothing; of several, each may be.
+    """
+    known = [points for points in parts if points is not None]
+    points = sum(known, start=literal(0.0, Double))
+    left = short + points
+    enough = greatest(left, literal(LEAST, Double)) if len(parts) == 1 else greatest(left, literal(0.0, Double)) + LEAST * len(parts)
+    day = func.ceil(half_life * (func.ln(points) - func.ln(enough)) / math.log(2) - _ROUNDING)
+    return case((and_(short <= 0, points > 0, left >= 0), least(greatest(day, literal(1.0, Double)), literal(float(_HORIZON), Double))))
 
 
 def _midnight(days: ColumnElement[Any], now: datetime, zone: ZoneInfo) -> ColumnElement[Any]:
