@@ -258,9 +258,13 @@ def _touches(connection: Connection, contacts: Sequence[int]) -> dict[int, list[
     same = and_(
         _ACTIVITY.c.crm == _LINK.c.crm, _ACTIVITY.c.object == _LINK.c.object, _ACTIVITY.c.id == _LINK.c.id, channel == _TOUCH.c.channel
     )
-    his, said = _OWNER.c.email == _TOUCH.c.person, (_ACTIVITY.c.outcome, _ACTIVITY.c.duration_seconds)
+    his = _OWNER.c.email == _TOUCH.c.person
+    said = [
+        func.coalesce(case((his, told)), kept)
+        for told, kept in ((_ACTIVITY.c.outcome, _TOUCH.c.outcome), (_ACTIVITY.c.duration_seconds, _TOUCH.c.seconds))
+    ]
     query = (
-        select(*(_TOUCH.c[name] for name in ("contact_id", "at", "person", "channel")), *(case((his, told)) for told in said))
+        select(*(_TOUCH.c[name] for name in ("contact_id", "at", "person", "channel")), *said)
         .select_from(
             _TOUCH.outerjoin(_LINK, about)
             .outerjoin(_ACTIVITY, same)

@@ -32,6 +32,8 @@ def _columns(kind: sa.types.TypeEngine[Any], *names: str, nullable: bool = True)
 def upgrade() -> None:
     """Adds tables, and fills in what is known today; from here on they grow by themselves."""
     op.add_column("clock", sa.Column("config_version", sa.String(), nullable=True))
+    op.add_column("touch", sa.Column("outcome", sa.String(), nullable=True))
+    op.add_column("touch", sa.Column("seconds", sa.Float(), nullable=True))
     _file()
     _acts()
     _ownership()
@@ -47,6 +49,8 @@ def downgrade() -> None:
     op.execute(sa.text("DELETE FROM meta WHERE name = 'snapshots_from'"))
     for table in ("snapshot", "ownership", "act", "rule_use", "rule_text"):
         op.drop_table(table)
+    op.drop_column("touch", "seconds")
+    op.drop_column("touch", "outcome")
     op.drop_column("clock", "config_version")
 
 

@@ -108,8 +108,9 @@ def empty_conclusions(connection: Connection, contacts: Collection[int], now: da
 
 def empty_snapshots(connection: Connection, contacts: Collection[int]) -> None:
     """What people wrote of the touches of these contacts; the touches themselves are counted."""
-    snapshot = _T["snapshot"]
+    snapshot, touch = _T["snapshot"], _T["touch"]
     for ids in chunks(sorted(contacts)):
+        connection.execute(update(touch).where(touch.c.contact_id.in_(ids)).values(outcome=None))
         connection.execute(update(snapshot).where(snapshot.c.contact_id.in_(ids)).values(outcomes=None))
 
 

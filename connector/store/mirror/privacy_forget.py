@@ -34,7 +34,7 @@ _DUE = "privacy_scrub"
 _CHECKPOINTS = 6
 _TOUCHED = (
     "record", "record_version", "field_history", "record_email", "activity", "activity_link", "deal_link", "campaign_member", "set_aside",
-    "contact", "evidence", "rejection", "action_value", "ledger", "run", "snapshot", "rule_text",
+    "contact", "evidence", "rejection", "action_value", "ledger", "run", "snapshot", "touch", "rule_text",
 )  # fmt: skip
 
 

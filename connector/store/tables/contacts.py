@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, Index, false, text
 from sqlmodel import Field
 
-from connector.store.tables.columns import Moment, OfEmployee, OfNobody, Table, id_column, json_column, moment_column, serial
+from connector.store.tables.columns import Moment, OfContact, OfEmployee, OfNobody, Table, id_column, json_column, moment_column, serial
 
 
 class ContactRow(Table, table=True):
@@ -68,6 +68,8 @@ class Touch(Table, table=True):
     person: str = id_column()
     channel: str = id_column()
     kept: bool = Field(sa_column=Column(Boolean, nullable=False, server_default=false(), default=False))  # its activities left the mirror
+    outcome: OfContact[str | None] = Field(default=None)  # of one that is kept: what its activity told, in the CRM's words
+    seconds: OfNobody[float | None] = Field(default=None)  # … and how long it was
 
 
 class Spell(Table, table=True):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from connector.jobs.retention import let_go
 from connector.model import RecordRef
 from connector.pipeline.unify.merge import merge_contacts
 from connector.store import snapshots
@@ -204,3 +205,20 @@ def test_touches_as_they_are_kept() -> None:
     assert '"gap":3600.0' in columns["touches"]
     assert '"gap":7200.0' in columns["touches"]
     assert shown((), NOW) == {"touch_count": 0, "touch_channels": 0, "touches": "[]", "outcomes": "[]"}
+
+
+def test_what_came_of_touches_outlasts_their_activities(either_url: str) -> None:
+    """An attempt that is open for months ends with what was let go of meanwhile."""
+    with running_company(either_url, funnel(edit=(("[scope]", '[scope]\nkeep_activities = "100 days"'),))) as company:
+        director(company)
+        company.settle()
+        company.later(hours=1)
+        company.touch(by="anna", on="1", outcome="No answer", duration_seconds=12.0)
+        company.run()
+        company.later(days=200)
+        company.run()
+        assert let_go(company.store, company.config, now=company.now).activities == 1
+        company.edit(stage="sql")
+        company.run()
+        end = kept(company)[1, "end"]
+        assert (end["touch_count"], end["outcomes"], [touch["seconds"] for touch in end["touches"]]) == (1, ["No answer"], [12.0])

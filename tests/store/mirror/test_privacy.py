@@ -28,6 +28,7 @@ from connector.store.tables import (
     Evidence,
     Forgotten,
     Ledger,
+    OwnerRow,
     OwnershipRow,
     RecordRow,
     RecordVersion,
@@ -126,7 +127,7 @@ def fill(store: Store) -> None:
         Rejection(contact_id=77, attempt=1, at=NOW, kind="rejected", reason="No need", accepted=True),
         Rejection(contact_id=77, attempt=2, at=NOW, kind="rejected", reason=f"mrs {NAME.lower()} left"),
         Evidence(contact_id=77, rule="r", spell=1, taken_at=NOW, basis={"email": EMAIL}),
-        Touch(contact_id=77, at=NOW, person="a@acme.example", channel="call", kept=False),
+        Touch(contact_id=77, at=NOW, person="a@acme.example", channel="call", kept=False, outcome=f"{NAME} was out", seconds=5.0),
         Run(command="run", mode="live", started_at=NOW, summary={"errors": [{"message": f"bad {EMAIL.lower()}"}], "planned": 3}),
     )  # fmt: skip
     named = f"UPDATE contact SET f_email = '{EMAIL}', f_email_folded = '{EMAIL.casefold()}' WHERE id = 77"
@@ -369,7 +370,7 @@ class TestTheFiles:
         with Store.open(f"sqlite:///{tmp_path / 'owner.db'}") as store:
             store.upgrade()
             fill(store)
-            store.write(lambda c: c.execute(text(f"INSERT INTO owner VALUES ('hubspot', '9', '{EMAIL.lower()}', 'Z', true, false, NULL)")))
+            add(store, OwnerRow(crm="hubspot", id="9", email=EMAIL.lower(), name="Z", active=True))
             assert privacy_forget.forget(store, [ref(77)], now=LATER).clean is False
             assert privacy_forget.finish(store) is True
 
