@@ -17,7 +17,8 @@ class CrmFacts:
     """Facts of one CRM, by its own names.
 
     people: the objects whose records are persons, in the order of a person's way through them: of one person's records the last object's
-    goes first. companies, owners, tasks: the objects of companies, of users, of tasks.
+    goes first. companies, owners, tasks, deals: the objects of companies, of users, of tasks, of deals. links_are_fields: whom an activity is
+    about is a field of its own, so that its modified date tells when that changed.
     stage_object, stage_property: where the stage stands. lead_status, owner_property: the properties with the lead status, the owner's id.
     email_property: by object, with a person's address. column_property: for columns of table `record`, the property that says the same.
     base: what identity, owners and stages need, by object; essential: of these, what nobody can be judged without.
@@ -29,6 +30,7 @@ class CrmFacts:
     companies: str
     owners: str
     tasks: str
+    deals: str
     stage_object: str
     stage_property: str
     lead_status: str
@@ -37,6 +39,7 @@ class CrmFacts:
     column_property: Mapping[str, str]
     base: Mapping[str, tuple[str, ...]]
     essential: Mapping[str, tuple[str, ...]]
+    links_are_fields: bool = False
     other_id: tuple[str, ...] = ()
     addresses: tuple[re.Pattern[str], ...] = ()
 
@@ -51,6 +54,7 @@ _HUBSPOT = CrmFacts(
     companies="companies",
     owners="owners",
     tasks="tasks",
+    deals="deals",
     stage_object="contacts",
     stage_property="lifecyclestage",
     lead_status="hs_lead_status",
@@ -74,6 +78,8 @@ _SALESFORCE = CrmFacts(
     companies="Account",
     owners="User",
     tasks="Task",
+    deals="Opportunity",
+    links_are_fields=True,
     stage_object="Lead",
     stage_property="Status",
     lead_status="Status",

@@ -332,6 +332,7 @@ def _deal_contact_row(role: DealContact) -> Row:
         "record_id": text(role.record.id, "the record's id"),
         "role": text(role.role, "the role"),
         "main": role.primary,
+        "modified_at": moment(role.modified_at),
         "archived": role.archived,
     }
 

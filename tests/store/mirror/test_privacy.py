@@ -354,7 +354,7 @@ class TestTheFiles:
         with Store.open(f"sqlite:///{tmp_path / 'owner.db'}") as store:
             store.upgrade()
             fill(store)
-            store.write(lambda c: c.execute(text(f"INSERT INTO owner VALUES ('hubspot', '9', '{EMAIL.lower()}', 'Z', true, false, NULL)")))
+            store.write(lambda c: c.execute(text(f"INSERT INTO owner VALUES ('hubspot', '9', '{EMAIL.lower()}', 'Z', true, false, NULL, NULL)")))
             assert privacy_forget.forget(store, [ref(77)], now=LATER).clean is False
             assert privacy_forget.finish(store) is True
 
