@@ -23,7 +23,7 @@ from connector.model import CRM_FACTS, CRMS, PEOPLE_OBJECTS, CrmName, Surroundin
 from connector.pipeline.context import PassContext
 from connector.pipeline.pull import histories, schema_drift
 from connector.pipeline.pull.backfill import fill
-from connector.pipeline.pull.field_state import FieldState, brought_in_line, refreshed
+from connector.pipeline.pull.field_state import FieldState, brought_in_line, note_known, refreshed
 from connector.pipeline.pull.streams import Pulled, distinct, errors_of, pull, streams_of
 from connector.pipeline.unify import ContactWriter, UnifySettings
 from connector.store import runs
@@ -110,6 +110,7 @@ def prepare(store: Store, config: Config, crms: Mapping[CrmName, Crm], *, now: d
     histories.watch(store, config, crms)
     silent = _apply_file(store, config, crms, now, anew=bool(made)) | silent
     _keep_states(store, state, now)
+    note_known(store, state, now)
     return _installed(store, config, state, now=now, silent=silent)
 
 
@@ -145,6 +146,7 @@ def catch_up(context: PassContext, prepared: Installation, pulled: Pulled, *, no
         state = refreshed(store, config, state)
     if state is not prepared.fields:
         _keep_states(store, state, now)
+        note_known(store, state, context.now())
     blinded = _blinded(state)
     unread = [] if context.stopped() or failed else _read_histories(context, state, pulled, now)
     return CaughtUp(

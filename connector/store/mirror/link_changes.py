@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
@@ -82,10 +83,11 @@ def note(
     changes: list[dict[str, Any]] = []
     for row_id, had in before.items():
         has = after.get(row_id, {})
-        for linked, role in sorted([*had.items(), *has.items()]):
-            if (linked in had) is not (linked in has):
-                change = {"crm": crm, "object": object_name, "id": row_id, **linked._asdict(), "linked": linked in has, "role": role}
-                changes.append({**change, "at": told.get(row_id), "seen_at": to_micros(now)})
+        ended = [(linked, role, False) for linked, role in sorted(had.items(), key=itemgetter(0)) if (linked, role) not in has.items()]
+        begun = [(linked, role, True) for linked, role in sorted(has.items(), key=itemgetter(0)) if (linked, role) not in had.items()]
+        for linked, role, is_linked in (*ended, *begun):  # another role is another stay
+            change = {"crm": crm, "object": object_name, "id": row_id, **linked._asdict(), "linked": is_linked, "role": role}
+            changes.append({**change, "at": told.get(row_id), "seen_at": to_micros(now)})
     if not changes:
         return
     last = _last_numbers(connection, crm, object_name, {change["id"] for change in changes})
