@@ -60,6 +60,7 @@ def _steps(store: Store, config: Config, now: datetime) -> dict[str, Step]:
     steps: dict[str, Step] = {}
     if kept.versions is not None:
         steps["versions"] = partial(retention.drop_versions, store, now - kept.versions.elapsed)
+        steps["links"] = partial(retention.drop_link_changes, store, now - kept.versions.elapsed)
     if kept.ledger is not None:
         before = now - max(kept.ledger.elapsed, config.guard.window.elapsed, BACKLOG)  # guard rails and waiting tasks look back so far
         steps["ledger"] = partial(retention.drop_ledger, store, before)
@@ -106,7 +107,7 @@ def _activities(store: Store, config: Config, since: datetime, after: int | None
 
 def _result(dropped: dict[str, int], *, complete: bool) -> LetGo:
     return LetGo(
-        versions=dropped.get("versions", 0),
+        versions=dropped.get("versions", 0) + dropped.get("links", 0),
         ledger=dropped.get("ledger", 0),
         plans=dropped.get("plans", 0),
         activities=dropped.get("activities", 0) + dropped.get("activities about nobody", 0),

@@ -22,6 +22,7 @@ class CrmFacts:
     stage_object, stage_property: where the stage stands. lead_status, owner_property: the properties with the lead status, the owner's id.
     email_property: by object, with a person's address. column_property: for columns of table `record`, the property that says the same.
     base: what identity, owners and stages need, by object; essential: of these, what nobody can be judged without.
+    stage_entered: what stands before a stage's value in the name of the property with the moment at which it was entered.
     other_id: the properties in which the CRM's own sync stores the id of the other CRM's record, the first that has one counts.
     addresses: where a record's id stands in the addresses of the CRM's own pages.
     """
@@ -40,6 +41,7 @@ class CrmFacts:
     base: Mapping[str, tuple[str, ...]]
     essential: Mapping[str, tuple[str, ...]]
     links_are_fields: bool = False
+    stage_entered: str | None = None
     other_id: tuple[str, ...] = ()
     addresses: tuple[re.Pattern[str], ...] = ()
 
@@ -69,6 +71,7 @@ _HUBSPOT = CrmFacts(
         "companies": (),
     },
     essential={"contacts": ("email", "lifecyclestage", "hubspot_owner_id")},
+    stage_entered="hs_v2_date_entered_",
     other_id=("salesforcecontactid", "salesforceleadid"),
     addresses=(re.compile(r"/record/0-1/(\d+)"), re.compile(r"/contacts/\d+/contact/(\d+)")),
 )  # fmt: skip

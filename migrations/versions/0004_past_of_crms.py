@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger(), nullable=True),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
     )
+    op.create_index("ix_link_change_record", "link_change", ["crm", "record_object", "record_id"])
     op.create_table(
         "property_known",
         *_ids("crm", "object", "property"),

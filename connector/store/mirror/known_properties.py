@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, and_, delete, select, update
 
 from connector.store.bulk import add_missing
 from connector.store.tables import metadata
@@ -45,6 +45,12 @@ def keep(connection: Connection, crms: Collection[str], present: Collection[Plac
         same = and_(_KNOWN.c.until.is_(None), _KNOWN.c.crm == crm, _KNOWN.c.object == object_name, _KNOWN.c.property == of)
         until = now if last is None else max(min(last, now), stored[crm, object_name, of])
         connection.execute(update(_KNOWN).where(same).values(until=until))
+
+
+def cut(connection: Connection, before: datetime) -> None:
+    """What changed before a moment is let go: nothing is complete any more that lies before it."""
+    connection.execute(delete(_KNOWN).where(_KNOWN.c.until <= before))
+    connection.execute(update(_KNOWN).where(_KNOWN.c.since < before).values(since=before))
 
 
 def differs(connection: Connection, crms: Collection[str], present: Collection[Place]) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, and_, delete, select, update
 from sqlalchemy import text as sql
 
 from connector.model import FieldType, State, folded_twin
-from connector.store.bulk import chunks, find
+from connector.store.bulk import chunks, find, plain
 from connector.store.ledger import OPEN
 from connector.store.mirror.keys import FullKey, by_crm_and_object, by_object
 from connector.store.tables import metadata
@@ -21,7 +21,7 @@ from connector.store.tables import metadata
 _T = metadata.tables
 _ENDED = "the person was deleted for privacy"
 #: What is of one record, by its own id.
-_OF_RECORDS = ("record", "record_version", "record_email", "set_aside", "seen")
+_OF_RECORDS = ("record", "record_version", "record_email", "set_aside", "seen", "history_due")
 
 
 def delete_mirrored(connection: Connection, keys: Collection[FullKey]) -> None:
@@ -30,7 +30,7 @@ def delete_mirrored(connection: Connection, keys: Collection[FullKey]) -> None:
     link = _T["activity_link"]
     for crm, object_name, ids in by_crm_and_object(keys):
         connection.execute(delete(link).where(link.c.crm == crm, link.c.record_object == object_name, link.c.record_id.in_(ids)))
-        for name in ("deal_link", "campaign_member"):
+        for name in ("deal_link", "campaign_member", "link_change"):
             table = _T[name]
             where = (table.c.crm == crm, table.c.record_object == object_name, table.c.record_id.in_(ids))
             connection.execute(delete(table).where(*where))
@@ -67,12 +67,17 @@ def take_away(connection: Connection, keys: Collection[FullKey], now: datetime) 
 def _delete_records(connection: Connection, keys: Collection[FullKey]) -> None:
     """With their versions, addresses and histories; what others did with them keeps no words."""
     activity, link, history = _T["activity"], _T["activity_link"], _T["field_history"]
+    ended, version = _T["link_change"], plain("record_version")
     for crm, object_name, ids in by_crm_and_object(keys):
         about = (link.c.crm == crm, link.c.record_object == object_name, link.c.record_id.in_(ids))
         linked = {(row.object, row.id) for row in connection.execute(select(link.c.object, link.c.id).where(*about))}
+        was = (ended.c.crm == crm, ended.c.record_object == object_name, ended.c.record_id.in_(ids))
+        linked |= {(row.object, row.id) for row in connection.execute(select(ended.c.object, ended.c.id).where(*was))}
         for activity_object, piece in by_object(linked):
             same = (activity.c.crm == crm, activity.c.object == activity_object, activity.c.id.in_(piece))
             connection.execute(update(activity).where(*same).values(outcome=None))
+            worded = (version.c.crm == crm, version.c.object == activity_object, version.c.id.in_(piece), version.c.changed.contains('"outcome"'))
+            connection.execute(delete(version).where(*worded))
         of_records = (history.c.record_id.in_(ids), history.c.crm == crm, history.c.object == object_name)
         connection.execute(delete(history).where(*of_records))
         for name in _OF_RECORDS:

@@ -33,7 +33,7 @@ _DUE = "privacy_scrub"
 _CHECKPOINTS = 6
 _TOUCHED = (
     "record", "record_version", "field_history", "record_email", "activity", "activity_link", "deal_link", "campaign_member", "set_aside",
-    "contact", "evidence", "rejection", "action_value", "ledger", "run",
+    "contact", "evidence", "rejection", "action_value", "ledger", "run", "history_due", "link_change",
 )  # fmt: skip
 
 

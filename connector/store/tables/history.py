@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Column
+from sqlalchemy import Column, Index
 from sqlmodel import Field
 
 from connector.store.tables.columns import Moment, OfContact, OfNobody, Table, id_column, moment_column
@@ -29,6 +29,7 @@ class LinkChange(Table, table=True):
     """
 
     __tablename__ = "link_change"
+    __table_args__ = (Index("ix_link_change_record", "crm", "record_object", "record_id"),)
     crm: OfNobody[str] = id_column()
     object: OfNobody[str] = id_column()
     id: OfNobody[str] = id_column()
