@@ -15,7 +15,8 @@ from sqlmodel import Session
 from connector.model import CampaignMember, Deal, Fate, FieldChange, FieldType, Record, RecordRef, Removal, RemovalPage, SetAside
 from connector.store.database import Store
 from connector.store.fields import FieldColumn, ensure_fields
-from connector.store.mirror import pages, privacy_forget, privacy_residue
+from connector.store.mirror import history_due, pages, privacy_forget, privacy_residue
+from connector.store.mirror.history_due import Watched
 from connector.store.mirror.removals import Removed, apply_removals
 from connector.store.tables import (
     ActionValue,
@@ -27,7 +28,9 @@ from connector.store.tables import (
     ContactRow,
     Evidence,
     Forgotten,
+    HistoryDue,
     Ledger,
+    LinkChange,
     RecordRow,
     RecordVersion,
     Rejection,
@@ -182,6 +185,24 @@ def test_a_contact_that_turned_out_to_be_them_too(store: Store) -> None:
     assert privacy_forget.forget(store, [ref(77)], now=LATER).contacts == 2
     assert places(store) == set()
     assert {row.id: row.merged_into for row in rows(store, ContactRow)} == {1: None, 70: 77, 77: None}
+
+
+def test_the_past_goes_with_them(store: Store) -> None:
+    """Links that ended, what activities with them said before, whose history is still to be read; of others it stays."""
+    watched = {"contacts": Watched(properties=("jobtitle",))}
+    history_due.watch(store, "hubspot", watched)
+    fill(store)
+    pages.commit_page(store, page(quux(properties={"email": EMAIL, "jobtitle": "CTO"}), person(1, {"jobtitle": "CTO"})), now=NOW)
+    pages.commit_page(store, page(quux(properties={"email": EMAIL, "jobtitle": NAME}), person(1, {"jobtitle": "CEO"})), now=LATER)
+    again = [call(5, 1, outcome="Gone"), call(6, 1, outcome="Reached")]
+    pages.commit_page(store, page(object_name="calls", activities=again), now=LATER)
+    assert {row.id for row in rows(store, HistoryDue)} == {"1", "77"}
+    assert {(row.id, row.record_id, row.linked) for row in rows(store, LinkChange)} == {("5", "77", False), ("5", "1", True)}
+    privacy_forget.forget(store, [ref(77)], now=LATER)
+    assert places(store) == set()
+    assert {row.id for row in rows(store, HistoryDue)} == {"1"}
+    assert {(row.id, row.record_id, row.linked) for row in rows(store, LinkChange)} == {("5", "1", True)}
+    assert {(row.object, row.id) for row in rows(store, RecordVersion)} == {("contacts", "1"), ("calls", "6")}
 
 
 class TestComingBack:
