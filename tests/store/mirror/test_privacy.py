@@ -277,7 +277,7 @@ class TestOthersWithTheAddress:
         assert rows(store, RecordRow) == []
 
     def test_an_address_that_somebody_else_had_before(self, store: Store) -> None:
-        """The versions of others do not tell it any more."""
+        """The versions of others do not tell it any more; that it changed, and when, stays."""
         fill(store)
         pages.commit_page(store, page(person(78, {"email": EMAIL, "jobtitle": "CEO"})), now=NOW)
         pages.commit_page(store, page(person(78, {"email": "other@else.example", "jobtitle": "CFO"})), now=NOW)
@@ -287,7 +287,9 @@ class TestOthersWithTheAddress:
         assert places(store) == set()
         kept = next(row for row in rows(store, ActionValue) if row.ledger == 9)
         assert (kept.before, kept.after, kept.why) == (None, "other@else.example", {"job_title": "CEO"})
-        assert {row.id: row.changed for row in rows(store, RecordVersion)} == {"78": {"jobtitle": ["CEO", "CFO"]}}
+        assert {row.id: row.changed for row in rows(store, RecordVersion)} == {
+            "78": {"email": ["", "other@else.example"], "jobtitle": ["CEO", "CFO"]}
+        }
 
 
 def test_a_purged_record_is_forgotten_with_its_page(store: Store) -> None:
