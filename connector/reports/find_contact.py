@@ -94,7 +94,7 @@ def _chosen(connection: Connection, rows: Sequence[_Match], message: str) -> int
     if rows:
         raise Unknown(
             f"this is a record of {rows[0].object}, and no contact belongs to it",
-            advice="Name a person's record (contacts, Lead, Contact). What is in the mirror and no contact yet is made one by `connector pull`.",
+            advice="Name a person's record (contacts, Lead, Contact). What no contact has yet gets one by `connector pull`.",
         )
     if connection.execute(select(_RECORD.c.id).limit(1)).first() is None:
         raise Unknown("the mirror is empty", advice="Pull first: `connector pull`.")

@@ -208,7 +208,7 @@ class TestComingBack:
     def test_read_back_or_refilled(self, store: Store) -> None:
         fill(store)
         privacy_forget.forget(store, [ref(77)], now=LATER)
-        assert store.write(lambda connection: pages.apply_records(connection, [quux()], now=LATER)) == 0
+        assert store.write(lambda connection: pages.apply_records(connection, [quux()], now=LATER)).stored == 0
         refilled = pages.commit_partial(store, page(quux(), person(1)), under="refill:contacts", now=LATER)
         assert (refilled.seen, refilled.set_aside) == (2, 1)
         assert places(store) == set()
@@ -273,7 +273,7 @@ class TestOthersWithTheAddress:
         assert {row.id: row.gone for row in rows(store, ContactRow)} == {1: True, 77: True}
         pages.commit_page(store, page(person(2)), now=LATER)
         mark_unified(store)
-        assert store.write(lambda connection: pages.apply_records(connection, [person(2, {"email": EMAIL})], now=LATER)) == 0
+        assert store.write(lambda connection: pages.apply_records(connection, [person(2, {"email": EMAIL})], now=LATER)).stored == 0
         assert rows(store, RecordRow) == []
 
     def test_an_address_that_somebody_else_had_before(self, store: Store) -> None:
