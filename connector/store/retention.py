@@ -29,7 +29,6 @@ _PLAN = _T["plan"]
 _LINK = plain("activity_link")
 _ACTIVITY = plain("activity")
 _RECORD = plain("record")
-_VERSION = plain("record_version")
 _LINK_CHANGE = plain("link_change")
 
 #: Rows of one transaction.
@@ -53,17 +52,19 @@ class RetentionSlice:
 # ── Versions ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def drop_versions(store: Store, before: datetime, after: Sequence[Any] | None) -> RetentionSlice:
-    """Versions of records, deals and activities that were seen before a moment. From then on alone the mirror knows what was when; that is
-    noted before anything goes.
+def drop_versions(store: Store, before: datetime, after: Sequence[Any] | None, *, table: str = "record_version") -> RetentionSlice:
+    """Versions of records (or of activities, of deals) that were seen before a moment. From then on alone the mirror knows what was when in
+    records; that is noted before anything goes.
     """
-    store.write(partial(known_properties.cut, before=before))
-    key = [_VERSION.c[name] for name in ("crm", "object", "id", "number")]
-    query = select(*key, _VERSION.c.seen_at).order_by(*key).limit(SLICE)
+    if table == "record_version":
+        store.write(partial(known_properties.cut, before=before))
+    version = plain(table)
+    key = [version.c[name] for name in ("crm", "object", "id", "number")]
+    query = select(*key, version.c.seen_at).order_by(*key).limit(SLICE)
     with store.read() as connection:
         rows = connection.execute(query if after is None else query.where(tuple_(*key) > tuple(after))).all()
     old = [tuple(row[:4]) for row in rows if row.seen_at < to_micros(before)]
-    _delete_each(store, _VERSION, ("crm", "object", "id", "number"), old)
+    _delete_each(store, version, ("crm", "object", "id", "number"), old)
     return RetentionSlice(len(old), list(rows[-1][:4]) if len(rows) == SLICE else None)
 
 

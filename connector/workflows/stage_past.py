@@ -23,7 +23,7 @@ from connector.store.tables.rows import PastChange
 from connector.workflows.fields import moment_micros
 
 _RECORD = metadata.tables["record"]
-_VERSION = metadata.tables["record_version"]
+_VERSION = metadata.tables["deal_version"]
 _HISTORY = metadata.tables["field_history"]
 
 #: A date of HubSpot's and its history may differ so much and mean one entry.

@@ -14,7 +14,7 @@ from connector.model import CrmName, RecordRef
 from connector.store.bulk import find, plain, put, put_values
 from connector.store.database import Store
 from connector.store.mirror import cursors, deals, link_changes
-from connector.store.mirror.keys import by_object, contacts_of, fingerprints, make_due
+from connector.store.mirror.keys import by_object, contacts_of, fingerprints, recount
 from connector.store.mirror.link_changes import Linked
 from connector.store.mirror.rows import Key, Row
 from connector.store.mirror.versions import add_versions, note_differences
@@ -38,21 +38,21 @@ _VERSIONED = (
 KEPT_SINCE = "activities_kept_since"
 
 
-def store_activities(connection: Connection, crm: str, stream: str, rows: Mapping[Key, Row], now: datetime) -> int:
-    """Stores what is new or changed, with its links; the contacts concerned become due. Returns how many."""
+def store_activities(connection: Connection, crm: str, stream: str, rows: Mapping[Key, Row], now: datetime) -> set[Key]:
+    """Stores what is new or changed, with its links; the contacts concerned become due. Returns which."""
     stored = fingerprints(connection, "activity", crm, rows)
     wanted = {key: row for key, row in rows.items() if stored.get(key) != row["fingerprint"]}
     if wanted:
         wanted = _still_kept(connection, crm, stream, wanted, stored)
     if not wanted:
-        return 0
+        return set()
     changed = {key: row for key, row in wanted.items() if key in stored}
     _note(connection, crm, changed, now)
     concerned = _drop_links(connection, crm, changed)
     put(connection, "activity", list(wanted.values()), _COLUMNS, keys=("crm", "object", "id"), guard="fingerprint")
     concerned |= _add_links(connection, crm, {key: row["links"] for key, row in wanted.items()}, wanted)
-    make_due(connection, concerned, now)
-    return len(wanted)
+    recount(connection, concerned, now)
+    return set(wanted)
 
 
 def _note(connection: Connection, crm: str, changed: Mapping[Key, Row], now: datetime) -> None:
@@ -108,18 +108,18 @@ def _relink(connection: Connection, crm: str, object_name: str, wanted: Mapping[
     for _, ids in by_object(moved):  # no digest: the next sight of it in a pull puts in what the CRM says then
         same = (_ACTIVITY.c.crm == crm, _ACTIVITY.c.object == object_name, _ACTIVITY.c.id.in_(ids))
         connection.execute(update(_ACTIVITY).where(*same).values(fingerprint=b""))
-    make_due(connection, concerned, now)
+    recount(connection, concerned, now)
     return len(moved)
 
 
 def archive(connection: Connection, crm: str, object_name: str, ids: Sequence[str], now: datetime) -> None:
     """These are deleted in the CRM: they count no more. That is their last change (`known.gone_lately`)."""
-    add_versions(connection, crm, {(object_name, row_id): ({"archived": [False, True]}, None) for row_id in ids}, now)
+    add_versions(connection, crm, {(object_name, row_id): ({"archived": [False, True]}, None) for row_id in ids}, now, "activity_version")
     same = (_ACTIVITY.c.crm == crm, _ACTIVITY.c.object == object_name, _ACTIVITY.c.id.in_(ids))
     connection.execute(update(_ACTIVITY).where(*same).values(archived=True, modified_at=to_micros(now), fingerprint=b""))
     about = (_LINK.c.crm == crm, _LINK.c.object == object_name, _LINK.c.id.in_(ids))
     contacts = connection.scalars(select(_LINK.c.contact_id).where(*about, _LINK.c.contact_id.is_not(None)))
-    make_due(connection, set(contacts), now)
+    recount(connection, set(contacts), now)
     connection.execute(update(_LINK).where(*about).values(counts=False))
 
 

@@ -15,7 +15,7 @@ from connector.store.mirror.keys import by_object
 from connector.store.mirror.rows import Key, Row
 from connector.store.tables import to_micros
 
-_VERSION = plain("record_version")
+_TABLES = {name: plain(name) for name in ("record_version", "activity_version", "deal_version")}
 _VERSION_COLUMNS = ("crm", "object", "id", "number", "changed", "at", "seen_at", "unchanged_at")
 _STORED = (
     "id", "properties", "fingerprint", "owner_id", "company_id", "converted_to", "converted_deal", "merged_into", "created_at",
@@ -34,15 +34,22 @@ def stored_records(connection: Connection, crm: str, keys: Iterable[Key]) -> dic
     return records
 
 
-def add_versions(connection: Connection, crm: str, changes: Mapping[Key, tuple[Mapping[str, Any], int | None]], now: datetime) -> None:
-    """Notes what changed in records: key → (property → [before, after], the CRM's moment)."""
+def add_versions(
+    connection: Connection,
+    crm: str,
+    changes: Mapping[Key, tuple[Mapping[str, Any], int | None]],
+    now: datetime,
+    table: str = "record_version",
+) -> None:
+    """Notes what changed in records, activities or deals: key → (property → [before, after], the CRM's moment)."""
     if not changes:
         return
+    version = _TABLES[table]
     last: dict[Key, int] = {}
     whole = cursors.whole_at(connection, crm, {name for name, _ in changes})
     for object_name, ids in by_object(changes):
-        where = (_VERSION.c.crm == crm, _VERSION.c.object == object_name, _VERSION.c.id.in_(ids))
-        numbers = select(_VERSION.c.id, func.max(_VERSION.c.number)).where(*where).group_by(_VERSION.c.id)
+        where = (version.c.crm == crm, version.c.object == object_name, version.c.id.in_(ids))
+        numbers = select(version.c.id, func.max(version.c.number)).where(*where).group_by(version.c.id)
         for record_id, number in connection.execute(numbers):
             last[object_name, record_id] = number
     rows = [
@@ -58,7 +65,7 @@ def add_versions(connection: Connection, crm: str, changes: Mapping[Key, tuple[M
         }
         for key, (difference, at) in changes.items()
     ]
-    put(connection, "record_version", rows, _VERSION_COLUMNS)
+    put(connection, table, rows, _VERSION_COLUMNS)
 
 
 def note_differences(
@@ -76,4 +83,4 @@ def note_differences(
             }
             if difference:
                 changes[object_name, row_id] = (difference, row["modified_at"])
-    add_versions(connection, crm, changes, now)
+    add_versions(connection, crm, changes, now, f"{table}_version")

@@ -52,7 +52,7 @@ def bring(store: Store, now: datetime, **lists: Any) -> None:
 
 
 def versions(store: Store, object_name: str) -> list[tuple[dict[str, Any], Any, Any, Any]]:
-    table = metadata.tables["record_version"]
+    table = metadata.tables["deal_version" if object_name == "deals" else "activity_version"]
     with store.read() as connection:
         rows = connection.execute(table.select().where(table.c.object == object_name).order_by(table.c.number)).all()
     return [(row.changed, row.at, row.seen_at, row.unchanged_at) for row in rows]
@@ -68,7 +68,7 @@ class TestVersions:
         bring(store, NOW, activities=[call("1", "2")])
         bring(store, NOW, deals=[deal("1")])
         bring(store, NOW + DAY, activities=[call("1", "2")])
-        for table in ("record_version", "link_change"):
+        for table in ("record_version", "activity_version", "deal_version", "link_change"):
             with store.read() as connection:
                 assert connection.scalar(text(f"SELECT count(*) FROM {table}")) == 0
 
