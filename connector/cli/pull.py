@@ -1,4 +1,4 @@
-"""`pull`: the mirror only, brought up to date with both CRMs."""
+"""`pull`: the mirror only, brought up to date with both CRMs, and its people unified."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def pull(
     ] = False,
     as_name: AsName = "",
 ) -> int:
-    """The mirror only: what changed in the CRMs since the last pull."""
+    """The mirror only: what changed in the CRMs since the last pull, and whose records belong together."""
     settings, output = load(config), Output(as_json=as_json)
     make_tables(settings)
     with logging_to_stderr(), orderly() as asked, open_app(settings, stop=asked.event, actor=actor_of(as_name)) as app:

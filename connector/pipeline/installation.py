@@ -24,7 +24,7 @@ from connector.pipeline.context import PassContext
 from connector.pipeline.older_file import file_of, older_file
 from connector.pipeline.pull import histories, schema_drift
 from connector.pipeline.pull.backfill import fill
-from connector.pipeline.pull.field_state import FieldState, brought_in_line, refreshed
+from connector.pipeline.pull.field_state import FieldState, brought_in_line, note_known, refreshed
 from connector.pipeline.pull.streams import Pulled, distinct, errors_of, pull, streams_of
 from connector.pipeline.unify import ContactWriter, UnifySettings
 from connector.store import rule_texts, runs
@@ -118,6 +118,7 @@ def prepare(
         histories.watch(store, config, crms)
         silent = _apply_file(store, config, crms, now, anew=bool(made), by=by) | silent
     _keep_states(store, state, now)
+    note_known(store, state, now)
     return _installed(store, config, state, now=now, silent=silent, older=older)
 
 
@@ -153,6 +154,7 @@ def catch_up(context: PassContext, prepared: Installation, pulled: Pulled, *, no
         state = refreshed(store, config, state)
     if state is not prepared.fields:
         _keep_states(store, state, now)
+        note_known(store, state, context.now())
     blinded = _blinded(state)
     unread = [] if context.stopped() or failed else _read_histories(context, state, pulled, now)
     return CaughtUp(

@@ -10,7 +10,7 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-_TABLES = ("history_due", "link_change", "property_known")
+_TABLES = ("activity_version", "deal_version", "history_due", "link_change", "property_known")
 
 
 def _exact() -> sa.types.TypeEngine[str]:
@@ -31,6 +31,16 @@ def upgrade() -> None:
     op.add_column("cursor", sa.Column("whole_at", sa.BigInteger(), nullable=True))
     op.add_column("rejection", sa.Column("by", sa.String(), nullable=True))
     op.add_column("rejection", sa.Column("known_by", sa.String(), nullable=True))
+    for table in ("activity_version", "deal_version"):
+        op.create_table(
+            table,
+            *_ids("crm", "object", "id"),
+            sa.Column("number", sa.Integer(), primary_key=True, autoincrement=False),
+            sa.Column("changed", sa.Text(), nullable=False),
+            sa.Column("at", sa.BigInteger(), nullable=True),
+            sa.Column("seen_at", sa.BigInteger(), nullable=False),
+            sa.Column("unchanged_at", sa.BigInteger(), nullable=True),
+        )
     op.create_table("history_due", *_ids("crm", "object", "id"), sa.Column("noted_at", sa.BigInteger(), nullable=False))
     op.create_table(
         "link_change",
@@ -41,6 +51,7 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger(), nullable=True),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
     )
+    op.create_index("ix_link_change_record", "link_change", ["crm", "record_object", "record_id"])
     op.create_table(
         "property_known",
         *_ids("crm", "object", "property"),

@@ -117,9 +117,9 @@ class MemoryCrm(MemoryFaults):
         return frozenset({"contacts"}) if self.name == "hubspot" else frozenset()
 
     def history(self, object_name: str, ids: Sequence[str], properties: Sequence[str], *, lane: Lane = "normal") -> Page:  # noqa: ARG002
-        """Of what is there now."""
+        """Of what is there now, of HubSpot's contacts."""
         self._begin("history")
-        live = {thing.id for thing in self._live(object_name)}
+        live = {thing.id for thing in self._live(object_name)} if object_name in self.histories else set()
         past = [change for number in dict.fromkeys(ids) if number in live for change in self._past.get((object_name, number), ())]
         changes = [change for change in past if change.property in properties]
         self._end("history")

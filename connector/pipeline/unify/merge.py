@@ -17,7 +17,7 @@ from connector.model import State
 from connector.pipeline.unify.owner_history import end_stays
 from connector.store import tables as t
 from connector.store.ledger import KEYLESS
-from connector.store.mirror.privacy_erase import empty_contacts
+from connector.store.mirror.privacy_erase import empty_fields
 from connector.store.snapshots import Look, freeze_withdrawn
 from connector.workflows import touch_counts, touches
 from connector.workflows.attempts import OPEN
@@ -156,7 +156,7 @@ def _move(connection: Connection, lost: int, kept: int, now: datetime) -> None:
     end_stays(connection, [lost], now)
     touches.hand_over(connection, lost, kept)
     touch_counts.count_anew(connection, [kept], now)
-    empty_contacts(connection, [lost])
+    empty_fields(connection, [lost])
     connection.execute(update(contact).where(contact.c.merged_into == lost).values(merged_into=kept))
     connection.execute(update(contact).where(contact.c.id == lost).values(gone=True, due_at=None, merged_into=kept))
 

@@ -87,6 +87,11 @@ class Brought:
         for kind in fields(self):
             yield from getattr(self, kind.name)
 
+    def gone(self) -> Iterator[Key]:
+        """Of these, what the CRM shows as deleted."""
+        for kind in fields(self):
+            yield from (key for key, row in getattr(self, kind.name).items() if row.get("archived"))
+
 
 def page_rows(page: Page, *, now: datetime) -> tuple[Brought, list[SetAside]]:
     """All that a page brought, and what of it cannot be stored."""
@@ -332,6 +337,7 @@ def _deal_contact_row(role: DealContact) -> Row:
         "record_id": text(role.record.id, "the record's id"),
         "role": text(role.role, "the role"),
         "main": role.primary,
+        "modified_at": moment(role.modified_at),
         "archived": role.archived,
     }
 

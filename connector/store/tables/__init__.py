@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from connector.store.tables.columns import EPOCH, Json, Moment, Table, exact, from_micros, metadata, to_micros
 from connector.store.tables.contacts import Attempt, Clock, ContactRow, Evidence, Rejection, Spell, Touch
-from connector.store.tables.history import HistoryDue, LinkChange, PropertyKnown
+from connector.store.tables.history import ActivityVersion, DealVersion, HistoryDue, LinkChange, PropertyKnown
 from connector.store.tables.ledger import ActionValue, BudgetRow, FieldRow, Lease, Ledger, Meta, Pause, PlanRow, Run, Turn
 from connector.store.tables.mirror import (
     ActivityLink,
@@ -37,6 +37,7 @@ __all__ = [
     "ActionValue",
     "ActivityLink",
     "ActivityRow",
+    "ActivityVersion",
     "Attempt",
     "BudgetRow",
     "CampaignMemberRow",
@@ -46,6 +47,7 @@ __all__ = [
     "CursorRow",
     "DealLink",
     "DealRow",
+    "DealVersion",
     "Drift",
     "Evidence",
     "FieldHistory",

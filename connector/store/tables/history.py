@@ -1,15 +1,16 @@
-"""The past as the CRMs tell it, beside versions (`record_version`) and histories of fields (`field_history`) in `mirror`: whose history
-is to be read, which links began and ended when, and since when a property was known of every record.
+"""The past as the CRMs tell it, beside versions of records and histories of fields in `mirror`: versions of activities and deals, which links
+began and ended when, since when a property was known of every record, and whose history is to be read.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Column
+from sqlalchemy import Column, Index
 from sqlmodel import Field
 
-from connector.store.tables.columns import Moment, OfContact, OfNobody, Table, id_column, moment_column
+from connector.store.tables.columns import Moment, OfContact, OfNobody, Privacy, Table, id_column, json_column, moment_column
 
 
 class HistoryDue(Table, table=True):
@@ -18,8 +19,37 @@ class HistoryDue(Table, table=True):
     __tablename__ = "history_due"
     crm: OfNobody[str] = id_column()
     object: OfNobody[str] = id_column()
-    id: OfContact[str] = id_column()
+    id: OfNobody[str] = id_column()
     noted_at: OfNobody[datetime] = moment_column(nullable=False)
+
+
+class ActivityVersion(Table, table=True):
+    """One change of an activity, as of a record (`RecordVersion`): which columns of `activity`, from what to what."""
+
+    __tablename__ = "activity_version"
+    privacy = Privacy(deletes_row=True, id_of="activity")
+    crm: OfNobody[str] = id_column()
+    object: OfNobody[str] = id_column()
+    id: OfNobody[str] = id_column()
+    number: OfNobody[int] = Field(primary_key=True)
+    changed: OfContact[dict[str, Any]] = json_column(nullable=False)
+    at: OfNobody[datetime | None] = moment_column()
+    seen_at: OfNobody[datetime] = moment_column(nullable=False)
+    unchanged_at: OfNobody[datetime | None] = moment_column()
+
+
+class DealVersion(Table, table=True):
+    """One change of a deal, likewise: stage, amount, dates, owner; nothing of a person's."""
+
+    __tablename__ = "deal_version"
+    crm: OfNobody[str] = id_column()
+    object: OfNobody[str] = id_column()
+    id: OfNobody[str] = id_column()
+    number: OfNobody[int] = Field(primary_key=True)
+    changed: OfNobody[dict[str, Any]] = json_column(nullable=False)
+    at: OfNobody[datetime | None] = moment_column()
+    seen_at: OfNobody[datetime] = moment_column(nullable=False)
+    unchanged_at: OfNobody[datetime | None] = moment_column()
 
 
 class LinkChange(Table, table=True):
@@ -29,6 +59,8 @@ class LinkChange(Table, table=True):
     """
 
     __tablename__ = "link_change"
+    privacy = Privacy(deletes_row=True)
+    __table_args__ = (Index("ix_link_change_record", "crm", "record_object", "record_id"),)
     crm: OfNobody[str] = id_column()
     object: OfNobody[str] = id_column()
     id: OfNobody[str] = id_column()

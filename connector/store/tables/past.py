@@ -14,6 +14,7 @@ from connector.store.tables.columns import (
     OfContact,
     OfEmployee,
     OfNobody,
+    Privacy,
     Table,
     id_column,
     json_column,
@@ -82,6 +83,7 @@ class Snapshot(Table, table=True):
     """
 
     __tablename__ = "snapshot"
+    privacy = Privacy(kept_unless_named=("lead_source", "campaign"))  # figures group by them, also when the person is gone
     contact_id: OfNobody[int] = Field(sa_column=Column(BigInteger, primary_key=True))
     attempt: OfNobody[int] = Field(primary_key=True)
     which: OfNobody[str] = id_column()
@@ -92,8 +94,8 @@ class Snapshot(Table, table=True):
     stage: OfNobody[str | None] = Field(default=None)
     outcome: OfNobody[str | None] = Field(default=None)  # at the end
     owner: OfEmployee[str | None] = Field(default=None)
-    lead_source: OfNobody[str | None] = Field(default=None)  # figures group by it, also when the person is gone
-    campaign: OfNobody[str | None] = Field(default=None)
+    lead_source: OfContact[str | None] = Field(default=None)
+    campaign: OfContact[str | None] = Field(default=None)
     conversion_at: OfNobody[datetime | None] = moment_column()
     criteria_met: OfNobody[int | None] = Field(default=None)
     qualified: OfNobody[bool | None] = Field(default=None)

@@ -15,10 +15,12 @@ from sqlmodel import Session
 from connector.model import CampaignMember, Deal, Fate, FieldChange, FieldType, Record, RecordRef, Removal, RemovalPage, SetAside
 from connector.store.database import Store
 from connector.store.fields import FieldColumn, ensure_fields
-from connector.store.mirror import pages, privacy_forget, privacy_residue
+from connector.store.mirror import history_due, pages, privacy_forget, privacy_residue
+from connector.store.mirror.history_due import Watched
 from connector.store.mirror.removals import Removed, apply_removals
 from connector.store.tables import (
     ActionValue,
+    ActivityVersion,
     ActivityLink,
     ActivityRow,
     Attempt,
@@ -27,7 +29,9 @@ from connector.store.tables import (
     ContactRow,
     Evidence,
     Forgotten,
+    HistoryDue,
     Ledger,
+    LinkChange,
     OwnerRow,
     OwnershipRow,
     RecordRow,
@@ -200,6 +204,24 @@ def test_a_contact_that_turned_out_to_be_them_too(store: Store) -> None:
     assert {row.id: row.merged_into for row in rows(store, ContactRow)} == {1: None, 70: 77, 77: None}
 
 
+def test_the_past_goes_with_them(store: Store) -> None:
+    """Links that ended, what activities with them said before, whose history is still to be read; of others it stays."""
+    watched = {"contacts": Watched(properties=("jobtitle",))}
+    history_due.watch(store, "hubspot", watched)
+    fill(store)
+    pages.commit_page(store, page(quux(properties={"email": EMAIL, "jobtitle": "CTO"}), person(1, {"jobtitle": "CTO"})), now=NOW)
+    pages.commit_page(store, page(quux(properties={"email": EMAIL, "jobtitle": NAME}), person(1, {"jobtitle": "CEO"})), now=LATER)
+    again = [call(5, 1, outcome="Gone"), call(6, 1, outcome="Reached")]
+    pages.commit_page(store, page(object_name="calls", activities=again), now=LATER)
+    assert {row.id for row in rows(store, HistoryDue)} == {"1", "77"}
+    assert {(row.id, row.record_id, row.linked) for row in rows(store, LinkChange)} == {("5", "77", False), ("5", "1", True)}
+    privacy_forget.forget(store, [ref(77)], now=LATER)
+    assert places(store) == set()
+    assert {(row.id, row.record_id, row.linked) for row in rows(store, LinkChange)} == {("5", "1", True)}
+    assert {row.id for row in rows(store, RecordVersion)} == {"1"}
+    assert {row.id for row in rows(store, ActivityVersion)} == {"6"}
+
+
 class TestComingBack:
     def test_by_the_key_or_by_an_address_is_set_aside(self, store: Store) -> None:
         fill(store)
@@ -224,7 +246,7 @@ class TestComingBack:
     def test_read_back_or_refilled(self, store: Store) -> None:
         fill(store)
         privacy_forget.forget(store, [ref(77)], now=LATER)
-        assert store.write(lambda connection: pages.apply_records(connection, [quux()], now=LATER)) == 0
+        assert store.write(lambda connection: pages.apply_records(connection, [quux()], now=LATER)).stored == 0
         refilled = pages.commit_partial(store, page(quux(), person(1)), under="refill:contacts", now=LATER)
         assert (refilled.seen, refilled.set_aside) == (2, 1)
         assert places(store) == set()
@@ -289,11 +311,11 @@ class TestOthersWithTheAddress:
         assert {row.id: row.gone for row in rows(store, ContactRow)} == {1: True, 77: True}
         pages.commit_page(store, page(person(2)), now=LATER)
         mark_unified(store)
-        assert store.write(lambda connection: pages.apply_records(connection, [person(2, {"email": EMAIL})], now=LATER)) == 0
+        assert store.write(lambda connection: pages.apply_records(connection, [person(2, {"email": EMAIL})], now=LATER)).stored == 0
         assert rows(store, RecordRow) == []
 
     def test_an_address_that_somebody_else_had_before(self, store: Store) -> None:
-        """The versions of others do not tell it any more."""
+        """The versions of others do not tell it any more; that it changed, and when, stays."""
         fill(store)
         pages.commit_page(store, page(person(78, {"email": EMAIL, "jobtitle": "CEO"})), now=NOW)
         pages.commit_page(store, page(person(78, {"email": "other@else.example", "jobtitle": "CFO"})), now=NOW)
@@ -303,7 +325,9 @@ class TestOthersWithTheAddress:
         assert places(store) == set()
         kept = next(row for row in rows(store, ActionValue) if row.ledger == 9)
         assert (kept.before, kept.after, kept.why) == (None, "other@else.example", {"job_title": "CEO"})
-        assert {row.id: row.changed for row in rows(store, RecordVersion)} == {"78": {"jobtitle": ["CEO", "CFO"]}}
+        assert {row.id: row.changed for row in rows(store, RecordVersion)} == {
+            "78": {"email": ["", "other@else.example"], "jobtitle": ["CEO", "CFO"]}
+        }
 
 
 def test_a_purged_record_is_forgotten_with_its_page(store: Store) -> None:
