@@ -16,6 +16,8 @@ T = TypeVar("T")
 SLICE_SECONDS = 0.12
 #: Rows that a slice has at most, however fast they go.
 MOST = 5_000
+#: Rows that a slice has at least, however slow: what each costs beside its rows would be more than they do.
+LEAST = 200
 #: How much larger than the one before a slice may be: the one before may have been an easy one.
 _GROWTH = 2.0
 
@@ -40,5 +42,6 @@ class Slices:
             return work(connection, size), self._monotonic() - start
 
         result, seconds = self._store.write(timed)
-        self.size = max(1, min(int(size * min(_GROWTH, SLICE_SECONDS / max(seconds, 1e-6))), MOST))
+        wanted = int(size * min(_GROWTH, SLICE_SECONDS / max(seconds, 1e-6)))
+        self.size = min(max(wanted, min(LEAST, size)), MOST)
         return result
