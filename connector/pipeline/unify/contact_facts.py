@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -25,27 +26,41 @@ link = t.metadata.tables["activity_link"]
 owner = t.metadata.tables["owner"]
 
 
-def load(connection: Connection, table: Table, ids: Sequence[int]) -> ContactBatch:
-    """Everything known of these contacts. table: contacts with the file's columns."""
+def load(connection: Connection, table: Table, ids: Sequence[int], *, never_made: Container[int] = ()) -> ContactBatch:
+    """Everything known of these contacts. table: contacts with the file's columns; never_made: of whom nothing can be on record."""
     records = _records(connection, ids)
     people = [row for rows in records.values() for row in rows]
-    contacts = connection.execute(select(table).where(table.c.id.in_(ids))).mappings()
-    return ContactBatch(
-        contacts={row["id"]: cast(StoredContact, dict(row)) for row in contacts},
+    recorded = [contact_id for contact_id in ids if contact_id not in never_made]
+    several = any(_several_in_one(rows) for rows in records.values())
+    batch = ContactBatch(
+        contacts=_contacts(connection, table, ids),
         records=records,
         companies=companies_of(connection, people),
         owners=_owners(connection),
         history=_history(connection, people),
+        emails=_further_emails(connection, people),
+        ends=_ends(connection, records) if several else {},
+        active=_latest_activities(connection, records) if several else {},
+        campaigns=latest_campaigns(connection, ids),
+    )
+    return _with_what_is_recorded(connection, batch, recorded) if recorded else batch
+
+
+def _with_what_is_recorded(connection: Connection, batch: ContactBatch, ids: Sequence[int]) -> ContactBatch:
+    """What was concluded of these contacts before."""
+    return replace(
+        batch,
         attempts={number: states[max(states)] for number, states in attempts_of(connection, ids).items()},
         evidence=evidence_of(connection, ids),
         touches=touches.by_contact(connection, ids),
         written=written_stages(connection, ids),
         rejected=rejected_with_reason(connection, ids),
-        emails=_further_emails(connection, people),
-        ends=_ends(connection, records),
-        active=_latest_activities(connection, records),
-        campaigns=latest_campaigns(connection, ids),
     )
+
+
+def _contacts(connection: Connection, table: Table, ids: Sequence[int]) -> dict[int, StoredContact]:
+    rows = connection.execute(select(table).where(table.c.id.in_(ids))).mappings()
+    return {row["id"]: cast(StoredContact, dict(row)) for row in rows}
 
 
 def _records(connection: Connection, ids: Sequence[int]) -> dict[int, list[PersonRecord]]:

@@ -5,7 +5,7 @@ Those that were never made before and are plain are made by `PlainContacts`, all
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from connector.pipeline.unify.contact_facts import load
 from connector.pipeline.unify.contact_maker import ContactMaker
 from connector.pipeline.unify.contact_rows import settle_records, store, store_plain
 from connector.pipeline.unify.contact_values import ContactRows, UnifySettings
-from connector.pipeline.unify.plain_contacts import PlainContacts, PlainRecord, PlainRows
+from connector.pipeline.unify.plain_contacts import PlainContacts, PlainRecord
 from connector.pipeline.unify.plain_facts import never_made, plain_batch, plain_records_of
 from connector.store.bulk import AMONG, asked, told
 from connector.store.fields import FieldColumn
@@ -69,7 +69,7 @@ class ContactWriter:
         records = sum(map(len, plain.values()))
         others = [contact_id for contact_id in ids if contact_id not in plain]
         if others:
-            records += self._make_others(connection, others, [number for number in others if number not in fresh], now)
+            records += self._make_others(connection, others, fresh, now)
             if only is None:
                 told(connection, f"UPDATE record SET unify = ? WHERE unify AND contact_id {AMONG}", False, others)  # noqa: S608 - our own
         return SliceWritten(records, ids[-1])
@@ -97,17 +97,18 @@ class ContactWriter:
         if not records:
             return
         batch = plain_batch(connection, records, self._setting.own_users)
-        rows, moment = PlainRows(), to_micros(now)
-        for contact_id in sorted(records):
-            self._plain.make(contact_id, records[contact_id], batch, rows, moment)
+        moment = to_micros(now)
+        rows = self._plain.make(records, batch, moment)
         due_now = [(moment, contact_id) for contact_id in records if due[contact_id] != moment]
         store_plain(connection, self._table, self._plain.columns, rows, due_now)
         settle_records(connection, [row for rows_of_one in records.values() for row in rows_of_one], settled=settled)
 
-    def _make_others(self, connection: Connection, ids: Sequence[int], counted: Sequence[int], now: datetime) -> int:
-        """Makes contacts one by one; how many records they have. counted: those of them that may have an attempt, whose touches matter."""
-        touches.refresh(connection, counted, self._config.sales_members, now)
-        batch = load(connection, self._table, ids)
+    def _make_others(self, connection: Connection, ids: Sequence[int], never_made: Container[int], now: datetime) -> int:
+        """Makes contacts one by one; how many records they have. Those that were never made have no attempt that touches matter for."""
+        counted = [contact_id for contact_id in ids if contact_id not in never_made]
+        if counted:
+            touches.refresh(connection, counted, self._config.sales_members, now)
+        batch = load(connection, self._table, ids, never_made=never_made)
         rows = ContactRows()
         for contact_id in ids:
             self._maker.make(contact_id, batch, rows, now)

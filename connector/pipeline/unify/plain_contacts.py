@@ -6,7 +6,7 @@ The rules are those of `ContactMaker`, which makes all other contacts; a test ho
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -24,7 +24,7 @@ from connector.pipeline.unify.stage_history import StageBook
 from connector.store.fields import FieldColumn
 from connector.store.tables import from_micros, to_micros
 from connector.workflows.attempts import AttemptState, By
-from connector.workflows.compiled_fields import CompiledFields, PlainSides
+from connector.workflows.compiled_fields import CompiledFields, ManySides
 from connector.workflows.fields import Value, date_entered, moment_micros
 
 _NOTHING: Mapping[str, Any] = {}
@@ -66,6 +66,8 @@ class PlainBatch:
 
 
 _Row = tuple[Any, ...]
+#: A contact's records, each with its properties.
+_Records = Mapping[CrmName, tuple[PlainRecord, Mapping[str, Any]]]
 
 
 @dataclass(slots=True)
@@ -106,28 +108,34 @@ class PlainContacts:
         self._owner_sides = [crm for crm, _ in owned]
         self.columns = (*self._fields.columns, *(each for _, name in owned for each in (name, folded_twin(name))), *_OWN)
 
-    def make(self, contact_id: int, records: Sequence[PlainRecord], batch: PlainBatch, rows: PlainRows, now: int) -> None:
-        """Adds the rows of a contact. now: microseconds since 1970."""
-        hubspot = next((row for row in records if row.crm == "hubspot"), None)
-        salesforce = next((row for row in records if row.crm == "salesforce"), None)
-        sides = _sides(contact_id, hubspot, salesforce, batch)
-        values = self._fields.values(sides, None if salesforce is None else salesforce.object)
-        by_crm: dict[CrmName, tuple[PlainRecord, Mapping[str, Any]]] = {}
-        if hubspot is not None:
-            by_crm["hubspot"] = (hubspot, sides.hubspot)
-        if salesforce is not None:
-            by_crm["salesforce"] = (salesforce, sides.salesforce)
+    def make(self, records: Mapping[int, Sequence[PlainRecord]], batch: PlainBatch, now: int) -> PlainRows:
+        """The rows of these contacts. records: of each contact; now: microseconds since 1970."""
+        rows, sides = PlainRows(), ManySides()
+        own: list[tuple[Any, ...]] = []
+        for contact_id, records_of_one in records.items():
+            by_crm = {row.crm: (row, orjson.loads(row.properties)) for row in records_of_one}
+            _add_sides(sides, by_crm, batch, batch.campaigns.get(contact_id))
+            owned = self._owned(by_crm, batch, now)
+            staged = self._staged(contact_id, by_crm, batch, rows, owned[0], now)
+            persons = self._sides_owners(by_crm, batch) if self._owner_sides else ()
+            at_hand = ("hubspot" in by_crm, "salesforce" in by_crm)
+            own.append((*persons, *owned, _ambiguous(records_of_one, batch), *at_hand, *staged, contact_id))
+        columns = self._fields.read(sides)
+        fields: Iterable[tuple[Value, ...]] = zip(*columns, strict=True) if columns else [()] * sides.count
+        rows.contacts = [(*values, *others) for values, others in zip(fields, own, strict=True)]
+        return rows
+
+    def _sides_owners(self, by_crm: _Records, batch: PlainBatch) -> list[str | None]:
+        """The owner in each CRM that conditions name, with the folded twin."""
+        values: list[str | None] = []
         for crm in self._owner_sides:
-            person = _person(by_crm[crm][0], batch) if crm in by_crm else None
+            name = batch.owners.get((crm, by_crm[crm][0].owner_id or "")) if crm in by_crm else None
+            person = None if name is None else name.person
             values += (person, None if person is None else fold(person))
-        owned = self._owned(by_crm, batch, now)
-        values += (*owned, _ambiguous(records, batch), hubspot is not None, salesforce is not None)
-        values += self._staged(contact_id, by_crm, batch, rows, owned[0], now)
-        values.append(contact_id)
-        rows.contacts.append(tuple(values))
+        return values
 
     def _owned(
-        self, by_crm: Mapping[CrmName, tuple[PlainRecord, Mapping[str, Any]]], batch: PlainBatch, now: int
+        self, by_crm: _Records, batch: PlainBatch, now: int
     ) -> tuple[str | None, str | None, int | None]:
         """The owner: of both CRMs the first that names a person, else a queue; and since when."""
         queue = None
@@ -157,7 +165,7 @@ class PlainContacts:
     def _staged(
         self,
         contact_id: int,
-        by_crm: Mapping[CrmName, tuple[PlainRecord, Mapping[str, Any]]],
+        by_crm: _Records,
         batch: PlainBatch,
         rows: PlainRows,
         owner: str | None,
@@ -206,23 +214,26 @@ def are_plain(records: Sequence[tuple[Any, ...]]) -> bool:
     return len(records) == 1 or (len(records) == 2 and records[0][1] != records[1][1])
 
 
-def _sides(contact_id: int, hubspot: PlainRecord | None, salesforce: PlainRecord | None, batch: PlainBatch) -> PlainSides:
-    return PlainSides(
-        hubspot=_NOTHING if hubspot is None else orjson.loads(hubspot.properties),
-        hubspot_company=_company(hubspot, batch),
-        salesforce=_NOTHING if salesforce is None else orjson.loads(salesforce.properties),
-        account=_company(salesforce, batch),
-        campaign=batch.campaigns.get(contact_id),
-    )
+def _add_sides(sides: ManySides, by_crm: _Records, batch: PlainBatch, campaign: str | None) -> None:
+    place = sides.count
+    sides.count += 1
+    row, properties = by_crm.get("hubspot", (None, _NOTHING))
+    sides.hubspot.append(properties)
+    sides.hubspot_company.append(_company(row, batch))
+    sides.campaigns.append(campaign)
+    if "salesforce" in by_crm:
+        row, properties = by_crm["salesforce"]
+        if row.object == "Lead":
+            sides.leads.append(properties)
+            sides.lead_places.append(place)
+        else:
+            sides.contacts.append(properties)
+            sides.accounts.append(_company(row, batch))
+            sides.contact_places.append(place)
 
 
 def _company(row: PlainRecord | None, batch: PlainBatch) -> Mapping[str, Any]:
     return _NOTHING if row is None or row.company_id is None else batch.companies.get((row.crm, row.company_id), _NOTHING)
-
-
-def _person(row: PlainRecord, batch: PlainBatch) -> str | None:
-    name = batch.owners.get((row.crm, row.owner_id or ""))
-    return None if name is None else name.person
 
 
 def _ambiguous(records: Sequence[PlainRecord], batch: PlainBatch) -> str | None:
