@@ -38,6 +38,7 @@ from connector.pipeline.write_back import WriteBackTerms, write_back
 from connector.store.database import Store
 from connector.store.scratch import in_scratch
 from connector.store.tables import metadata
+from connector.workflows import touch_counts
 from connector.workflows.suspension import Suspended
 
 # for those who look for them here, at the place to start
@@ -166,6 +167,7 @@ def evaluate(
 ) -> tuple[EvaluationRun, Evaluated]:
     """Unifies what changed and judges what is due; of these contacts alone where `only` names them. What is suspended says nothing."""
     progress, writer, suspended = context.progress, installation.writer, installation.suspended
+    touch_counts.follow_members(context.store, context.config.sales_members, now)
     if not suspended.blind:
         unify(context.store, writer, now=now, only=only, stopped=context.stopped, progress=lambda done: progress.step("unify", done, None))
     evaluation = EvaluationRun(

@@ -18,6 +18,7 @@ from sqlalchemy import case as sql_case
 from connector.model import CrmName, Proposal
 from connector.pipeline.evaluate.statement import Answers
 from connector.store import tables as t
+from connector.store.among import among
 from connector.store.bulk import upsert
 from connector.store.tables.rows import Engagement, PersonRecord, PropertyChange
 from connector.workflows import touches
@@ -138,7 +139,7 @@ def load(
     ids = sorted(answers)
     if not ids:
         return []
-    contacts = {row["id"]: JudgedContact.of(row) for row in connection.execute(select(table).where(table.c.id.in_(ids))).mappings()}
+    contacts = {row["id"]: JudgedContact.of(row) for row in connection.execute(select(table).where(among(table.c.id, ids))).mappings()}
     records = _records(connection, ids)
     attempts, known_evidence, made = attempts_of(connection, ids), evidence_of(connection, ids), touches.by_contact(connection, ids)
     spells, clocks, rejections = _spells(connection, table, ids), _clocks(connection, table, ids), _rejections(connection, table, ids)
@@ -172,7 +173,7 @@ def load_one(connection: Connection, table: Table, contact: int) -> ContactState
 def _records(connection: Connection, ids: Sequence[int]) -> dict[int, list[PersonRecord]]:
     found: dict[int, list[PersonRecord]] = {number: [] for number in ids}
     columns = [record.c[name] for name in PersonRecord._fields]
-    rows = select(record.c.contact_id, *columns).where(record.c.contact_id.in_(ids), ~record.c.archived)
+    rows = select(record.c.contact_id, *columns).where(among(record.c.contact_id, ids), ~record.c.archived)
     for contact_id, *values in connection.execute(rows.order_by(record.c.crm, record.c.object, record.c.id)):
         found[contact_id].append(PersonRecord._make(values))
     return found
@@ -181,14 +182,14 @@ def _records(connection: Connection, ids: Sequence[int]) -> dict[int, list[Perso
 def _spells(connection: Connection, table: Table, ids: Sequence[int]) -> dict[int, str]:
     """Who began the present spell of each contact."""
     present = and_(spell.c.contact_id == table.c.id, spell.c.number == table.c.spell)
-    rows = connection.execute(select(table.c.id, spell.c.by).join(spell, present).where(table.c.id.in_(ids)))
+    rows = connection.execute(select(table.c.id, spell.c.by).join(spell, present).where(among(table.c.id, ids)))
     return {row.id: row.by for row in rows}
 
 
 def _clocks(connection: Connection, table: Table, ids: Sequence[int]) -> dict[int, list[ClockState]]:
     found: defaultdict[int, list[ClockState]] = defaultdict(list)
     told = or_(table.c.attempt == clock.c.attempt, clock.c.state.in_(TICKING))
-    present = select(clock).join(table, and_(table.c.id == clock.c.contact_id, told)).where(clock.c.contact_id.in_(ids))
+    present = select(clock).join(table, and_(table.c.id == clock.c.contact_id, told)).where(among(clock.c.contact_id, ids))
     for row in connection.execute(present.order_by(clock.c.attempt, clock.c.number)):
         found[row.contact_id].append(_state(ClockState, row))
     return found
@@ -197,7 +198,7 @@ def _clocks(connection: Connection, table: Table, ids: Sequence[int]) -> dict[in
 def _rejections(connection: Connection, table: Table, ids: Sequence[int]) -> dict[int, RejectionState]:
     """The rejection of the present attempt of each contact."""
     same = and_(table.c.id == rejection.c.contact_id, table.c.attempt == rejection.c.attempt)
-    rows = connection.execute(select(rejection).join(table, same).where(rejection.c.contact_id.in_(ids)))
+    rows = connection.execute(select(rejection).join(table, same).where(among(rejection.c.contact_id, ids)))
     return {row.contact_id: _state(RejectionState, row) for row in rows}
 
 
@@ -206,7 +207,7 @@ def _bundles(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, 
     held = func.max(sql_case((ledger.c.state == "held", 1), else_=0)).label("held")
     rows = connection.execute(
         select(ledger.c.contact_id, ledger.c.bundle, held)
-        .where(ledger.c.contact_id.in_(ids), ledger.c.state.not_in(("shadow", "superseded")))
+        .where(among(ledger.c.contact_id, ids), ledger.c.state.not_in(("shadow", "superseded")))
         .group_by(ledger.c.contact_id, ledger.c.bundle)
     )
     for row in rows:
@@ -233,7 +234,7 @@ def _recent(connection: Connection, ids: Sequence[int]) -> dict[int, list[Engage
         select(link.c.contact_id, link.c.at, activity.c.kind, activity.c.direction, owner.c.name.label("who"), newest)
         .join(activity, and_(activity.c.crm == link.c.crm, activity.c.object == link.c.object, activity.c.id == link.c.id))
         .outerjoin(owner, and_(owner.c.crm == activity.c.crm, owner.c.id == activity.c.owner_id))
-        .where(link.c.contact_id.in_(ids), link.c.counts, activity.c.kind != "task")
+        .where(among(link.c.contact_id, ids), link.c.counts, activity.c.kind != "task")
         .subquery()
     )
     for row in connection.execute(select(latest).where(latest.c.place <= RECENT).order_by(latest.c.contact_id, latest.c.place)):

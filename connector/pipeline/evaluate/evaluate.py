@@ -51,10 +51,11 @@ from connector.pipeline.evaluate.proposals import DecisionInputs
 from connector.pipeline.evaluate.statement import REJECTING, Answers, RuleStatement, flag_name
 from connector.pipeline.unify import ContactWriter
 from connector.store import tables as t
+from connector.store.among import among
 from connector.store.bulk import upsert
 from connector.store.database import Store
 from connector.store.tables import Moment
-from connector.workflows import touch_counts, touches
+from connector.workflows import touch_counts
 from connector.workflows.assign import RoundRobin
 from connector.workflows.sla import TICKING
 from connector.workflows.stages import StageMap
@@ -162,7 +163,7 @@ class _Slices:
         self._run = run
         self._rules = RuleStatement(run.config, run.table, run.now, run.suspended)
         self._statement = self._rules.statement()
-        self._scratch = _scratch_table([flag.name for flag in self._rules.flags])
+        self._scratch = _scratch_table(self._rules.points_columns, [flag.name for flag in self._rules.flags])
         self._stages = StageMap(run.config)
         self._calendars = TeamCalendars(run.config)
         self._zone = ZoneInfo(run.config.timezone)
@@ -182,8 +183,7 @@ class _Slices:
     def judge(self, connection: Connection, ids: Sequence[int]) -> _Judged:
         """Judges these contacts and stores what was decided."""
         run = self._run
-        touches.refresh(connection, ids, run.config.sales_members, run.now)
-        touch_counts.refresh(connection, run.table, ids)
+        touch_counts.bring_up_to_date(connection, run.table, ids, run.config.sales_members, run.now)
         was_rejecting = _rejecting_before(connection, run.table, ids)
         self._evaluate(connection, ids)
         states = cases.load(connection, run.table, self._fired(connection), was_rejecting)
@@ -280,6 +280,7 @@ class _Slices:
         begun = [{"b_id": decision.contact, "b_attempt": decision.begun} for decision in decisions if decision.begun is not None]
         if begun:
             connection.execute(update(table).where(table.c.id == bindparam("b_id")).values(attempt=bindparam("b_attempt")), begun)
+        touch_counts.count_anew(connection, [decision.contact for decision in decisions if decision.attempts], self._run.now)
 
     def _look_again(self, connection: Connection, decisions: Sequence[Decision]) -> None:
         """due_at: the first moment at which anything could change. What has proposals stays due until they are saved."""
@@ -295,7 +296,7 @@ class _Slices:
 
 def _rejecting_before(connection: Connection, table: Table, ids: Sequence[int]) -> dict[int, bool | None]:
     """What rejection.when said of these contacts when they were judged before; None where they never were."""
-    rows = connection.execute(select(table.c.id, table.c.rejecting).where(table.c.id.in_(ids), table.c.judged_at.is_not(None)))
+    rows = connection.execute(select(table.c.id, table.c.rejecting).where(among(table.c.id, ids), table.c.judged_at.is_not(None)))
     return {row.id: row.rejecting for row in rows}
 
 
@@ -303,10 +304,10 @@ def _from(table: Table, origins: tuple[str, ...] | None) -> ColumnElement[bool]:
     return true() if origins is None else func.coalesce(table.c.stage, "").in_(origins)
 
 
-def _scratch_table(flags: Sequence[str]) -> Table:
+def _scratch_table(points: Sequence[str], flags: Sequence[str]) -> Table:
     """What the statement answers for a slice; a temporary table of the connection."""
     return Table(
-        f"judgement_{blake2b(' '.join(flags).encode(), digest_size=4).hexdigest()}",
+        f"judgement_{blake2b(' '.join((*points, *flags)).encode(), digest_size=4).hexdigest()}",
         MetaData(),
         Column("id", BigInteger, primary_key=True),
         Column("excluded", Boolean),
@@ -314,6 +315,7 @@ def _scratch_table(flags: Sequence[str]) -> Table:
         Column("criteria_met", Integer),
         Column("qualified", Boolean),
         Column("score", Double),
+        *(Column(name, Double) for name in points),
         *(Column(name, Integer) for name in flags),
         Column("next_change", BigInteger),
         prefixes=["TEMPORARY"],

@@ -7,7 +7,7 @@ result; `connector.reports.rule_breakdown` asks the same expressions part by par
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,7 +22,6 @@ from sqlalchemy import (
     Subquery,
     Table,
     and_,
-    bindparam,
     case,
     func,
     literal,
@@ -39,6 +38,7 @@ from connector.config.rule_conditions import RuleCondition, RuleTable, judging_c
 from connector.config.tables import CalendarRule, Config, Criterion
 from connector.model import FieldType
 from connector.store import tables as t
+from connector.store.among import among_named
 from connector.store.tables import from_micros, to_micros
 from connector.workflows import qualification, scope, score
 from connector.workflows.suspension import NOTHING, Suspended
@@ -84,6 +84,11 @@ def route_flag(number: int, route: int) -> str:
     return f"route_{number}_{route}"
 
 
+def points_column(number: int) -> str:
+    """The column of a score rule's points."""
+    return f"points_{number}"
+
+
 def flags_of(config: Config, suspended: Suspended = NOTHING) -> list[Flag]:
     """Everything that rules ask after the score: transitions, clocks, assignment, rejection; a suspended one is never met."""
     asked = [rule for rule in rule_conditions(config) if rule.rule.table in _TABLES]
@@ -92,9 +97,10 @@ def flags_of(config: Config, suspended: Suspended = NOTHING) -> list[Flag]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What the statement says of one contact after the score; tuples in the file's order, routes by assignment.
+    """What the statement says of one contact; tuples in the file's order, routes by assignment.
 
-    next_change: the first moment at which any condition could change by time alone, None for never.
+    points: by the score rule's id; none where the score is suspended. next_change: the first moment at which any condition could change by
+    time alone, None for never.
     """
 
     transitions: tuple[bool, ...] = ()
@@ -102,6 +108,7 @@ class Answers:
     assigns: tuple[bool, ...] = ()
     routes: tuple[tuple[bool, ...], ...] = ()
     rejecting: bool = False
+    points: Mapping[str, float] = field(default_factory=dict)
     next_change: datetime | None = None
 
     @classmethod
@@ -120,6 +127,7 @@ class Answers:
                 for number, rule in enumerate(config.assigns)
             ),
             rejecting=config.rejection is not None and bool(row[REJECTING]),
+            points={rule.id: row[name] for number, rule in enumerate(config.score) if (name := points_column(number)) in row},
             next_change=None if row["next_change"] is None else from_micros(row["next_change"]),
         )
 
@@ -164,7 +172,7 @@ class RuleStatement:
     # ── The layers ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def statement(self) -> Select[Any]:
-        """id, excluded, criteria, criteria_met, qualified, score, every flag (0 or 1) and next_change (microseconds or NULL).
+        """id, excluded, criteria, criteria_met, qualified, score, points, every flag (0 or 1) and next_change (microseconds or NULL).
 
         Parameter `ids`: the contacts of the slice.
         """
@@ -172,14 +180,20 @@ class RuleStatement:
         env = self.env(scored, later=True)
         flags = [(literal(0) if flag.suspended else answer(flag.asked.when, env)).label(flag.name) for flag in self.flags]
         keep = [scored.c[name] for name in ("id", "excluded_now", "criteria_now", "criteria_met", "qualified", "score")]
-        return select(*keep, *flags, self._next_change(scored, env).label("next_change"))
+        points = [scored.c[name] for name in self.points_columns]
+        return select(*keep, *points, *flags, self._next_change(scored, env).label("next_change"))
+
+    @property
+    def points_columns(self) -> Sequence[str]:
+        """The columns of the single scores; none where the score is suspended."""
+        return [] if self.suspended.score else [points_column(number) for number in range(len(self.config.score))]
 
     def scored(self) -> Subquery:
-        """The last layer but the flags: the columns of the contact table, excluded_now, criteria_now, criteria_met, qualified, score.
+        """The last layer but the flags: the contact table's columns, excluded_now, criteria_now, criteria_met, qualified, points, score.
 
         Every condition of the file can be asked on it (`env(scored, later=True)`). Parameter `ids`, as for `statement`.
         """
-        base = select(self.table).where(self.table.c.id.in_(bindparam("ids", expanding=True))).subquery("b")
+        base = select(self.table).where(among_named(self.table.c.id, "ids")).subquery("b")
         return self._score(self._counted(self._criteria(base)))
 
     def _criteria(self, base: FromClause) -> Subquery:
@@ -206,17 +220,15 @@ class RuleStatement:
         if self.suspended.score:
             return select(*layer.c, literal(0).label("fading")).subquery("f")
         env = self.env(layer, later=True)
-        parts = [self.points(number, env).label(f"points_{number}") for number in range(len(self.config.score))]
-        with_parts = select(*layer.c, *parts).subquery("e")
-        names = [f"points_{number}" for number in range(len(parts))]
+        names = self.points_columns
+        with_parts = select(*layer.c, *(self.points(number, env).label(name) for number, name in enumerate(names))).subquery("e")
         total = sum((with_parts.c[name] for name in names), start=literal(0.0, Double))
         fading = [
-            case((func.abs(with_parts.c[f"points_{number}"]) >= score.LEAST, 1), else_=0)
+            case((func.abs(with_parts.c[points_column(number)]) >= score.LEAST, 1), else_=0)
             for number, rule in enumerate(self.config.score)
             if score.fades(rule)
         ]
-        others = [column for column in with_parts.c if column.name not in names]
-        return select(*others, total.label("score"), sum(fading, start=literal(0)).label("fading")).subquery("f")
+        return select(*with_parts.c, total.label("score"), sum(fading, start=literal(0)).label("fading")).subquery("f")
 
     def points(self, number: int, env: Env) -> ColumnElement[Any]:
         """The points that a score rule gives."""
@@ -233,7 +245,7 @@ class RuleStatement:
         asked = (when for rule, when in judging_conditions(self.config) if not self.suspended.silences(rule))
         moments = [next_change(condition, env) for condition in asked]
         moments.append(case((layer.c.fading > 0, self._midnight)))
-        moments.append(_next(layer, None, self.now))  # a meeting to come is a touch from its start on
+        moments.append(type_coerce(layer.c.recount_at, BigInteger))  # a meeting to come is a touch from its start on
         return earliest(moments)
 
 

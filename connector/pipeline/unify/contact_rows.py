@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import Connection, Table, and_, bindparam, or_, update
@@ -12,6 +13,7 @@ from connector.pipeline.unify.contact_values import ContactRows
 from connector.store import tables as t
 from connector.store.bulk import change, put
 from connector.store.tables.rows import ContactValue, StoredContact
+from connector.workflows import touch_counts
 from connector.workflows.sla import TICKING
 
 spell = t.metadata.tables["spell"]
@@ -21,7 +23,7 @@ clock = t.metadata.tables["clock"]
 _NO_DIALECT = DefaultDialect()  # these types are stored alike in both databases
 
 
-def store(connection: Connection, table: Table, before: Mapping[int, StoredContact], rows: ContactRows) -> None:
+def store(connection: Connection, table: Table, before: Mapping[int, StoredContact], rows: ContactRows, now: datetime) -> None:
     """Stores the rows. table: contacts with the file's columns; before: those that are stored now."""
     _store_contacts(connection, table, before, rows.contacts)
     change(connection, "record", rows.roles, ("role",), keys=("crm", "object", "id"))
@@ -31,6 +33,7 @@ def store(connection: Connection, table: Table, before: Mapping[int, StoredConta
             last = {tuple(row[name] for name in keys): row for row in news}  # a contact that moved twice has the same row twice
             put(connection, into.name, _plain(into, list(last.values())), tuple(news[0]), keys=keys)
     change(connection, "spell", _plain(spell, rows.left), ("left_at",), keys=("contact_id", "number"))
+    touch_counts.count_anew(connection, [cast(int, row["contact_id"]) for row in rows.attempts], now)
     _end_clocks(connection, [row for row in rows.attempts if row["outcome"] == "withdrawn"])
 
 

@@ -14,7 +14,7 @@ from connector.pipeline.unify.contact_rows import store
 from connector.pipeline.unify.contact_values import ContactRows, UnifySettings
 from connector.store import tables as t
 from connector.store.fields import FieldColumn
-from connector.workflows import touches
+from connector.workflows import touch_counts
 
 record = t.metadata.tables["record"]
 contact = t.metadata.tables["contact"]
@@ -56,12 +56,12 @@ class ContactWriter:
         ).scalars().all()  # fmt: skip
         if not ids:
             return 0
-        touches.refresh(connection, ids, self._config.sales_members, now)
+        touch_counts.bring_up_to_date(connection, self._table, ids, self._config.sales_members, now)
         batch = load(connection, self._table, ids)
         rows = ContactRows()
         for contact_id in ids:
             self._maker.make(contact_id, batch, rows, now)
-        store(connection, self._table, batch.contacts, rows)
+        store(connection, self._table, batch.contacts, rows, now)
         if only is None:
             connection.execute(update(record).where(record.c.contact_id.in_(ids)).values(unify=False))
         return sum(len(records) for records in batch.records.values())
@@ -74,4 +74,4 @@ class ContactWriter:
         rows = ContactRows()
         for contact_id, stage in agreed:
             self._maker.agree(contact_id, stage, batch, rows, now)
-        store(connection, self._table, batch.contacts, rows)
+        store(connection, self._table, batch.contacts, rows, now)

@@ -19,6 +19,7 @@ from connector.pipeline.unify.related_records import PERSON_COLUMNS, IdentityRec
 from connector.store import tables as t
 from connector.store.bulk import add_missing, change, plain
 from connector.store.mirror.keys import by_crm_and_object
+from connector.workflows import touch_counts
 
 record = plain("record")
 contact = t.metadata.tables["contact"]
@@ -48,7 +49,8 @@ def link_slice(connection: Connection, now: datetime, after: Key, *, id_field: s
     for contact_id, keys in zip(_new_contacts(connection, len(assignment.fresh), now), assignment.fresh, strict=True):
         chosen |= dict.fromkeys(keys, contact_id)
     kept = merge_contacts(connection, assignment.merges, now)
-    _store_links(connection, people, {key: kept.get(contact_id, contact_id) for key, contact_id in chosen.items()}, related.losers)
+    moved = _store_links(connection, people, {key: kept.get(contact_id, contact_id) for key, contact_id in chosen.items()}, related.losers)
+    touch_counts.count_anew(connection, moved, now)
     return FIRST if _unify_again(connection, related.claimants()) else people[-1].key
 
 
@@ -117,13 +119,14 @@ def _new_contacts(connection: Connection, count: int, now: datetime) -> list[int
     if not count:
         return []
     statement = insert(contact).returning(contact.c.id, sort_by_parameter_order=True)
-    rows = [{"first_seen_at": now, "due_at": now, **_EMPTY_CONTACT} for _ in range(count)]
+    rows = [{"first_seen_at": now, "due_at": now, "recount_at": now, **_EMPTY_CONTACT} for _ in range(count)]
     return list(connection.execute(statement, rows).scalars())
 
 
 def _store_links(
     connection: Connection, people: Sequence[IdentityRecord], chosen: Mapping[Key, int], losers: Mapping[Key, Sequence[str]]
-) -> None:
+) -> set[int]:
+    """Stores which contact each record belongs to, its activities with it; the contacts that got activities."""
     changed = [person for person in people if (chosen[person.key], person.linked_id) != (person.contact_id, person.linked_before)]
     rows = [dict(zip(_KEYS, person.key, strict=True), contact_id=chosen[person.key], linked_id=person.linked_id) for person in changed]
     change(connection, "record", rows, ("contact_id", "linked_id"), keys=_KEYS)
@@ -133,6 +136,7 @@ def _store_links(
         moved |= {loser: chosen[key] for loser in loser_keys if key in chosen and loser not in chosen}
     links = [{"crm": key[0], "record_object": key[1], "record_id": key[2], "contact_id": number} for key, number in moved.items()]
     change(connection, "activity_link", links, ("contact_id",), keys=("crm", "record_object", "record_id"))
+    return set(moved.values())
 
 
 def _unify_again(connection: Connection, claimants: Sequence[Key]) -> bool:

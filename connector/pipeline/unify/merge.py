@@ -17,7 +17,7 @@ from connector.model import State
 from connector.store import tables as t
 from connector.store.ledger import KEYLESS
 from connector.store.mirror.privacy_erase import empty_contacts
-from connector.workflows import touches
+from connector.workflows import touch_counts, touches
 from connector.workflows.attempts import OPEN
 from connector.workflows.sla import TICKING
 
@@ -151,6 +151,7 @@ def _move(connection: Connection, lost: int, kept: int, now: datetime) -> None:
     ticking = and_(clock.c.contact_id == lost, clock.c.state.in_(TICKING))
     connection.execute(update(clock).where(ticking).values(state="ended", ended_at=now))
     touches.hand_over(connection, lost, kept)
+    touch_counts.count_anew(connection, [kept], now)
     empty_contacts(connection, [lost])
     connection.execute(update(contact).where(contact.c.merged_into == lost).values(merged_into=kept))
     connection.execute(update(contact).where(contact.c.id == lost).values(gone=True, due_at=None, merged_into=kept))

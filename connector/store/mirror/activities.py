@@ -14,7 +14,7 @@ from connector.model import CrmName, RecordRef
 from connector.store.bulk import find, plain, put, put_values
 from connector.store.database import Store
 from connector.store.mirror import cursors, deals
-from connector.store.mirror.keys import by_object, contacts_of, fingerprints, make_due
+from connector.store.mirror.keys import by_object, contacts_of, fingerprints, recount
 from connector.store.mirror.rows import Key, Row
 from connector.store.tables import to_micros
 
@@ -42,7 +42,7 @@ def store_activities(connection: Connection, crm: str, stream: str, rows: Mappin
     concerned = _drop_links(connection, crm, [key for key in wanted if key in stored])
     put(connection, "activity", list(wanted.values()), _COLUMNS, keys=("crm", "object", "id"), guard="fingerprint")
     concerned |= _add_links(connection, crm, {key: row["links"] for key, row in wanted.items()}, wanted)
-    make_due(connection, concerned, now)
+    recount(connection, concerned, now)
     return len(wanted)
 
 
@@ -86,7 +86,7 @@ def _relink(connection: Connection, crm: str, object_name: str, wanted: Mapping[
     for _, ids in by_object(moved):  # no digest: the next sight of it in a pull puts in what the CRM says then
         same = (_ACTIVITY.c.crm == crm, _ACTIVITY.c.object == object_name, _ACTIVITY.c.id.in_(ids))
         connection.execute(update(_ACTIVITY).where(*same).values(fingerprint=b""))
-    make_due(connection, concerned, now)
+    recount(connection, concerned, now)
     return len(moved)
 
 
@@ -96,7 +96,7 @@ def archive(connection: Connection, crm: str, object_name: str, ids: Sequence[st
     connection.execute(update(_ACTIVITY).where(*same).values(archived=True, modified_at=to_micros(now), fingerprint=b""))
     about = (_LINK.c.crm == crm, _LINK.c.object == object_name, _LINK.c.id.in_(ids))
     contacts = connection.scalars(select(_LINK.c.contact_id).where(*about, _LINK.c.contact_id.is_not(None)))
-    make_due(connection, set(contacts), now)
+    recount(connection, set(contacts), now)
     connection.execute(update(_LINK).where(*about).values(counts=False))
 
 

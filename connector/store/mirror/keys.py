@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, and_, or_, update
+from sqlalchemy import ColumnElement, Connection, and_, case, or_, update
 
+from connector.store.among import among
 from connector.store.bulk import chunks, find, plain
 from connector.store.mirror.rows import COMPANIES, Key
 from connector.store.tables import to_micros
@@ -65,7 +67,21 @@ def make_due(connection: Connection, contacts: Collection[int], now: datetime) -
     moment = to_micros(now)
     for ids in chunks(sorted(contacts)):
         later = and_(or_(_CONTACT.c.due_at.is_(None), _CONTACT.c.due_at > moment), ~_CONTACT.c.gone)
-        connection.execute(update(_CONTACT).where(_CONTACT.c.id.in_(ids), later).values(due_at=moment))
+        connection.execute(update(_CONTACT).where(among(_CONTACT.c.id, ids), later).values(due_at=moment))
+
+
+def recount(connection: Connection, contacts: Collection[int], now: datetime) -> None:
+    """What happened with these contacts changed: their touches are counted anew, and they are judged, in the next pass."""
+    moment = to_micros(now)
+    soonest = {name: _sooner(_CONTACT.c[name], moment) for name in ("due_at", "recount_at")}
+    later = [or_(_CONTACT.c[name].is_(None), _CONTACT.c[name] > moment) for name in soonest]
+    for ids in chunks(sorted(contacts)):
+        connection.execute(update(_CONTACT).where(among(_CONTACT.c.id, ids), or_(*later), ~_CONTACT.c.gone).values(soonest))
+
+
+def _sooner(column: ColumnElement[Any], moment: int) -> ColumnElement[Any]:
+    """The moment, unless the column has an earlier one."""
+    return case((column < moment, column), else_=moment)
 
 
 def unify_records(connection: Connection, crm: str, records: Iterable[Key]) -> None:

@@ -51,7 +51,7 @@ class ContactRow(Table, table=True):
     rejected_before: bool = Field(default=False)
     rejecting: bool | None = Field(default=None)  # what rejection.when said when last judged
     excluded: bool = Field(default=False)
-    criteria: str | None = Field(default=None)  # one character a criterion, in the file's order: 1 met, 0 not
+    criteria: str | None = Field(default=None)  # the ids of those met, as JSON, in the order of the ids
     criteria_met: int | None = Field(default=None)
     qualified: bool | None = Field(default=None)
     score: float | None = Field(default=None)
