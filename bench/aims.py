@@ -1,9 +1,9 @@
-"""What a bench found: lines with their aims from the design's "Numbers to reach", and lies; as a table, as JSON, as a section of a document."""
+"""What a bench found: lines with their aims (the design's "Numbers to reach") and lies; as a table, as JSON, as a section of a document."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from rich.table import Table
@@ -149,7 +149,7 @@ def markdown(report: Report) -> Iterator[str]:
 
 def title(machine: Mapping[str, Any]) -> str:
     """Where and when."""
-    return ", ".join(f"{name} {value}" if name not in ("date",) else str(value) for name, value in machine.items())
+    return ", ".join(f"{name} {value}" if name != "date" else str(value) for name, value in machine.items())
 
 
 def across(lines: Sequence[Line], what: str, *, small: int, large: int, most: float) -> list[Line]:
@@ -160,15 +160,10 @@ def across(lines: Sequence[Line], what: str, *, small: int, large: int, most: fl
         other = found.get((line.dialect, small))
         if line.what == what and line.size == large and other is not None and other.own > 0:
             aim = Aim(name=f"beside {small:,}", measured=line.own / other.own, most=most, unit=" ×")
-            line = _with(line, aim)
-        result.append(line)
+            result.append(replace(line, aims=(*line.aims, aim)))
+        else:
+            result.append(line)
     return result
-
-
-def _with(line: Line, aim: Aim) -> Line:
-    from dataclasses import replace
-
-    return replace(line, aims=(*line.aims, aim))
 
 
 def _short(value: float) -> str:

@@ -18,6 +18,7 @@ import platform
 import sqlite3
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -104,8 +105,9 @@ def _measure(report: Report, made: Bases, dialect: Dialect, size: int, parts: Se
     if "pull" in parts and size <= MOST_BY_HTTP:
         note(bench_http.first_pull_of(made, dialect, size))
     if "judge" in parts or "live" in parts:
-        _judge(_Chain(base=made.named(dialect, f"work_{size}"), size=size, note=note), parts)
-        made.dropped(made.named(dialect, f"work_{size}"))
+        chain = _Chain(base=made.named(dialect, f"work_{size}"), size=size, note=note)
+        _judge(chain, made, parts)
+        made.dropped(chain.base)
 
 
 class _Chain:
@@ -118,9 +120,22 @@ class _Chain:
         """One step, and what it found."""
         self._note(self.measured(step, **more))
 
+    def alone(self, step: Callable[..., Found], **more: Any) -> None:
+        """One step that need not know how many contacts there are."""
+        self._note(apart.apart(_called, step, (self.base,), more))
+
     def measured(self, step: Callable[..., Any], *values: Any, **more: Any) -> Any:
         """What a step finds, before it is noted."""
         return apart.apart(_called, step, (self.base, *(values or (self.size,))), more)
+
+    def fill(self, made: Bases) -> None:
+        """The company into the mirror, beside the plainest way to write the same rows."""
+        plain = made.named(self.base.dialect, f"plain_{self.size}")
+        floors = apart.apart(steps.fill_plainly, plain, self.size)
+        made.dropped(plain)
+        found: Found = self.measured(steps.fill)
+        found.lines = [steps.with_floor(line, floor, None) for line, floor in zip(found.lines, floors, strict=True)]
+        self._note(found)
 
     def with_statement(self, step: Callable[..., Found], touches: Touches) -> None:
         """A step of judging everybody, beside the statement of the same results, which are compared."""
@@ -143,19 +158,19 @@ def _called(step: Callable[..., Any], values: Sequence[Any], more: dict[str, Any
     return step(*values, **more)
 
 
-def _judge(chain: _Chain, parts: Sequence[str]) -> None:
+def _judge(chain: _Chain, made: Bases, parts: Sequence[str]) -> None:
     def minutes(count: int) -> datetime:
         return NOW + timedelta(minutes=count)
 
-    chain.step(steps.fill)
+    chain.fill(made)
     chain.step(steps.unify_all)
     chain.with_statement(steps.judge_all, Touches.ANEW)
     chain.with_statement(steps.judge_again, Touches.KEPT)
-    chain.step(steps.settle)
+    chain.alone(steps.settle)
     chain.step(steps.quiet, at=minutes(10))
     chain.step(steps.some_changed, count=CHANGED, turn=1, at=minutes(12))
     chain.compare("after changes", at=minutes(13))
-    chain.step(steps.previewed, at=minutes(14))
+    chain.alone(steps.previewed, at=minutes(14))
     chain.step(steps.file_changed, at=minutes(16))
     chain.compare("after a changed file", at=minutes(16), changed=True)
     if "live" in parts:
@@ -164,8 +179,6 @@ def _judge(chain: _Chain, parts: Sequence[str]) -> None:
 
 
 def _placed(line: Line, dialect: str, size: int) -> Line:
-    from dataclasses import replace
-
     return replace(line, dialect=dialect, size=size)
 
 

@@ -48,16 +48,18 @@ logged AS (
 )"""
 _STORED = """
 touched AS (
-  SELECT id AS contact_id, touch_count AS touches, touch_channels AS channels, first_touch_at AS first_at, last_touch_at AS last_at FROM contact
+  SELECT id AS contact_id, touch_count AS touches, touch_channels AS channels, first_touch_at AS first_at, last_touch_at AS last_at
+  FROM contact
 )"""
 
 COLUMNS = (
-    "id", "excluded", "marks", "criteria_met", "qualified", "score", "engaged", "accepted", "cold", "rejecting", "touch_count",
+    "id", "excluded", "criteria", "criteria_met", "qualified", "score", "engaged", "accepted", "cold", "rejecting", "touch_count",
     "touch_channels", "first_touch_at", "last_touch_at", "turns_at",
 )  # fmt: skip
 TABLE = """
-CREATE TABLE by_hand (id BIGINT PRIMARY KEY, excluded INTEGER, marks TEXT, criteria_met INTEGER, qualified INTEGER, score DOUBLE PRECISION,
-  engaged INTEGER, accepted INTEGER, cold INTEGER, rejecting INTEGER, touch_count INTEGER, touch_channels INTEGER, first_touch_at BIGINT,
+CREATE TABLE by_hand (id BIGINT PRIMARY KEY, excluded INTEGER, criteria TEXT, criteria_met INTEGER, qualified INTEGER,
+  score DOUBLE PRECISION, engaged INTEGER, accepted INTEGER, cold INTEGER, rejecting INTEGER,
+  touch_count INTEGER, touch_channels INTEGER, first_touch_at BIGINT,
   last_touch_at BIGINT, turns_at BIGINT)
 """
 _JUDGE = """
@@ -102,7 +104,7 @@ WITH TOUCHED, facts AS (
     CASE WHEN last_at + 60 * DAY > stage_since + 90 * DAY THEN last_at + 60 * DAY ELSE stage_since + 90 * DAY END AS cools_at
   FROM parts
 )
-SELECT id, out_of_scope, c0 || '' || c1 || c2 || c3 || c4 || c5 || c6 || c7 || c8, met, CASE WHEN met >= :minimum THEN 1 ELSE 0 END, points,
+SELECT id, out_of_scope, CRITERIA, met, CASE WHEN met >= :minimum THEN 1 ELSE 0 END, points,
   CASE WHEN met >= :minimum AND points >= :least THEN 1 ELSE 0 END,
   CASE WHEN h_lead_status_folded = 'connected' OR s_lead_status_folded = 'qualified' THEN 1 ELSE 0 END,
   CASE WHEN stage_since < :now - 90 * DAY AND (last_at IS NULL OR last_at < :now - 60 * DAY) THEN 1 ELSE 0 END,
@@ -117,6 +119,7 @@ FROM judged
 """
 #: Contacts of which the two say something else, by what: a column → a condition on `c` (contact) and `b` (by_hand).
 _COMPARED = {
+    "criteria": "c.criteria IS DISTINCT FROM b.criteria",
     "excluded": "c.excluded <> (b.excluded = 1)",
     "criteria_met": "c.criteria_met IS DISTINCT FROM b.criteria_met",
     "qualified": "c.qualified IS DISTINCT FROM (b.qualified = 1)",
@@ -129,6 +132,11 @@ _COMPARED = {
     "due_at, too late": "NOT c.excluded AND b.turns_at IS NOT NULL AND (c.due_at IS NULL OR c.due_at > b.turns_at + 1)",
     "not judged": "c.judged_at IS NULL",
 }
+#: The criteria of the file by the place of their column, in the order of their ids, as a contact keeps those that it meets.
+CRITERIA = {
+    4: "a documented decision process", 5: "a known, unsolved problem", 6: "budget available", 1: "company size and place",
+    7: "competition known", 2: "decision maker or important role", 0: "industry we serve", 3: "the right environment", 8: "urgency",
+}  # fmt: skip
 DIFFERENCES = (
     "SELECT count(*) AS contacts, "
     + ", ".join(f'sum(CASE WHEN {condition} THEN 1 ELSE 0 END) AS "{name}"' for name, condition in _COMPARED.items())
@@ -137,7 +145,7 @@ DIFFERENCES = (
 #: How many meet what: a world in which nobody meets a condition, or everybody, tests nothing.
 SHARES = (
     "SELECT count(*) AS contacts, "
-    + ", ".join(f"sum(CASE WHEN substr(marks, {place + 1}, 1) = '1' THEN 1 ELSE 0 END) AS c{place}" for place in range(9))
+    + ", ".join(f"sum(CASE WHEN criteria LIKE '%\"{name}\"%' THEN 1 ELSE 0 END) AS c{place}" for place, name in CRITERIA.items())
     + ", sum(excluded) AS excluded, sum(qualified) AS qualified, sum(engaged) AS engaged, sum(accepted) AS accepted, sum(cold) AS cold, "
     "sum(rejecting) AS rejecting, sum(CASE WHEN touch_count > 0 THEN 1 ELSE 0 END) AS touched, "
     "sum(CASE WHEN score > 0 THEN 1 ELSE 0 END) AS scored, sum(CASE WHEN turns_at > 0 THEN 1 ELSE 0 END) AS turning, "
@@ -161,7 +169,8 @@ SELECT count(*) AS contacts,
     CAST(H_JSON('budget_amount') AS DOUBLE PRECISION)) THEN 1 ELSE 0 END) AS budget,
   sum(CASE WHEN c1.f_employees IS DISTINCT FROM coalesce(CAST(S_JSON('NumberOfEmployees') AS BIGINT),
     CAST(C_JSON('numberofemployees') AS BIGINT)) THEN 1 ELSE 0 END) AS employees,
-  sum(CASE WHEN c1.f_industry IS DISTINCT FROM coalesce(CASE S_JSON('Industry') WHEN 'Technology' THEN 'software' ELSE S_JSON('Industry') END,
+  sum(CASE WHEN c1.f_industry IS DISTINCT FROM coalesce(
+    CASE S_JSON('Industry') WHEN 'Technology' THEN 'software' ELSE S_JSON('Industry') END,
     CASE C_JSON('industry') WHEN 'COMPUTER_SOFTWARE' THEN 'software' WHEN 'LOGISTICS_AND_SUPPLY_CHAIN' THEN 'logistics'
     ELSE C_JSON('industry') END) THEN 1 ELSE 0 END) AS industry,
   sum(CASE WHEN c1.stage IS DISTINCT FROM CASE H_JSON('lifecyclestage') WHEN 'marketingqualifiedlead' THEN 'mql'
@@ -179,8 +188,18 @@ WHERE NOT c1.gone
 
 def judge(dialect: str, touches: Touches) -> str:
     """The statement of all results; parameters now (microseconds since 1970), minimum (criteria), least (points)."""
-    text = _JUDGE.replace("COLUMNS", ", ".join(COLUMNS)).replace("TOUCHED", _TOUCHED if touches is Touches.ANEW else _STORED)
-    return in_dialect(dialect, text.replace("NEVER", "4611686018427387904").replace("WINTER", str(_WINTER)).replace("DAY", str(_DAY)))
+    met = " || ".join(f"CASE WHEN c{place} = 1 THEN '\"{name}\",' ELSE '' END" for place, name in CRITERIA.items())
+    text = _JUDGE
+    for name, value in {
+        "CRITERIA": f"rtrim('[' || {met}, ',') || ']'",
+        "COLUMNS": ", ".join(COLUMNS),
+        "TOUCHED": _TOUCHED if touches is Touches.ANEW else _STORED,
+        "NEVER": "4611686018427387904",
+        "WINTER": str(_WINTER),
+        "DAY": str(_DAY),
+    }.items():
+        text = text.replace(name, value)
+    return in_dialect(dialect, text)
 
 
 def in_dialect(dialect: str, text: str) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 import by_hand
 import world
@@ -21,16 +22,18 @@ from aims import Aim, Line
 from bases import Base, totals
 from beside import PagesBeside
 from by_hand import Touches
+from floor_pages import PlainPages
 from machine import peak_megabytes
 from sparse_crm import SparseCrm
 from world import NOW, Wanted
 
+from connector.adapters.port import Crm
 from connector.app import open_store
 from connector.cli.process import use_memory_well
 from connector.config.load import loads
 from connector.config.tables import Config
 from connector.engine import PassContext, PassResult, evaluate, plan, preview, run_pass
-from connector.model import CRMS
+from connector.model import CRMS, CrmName, Page
 from connector.pipeline.installation import Installation, prepare
 from connector.pipeline.unify.unify import unify
 from connector.sandbox.configuration import SECRETS, Place, configuration
@@ -41,7 +44,9 @@ from connector.store.tables import to_micros
 from connector.workflows.fields import properties_wanted
 
 T = TypeVar("T")
+Mode = Literal["shadow", "live"]
 
+NO_CRMS: Mapping[CrmName, Crm] = {}
 #: What [qualification] and the first transition of the example ask for, and what the changed file does.
 MINIMUM, LEAST = 4, 50
 CHANGED_MINIMUM, CHANGED_LEAST = 3, 45
@@ -77,6 +82,10 @@ class Cost:
     own: float
     server: float
 
+    def and_more(self, other: Cost) -> Cost:
+        """Both together."""
+        return Cost(wall=self.wall + other.wall, own=self.own + other.own, server=self.server + other.server)
+
 
 def costs(base: Base, deed: Callable[[], T]) -> tuple[T, Cost]:
     """Does it and takes the time."""
@@ -86,15 +95,15 @@ def costs(base: Base, deed: Callable[[], T]) -> tuple[T, Cost]:
     return result, Cost(wall=wall, own=own, server=base.server_seconds() - server)
 
 
-def config_of(base: Base, *, mode: str = "shadow", changed: bool = False) -> Config:
+def config_of(base: Base, *, mode: Mode = "shadow", changed: bool = False) -> Config:
     """The example file as the sandbox installs it. changed: with other numbers in two rules."""
     os.environ.update(SECRETS)
-    nowhere = Place(
-        hubspot_url="http://127.0.0.1:1", salesforce_url="https://127.0.0.1:1", ca_bundle="unused.pem", database=base.url, mode=mode
-    )  # type: ignore[arg-type]  # one of the two
+    nobody = "https://127.0.0.1:1"
+    nowhere = Place(hubspot_url=nobody, salesforce_url=nobody, ca_bundle="unused.pem", database=base.url, mode=mode)
     text = configuration(nowhere, now=NOW)
     if changed:
-        for old, new in ((f"minimum = {MINIMUM}\n", f"minimum = {CHANGED_MINIMUM}\n"), (f"score >= {LEAST}\"", f"score >= {CHANGED_LEAST}\"")):
+        edits = {f"minimum = {MINIMUM}\n": f"minimum = {CHANGED_MINIMUM}\n", f'score >= {LEAST}"': f'score >= {CHANGED_LEAST}"'}
+        for old, new in edits.items():
             if text.count(old) != 1:
                 raise AssertionError(f"the example has not one {old!r}")
             text = text.replace(old, new)
@@ -116,7 +125,7 @@ def opened(base: Base, **file: Any) -> Iterator[tuple[Config, Store]]:
         yield config, store
 
 
-def context_of(config: Config, store: Store, now: datetime, **crms: Any) -> PassContext:
+def context_of(config: Config, store: Store, now: datetime, crms: Mapping[CrmName, Crm] = NO_CRMS) -> PassContext:
     """A pass without CRMs, or with these, at this moment."""
     return PassContext(config=config, store=store, crms=crms, now=lambda: now, holder="bench")
 
@@ -131,22 +140,39 @@ def fill(base: Base, size: int) -> Found:
         store.upgrade()
         use_memory_well()
         prepare(store, config, {}, now=NOW)
-        spent = {kind: [0, 0.0, 0.0, 0.0] for kind in ("contacts", "activities")}
-        for page in world.pages(size, wanted_of(config)):
-            result, cost = costs(base, lambda page=page: pages.commit_page(store, page, now=NOW))  # type: ignore[misc]  # bound at once
-            if result.stored != page.seen:
-                return Found(lies=[f"of {page.seen} {page.object} {result.stored} were stored"])
-            kind = spent["activities" if page.activities else "contacts"]
-            for place, value in enumerate((page.seen, cost.wall, cost.own, cost.server)):
-                kind[place] += value
+        spent = _spent(base, size, wanted_of(config), lambda page: pages.commit_page(store, page, now=NOW).stored)
     base.analyze()
-    lines = [
-        Line(what=f"pages committed: {kind}", records=int(n), wall=wall, own=own, server=server, peak=peak_megabytes(), note="made here, no HTTP")
-        for kind, (n, wall, own, server) in spent.items()
-    ]
-    counted = base.row("SELECT (SELECT count(*) FROM record WHERE object = 'contacts') AS contacts, (SELECT count(*) FROM activity) AS done")
-    lies = [] if counted == {"contacts": size, "done": size * world.ACTIVITIES} else [f"the mirror holds {counted}, not {size} contacts"]
+    lines = [_line(f"pages committed: {kind}", records, cost, note="no HTTP") for kind, (records, cost) in spent.items()]
+    contacts = base.row("SELECT count(*) AS n FROM record WHERE object = 'contacts'")["n"]
+    done = base.row("SELECT count(*) AS n FROM activity")["n"]
+    lies = []
+    if (contacts, done) != (size, size * world.ACTIVITIES):
+        lies.append(f"the mirror holds {contacts:,.0f} contacts and {done:,.0f} activities")
     return Found(lines=lines, lies=lies)
+
+
+def fill_plainly(base: Base, size: int) -> list[Cost]:
+    """The same pages by the floor; what records and what activities took."""
+    config = config_of(base)
+    with open_store(config) as store:
+        store.upgrade()
+    plain = PlainPages(base)
+    spent = _spent(base, size, wanted_of(config), plain.put)
+    plain.close()
+    return [cost for _, cost in spent.values()]
+
+
+def _spent(base: Base, size: int, wanted: Wanted, put: Callable[[Page], int | None]) -> dict[str, tuple[int, Cost]]:
+    """Records and activities, with what storing them took."""
+    spent = {kind: (0, Cost(wall=0.0, own=0.0, server=0.0)) for kind in ("records", "activities")}
+    for page in world.pages(size, wanted):
+        stored, cost = costs(base, partial(put, page))
+        if stored not in (None, page.seen):
+            raise AssertionError(f"of {page.seen} {page.object} {stored} were stored")
+        kind = "activities" if page.activities else "records"
+        count, before = spent[kind]
+        spent[kind] = count + page.seen, before.and_more(cost)
+    return spent
 
 
 # ── First of all ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -232,7 +258,7 @@ def moved(base: Base, what: str) -> list[str]:
     return lies
 
 
-def settle(base: Base, size: int) -> Found:
+def settle(base: Base) -> Found:
     """Passes in shadow, a minute apart, until nobody is judged any more."""
     judged: list[int] = []
     with opened(base) as (config, store):
@@ -244,13 +270,13 @@ def settle(base: Base, size: int) -> Found:
 # ── Later passes ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def quiet(base: Base, size: int, *, at: datetime, mode: str = "shadow", changed: bool = False) -> Found:
+def quiet(base: Base, size: int, *, at: datetime, mode: Mode = "shadow", changed: bool = False) -> Found:
     """A pass in which nothing changed: alone, then beside pages."""
     with opened(base, mode=mode, changed=changed) as (config, store):
-        crms = _crms(base, at) if mode == "live" else {}
-        result, cost = costs(base, lambda: run_pass(context_of(config, store, at, **crms)))
+        crms = _crms(config, base, at) if mode == "live" else NO_CRMS
+        result, cost = costs(base, lambda: run_pass(context_of(config, store, at, crms)))
         with PagesBeside(store, wanted_of(config)) as beside:
-            run_pass(context_of(config, store, at + timedelta(seconds=30), **crms))
+            run_pass(context_of(config, store, at + timedelta(seconds=30), crms))
     line = _line(f"nothing changed, {mode}", size, cost, beside, judged=result.evaluated, counted=False)
     takes = Aim(name="takes", measured=cost.own, most=_QUIET, unit=" s")
     nobody = Aim(name="judged", measured=result.evaluated, most=0)
@@ -278,7 +304,7 @@ def some_changed(base: Base, size: int, *, count: int, turn: int, at: datetime) 
     return found
 
 
-def previewed(base: Base, size: int, *, at: datetime) -> Found:
+def previewed(base: Base, *, at: datetime) -> Found:
     """What `plan` does: a whole pass on a state of its own."""
     before = totals(base, _UNTOUCHED)
     with opened(base) as (config, store):
@@ -310,9 +336,9 @@ def live(base: Base, size: int, *, at: datetime) -> Found:
     """Passes in live mode under the changed file, until nothing is left to do."""
     judged: list[int] = []
     with opened(base, mode="live", changed=True) as (config, store):
-        crms = _crms(base, at)
+        crms = _crms(config, base, at)
         with PagesBeside(store, wanted_of(config)) as beside:
-            _, cost = costs(base, lambda: judged.extend(_until_quiet(config, store, at, **crms)))
+            _, cost = costs(base, lambda: judged.extend(_until_quiet(config, store, at, crms)))
         writes = sum(len(crm.log) for crm in crms.values())
     told = ", ".join(f"{count:,}" for count in judged)
     found = Found(lines=[_line("going live, until quiet", size, cost, beside, note=f"{writes:,} writes; judged {told}")])
@@ -325,7 +351,14 @@ def live(base: Base, size: int, *, at: datetime) -> Found:
 
 
 def _line(
-    what: str, records: int, cost: Cost, beside: PagesBeside | None = None, *, judged: int | None = None, counted: bool = True, note: str = ""
+    what: str,
+    records: int,
+    cost: Cost,
+    beside: PagesBeside | None = None,
+    *,
+    judged: int | None = None,
+    counted: bool = True,
+    note: str = "",
 ) -> Line:
     """A line with the aims that hold for all. counted: the pages ran beside this very deed: what they took is taken off."""
     peak = peak_megabytes()
@@ -337,8 +370,17 @@ def _line(
         aims.insert(0, Aim(name="waits", measured=wait, most=_WAIT, unit=" s"))
         own -= beside.cost if counted else 0.0
     return Line(
-        what=what, records=records, wall=cost.wall, own=own, server=cost.server, judged=judged, wait=wait, peak=peak, aims=tuple(aims), note=note
-    )  # fmt: skip
+        what=what,
+        records=records,
+        wall=cost.wall,
+        own=own,
+        server=cost.server,
+        judged=judged,
+        wait=wait,
+        peak=peak,
+        aims=tuple(aims),
+        note=note,
+    )
 
 
 def with_floor(line: Line, floor: Cost, most: float | None = _JUDGE) -> Line:
@@ -347,15 +389,18 @@ def with_floor(line: Line, floor: Cost, most: float | None = _JUDGE) -> Line:
     return line if most is None else replace(line, aims=(Aim(name="ratio", measured=line.ratio or 0.0, most=most, unit=" ×"), *line.aims))
 
 
-def _crms(base: Base, at: datetime) -> dict[str, Any]:
-    return {name: SparseCrm(name=name, clock=lambda: at, base=base) for name in CRMS}
+def _crms(config: Config, base: Base, at: datetime) -> dict[CrmName, SparseCrm]:
+    crms = {name: SparseCrm(name=name, clock=lambda: at, base=base) for name in CRMS}
+    for name, crm in crms.items():
+        crm.furnish(properties_wanted(config, name))
+    return crms
 
 
-def _until_quiet(config: Config, store: Store, at: datetime, **crms: Any) -> list[int]:
+def _until_quiet(config: Config, store: Store, at: datetime, crms: Mapping[CrmName, Crm] = NO_CRMS) -> list[int]:
     """How many were judged in each pass, a minute apart, up to the first in which nobody was and nothing was done."""
     judged = []
     for number in range(_MOST_PASSES):
-        result = run_pass(context_of(config, store, at + timedelta(minutes=number), **crms))
+        result = run_pass(context_of(config, store, at + timedelta(minutes=number), crms))
         _refuse_errors(result)
         judged.append(result.evaluated)
         if not result.evaluated and not (crms and result.outcomes):

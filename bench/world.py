@@ -26,7 +26,9 @@ _NOON = NOW.replace(hour=12, minute=30)
 #: Sales first: their activities are touches.
 PEOPLE = ("anna", "ben", "chiara", "lead-desk", "mia", "noah")
 _SALES = 3
-_TITLES = ("Director IT", "Head of Sales", "Engineer", "Buyer", "Chief Financial Officer", "Clerk", "VP Operations", "Analyst", "Student", None)
+_TITLES = (
+    "Director IT", "Head of Sales", "Engineer", "Buyer", "Chief Financial Officer", "Clerk", "VP Operations", "Analyst", "Student", None,
+)  # fmt: skip
 _COUNTRIES = ("Germany", "Austria", "Switzerland", "France", "Poland", "Italy", None)
 _DOMAINS = ("kunde.example", "betrieb.example", "gmail.com", "web.de", "werk.example")
 _TIMELINES = ("now", "this quarter", "next year", None, None)
@@ -72,7 +74,7 @@ def pages(count: int, wanted: Wanted, *, seed: int = 7) -> Iterator[Page]:
 
 
 def changes(count: int, among: int, wanted: Wanted, *, turn: int) -> Iterator[Page]:
-    """Something new of so many different contacts, spread over all: of each ten seven records and three calls. turn: other contacts each."""
+    """Something new of so many different contacts, spread over all: seven records to three calls. turn: other contacts each time."""
     step = max(1, among // count)
     numbers = [(place * step + turn) % among for place in range(count)]
     chosen = [number for place, number in enumerate(numbers) if place % 10 < 7]

@@ -16,7 +16,8 @@ TEST_SETTINGS = "-F -c shared_buffers=64MB -c synchronous_commit=off -c full_pag
 def start_server(folder: Path, settings: str = TEST_SETTINGS) -> Path:
     """Starts a server in this folder, its socket in the folder's `s`; where its programs are, for `stop_server`.
 
-    The folder's path is short (a socket's is at most 107 bytes), and where we are root others may enter it. settings: as `postgres` takes them.
+    The folder's path is short (a socket's is at most 107 bytes), and where we are root others may enter it. settings: options of
+    `postgres`.
     """
     folder.chmod(0o755)
     data, sockets = folder / "data", folder / "s"
