@@ -8,12 +8,12 @@ from collections.abc import Collection
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, Boolean, ColumnElement, Dialect, Text, TypeDecorator, bindparam
+from sqlalchemy import BigInteger, ColumnElement, Dialect, Text, TypeDecorator, bindparam
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import NullType, TypeEngine
 
 
 class Numbers(TypeDecorator[Any]):
@@ -32,12 +32,12 @@ class Numbers(TypeDecorator[Any]):
         return numbers if dialect.name == "postgresql" else orjson.dumps(numbers).decode()
 
 
-class _Among(FunctionElement[bool]):
-    """Its clauses: the column, the list."""
+class _Among(FunctionElement[Any]):
+    """Its clauses: the column, the list. Without a type: SQLAlchemy would compare a Boolean with 1 in SQLite, and no index be used."""
 
     inherit_cache = True
     name = "among"
-    type = Boolean()
+    type = NullType()
 
 
 @compiles(_Among)

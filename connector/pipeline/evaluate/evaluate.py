@@ -29,7 +29,6 @@ from sqlalchemy import (
     bindparam,
     case,
     exists,
-    func,
     insert,
     null,
     or_,
@@ -48,7 +47,7 @@ from connector.pipeline.evaluate import cases
 from connector.pipeline.evaluate.cases import ContactState, Decision
 from connector.pipeline.evaluate.decide import decide
 from connector.pipeline.evaluate.proposals import DecisionInputs
-from connector.pipeline.evaluate.statement import REJECTING, Answers, RuleStatement, flag_name
+from connector.pipeline.evaluate.statement import REJECTING, Answers, RuleStatement, flag_name, may_take
 from connector.pipeline.unify import ContactWriter
 from connector.store import tables as t
 from connector.store.among import among
@@ -228,7 +227,7 @@ class _Slices:
         """The contacts for which something fired, is open, or is to be told; with what the statement answered."""
         scratch, table, config = self._scratch, self._run.table, self._run.config
         fired = [
-            and_(scratch.c[flag_name(RuleTable.TRANSITION, number)] == 1, _from(table, rule.from_), table.c.stage.is_distinct_from(rule.to))
+            and_(scratch.c[flag_name(RuleTable.TRANSITION, number)] == 1, may_take(rule, table.c.stage))
             for number, rule in enumerate(config.transitions)
         ]
         selling = exists().where(
@@ -298,10 +297,6 @@ def _rejecting_before(connection: Connection, table: Table, ids: Sequence[int]) 
     """What rejection.when said of these contacts when they were judged before; None where they never were."""
     rows = connection.execute(select(table.c.id, table.c.rejecting).where(among(table.c.id, ids), table.c.judged_at.is_not(None)))
     return {row.id: row.rejecting for row in rows}
-
-
-def _from(table: Table, origins: tuple[str, ...] | None) -> ColumnElement[bool]:
-    return true() if origins is None else func.coalesce(table.c.stage, "").in_(origins)
 
 
 def _scratch_table(points: Sequence[str], flags: Sequence[str]) -> Table:
