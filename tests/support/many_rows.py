@@ -33,24 +33,26 @@ _STEP = 1_000_000
 _JSON = frozenset(column.name for table in metadata.tables.values() for column in table.columns if isinstance(column.type, Json))
 
 
-def multiply(store: Store, copies: int) -> dict[str, int]:
-    """Copies everything so many times; how many rows each table that grows has now."""
-    store.write(lambda connection: _multiply(connection, copies))
+def multiply(store: Store, least: int) -> dict[str, int]:
+    """Copies everything, so that each table that grows has so many rows at least; how many each has now."""
+    store.write(lambda connection: _multiply(connection, least))
     if store.dialect == "postgresql":
         store.apart("ANALYZE")
     with store.read() as connection:
         return {name: int(connection.scalar(text(f'SELECT count(*) FROM "{name}"')) or 0) for name in sorted(growing())}
 
 
-def _multiply(connection: Connection, copies: int) -> None:
+def _multiply(connection: Connection, least: int) -> None:
     for name in sorted(growing()):
         table = Table(name, MetaData(), autoload_with=connection)
-        if not connection.scalar(select(func.count()).select_from(table)):
+        rows = connection.scalar(select(func.count()).select_from(table)) or 0
+        if not rows:
             connection.execute(table.insert().values({column.name: _something(column) for column in table.columns if not column.nullable}))
         named = ", ".join(f'"{column.name}"' for column in table.columns)
         values = ", ".join(_copied(connection.dialect.name, name, column) for column in table.columns)
         numbers = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < :copies)"
-        connection.execute(text(f'{numbers} INSERT INTO "{name}" ({named}) SELECT {values} FROM "{name}", n'), {"copies": copies})
+        copied = text(f'{numbers} INSERT INTO "{name}" ({named}) SELECT {values} FROM "{name}", n')
+        connection.execute(copied, {"copies": -(-least // max(1, rows))})
 
 
 def _copied(dialect: str, table: str, column: Column[Any]) -> str:
