@@ -151,12 +151,14 @@ SHARES = (
     "sum(CASE WHEN score > 0 THEN 1 ELSE 0 END) AS scored, sum(CASE WHEN turns_at > 0 THEN 1 ELSE 0 END) AS turning, "
     "sum(score) AS score FROM by_hand"
 )
-#: Whom the transitions must move, by rule, as far as nothing but their conditions keeps them: the plan's independent count.
+#: Whom the transitions must move, by rule: the plan's independent count. Who was given back goes by [rejection], and by no transition.
 MOVED = """
 SELECT sum(CASE WHEN engaged = 1 AND coalesce(stage, '') IN ('', 'subscriber', 'lead') THEN 1 ELSE 0 END) AS "engaged and qualified",
   sum(CASE WHEN b.accepted = 1 AND stage = 'mql' THEN 1 ELSE 0 END) AS "sales accepted",
   sum(CASE WHEN b.accepted = 0 AND b.cold = 1 AND stage = 'mql' THEN 1 ELSE 0 END) AS "went cold"
-FROM contact c JOIN by_hand b ON b.id = c.id WHERE NOT c.gone AND b.excluded = 0 AND c.ambiguous IS NULL
+FROM contact c JOIN by_hand b ON b.id = c.id
+LEFT JOIN rejection r ON r.contact_id = c.id AND r.attempt = c.attempt
+WHERE NOT c.gone AND b.excluded = 0 AND c.ambiguous IS NULL AND r.contact_id IS NULL
 """
 #: What the records say of a contact beside what the contact says.
 UNIFIED = """

@@ -25,6 +25,7 @@ from by_hand import Touches
 from floor_pages import PlainPages
 from machine import peak_megabytes
 from sparse_crm import SparseCrm
+from sqlalchemy import text
 from world import NOW, Wanted
 
 from connector.adapters.port import Crm
@@ -100,14 +101,14 @@ def config_of(base: Base, *, mode: Mode = "shadow", changed: bool = False) -> Co
     os.environ.update(SECRETS)
     nobody = "https://127.0.0.1:1"
     nowhere = Place(hubspot_url=nobody, salesforce_url=nobody, ca_bundle="unused.pem", database=base.url, mode=mode)
-    text = configuration(nowhere, now=NOW)
+    file = configuration(nowhere, now=NOW)
     if changed:
         edits = {f"minimum = {MINIMUM}\n": f"minimum = {CHANGED_MINIMUM}\n", f'score >= {LEAST}"': f'score >= {CHANGED_LEAST}"'}
         for old, new in edits.items():
-            if text.count(old) != 1:
+            if file.count(old) != 1:
                 raise AssertionError(f"the example has not one {old!r}")
-            text = text.replace(old, new)
-    return loads(text, source="bench.toml")
+            file = file.replace(old, new)
+    return loads(file, source="bench.toml")
 
 
 def wanted_of(config: Config) -> Wanted:
@@ -229,14 +230,15 @@ def by_statement(base: Base, touches: Touches, *, at: datetime = NOW, changed: b
     """The statement written by hand, in a process of its own; its rows stay in table by_hand."""
     base.run("DROP TABLE IF EXISTS by_hand", by_hand.TABLE)
     values = {"now": to_micros(at), "minimum": CHANGED_MINIMUM if changed else MINIMUM, "least": CHANGED_LEAST if changed else LEAST}
-    _, cost = costs(base, lambda: base.run(by_hand.judge(base.dialect, touches), **values))
+    with base.connected() as connection:  # the server's process must not end before its time is taken
+        _, cost = costs(base, lambda: connection.execute(text(by_hand.judge(base.dialect, touches)), values))
     return cost
 
 
 def compared(base: Base, size: int, what: str) -> list[str]:
     """Where what the connector stored differs from the statement's rows, in words."""
     shares = base.row(by_hand.SHARES)
-    lies = [f"{what}: hardly a case of {text}" for text in by_hand.lies(shares, _SHARES)]
+    lies = [f"{what}: hardly a case of {rare}" for rare in by_hand.lies(shares, _SHARES)]
     told = base.row(by_hand.DIFFERENCES)
     if told.pop("contacts") != size:
         lies.append(f"{what}: there are not {size:,} contacts")
