@@ -1,4 +1,4 @@
-"""`pull`: the mirror only, brought up to date with both CRMs."""
+"""`pull`: the mirror only, brought up to date with both CRMs, and its people unified."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def pull(
         bool, typer.Option("--deletes", help="And what no modified date tells: what was deleted, merged, restored, linked anew.")
     ] = False,
 ) -> int:
-    """The mirror only: what changed in the CRMs since the last pull."""
+    """The mirror only: what changed in the CRMs since the last pull, and whose records belong together."""
     settings, output = load(config), Output(as_json=as_json)
     make_tables(settings)
     with logging_to_stderr(), orderly() as asked, open_app(settings, stop=asked.event) as app:

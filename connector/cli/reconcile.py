@@ -23,7 +23,6 @@ _BUCKETS = {
     "ambiguous": "Ambiguous: never written to",
     "duplicates": "Duplicates: never written to",
     "excluded": "Excluded by [scope]",
-    "gone": "Gone from the CRMs",
 }
 
 

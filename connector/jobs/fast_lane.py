@@ -28,6 +28,7 @@ from connector.pipeline.recorded_run import recorded_run
 from connector.store import runs
 from connector.store.database import Store
 from connector.store.mirror import pages
+from connector.store.mirror.tally import Tally
 from connector.store.tables import metadata, to_micros
 
 record = metadata.tables["record"]
@@ -122,11 +123,12 @@ def _read_object(
     for activity in crm.activities_of(object_name, ids):
         activities[activity.object].append(activity)
     result.calls = crm.calls() - before
-    result.seen = len(records)
-    result.stored = context.store.write(partial(pages.apply_records, read=records, now=now))
-    for kind, of_kind in activities.items():
-        page = Page(crm=crm.name, object=kind, cursor={}, seen=len(of_kind), calls=0, activities=of_kind)
-        result.add(page, pages.commit_page(context.store, page, now=now, under=f"fast:{kind}"))
+    with Tally() as tally:
+        own = Page(crm=crm.name, object=object_name, cursor={}, seen=len(records), calls=0, records=records, last=True)
+        result.add(own, tally.add(context.store.write(partial(pages.apply_records, read=records, now=now))))
+        for kind, of_kind in activities.items():
+            page = Page(crm=crm.name, object=kind, cursor={}, seen=len(of_kind), calls=0, activities=of_kind, last=True)
+            result.add(page, tally.add(pages.commit_page(context.store, page, now=now, under=f"fast:{kind}")))
     return result
 
 

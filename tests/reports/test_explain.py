@@ -91,7 +91,7 @@ class TestWhoIsMeant:
         for who in ("nobody@kunde.example", "404", "", "https://app.hubspot.com/contacts/151/record/0-1/404"):
             with pytest.raises(Unknown) as error:
                 told(known, who)
-            assert "connector run" in error.value.advice
+            assert "connector pull" in error.value.advice
             assert "nobody" not in error.value.message
 
     def test_an_empty_mirror_says_what_comes_first(self, company: Company) -> None:

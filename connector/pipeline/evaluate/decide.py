@@ -222,7 +222,9 @@ def _onward(proposer: Proposer, selling: _Selling) -> _Wanted:
     """The step that the rules take; without one, what follows of a step that somebody else took, and what a CRM is still to be told."""
     state, inputs = proposer.state, proposer.inputs
     rules, contact = inputs.config.transitions, state.contact
-    step = transition.next_step(rules, state.answers.transitions, contact.stage, state.evidence, state.basis, inputs.now)
+    moved_back = any(evidence.moved_back_at is not None for evidence in state.evidence)  # no other looks at values
+    basis = state.basis if moved_back else {}
+    step = transition.next_step(rules, state.answers.transitions, contact.stage, state.evidence, basis, inputs.now)
     if step.rule is None:
         proposals = (*_followed_up(proposer, selling), *_told(proposer))
         return _Wanted(proposals=proposals, moments=step.moments)

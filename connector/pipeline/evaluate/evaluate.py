@@ -47,7 +47,7 @@ from connector.pipeline.evaluate import cases
 from connector.pipeline.evaluate.cases import ContactState, Decision
 from connector.pipeline.evaluate.decide import decide
 from connector.pipeline.evaluate.proposals import DecisionInputs
-from connector.pipeline.evaluate.statement import REJECTING, Answers, RuleStatement, flag_name, may_take
+from connector.pipeline.evaluate.statement import REJECTING, AnswerReader, Answers, RuleStatement, flag_name, may_take
 from connector.pipeline.unify import ContactWriter
 from connector.store import tables as t
 from connector.store.among import among
@@ -163,6 +163,7 @@ class _Slices:
         self._rules = RuleStatement(run.config, run.table, run.now, run.suspended)
         self._statement = self._rules.statement()
         self._scratch = _scratch_table(self._rules.points_columns, [flag.name for flag in self._rules.flags])
+        self._reader = AnswerReader(run.config, self._scratch.c.keys())
         self._stages = StageMap(run.config)
         self._calendars = TeamCalendars(run.config)
         self._zone = ZoneInfo(run.config.timezone)
@@ -245,8 +246,10 @@ class _Slices:
         differs = and_(table.c.stage.is_not(None), ~table.c.stage_differs, or_(*untold))
         open_things = [query.correlate(table) for query in (selling, ticking, given_back, stepped)]
         told = or_(and_(~scratch.c.excluded, or_(*fired, *open_things, differs)), and_(scratch.c.excluded, selling.correlate(table)))
-        rows = connection.execute(select(scratch).join(table, table.c.id == scratch.c.id).where(told)).mappings()
-        return {row["id"]: Answers.of(config, row) for row in rows}
+        rows = connection.execute(select(scratch).join(table, table.c.id == scratch.c.id).where(told))
+        names = tuple(rows.keys())
+        found = (dict(zip(names, row, strict=True)) for row in rows)
+        return {row["id"]: self._reader.read(row) for row in found}
 
     def _inputs(self, connection: Connection, states: Sequence[ContactState]) -> DecisionInputs:
         run = self._run

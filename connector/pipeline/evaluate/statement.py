@@ -6,7 +6,7 @@ result; `connector.reports.rule_breakdown` asks the same expressions part by par
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,6 @@ from sqlalchemy import (
     ColumnElement,
     Double,
     FromClause,
-    RowMapping,
     Select,
     Table,
     and_,
@@ -116,23 +115,32 @@ class Answers:
     points: Mapping[str, float] = field(default_factory=dict)
     next_change: datetime | None = None
 
-    @classmethod
-    def of(cls, config: Config, row: RowMapping) -> Answers:
-        """From a row of the statement's result."""
 
-        def each(table: RuleTable, rules: Sequence[object]) -> tuple[bool, ...]:
-            return tuple(bool(row[flag_name(table, number)]) for number in range(len(rules)))
+class AnswerReader:
+    """Reads what the statement answered, row by row; made once a pass."""
 
-        return cls(
-            transitions=each(RuleTable.TRANSITION, config.transitions),
-            slas=each(RuleTable.SLA, config.slas),
-            assigns=each(RuleTable.ASSIGN, config.assigns),
-            routes=tuple(
-                tuple(bool(row[route_flag(number, place)]) for place in range(len(rule.routes)))
-                for number, rule in enumerate(config.assigns)
-            ),
-            rejecting=config.rejection is not None and bool(row[REJECTING]),
-            points={rule.id: row[name] for number, rule in enumerate(config.score) if (name := points_column(number)) in row},
+    def __init__(self, config: Config, columns: Collection[str]) -> None:
+        def each(table: RuleTable, rules: Sequence[object]) -> tuple[str, ...]:
+            return tuple(flag_name(table, number) for number in range(len(rules)))
+
+        self._transitions, self._slas = each(RuleTable.TRANSITION, config.transitions), each(RuleTable.SLA, config.slas)
+        self._assigns = each(RuleTable.ASSIGN, config.assigns)
+        self._routes = [
+            tuple(route_flag(number, place) for place in range(len(rule.routes))) for number, rule in enumerate(config.assigns)
+        ]
+        self._rejecting = config.rejection is not None
+        points = {rule.id: points_column(number) for number, rule in enumerate(config.score)}
+        self._points = {rule: column for rule, column in points.items() if column in columns}
+
+    def read(self, row: Mapping[str, Any]) -> Answers:
+        """From a row of the statement's result, by column."""
+        return Answers(
+            transitions=tuple([row[name] == 1 for name in self._transitions]),
+            slas=tuple([row[name] == 1 for name in self._slas]),
+            assigns=tuple([row[name] == 1 for name in self._assigns]),
+            routes=tuple([tuple([row[name] == 1 for name in names]) for names in self._routes]),
+            rejecting=self._rejecting and row[REJECTING] == 1,
+            points={rule: row[column] for rule, column in self._points.items()},
             next_change=None if row["next_change"] is None else from_micros(row["next_change"]),
         )
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, and_, delete, select, tuple_, update
 from connector.model import State
 from connector.store import tables as t
 from connector.store.ledger import KEYLESS
-from connector.store.mirror.privacy_erase import empty_contacts
+from connector.store.mirror.privacy_erase import empty_fields
 from connector.workflows import touch_counts, touches
 from connector.workflows.attempts import OPEN
 from connector.workflows.sla import TICKING
@@ -152,7 +152,7 @@ def _move(connection: Connection, lost: int, kept: int, now: datetime) -> None:
     connection.execute(update(clock).where(ticking).values(state="ended", ended_at=now))
     touches.hand_over(connection, lost, kept)
     touch_counts.count_anew(connection, [kept], now)
-    empty_contacts(connection, [lost])
+    empty_fields(connection, [lost])
     connection.execute(update(contact).where(contact.c.merged_into == lost).values(merged_into=kept))
     connection.execute(update(contact).where(contact.c.id == lost).values(gone=True, due_at=None, merged_into=kept))
 

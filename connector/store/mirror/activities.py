@@ -31,19 +31,19 @@ _LINK_COLUMNS = ("crm", "object", "id", "record_object", "record_id", "contact_i
 KEPT_SINCE = "activities_kept_since"
 
 
-def store_activities(connection: Connection, crm: str, stream: str, rows: Mapping[Key, Row], now: datetime) -> int:
-    """Stores what is new or changed, with its links; the contacts concerned become due. Returns how many."""
+def store_activities(connection: Connection, crm: str, stream: str, rows: Mapping[Key, Row], now: datetime) -> set[Key]:
+    """Stores what is new or changed, with its links; the contacts concerned become due. Returns which."""
     stored = fingerprints(connection, "activity", crm, rows)
     wanted = {key: row for key, row in rows.items() if stored.get(key) != row["fingerprint"]}
     if wanted:
         wanted = _still_kept(connection, crm, stream, wanted, stored)
     if not wanted:
-        return 0
+        return set()
     concerned = _drop_links(connection, crm, [key for key in wanted if key in stored])
     put(connection, "activity", list(wanted.values()), _COLUMNS, keys=("crm", "object", "id"), guard="fingerprint")
     concerned |= _add_links(connection, crm, {key: row["links"] for key, row in wanted.items()}, wanted)
     recount(connection, concerned, now)
-    return len(wanted)
+    return set(wanted)
 
 
 def _still_kept(connection: Connection, crm: str, stream: str, rows: dict[Key, Row], stored: Mapping[Key, bytes]) -> dict[Key, Row]:

@@ -40,8 +40,8 @@ ITSELF = ""
 CONVERSION = "conversion"
 
 
-def store_deals(connection: Connection, crm: str, rows: Mapping[Key, Row], now: datetime) -> int:
-    """Stores what is new or changed; the links that a deal tells of itself are replaced. Returns how many.
+def store_deals(connection: Connection, crm: str, rows: Mapping[Key, Row], now: datetime) -> set[Key]:
+    """Stores what is new or changed; the links that a deal tells of itself are replaced. Returns which.
 
     A deal that was merged into another counts no more, whichever of the two comes first, or on the same page.
     """
@@ -50,13 +50,13 @@ def store_deals(connection: Connection, crm: str, rows: Mapping[Key, Row], now: 
     stored = fingerprints(connection, "deal", crm, rows)
     wanted = {key: row for key, row in rows.items() if stored.get(key) != row["fingerprint"]}
     if not wanted:
-        return 0
+        return set()
     put(connection, "deal", list(wanted.values()), _DEAL_COLUMNS, keys=_KEYS, guard="fingerprint")
     people = _people(connection, crm, [key[1] for key in wanted])
     links = {key[1]: row["links"] for key, row in wanted.items() if row["links"] is not None}
     people |= _replace(connection, crm, ITSELF, links)
     _due(connection, crm, people, now)
-    return len(wanted)
+    return set(wanted)
 
 
 def _archive_losers(connection: Connection, crm: str, rows: Mapping[Key, Row], now: datetime) -> None:
@@ -88,20 +88,21 @@ def relink(connection: Connection, crm: str, object_name: str, wanted: Mapping[s
     return len(moved)
 
 
-def store_deal_contacts(connection: Connection, crm: str, rows: Mapping[Key, Row], now: datetime) -> int:
-    """Stores what is new or changed; a deleted role takes its link with it. Returns how many."""
+def store_deal_contacts(connection: Connection, crm: str, rows: Mapping[Key, Row], now: datetime) -> set[Key]:
+    """Stores what is new or changed; a deleted role takes its link with it. Returns which."""
     stored: dict[str, Any] = {}
     for _, ids in by_object(("", row["deal_id"]) for row in rows.values()):
         for row in find(connection, "deal_link", _LINK_COLUMNS, sorted(set(ids)), by="deal_id", crm=crm):
             stored[row[2]] = (*row[:-1], bool(row[-1]))
     as_is = {row["source"]: tuple(row[name] for name in _LINK_COLUMNS) for row in rows.values() if not row["archived"]}
-    gone = [row for row in rows.values() if row["archived"] and row["source"] in stored]
-    changed = [row for row in rows.values() if not row["archived"] and stored.get(row["source"]) != as_is[row["source"]]]
-    people = {(stored[row["source"]][3], stored[row["source"]][4]) for row in (*gone, *changed) if row["source"] in stored}
-    remove(connection, "deal_link", [(crm, row["deal_id"], row["source"]) for row in (*gone, *changed)], ("crm", "deal_id", "source"))
-    put(connection, "deal_link", changed, _LINK_COLUMNS)
-    _due(connection, crm, people | {(row["record_object"], row["record_id"]) for row in changed}, now)
-    return len(gone) + len(changed)
+    gone = {key: row for key, row in rows.items() if row["archived"] and row["source"] in stored}
+    changed = {key: row for key, row in rows.items() if not row["archived"] and stored.get(row["source"]) != as_is[row["source"]]}
+    moved = [*gone.values(), *changed.values()]
+    people = {(stored[row["source"]][3], stored[row["source"]][4]) for row in moved if row["source"] in stored}
+    remove(connection, "deal_link", [(crm, row["deal_id"], row["source"]) for row in moved], ("crm", "deal_id", "source"))
+    put(connection, "deal_link", list(changed.values()), _LINK_COLUMNS)
+    _due(connection, crm, people | {(row["record_object"], row["record_id"]) for row in changed.values()}, now)
+    return gone.keys() | changed.keys()
 
 
 def link_conversions(connection: Connection, crm: str, leads: Sequence[Row], stored: Mapping[Key, Row], now: datetime) -> None:
@@ -115,8 +116,8 @@ def link_conversions(connection: Connection, crm: str, leads: Sequence[Row], sto
     _due(connection, crm, {(row["object"], row["id"]) for row in moved}, now)
 
 
-def store_campaigns(connection: Connection, crm: str, rows: Mapping[Key, Row]) -> int:
-    """Stores what is new or changed; the members of one with another name are unified again. Returns how many."""
+def store_campaigns(connection: Connection, crm: str, rows: Mapping[Key, Row]) -> set[Key]:
+    """Stores what is new or changed; the members of one with another name are unified again. Returns which."""
     stored = fingerprints(connection, "campaign", crm, rows)
     wanted = {key: row for key, row in rows.items() if stored.get(key) != row["fingerprint"]}
     before: dict[Key, tuple[str, bool]] = {}
@@ -126,11 +127,11 @@ def store_campaigns(connection: Connection, crm: str, rows: Mapping[Key, Row]) -
     put(connection, "campaign", list(wanted.values()), _CAMPAIGN_COLUMNS, keys=_KEYS, guard="fingerprint")
     renamed = [key[1] for key, row in wanted.items() if before.get(key) != (row["name"], row["archived"])]
     unify_records(connection, crm, _members(connection, crm, renamed))
-    return len(wanted)
+    return set(wanted)
 
 
-def store_members(connection: Connection, crm: str, rows: Mapping[Key, Row]) -> int:
-    """Stores what is new or changed; the people concerned are unified again. Returns how many."""
+def store_members(connection: Connection, crm: str, rows: Mapping[Key, Row]) -> set[Key]:
+    """Stores what is new or changed; the people concerned are unified again. Returns which."""
     stored = fingerprints(connection, "campaign_member", crm, rows)
     wanted = {key: row for key, row in rows.items() if stored.get(key) != row["fingerprint"]}
     people = {(row["record_object"], row["record_id"]) for row in wanted.values()}
@@ -139,7 +140,7 @@ def store_members(connection: Connection, crm: str, rows: Mapping[Key, Row]) -> 
         people |= {(record_object, record_id) for record_object, record_id in rows_here}
     put(connection, "campaign_member", list(wanted.values()), _MEMBER_COLUMNS, keys=_KEYS, guard="fingerprint")
     unify_records(connection, crm, people)
-    return len(wanted)
+    return set(wanted)
 
 
 def archive_deals(connection: Connection, crm: str, object_name: str, ids: Sequence[str], now: datetime) -> None:

@@ -87,6 +87,11 @@ class Brought:
         for kind in fields(self):
             yield from getattr(self, kind.name)
 
+    def gone(self) -> Iterator[Key]:
+        """Of these, what the CRM shows as deleted."""
+        for kind in fields(self):
+            yield from (key for key, row in getattr(self, kind.name).items() if row.get("archived"))
+
 
 def page_rows(page: Page, *, now: datetime) -> tuple[Brought, list[SetAside]]:
     """All that a page brought, and what of it cannot be stored."""

@@ -208,7 +208,7 @@ class TestComingBack:
     def test_read_back_or_refilled(self, store: Store) -> None:
         fill(store)
         privacy_forget.forget(store, [ref(77)], now=LATER)
-        assert store.write(lambda connection: pages.apply_records(connection, [quux()], now=LATER)) == 0
+        assert store.write(lambda connection: pages.apply_records(connection, [quux()], now=LATER)).stored == 0
         refilled = pages.commit_partial(store, page(quux(), person(1)), under="refill:contacts", now=LATER)
         assert (refilled.seen, refilled.set_aside) == (2, 1)
         assert places(store) == set()
@@ -273,11 +273,11 @@ class TestOthersWithTheAddress:
         assert {row.id: row.gone for row in rows(store, ContactRow)} == {1: True, 77: True}
         pages.commit_page(store, page(person(2)), now=LATER)
         mark_unified(store)
-        assert store.write(lambda connection: pages.apply_records(connection, [person(2, {"email": EMAIL})], now=LATER)) == 0
+        assert store.write(lambda connection: pages.apply_records(connection, [person(2, {"email": EMAIL})], now=LATER)).stored == 0
         assert rows(store, RecordRow) == []
 
     def test_an_address_that_somebody_else_had_before(self, store: Store) -> None:
-        """The versions of others do not tell it any more."""
+        """The versions of others do not tell it any more; that it changed, and when, stays."""
         fill(store)
         pages.commit_page(store, page(person(78, {"email": EMAIL, "jobtitle": "CEO"})), now=NOW)
         pages.commit_page(store, page(person(78, {"email": "other@else.example", "jobtitle": "CFO"})), now=NOW)
@@ -287,7 +287,9 @@ class TestOthersWithTheAddress:
         assert places(store) == set()
         kept = next(row for row in rows(store, ActionValue) if row.ledger == 9)
         assert (kept.before, kept.after, kept.why) == (None, "other@else.example", {"job_title": "CEO"})
-        assert {row.id: row.changed for row in rows(store, RecordVersion)} == {"78": {"jobtitle": ["CEO", "CFO"]}}
+        assert {row.id: row.changed for row in rows(store, RecordVersion)} == {
+            "78": {"email": ["", "other@else.example"], "jobtitle": ["CEO", "CFO"]}
+        }
 
 
 def test_a_purged_record_is_forgotten_with_its_page(store: Store) -> None:
