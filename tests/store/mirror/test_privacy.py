@@ -20,9 +20,9 @@ from connector.store.mirror.history_due import Watched
 from connector.store.mirror.removals import Removed, apply_removals
 from connector.store.tables import (
     ActionValue,
-    ActivityVersion,
     ActivityLink,
     ActivityRow,
+    ActivityVersion,
     Attempt,
     CampaignMemberRow,
     Clock,
