@@ -26,7 +26,7 @@ from connector.pipeline.pull.backfill import fill
 from connector.pipeline.pull.field_state import FieldState, brought_in_line, refreshed
 from connector.pipeline.pull.streams import Pulled, distinct, errors_of, pull, streams_of
 from connector.pipeline.unify import ContactWriter, UnifySettings
-from connector.store import runs
+from connector.store import runs, shadow
 from connector.store import tables as t
 from connector.store.database import Store
 from connector.store.fields import FieldStatus, contact_table, ensure_fields, set_state, stored_fields
@@ -37,6 +37,9 @@ from connector.workflows.suspension import Suspended
 record = t.metadata.tables["record"]
 contact = t.metadata.tables["contact"]
 attempt = t.metadata.tables["attempt"]
+
+#: Contacts of one transaction.
+SLICE = 1_000
 
 #: What to do then (`left_out`).
 LEFT_OUT = "Put it back, or give this file a database of its own: without what the CRM says now, nobody of it can be judged."
@@ -183,6 +186,8 @@ def _blinded(state: FieldState) -> list[ConnectorError]:
 
 def _installed(store: Store, config: Config, state: FieldState, *, now: datetime, silent: Mapping[CrmName, CrmError]) -> Installation:
     """What holds for the whole pass, with this field state."""
+    if config.mode == "live":
+        _end_shadow(store, now)
     clocks_from = _clocks_from(store, config, now)
     adopting = runs.get_meta(store, f"adopted:{config.mode}") is None
     if adopting and config.mode == "live" and runs.get_meta(store, "adopted:shadow") is not None:
@@ -282,6 +287,14 @@ def _agree_anew(connection: Connection, clocks_from: datetime) -> None:
     connection.execute(update(contact).values(agreed_number=0, agreed_hubspot=None, agreed_salesforce=None))
     connection.execute(update(record).where(record.c.contact_id.is_not(None)).values(unify=True))
     connection.execute(update(attempt).where(attempt.c.outcome == "open", attempt.c.began_at < clocks_from).values(found=True))
+
+
+def _end_shadow(store: Store, now: datetime) -> None:
+    """From shadow to live: what was only proposed is judged again, and then acted on."""
+    with store.read() as connection:
+        stands = bool(shadow.counts(connection))
+    while stands:
+        stands = store.write(partial(shadow.end, now=now, size=SLICE))
 
 
 def _clocks_from(store: Store, config: Config, now: datetime) -> datetime:

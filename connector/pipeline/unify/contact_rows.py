@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Table, and_, bindparam, or_, update
 from sqlalchemy.engine.default import DefaultDialect
 
 from connector.pipeline.unify.contact_values import ContactRows
+from connector.store import shadow
 from connector.store import tables as t
 from connector.store.bulk import change, put
 from connector.store.tables.rows import ContactValue, StoredContact
@@ -50,6 +51,7 @@ def _store_contacts(
 ) -> None:
     """Writes the columns in which any of the contacts differs, of those contacts that differ."""
     stored = cast(Mapping[ContactValue, Mapping[str, ContactValue]], before)
+    shadow.drop(connection, [contact_id for contact_id in _gone(contacts) if not before[contact_id]["gone"]])
     columns: set[str] = set()
     rows = []
     for row in contacts:
@@ -61,6 +63,10 @@ def _store_contacts(
     if rows:
         named = tuple(sorted(columns))
         change(connection, "contact", _plain(table, rows, (*named, "id")), named, keys=("id",), table=table)
+
+
+def _gone(contacts: Sequence[Mapping[str, ContactValue]]) -> list[int]:
+    return [cast(int, row["id"]) for row in contacts if row.get("gone")]
 
 
 def _plain(table: Table, rows: Sequence[Mapping[str, object]], names: Sequence[str] | None = None) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, and_, delete, select, update
 from sqlalchemy import text as sql
 
 from connector.model import FieldType, State, folded_twin
+from connector.store import shadow
 from connector.store.bulk import chunks, find
 from connector.store.ledger import OPEN
 from connector.store.mirror.keys import FullKey, by_crm_and_object, by_object
@@ -82,6 +83,7 @@ def _delete_records(connection: Connection, keys: Collection[FullKey]) -> None:
 
 def empty_conclusions(connection: Connection, contacts: Collection[int], now: datetime) -> None:
     """What was concluded and done keeps its figures; what is open ends."""
+    shadow.drop(connection, contacts)
     ledger, value = _T["ledger"], _T["action_value"]
     attempt, clock, contact, touch = _T["attempt"], _T["clock"], _T["contact"], _T["touch"]
     for ids in chunks(sorted(contacts)):

@@ -28,6 +28,7 @@ from connector.store.tables.mirror import (
     Seen,
     SetAsideRow,
 )
+from connector.store.tables.plans import Standing
 
 __all__ = [
     "EPOCH",
@@ -66,6 +67,7 @@ __all__ = [
     "Seen",
     "SetAsideRow",
     "Spell",
+    "Standing",
     "Table",
     "Touch",
     "Turn",
