@@ -14,12 +14,13 @@ from functools import partial
 from typing import Any, Literal, Protocol, get_args
 
 import orjson
-from sqlalchemy import Connection, Table, and_, func, select, update
+from sqlalchemy import Table, and_, func, select
 
 from connector.adapters.port import Crm, Describes
 from connector.config.tables import Config
 from connector.errors import ConnectorError, CrmError, Interrupted, ObjectStopped, SafetyStop
 from connector.model import CRM_FACTS, CRMS, PEOPLE_OBJECTS, CrmName, Surroundings
+from connector.pipeline import all_contacts
 from connector.pipeline.context import PassContext
 from connector.pipeline.pull import schema_drift
 from connector.pipeline.pull.backfill import fill
@@ -35,10 +36,8 @@ from connector.workflows.fields import columns_needed
 from connector.workflows.suspension import Suspended
 
 record = t.metadata.tables["record"]
-contact = t.metadata.tables["contact"]
-attempt = t.metadata.tables["attempt"]
 
-#: Contacts of one transaction.
+#: Contacts whose shadow plan ends in one transaction.
 SLICE = 1_000
 
 #: What to do then (`left_out`).
@@ -112,6 +111,7 @@ def prepare(store: Store, config: Config, crms: Mapping[CrmName, Crm], *, now: d
     state = brought_in_line(store, config, columns, crms)
     silent = _apply_file(store, config, crms, now, anew=bool(made)) | silent
     _keep_states(store, state, now)
+    all_contacts.go_on(store, now=now)
     return _installed(store, config, state, now=now, silent=silent)
 
 
@@ -191,7 +191,7 @@ def _installed(store: Store, config: Config, state: FieldState, *, now: datetime
     clocks_from = _clocks_from(store, config, now)
     adopting = runs.get_meta(store, f"adopted:{config.mode}") is None
     if adopting and config.mode == "live" and runs.get_meta(store, "adopted:shadow") is not None:
-        store.write(partial(_agree_anew, clocks_from=clocks_from))
+        all_contacts.agree_anew(store, clocks_from=clocks_from)
     own_users = _meta_json(store, "own_users")
     setting = UnifySettings(
         adopting=adopting,
@@ -220,7 +220,7 @@ def _keep_states(store: Store, state: FieldState, now: datetime) -> None:
     changed = {column: status for column, status in state.states.items() if status != before.get(column)}
     lacking = _meta_json(store, _BLIND)
     if "present" in changed.values() or lacking.keys() - state.lacking.keys():
-        store.write(partial(_everyone, now=now))
+        all_contacts.make_anew(store, reason="fields", now=now)
     for status in _STATUSES:
         set_state(store, [column for column, after in changed.items() if after == status], status)
     if lacking != state.lacking:
@@ -243,16 +243,10 @@ def _apply_file(store: Store, config: Config, crms: Mapping[CrmName, Describes],
         return {}
     silent = _look_around(store, crms) if crms else {}
     if anew or not silent:
-        store.write(partial(_everyone, now=now))
+        all_contacts.make_anew(store, reason=f"file {config.version}", now=now)
     if not silent:
         runs.set_meta(store, "config", config.version)
     return silent
-
-
-def _everyone(connection: Connection, now: datetime) -> None:
-    """Every contact is made anew and judged."""
-    connection.execute(update(record).where(record.c.contact_id.is_not(None)).values(unify=True))
-    connection.execute(update(contact).where(~contact.c.gone).values(due_at=now))
 
 
 def _look_around(store: Store, crms: Mapping[CrmName, Describes]) -> dict[CrmName, CrmError]:
@@ -280,13 +274,6 @@ def _keep_around(store: Store, around: Mapping[CrmName, Surroundings]) -> None:
     }
     for topic, value in kept.items():
         runs.set_meta(store, topic, orjson.dumps(value).decode())
-
-
-def _agree_anew(connection: Connection, clocks_from: datetime) -> None:
-    """The first live pass: what was agreed in shadow was agreed with nobody, and what began before is found."""
-    connection.execute(update(contact).values(agreed_number=0, agreed_hubspot=None, agreed_salesforce=None))
-    connection.execute(update(record).where(record.c.contact_id.is_not(None)).values(unify=True))
-    connection.execute(update(attempt).where(attempt.c.outcome == "open", attempt.c.began_at < clocks_from).values(found=True))
 
 
 def _end_shadow(store: Store, now: datetime) -> None:
