@@ -59,8 +59,7 @@ def agree_anew(store: Store, *, clocks_from: datetime) -> None:
 
 def _make_anew(connection: Connection, first: int, last: int, *, now: datetime) -> None:
     connection.execute(update(record).where(record.c.contact_id.between(first, last), ~record.c.unify).values(unify=True))
-    later = and_(contact.c.id.between(first, last), ~contact.c.gone, or_(contact.c.due_at.is_(None), contact.c.due_at > now))
-    connection.execute(update(contact).where(later).values(due_at=now))
+    connection.execute(update(contact).where(contact.c.id.between(first, last), ~contact.c.gone).values(due_at=now, decide_at=now))
 
 
 def _agree_anew(connection: Connection, first: int, last: int, *, clocks_from: datetime) -> None:

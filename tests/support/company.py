@@ -312,7 +312,7 @@ class Company:
 
     def all_due(self) -> None:
         """Every contact is judged in the next pass, whatever its time."""
-        self.store.write(lambda connection: connection.execute(text("UPDATE contact SET due_at = 0")))
+        self.store.write(lambda connection: connection.execute(text("UPDATE contact SET due_at = 0, decide_at = 0")))
 
     # What people do ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

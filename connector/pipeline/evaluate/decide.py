@@ -79,7 +79,7 @@ def decide(state: ContactState, inputs: DecisionInputs, turns: RoundRobin) -> De
         proposals=wanted.proposals,
         agreed=wanted.agreed,
         next_look=min((moment for moment in (*moments, state.answers.next_change) if moment is not None), default=None),
-        looks_again=bool(moments),
+        decide_at=min(moments, default=None),
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from hashlib import blake2b
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
@@ -39,6 +40,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateTable
 
+from connector.conditions import earliest
 from connector.config.business_time import TeamCalendars
 from connector.config.rule_conditions import RuleTable
 from connector.config.tables import Config
@@ -51,7 +53,6 @@ from connector.pipeline.evaluate.proposals import DecisionInputs
 from connector.pipeline.evaluate.statement import REJECTING, AnswerReader, Answers, RuleStatement, flag_name, may_take
 from connector.pipeline.unify import ContactWriter
 from connector.store import tables as t
-from connector.store.among import among
 from connector.store.bulk import upsert
 from connector.store.database import Store
 from connector.store.shadow import SHADOW_TURN
@@ -77,12 +78,14 @@ SLICE = 1000
 
 @dataclass(slots=True, kw_only=True)
 class Evaluated:
-    """What a slice concluded. later: when to look again at contacts whose proposals are to be saved first. turns: whose turn it is now."""
+    """What a slice concluded. evaluated: how many were judged; contacts: those decided on, all proposals are theirs. later: when those with
+    proposals, once they are saved, are due, and to be decided on. turns: whose turn it is now.
+    """
 
     evaluated: int = 0
     contacts: list[int] = field(default_factory=list)
     proposals: list[Proposal] = field(default_factory=list)
-    later: dict[int, datetime | None] = field(default_factory=dict)
+    later: dict[int, tuple[datetime | None, datetime | None]] = field(default_factory=dict)
     turns: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -130,11 +133,15 @@ def evaluate_due(
 def _evaluated(judged: _Judged, ids: Sequence[int], turns: Mapping[str, int], now: datetime) -> Evaluated:
     return Evaluated(
         evaluated=len(ids),
-        contacts=list(ids),
+        contacts=list(judged.contacts),
         proposals=[proposal for decision in judged.decisions for proposal in decision.proposals],
-        later={decision.contact: now if decision.anew else decision.next_look for decision in judged.decisions if decision.proposals},
+        later={decision.contact: _later(decision, now) for decision in judged.decisions if decision.proposals},
         turns=turns,
     )
+
+
+def _later(decision: Decision, now: datetime) -> tuple[datetime | None, datetime | None]:
+    return (now, now) if decision.anew else (decision.next_look, decision.decide_at)
 
 
 def due_contacts(connection: Connection, table: Table, now: datetime, only: Collection[int] | None = None) -> list[int]:
@@ -152,9 +159,8 @@ def settled(connection: Connection, table: Table, evaluated: Evaluated, contacts
 
     turns: whose turn it is is kept.
     """
-    later = [{"b_id": number, "b_due": evaluated.later[number]} for number in contacts if number in evaluated.later]
-    if later:
-        connection.execute(update(table).where(table.c.id == bindparam("b_id")).values(due_at=bindparam("b_due")), later)
+    later = [(number, *evaluated.later[number]) for number in contacts if number in evaluated.later]
+    _set_moments(connection, table, [{"b_id": number, "b_due": due, "b_decide": decide} for number, due, decide in later])
     if turns:
         upsert(connection, turn, [{"name": name, "position": position} for name, position in evaluated.turns.items()])
 
@@ -164,10 +170,22 @@ def turn_name(name: str, *, live: bool) -> str:
     return name if live else f"{SHADOW_TURN}{name}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """Who is decided on in a slice: contacts: all of them; answers: of those about whom there is something to decide; was_rejecting: what
+    rejection.when said of these when they were judged before.
+    """
+
+    contacts: Sequence[int]
+    answers: Mapping[int, Answers]
+    was_rejecting: Mapping[int, bool | None]
+
+
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What a slice came to. turns: whose turn it is after it, and who got leads of which company in it."""
+    """What a slice came to. contacts: those decided on; turns: whose turn it is after it, and who got leads of which company in it."""
 
+    contacts: Sequence[int]
     decisions: Sequence[Decision]
     turns: RoundRobin
 
@@ -201,9 +219,10 @@ class _Slices:
         """Judges these contacts and stores what was decided."""
         run = self._run
         touch_counts.bring_up_to_date(connection, run.table, ids, run.config.sales_members, run.now)
-        was_rejecting = _rejecting_before(connection, run.table, ids)
-        self._evaluate(connection, ids)
-        states = cases.load(connection, run.table, self._fired(connection), was_rejecting)
+        self._ask(connection, ids)
+        asked = self._to_decide(connection)
+        self._store_answers(connection)
+        states = cases.load(connection, run.table, asked.answers, asked.was_rejecting)
         inputs = self._inputs(connection, states)
         turns = self._round_robin(connection, inputs.owner_ids)
         decisions = [decide(state, inputs, turns) for state in states]
@@ -215,14 +234,18 @@ class _Slices:
         self._begin_attempts(connection, decisions)
         looks.freeze(connection, ids)
         self._look_again(connection, decisions)
-        return _Judged(decisions, turns)
+        return _Judged(asked.contacts, decisions, turns)
 
-    def _evaluate(self, connection: Connection, ids: Sequence[int]) -> None:
-        """One statement computes everything into a scratch table, one more puts it beside the contacts."""
-        scratch, table = self._scratch, self._run.table
+    def _ask(self, connection: Connection, ids: Sequence[int]) -> None:
+        """One statement computes everything into a scratch table."""
+        scratch = self._scratch
         connection.execute(CreateTable(scratch, if_not_exists=True))
         connection.execute(scratch.delete())
         connection.execute(insert(scratch).from_select([column.name for column in scratch.c], self._statement), {"ids": list(ids)})
+
+    def _store_answers(self, connection: Connection) -> None:
+        """Puts what was asked beside the contacts."""
+        scratch, table = self._scratch, self._run.table
         connection.execute(
             update(table)
             .where(table.c.id == scratch.c.id)
@@ -233,10 +256,17 @@ class _Slices:
                 qualified=scratch.c.qualified,
                 score=scratch.c.score,
                 rejecting=self._rejecting(),
+                answers=scratch.c.answers,
                 judged_at=self._run.now,
-                due_at=type_coerce(scratch.c.next_change, Moment),
+                decide_at=self._decide_later(),
+                due_at=type_coerce(earliest([scratch.c.next_change, type_coerce(self._decide_later(), BigInteger)]), Moment),
             )
         )
+
+    def _decide_later(self) -> ColumnElement[Any]:
+        """What was to be decided at a moment to come still is; what was to be decided now is decided in this pass."""
+        decide_at = self._run.table.c.decide_at
+        return case((decide_at > self._run.now, decide_at))
 
     def _rejecting(self) -> ColumnElement[bool] | Null:
         """What rejection.when says; as it was where nobody knows, None where the file has none."""
@@ -244,8 +274,26 @@ class _Slices:
             return self._run.table.c.rejecting
         return (self._scratch.c[REJECTING] == 1) if REJECTING in self._scratch.c else null()
 
-    def _fired(self, connection: Connection) -> dict[int, Answers]:
-        """The contacts for which something fired, is open, or is to be told; with what the statement answered."""
+    def _to_decide(self, connection: Connection) -> _Asked:
+        """The contacts to decide on: those whose answers are others than before, or whose moment has come; of those the ones for which
+        something fired, is open, or is to be told, with their answers.
+        """
+        scratch, table = self._scratch, self._run.table
+        anew = or_(table.c.decide_at <= self._run.now, table.c.answers.is_distinct_from(scratch.c.answers))
+        told = self._tells().label("told")
+        before = (told, table.c.rejecting.label("was_rejecting"), table.c.judged_at.label("was_judged_at"))
+        rows = connection.execute(select(scratch, *before).join(table, table.c.id == scratch.c.id).where(anew))
+        names = tuple(rows.keys())
+        found = [dict(zip(names, row, strict=True)) for row in rows]
+        told_rows = [row for row in found if row["told"]]
+        return _Asked(
+            contacts=[row["id"] for row in found],
+            answers={row["id"]: self._reader.read(row) for row in told_rows},
+            was_rejecting={row["id"]: row["was_rejecting"] for row in told_rows if row["was_judged_at"] is not None},
+        )
+
+    def _tells(self) -> ColumnElement[bool]:
+        """Whether something fired, is open, or is to be told to a CRM."""
         scratch, table, config = self._scratch, self._run.table, self._run.config
         fired = [
             and_(scratch.c[flag_name(RuleTable.TRANSITION, number)] == 1, may_take(rule, table.c.stage))
@@ -265,11 +313,7 @@ class _Slices:
         untold = [and_(table.c[f"in_{crm}"], table.c[f"stage_{crm}"].is_distinct_from(table.c.stage)) for crm in CRMS]
         differs = and_(table.c.stage.is_not(None), ~table.c.stage_differs, or_(*untold))
         open_things = [query.correlate(table) for query in (selling, ticking, given_back, stepped)]
-        told = or_(and_(~scratch.c.excluded, or_(*fired, *open_things, differs)), and_(scratch.c.excluded, selling.correlate(table)))
-        rows = connection.execute(select(scratch).join(table, table.c.id == scratch.c.id).where(told))
-        names = tuple(rows.keys())
-        found = (dict(zip(names, row, strict=True)) for row in rows)
-        return {row["id"]: self._reader.read(row) for row in found}
+        return or_(and_(~scratch.c.excluded, or_(*fired, *open_things, differs)), and_(scratch.c.excluded, selling.correlate(table)))
 
     def _inputs(self, connection: Connection, states: Sequence[ContactState]) -> DecisionInputs:
         run = self._run
@@ -314,16 +358,16 @@ class _Slices:
         rows = []
         for decision in decisions:
             stays = bool(decision.proposals) or decision.anew
-            if stays or decision.looks_again:
-                rows.append({"b_id": decision.contact, "b_due": now if stays else decision.next_look})
-        if rows:
-            connection.execute(update(table).where(table.c.id == bindparam("b_id")).values(due_at=bindparam("b_due")), rows)
+            if stays or decision.decide_at is not None:
+                due, decide_at = (now, now) if stays else (decision.next_look, decision.decide_at)
+                rows.append({"b_id": decision.contact, "b_due": due, "b_decide": decide_at})
+        _set_moments(connection, table, rows)
 
 
-def _rejecting_before(connection: Connection, table: Table, ids: Sequence[int]) -> dict[int, bool | None]:
-    """What rejection.when said of these contacts when they were judged before; None where they never were."""
-    rows = connection.execute(select(table.c.id, table.c.rejecting).where(among(table.c.id, ids), table.c.judged_at.is_not(None)))
-    return {row.id: row.rejecting for row in rows}
+def _set_moments(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        moments = update(table).where(table.c.id == bindparam("b_id")).values(due_at=bindparam("b_due"), decide_at=bindparam("b_decide"))
+        connection.execute(moments, rows)
 
 
 def _scratch_table(points: Sequence[str], flags: Sequence[str]) -> Table:
@@ -337,6 +381,7 @@ def _scratch_table(points: Sequence[str], flags: Sequence[str]) -> Table:
         Column("criteria_met", Integer),
         Column("qualified", Boolean),
         Column("score", Double),
+        Column("answers", String),
         *(Column(name, Double) for name in points),
         *(Column(name, Integer) for name in flags),
         Column("next_change", BigInteger),

@@ -69,6 +69,8 @@ class ContactRow(Table, table=True):
     # the contact that it turned out to be; chains are followed to their end
     merged_into: OfNobody[int | None] = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     recount_at: OfNobody[datetime | None] = moment_column()  # the first moment at which its touches are to be counted anew
+    decide_at: OfNobody[datetime | None] = moment_column()  # … at which something else could be decided, though the rules answer the same
+    answers: OfNobody[str | None] = Field(default=None)  # what the rules answered after the score when last judged, 1 or 0 each
 
 
 class Touch(Table, table=True):

@@ -175,7 +175,7 @@ class TestClocks:
         made = proposal.actions[0].task
         assert made is not None
         assert made.subject == "Chase Rossi: 0 of 1 by 2026-11-16 13:00 (first touch)"
-        assert (decision.next_look, decision.looks_again) == (at(0, 13), True)
+        assert (decision.next_look, decision.decide_at) == (at(0, 13), at(0, 13))
 
     def test_a_breach_is_acted_on_once(self) -> None:
         late = {"now": at(0, 14), "clocks": [clock(state="breached")]}
