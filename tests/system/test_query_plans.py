@@ -69,7 +69,6 @@ LISTED: tuple[Listed, ...] = (
     Listed("pipeline.evaluate.evaluate.due_contacts", "contact", "scan", _TO_MEND + ": it is read in the order of ids", ("sqlite",)),
     Listed("pipeline.unify.contact_facts._companies", "record", "scan", _TO_MEND + ": an IN of nothing reads everything", ("sqlite",)),
     Listed("workflows.touch_counts._count", "attempt", "by outcome", _TO_MEND),
-    Listed("workflows.touches.refresh", "activity_link", "by crm", _TO_MEND, ("sqlite",)),
 )  # fmt: skip
 
 
