@@ -201,7 +201,7 @@ def _changes(connection: Connection, seen: Sequence[OwnerSeen]) -> dict[Key, lis
 
 _WRITES = f"""
     SELECT l.contact_id, l.record_id, l.rule, v.after, l.sent_at, l.settled_at
-    FROM ledger l JOIN action_value v ON v.ledger = l.id
+    FROM ledger l JOIN action_value v ON v.contact_id = l.contact_id AND v.ledger = l.id
     WHERE l.contact_id {AMONG} AND l.kind = '{Kind.ASSIGN}' AND l.state IN ('applied', 'already_so', 'sending', 'unknown')
       AND l.sent_at IS NOT NULL AND v.after IS NOT NULL
     ORDER BY l.id"""  # noqa: S608 - names of our own
