@@ -25,10 +25,10 @@ LOW = frozenset(
     {"crm", "object", "record_object", "kind", "state", "outcome", "archived", "unify", "gone", "excluded", "role", "mode", "rule",
      "property", "counts", "stage", "channel", "source", "backward", "new", "kept", "position", "number", "code", "by", "sla"}
 )  # fmt: skip
-#: Tables that do not grow with the base: the installation's own settings and state, users, campaigns, one row a run.
+#: Tables that do not grow with the base: the installation's own settings and state, its files, what people did, users, campaigns, runs.
 STEADY = frozenset(
     {"meta", "field", "cursor", "property", "drift", "owner", "campaign", "lease", "budget", "pause", "turn", "run", "plan",
-     "alembic_version"}
+     "rule_text", "rule_use", "act", "property_known", "alembic_version"}
 )  # fmt: skip
 #: Indexes of a small part of a table, whatever its size: to read all of one is no scan. Not those whose part grows with the table.
 _GROWING_PARTS = frozenset({"uq_ledger_key"})
