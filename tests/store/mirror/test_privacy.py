@@ -20,9 +20,9 @@ from connector.store.mirror.history_due import Watched
 from connector.store.mirror.removals import Removed, apply_removals
 from connector.store.tables import (
     ActionValue,
-    ActivityVersion,
     ActivityLink,
     ActivityRow,
+    ActivityVersion,
     Attempt,
     CampaignMemberRow,
     Clock,
@@ -378,7 +378,8 @@ class TestTheFiles:
         with Store.open(f"sqlite:///{tmp_path / 'owner.db'}") as store:
             store.upgrade()
             fill(store)
-            store.write(lambda c: c.execute(text(f"INSERT INTO owner VALUES ('hubspot', '9', '{EMAIL.lower()}', 'Z', true, false, NULL, NULL)")))
+            owner = f"INSERT INTO owner VALUES ('hubspot', '9', '{EMAIL.lower()}', 'Z', true, false, NULL, NULL)"
+            store.write(lambda connection: connection.execute(text(owner)))
             assert privacy_forget.forget(store, [ref(77)], now=LATER).clean is False
             assert privacy_forget.finish(store) is True
 
