@@ -58,7 +58,7 @@ def _came_to_something(result: PassResult) -> bool:
 
 
 def _run(context: PassContext, lane: FastLane, result: PassResult, now: datetime) -> None:
-    installation = prepare(context.store, context.config, context.crms, now=now)
+    installation = prepare(context.store, context.config, context.crms, now=now, by=context.actor)
     for error in installation.silent.values():
         raise error
     if installation.suspended.halted or installation.suspended.reading(lane.when.names):

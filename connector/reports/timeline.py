@@ -1,4 +1,4 @@
-"""What happened to one contact, in time order: stages, attempts, clocks, touches, rejections, our own writes, edits in the CRMs.
+"""What happened to one contact, in time order: stages, attempts, clocks, touches, rejections, owners, our own writes, edits in the CRMs.
 
 Each entry: {"at" (UTC), "what", "by" (a person, by e-mail, name or the CRM's id of the user, where the CRM's own history tells who; else a
 CRM, "crm" for a person or tool in one of them, "connector", "found", or a rule's id), "before", "after"}; what the ledger holds has its
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, and_, select
 
 from connector.config.tables import Config
 from connector.model import CRM_FACTS
+from connector.reports import past
 from connector.store import ledger
 from connector.store.mirror.keys import FullKey
 from connector.store.mirror.past_changes import employees_of
@@ -77,6 +78,8 @@ def timeline(connection: Connection, config: Config, contacts: Sequence[int], re
         entries += _touches(connection, contact)
         entries += _clocks(connection, contact, names, now)
         entries += _rejections(connection, contact)
+    entries += past.owner_entries(past.owner_stays(connection, contacts))
+    entries += past.act_entries(past.acts_about(connection, contacts, written))
     entries += _actions(written)
     return sorted(entries, key=lambda entry: entry["at"])  # stable: at one moment the order above holds
 
@@ -132,7 +135,7 @@ def _actions(written: Sequence[Mapping[str, Any]]) -> Iterator[Entry]:
     for row in reversed(written):
         what = f"{row['kind'].replace('_', ' ')} {row['target']} in {row['crm']}"
         at = row["settled_at"] or row["sent_at"] or row["planned_at"]
-        more = {name: row[name] for name in ("message", "next_step") if row[name]}
+        more = {name: row[name] for name in ("message", "next_step", "config_version") if row[name]}
         yield _entry(at, what, row["rule"], row["before"], row["after"], outcome=row["state"], **more)
 
 

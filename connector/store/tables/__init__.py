@@ -29,9 +29,12 @@ from connector.store.tables.mirror import (
     Seen,
     SetAsideRow,
 )
+from connector.store.tables.past import Act, OwnershipRow, RuleText, RuleUse, Snapshot
+from connector.store.tables.plans import Standing
 
 __all__ = [
     "EPOCH",
+    "Act",
     "ActionValue",
     "ActivityLink",
     "ActivityRow",
@@ -60,6 +63,7 @@ __all__ = [
     "Meta",
     "Moment",
     "OwnerRow",
+    "OwnershipRow",
     "Pause",
     "PlanRow",
     "Property",
@@ -68,10 +72,14 @@ __all__ = [
     "RecordRow",
     "RecordVersion",
     "Rejection",
+    "RuleText",
+    "RuleUse",
     "Run",
     "Seen",
     "SetAsideRow",
+    "Snapshot",
     "Spell",
+    "Standing",
     "Table",
     "Touch",
     "Turn",

@@ -29,6 +29,12 @@ class RecordRow(Table, table=True):
     privacy = Privacy(deletes_row=True, id_of="record", unsearched="who has one of the addresses is found by their index")
     __table_args__ = (
         Index("ix_record_to_unify", "crm", "object", "id", sqlite_where=text("unify"), postgresql_where=text("unify")),
+        Index(
+            "ix_record_to_make",
+            "contact_id",
+            sqlite_where=text("unify AND contact_id IS NOT NULL"),
+            postgresql_where=text("unify AND contact_id IS NOT NULL"),
+        ),
         Index("ix_record_company", "crm", "company_id"),
         Index(
             "ix_record_converted",
@@ -131,7 +137,14 @@ class ActivityLink(Table, table=True):
     __tablename__ = "activity_link"
     privacy = Privacy(deletes_row=True)
     __table_args__ = (
-        Index("ix_activity_link_contact", "contact_id", "kind", "at"),
+        Index(  # not of links without a contact: that each leaves its place in a row of millions as it gets one, costs more than all else
+            "ix_activity_link_contact",
+            "contact_id",
+            "kind",
+            "at",
+            sqlite_where=text("contact_id IS NOT NULL"),
+            postgresql_where=text("contact_id IS NOT NULL"),
+        ),
         Index("ix_activity_link_record", "crm", "record_object", "record_id"),
     )
     crm: OfNobody[str] = id_column()
