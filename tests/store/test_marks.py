@@ -120,6 +120,7 @@ def of(row: dict[str, Any], who: int) -> bool:
 def figures(personal: PersonalTable, rows: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """What a deletion must not change: all that is not the contact's, of rows that stay."""
     kept = [name for name in rows[personal.name][0] if column_mark(personal.name, name).deletion is Deletion.KEPT]
+    kept = [name for name in kept if (personal.name, name) != ("touch", "kept")]  # a deletion keeps the touches without their activities
     stays = [row for row in rows[personal.name] if not personal.privacy.deletes_row or of(row, 1)]
     return sorted(({name: row[name] for name in kept} for row in stays), key=repr)
 
