@@ -44,7 +44,7 @@ _DEAL = (
     "created_at", "modified_at", "archived",
 )  # fmt: skip
 _DEAL_LINK = ("crm", "deal_id", "source", "record_object", "record_id", "role", "main")
-_HISTORY = ("crm", "id", "object", "record_id", "property", "before", "after", "at")
+_HISTORY = ("crm", "id", "object", "record_id", "property", "before", "after", "at", "who")
 _MEMBER = (
     "crm", "object", "id", "fingerprint", "campaign_id", "record_object", "record_id", "status", "responded", "joined_at", "modified_at",
     "archived",
@@ -277,9 +277,18 @@ def _activities(rows: Sequence[Raw], made: Sequence[Row]) -> Iterator[tuple[str,
 
 
 def _history(rows: Sequence[Raw]) -> Iterator[tuple[str, Sequence[str], Sequence[Row]]]:
-    names = ("Id", "LeadId", "Field", "OldValue", "NewValue")
-    made = [("salesforce", row[names[0]], "Lead", *(row[name] or None for name in names[1:]), _micros(row["CreatedDate"])) for row in rows]
+    names = ("LeadId", "Field", "OldValue", "NewValue")
+    made = [("salesforce", row["Id"], "Lead", *(row[name] or None for name in names), *_when_and_who(row)) for row in rows]
     yield "field_history", _HISTORY, made
+
+
+def _deal_history(rows: Sequence[Raw]) -> Iterator[tuple[str, Sequence[str], Sequence[Row]]]:
+    stages = [("Opportunity", row["OpportunityId"], "StageName", None, row["StageName"]) for row in rows]
+    yield "field_history", _HISTORY, [("salesforce", row["Id"], *told, *_when_and_who(row)) for row, told in zip(rows, stages, strict=True)]
+
+
+def _when_and_who(row: Raw) -> tuple[int | None, str]:
+    return _micros(row["CreatedDate"]), row["CreatedById"]
 
 
 def _opportunities(rows: Sequence[Raw]) -> Iterator[tuple[str, Sequence[str], Sequence[Row]]]:
@@ -314,6 +323,7 @@ _SALESFORCE: Mapping[str, Callable[[Sequence[Raw]], Iterator[tuple[str, Sequence
     "Task": _tasks,
     "Event": _events,
     "LeadHistory": _history,
+    "OpportunityHistory": _deal_history,
 }
 
 

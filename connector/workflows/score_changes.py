@@ -21,8 +21,8 @@ from connector.workflows.score import DAY, LEAST, local_day, offset_changes
 
 #: Nobody looks further ahead than so many days: then is early enough to look again.
 _HORIZON = 365
-#: Room for what binary fractions lose: a midnight early rather than one late.
-_ROUNDING = 1e-9
+#: Room for what binary fractions lose, in points and in days: a midnight early rather than one late.
+_ROUNDING = 1e-6
 
 Points = ColumnElement[Any]
 
@@ -65,7 +65,7 @@ def _faded_to(short: ColumnElement[Any], parts: Sequence[Points | None], half_li
     left = short + points
     enough = greatest(left, literal(LEAST, Double)) if len(parts) == 1 else greatest(left, literal(0.0, Double)) + LEAST * len(parts)
     day = func.ceil(half_life * (func.ln(points) - func.ln(enough)) / math.log(2) - _ROUNDING)
-    return case((and_(short <= 0, points > 0, left >= 0), least(greatest(day, literal(1.0, Double)), literal(float(_HORIZON), Double))))
+    return case((and_(short <= _ROUNDING, points > 0, left >= -_ROUNDING), least(greatest(day, literal(1.0, Double)), literal(float(_HORIZON), Double))))
 
 
 def _midnight(days: ColumnElement[Any], now: datetime, zone: ZoneInfo) -> ColumnElement[Any]:

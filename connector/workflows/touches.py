@@ -66,6 +66,8 @@ class _Logged(NamedTuple):
     crm: str
     object: str
     id: str
+    outcome: str | None
+    seconds: float | None
 
 
 def refresh(connection: Connection, contacts: Collection[int], members: Collection[str], now: datetime) -> None:
@@ -127,7 +129,7 @@ def _begun_again(rows: Iterable[_Chained]) -> Iterator[dict[str, Any]]:
 
 
 def keep(connection: Connection, contacts: Collection[int], members: Collection[str], since: datetime) -> set[tuple[str, str, str]]:
-    """Marks the touches before a moment as kept, so that their activities may leave the mirror.
+    """Marks the touches before a moment as kept, with what came of each, so that their activities may leave the mirror.
 
     Returns activities from before it that must stay for now, by (CRM, object, id): they are one touch with a later one.
     """
@@ -142,11 +144,19 @@ def keep(connection: Connection, contacts: Collection[int], members: Collection[
     for run in _runs(rows):
         first, last = run[0], run[-1]
         if last.at < since:
-            made.append({"contact_id": first.contact_id, "at": first.at, "person": first.person, "channel": first.channel, "kept": True})
+            made.append(_kept(run))
         elif first.at < since:
             held |= {(row.crm, row.object, row.id) for row in run}
     upsert(connection, touch, made)
     return held
+
+
+def _kept(run: Sequence[_Logged]) -> dict[str, Any]:
+    """The row of a touch whose activities go. The first that tells an outcome, or its length, tells it."""
+    first = run[0]
+    outcome = next((row.outcome for row in run if row.outcome is not None), None)
+    seconds = next((row.seconds for row in run if row.seconds is not None), None)
+    return {**{name: getattr(first, name) for name in _COLUMNS}, "kept": True, "outcome": outcome, "seconds": seconds}
 
 
 def hand_over(connection: Connection, lost: int, kept: int) -> None:
@@ -189,6 +199,8 @@ def _logged(contacts: Collection[int], members: Collection[str]) -> Select[Any]:
             activity.c.crm,
             activity.c.object,
             activity.c.id,
+            activity.c.outcome,
+            activity.c.duration_seconds.label("seconds"),
         )
         .join(activity, and_(activity.c.crm == theirs.c.crm, activity.c.object == theirs.c.object, activity.c.id == theirs.c.id))
         .join(owner, and_(owner.c.crm == activity.c.crm, owner.c.id == activity.c.owner_id))

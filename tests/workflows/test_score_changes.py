@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Double, create_engine, literal, select
 
@@ -63,6 +63,7 @@ def _rule(half_life: int, points: float, times: str | None) -> ScoreRule:
 
 
 @given(parts=parts, fixed=fixed, numbers=numbers, times=st.sampled_from([None, "interest"]))
+@example(parts=[(1.12, 2)], fixed=10.0, numbers={10.0}, times=None)
 def test_never_late(parts: list[Part], fixed: float, numbers: set[float], times: str | None) -> None:
     with create_engine("sqlite://").connect() as connection:
         found, day = asked(connection, parts, fixed, numbers, times), first_day(parts, fixed, numbers)
