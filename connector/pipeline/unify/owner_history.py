@@ -226,7 +226,7 @@ def _owner_writes(connection: Connection, seen: Sequence[OwnerSeen]) -> Mapping[
     assigned = (among(ledger.c.contact_id, [each.contact_id for each in seen]), ledger.c.kind == Kind.ASSIGN, ledger.c.state.in_(_SENT))
     rows = connection.execute(
         select(*(ledger.c[name] for name in names), action_value.c.after)
-        .join(action_value, action_value.c.ledger == ledger.c.id)
+        .join(action_value, and_(action_value.c.contact_id == ledger.c.contact_id, action_value.c.ledger == ledger.c.id))
         .where(*assigned, ledger.c.sent_at.is_not(None), action_value.c.after.is_not(None))
         .order_by(ledger.c.id)
     )
