@@ -28,7 +28,7 @@ from connector.errors import ConnectorError, Interrupted
 from connector.model import State
 from connector.pipeline.context import PassContext, Progress, Unwatched
 from connector.pipeline.evaluate.evaluate import Evaluated, EvaluationRun, evaluate_due, settled
-from connector.pipeline.installation import Installation, prepare, read_crms, record_url
+from connector.pipeline.installation import Installation, live_since, prepare, read_crms, record_url
 from connector.pipeline.plan.parts import PlanTerms
 from connector.pipeline.plan.plan import Plan, build_plan
 from connector.pipeline.pull.streams import Pulled, StreamPull, pulled_document
@@ -178,6 +178,7 @@ def evaluate(
         url=record_url(context.store),
         only=only,
         suspended=suspended,
+        live_since=live_since(context.store, context.config, now),
     )
     if suspended.halted is not None:
         return evaluation, Evaluated()

@@ -155,6 +155,7 @@ def _clock_facts(
         starting=[rule for rule in fits if rule.kind not in waiting],
         owner=state.contact.owner,
         assigned_at=state.contact.assigned_at,
+        live_since=inputs.live_since,
     )
 
 

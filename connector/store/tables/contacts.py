@@ -140,7 +140,15 @@ class Clock(Table, table=True):
     """An SLA clock. state: running, warned, met, breached, ended, waived, paused."""
 
     __tablename__ = "clock"
-    __table_args__ = (Index("ix_clock_open", "state", "due_at"),)
+    __table_args__ = (
+        Index("ix_clock_open", "state", "due_at"),
+        Index(
+            "ix_clock_before_live",
+            "state",
+            sqlite_where=text("before_live IS NOT NULL"),
+            postgresql_where=text("before_live IS NOT NULL"),
+        ),
+    )
     contact_id: OfNobody[int] = Field(sa_column=Column(BigInteger, primary_key=True))
     attempt: OfNobody[int] = Field(primary_key=True)
     kind: OfNobody[str] = id_column()
@@ -156,6 +164,7 @@ class Clock(Table, table=True):
     touches: OfNobody[int] = Field(default=0)
     channels: OfNobody[int] = Field(default=0)
     calendar: OfNobody[str] = Field()  # the calendar's version that the deadline was computed with
+    before_live: OfNobody[str | None] = Field(default=None)  # "warn", "breach": came up before the first live pass; never acted on
 
 
 class Evidence(Table, table=True):
