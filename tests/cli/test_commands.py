@@ -20,7 +20,7 @@ from connector.reports import status as status_report
 from tests.cli.runner import RUNNER, CommandLine, command_line
 from tests.support.stores import lay_tables
 
-COMMANDS = ("demo", "sandbox", "init", "check", "run", "pull", "plan", "explain", "status", "pause", "resume", "serve")
+COMMANDS = ("demo", "sandbox", "init", "check", "run", "pull", "plan", "explain", "status", "approve", "pause", "resume", "serve")
 
 
 @pytest.fixture
