@@ -12,6 +12,7 @@ from connector.cli.output import Output
 from connector.cli.store import make_tables, offline
 from connector.config.load import load
 from connector.config.tables import Config
+from connector.model import State
 from connector.store import ledger, refused
 
 
@@ -29,8 +30,9 @@ def approve(
 
         def work(connection: Connection) -> tuple[int, int, int]:
             bundles = refused.stopped_bundles(connection, plan=plan)
-            no_longer = refused.count_stopped(connection, plan) - sum(len(bundle.ids) for bundle in bundles)
-            held = sum(row.plan == plan for row in ledger.held(connection))
+            counts = ledger.figures(connection, plan)
+            no_longer = counts[State.REFUSED] + counts[State.BLOCKED] - sum(len(bundle.ids) for bundle in bundles)
+            held = counts[State.HELD]
             end = refused.drop if drop else refused.try_again
             return end(connection, bundles, now=now), no_longer, held
 

@@ -22,7 +22,8 @@ from connector.model import Activity, CrmName, Page
 from connector.pipeline.context import PassContext
 from connector.pipeline.evaluate.statement import RuleStatement
 from connector.pipeline.installation import applied, prepare
-from connector.pipeline.pull.field_state import Properties
+from connector.pipeline.pull import histories
+from connector.pipeline.pull.field_state import FieldState, Properties
 from connector.pipeline.pull.streams import StreamPull
 from connector.pipeline.recorded_run import recorded_run
 from connector.store import runs
@@ -57,7 +58,7 @@ def _came_to_something(result: PassResult) -> bool:
 
 
 def _run(context: PassContext, lane: FastLane, result: PassResult, now: datetime) -> None:
-    installation = prepare(context.store, context.config, context.crms, now=now)
+    installation = prepare(context.store, context.config, context.crms, now=now, by=context.actor)
     for error in installation.silent.values():
         raise error
     if installation.suspended.halted or installation.suspended.reading(lane.when.names):
@@ -67,6 +68,8 @@ def _run(context: PassContext, lane: FastLane, result: PassResult, now: datetime
         if context.stopped():
             return
         result.pulled[name] = _read_again(context, crm, chosen, installation.fields.wanted[name], now)
+    for unread in histories.errors_of(_read_histories(context, installation.fields, chosen, now)):
+        raise unread
     if chosen:
         judge_and_act(context, installation, result, now, only=chosen)
 
@@ -103,6 +106,12 @@ def _place(store: Store, now: datetime) -> tuple[int, int]:
 
 
 # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _read_histories(context: PassContext, state: FieldState, contacts: Sequence[int], now: datetime) -> histories.Histories:
+    """What the CRMs tell of what changed in them, when and by whom."""
+    only = {name: _record_ids(context.store, name, contacts) for name in context.crms}
+    return histories.read(context, state, now, only=only)
 
 
 def _read_again(context: PassContext, crm: Reads, contacts: Sequence[int], wanted: Properties, now: datetime) -> dict[str, StreamPull]:

@@ -119,7 +119,7 @@ def reconcile(context: PassContext) -> Reconciled:
 
 
 def _unify(context: PassContext, installation: Installation, now: datetime) -> None:
-    if installation.suspended.blind:
+    if installation.suspended.blind or installation.older:
         return
     progress = context.progress
     unify(context.store, installation.writer, now=now, stopped=context.stopped, progress=lambda done: progress.step("unify", done, None))

@@ -15,7 +15,8 @@ from connector.config.tables import Config
 from connector.model import CRMS, CrmName, State
 from connector.pipeline.pull import schema_drift
 from connector.pipeline.pull.field_state import suspended_by_last_pass
-from connector.store import ledger, pauses, runs
+from connector.reports.paused import paused_now
+from connector.store import acts, ledger, rule_texts, runs
 from connector.store.budget import Limit, SharedBudget, hubspot_limits, salesforce_limits
 from connector.store.database import Store
 from connector.store.mirror import pages
@@ -36,6 +37,7 @@ _RUN = metadata.tables["run"]
 #: Rows that a list shows at most.
 SHOWN = 50
 _RUNS = 10
+_ACTS = 10
 _PULLING = ("run", "pull", "deletes", "reconcile")
 
 
@@ -48,7 +50,9 @@ def status(store: Store, config: Config, *, now: datetime) -> dict[str, Any]:
     with store.read() as connection:
         return {
             "mode": config.mode,
-            "paused": [{"scope": row.scope, "name": row.name, "since": row.since} for row in pauses.list_pauses(store)],
+            "file": _file(connection),
+            "paused": paused_now(store),
+            "acts": [act._asdict() for act in acts.latest(connection, _ACTS)],
             "runs": [_run(row) for row in latest],
             "lag_seconds": _lag(connection, now),
             "contacts": _count(connection, ~_CONTACT.c.gone),
@@ -67,6 +71,12 @@ def status(store: Store, config: Config, *, now: datetime) -> dict[str, Any]:
             "drift": _drifted(connection, config),
             "open_tasks": ledger.open_task_count(connection),
         }
+
+
+def _file(connection: Connection) -> dict[str, Any] | None:
+    """Which file is in force, since when, and who applied it; None before the first pass."""
+    use = rule_texts.in_force(connection)
+    return None if use is None else {name: getattr(use, name) for name in ("version", "since", "by", "way")}
 
 
 def _drifted(connection: Connection, config: Config) -> list[dict[str, Any]]:
@@ -168,14 +178,14 @@ def _set_aside(store: Store) -> dict[str, Any]:
 def _held(connection: Connection, config: Config) -> dict[str, Any]:
     """Plans with actions beyond a guard rail: how many of each rule and kind, and when they lapse."""
     plans: dict[int, dict[str, Any]] = {}
-    rows = ledger.held(connection)
-    for row in rows:
-        plan = plans.setdefault(row.plan, {"plan": row.plan, "count": 0, "rules": {}, "since": row.planned_at, "lapses_at": None})
-        plan["count"] += 1
-        plan["rules"][f"{row.rule}/{row.kind}"] = plan["rules"].get(f"{row.rule}/{row.kind}", 0) + 1
-        plan["since"] = min(plan["since"], row.planned_at)
+    groups = ledger.held_groups(connection)
+    for group in groups:
+        plan = plans.setdefault(group.plan, {"plan": group.plan, "count": 0, "rules": {}, "since": group.since, "lapses_at": None})
+        plan["count"] += group.number
+        plan["rules"][f"{group.rule}/{group.kind}"] = group.number
+        plan["since"] = min(plan["since"], group.since)
         plan["lapses_at"] = plan["since"] + config.guard.hold_for.elapsed
-    return {"count": len(rows), "plans": list(plans.values())}
+    return {"count": sum(group.number for group in groups), "plans": list(plans.values())}
 
 
 def _refused(connection: Connection) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, func, select, update
+from sqlalchemy import Connection, and_, bindparam, select, update
 from sqlalchemy.engine import RowMapping
 
 from connector.model import State, bundle_name, own_rules
@@ -65,11 +65,6 @@ def stopped_bundles(connection: Connection, *, plan: int | None = None) -> list[
         bundles[row["bundle"]].append(row)
     standing = _standing(connection, {rows[0]["contact_id"] for rows in bundles.values()})
     return [_made(rows) for rows in bundles.values() if _still_wanted(rows[0], standing)]
-
-
-def count_stopped(connection: Connection, plan: int) -> int:
-    """How many actions of a plan were refused, or stand behind one, whether or not their cause stands."""
-    return connection.scalar(select(func.count()).select_from(_LEDGER).where(_LEDGER.c.plan == plan, _IS_STOPPED)) or 0
 
 
 def try_again(connection: Connection, bundles: Sequence[StoppedBundle], *, now: datetime) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Label, cast, false, literal
+import orjson
+from sqlalchemy import ColumnElement, FromClause, Label, case, false, func, literal
 
 from connector.conditions import Env, answer
 from connector.config.tables import Criterion, Qualification
-from connector.store.tables import exact
 
 #: What it brings about.
 JUDGED = ("criteria_met", "qualified")
@@ -26,16 +26,16 @@ def met(criteria: Sequence[Criterion], env: Env) -> list[Label[int]]:
 
 
 def counted(rule: Qualification | None, criteria: Sequence[Criterion], layer: FromClause) -> list[Label[Any]]:
-    """criteria_now (one character a criterion: 1 met, 0 not), criteria_met and qualified, of a layer with the columns of `met`."""
+    """criteria_now (the ids of those met, as JSON), criteria_met and qualified, of a layer with the columns of `met`."""
     answers = [layer.c[name] for name in columns(criteria)]
     number: ColumnElement[int] = sum(answers, start=literal(0))
     enough = false() if rule is None else number >= rule.minimum
-    return [_text(answers).label("criteria_now"), number.label("criteria_met"), enough.label("qualified")]
+    return [_ids(criteria, answers).label("criteria_now"), number.label("criteria_met"), enough.label("qualified")]
 
 
-def _text(answers: Sequence[ColumnElement[int]]) -> ColumnElement[str]:
-    text: ColumnElement[str] = literal("")
-    for place, answered in enumerate(answers):
-        character = cast(answered, exact())
-        text = character if place == 0 else text.concat(character)
-    return text
+def _ids(criteria: Sequence[Criterion], answers: Sequence[ColumnElement[int]]) -> ColumnElement[str]:
+    """By id, and in the order of the ids: what is kept does not change where the file's order does."""
+    text: ColumnElement[str] = literal("[")
+    for rule, answered in sorted(zip(criteria, answers, strict=True), key=lambda each: each[0].id):
+        text = text.concat(case((answered == 1, f"{orjson.dumps(rule.id).decode()},"), else_=""))
+    return func.rtrim(text, ",").concat("]")

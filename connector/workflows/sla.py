@@ -31,7 +31,8 @@ EVENTS: Mapping[str, Event] = {"warned": "warn", "breached": "breach"}
 class ClockState:
     """A clock, as the table has it. state: running, warned, met, breached, ended, waived, paused.
 
-    before_live: the last of its events that passed before the connector first wrote anything: listed, never acted on.
+    before_live: the last of its events that passed before the connector first wrote anything: listed, never acted on. config_version: the
+    file's, under which it started.
     """
 
     attempt: int
@@ -48,6 +49,7 @@ class ClockState:
     ended_at: datetime | None = None
     touches: int = 0
     channels: int = 0
+    config_version: str | None = None
     before_live: Event | None = None
 
     @property
@@ -70,7 +72,8 @@ class ClockFacts:
 
     clocks: as stored: those of the present attempt, and those that still tick. attempts: as they stand now, by number; present: the one
     that the contact is in, or was in last. starting: the rules by which a new clock may start, in the file's order. assigned_at: when the
-    owner got the contact. calendar: that of the owner's team. live_since: the first live pass; None in shadow.
+    owner got the contact. calendar: that of the owner's team. live_since: the first live pass; None in shadow. config_version: the file's
+    now.
     """
 
     clocks: Sequence[ClockState]
@@ -82,6 +85,7 @@ class ClockFacts:
     owner: str | None = None
     assigned_at: datetime | None = None
     live_since: datetime | None = None
+    config_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +172,7 @@ def _started(facts: ClockFacts) -> list[ClockState]:
     if not facts.present.open or facts.present.found:
         return []
     clock = start(facts.starting, facts.present, facts.owner, facts.assigned_at, facts.calendar)
-    return [] if clock is None else [clock]
+    return [] if clock is None else [replace(clock, config_version=facts.config_version)]
 
 
 def _go_on(clock: ClockState, rule: SlaRule, facts: ClockFacts, now: datetime) -> list[ClockState]:
@@ -177,7 +181,7 @@ def _go_on(clock: ClockState, rule: SlaRule, facts: ClockFacts, now: datetime) -
     pair = None if begun is None else restart(clock, rule, facts, begun)
     if pair is None:
         return [advance(clock, rule, facts.touches, now)]
-    return [pair[0], advance(pair[1], rule, facts.touches, now)]
+    return [pair[0], advance(replace(pair[1], config_version=facts.config_version), rule, facts.touches, now)]
 
 
 def start(

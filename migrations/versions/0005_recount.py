@@ -1,4 +1,4 @@
-"""When a contact's touches are to be counted anew."""
+"""When a contact's touches are to be counted anew; criteria by id."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Adds the column; everybody's touches are counted anew once."""
+    """Adds the column. Everybody is counted and judged anew once: the file counts as not applied yet."""
     op.add_column("contact", sa.Column("recount_at", sa.BigInteger(), nullable=True))
     op.execute(sa.text("UPDATE contact SET recount_at = 0 WHERE NOT gone"))
+    op.execute(sa.text("UPDATE contact SET criteria = NULL"))
+    op.execute(sa.text("DELETE FROM meta WHERE name = 'config'"))
 
 
 def downgrade() -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Connection, Float, Integer, 
 from sqlalchemy import Table as SqlTable
 
 from connector.store import marks
-from connector.store.bulk import plain
+from connector.store.bulk import add_missing, plain
 from connector.store.database import Store
 from connector.store.marks import ColumnMark, Deletion, PersonalTable, RowsOf, column_mark, empty_value, marks_of, personal_tables, rows_of
 from connector.store.mirror import pages, privacy_forget
@@ -144,7 +144,7 @@ def add_row(connection: Connection, personal: PersonalTable, who: int) -> None:
         links = metadata.tables[personal.rows.through]
         about = {"record_object": "contacts", "record_id": str(who)}
         link = {column.name: filler(column, who) for column in links.columns if not column.nullable} | about
-        connection.execute(insert(links).values(link | {name: row[name] for name in ("crm", "object", "id")}))
+        add_missing(connection, links, [link | {name: row[name] for name in ("crm", "object", "id")}])  # versions have the same one
 
 
 def needed(column: Column[Any], personal: PersonalTable) -> bool:

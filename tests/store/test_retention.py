@@ -6,13 +6,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlmodel import Session
 
 from connector.model import ActivityKind
 from connector.store import retention
 from connector.store.database import Store
-from connector.store.mirror import pages
-from connector.store.tables import ActionValue, ActivityRow, ContactRow, Ledger, PlanRow, RecordVersion
+from connector.store.mirror import known_properties, pages
+from connector.store.mirror.known_properties import KnownSpan
+from connector.store.tables import ActionValue, ActivityRow, ContactRow, Ledger, LinkChange, PlanRow, RecordVersion
 from tests.store.support import NOW, call, kept_store, mark_unified, page, person, rows, store
 
 __all__ = ["kept_store", "store"]  # fixtures
@@ -67,6 +69,29 @@ def test_versions_by_the_day_they_were_seen(store: Store, monkeypatch: pytest.Mo
     assert {row.number for row in rows(store, RecordVersion) if row.id == "1"} == {2, 3}
 
 
+def test_what_is_let_go_is_known_no_more(store: Store) -> None:
+    """No value is told as unchanged of a time whose versions went."""
+    places = [("hubspot", "contacts", name) for name in ("jobtitle", "email")]
+    store.write(lambda connection: known_properties.keep(connection, ["hubspot"], places, OLD))
+    store.write(lambda connection: known_properties.keep(connection, ["hubspot"], places[:1], OLD + timedelta(days=1)))
+    walk(store, retention.drop_versions)
+    with store.read() as connection:
+        spans = known_properties.spans(connection, "hubspot", "contacts", ["jobtitle", "email"])
+    assert spans == {"jobtitle": [KnownSpan(BEFORE, None)], "email": []}
+
+
+@pytest.mark.parametrize("size", [1, 5000])
+def test_links_that_ended_go_with_their_activity(store: Store, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(retention, "SLICE", size)
+    pages.commit_page(store, page(object_name="calls", activities=[call(1, 1), call(2, 1)]), now=OLD)
+    pages.commit_page(store, page(object_name="calls", activities=[call(1, 2), call(2, 2)]), now=OLD + timedelta(days=1))
+    assert walk(store, retention.drop_link_changes) == 0
+    store.write(lambda connection: connection.execute(text("DELETE FROM activity WHERE id = '2'")))
+    assert walk(store, retention.drop_link_changes, OLD) == 0
+    assert walk(store, retention.drop_link_changes) == 2
+    assert {row.id for row in rows(store, LinkChange)} == {"1"}
+
+
 class TestTheLedger:
     def test_a_row_stays_while_its_cause_stands(self, store: Store) -> None:
         over = ("spell:1", "spell:3", "attempt:2", "attempt:2/reason", "agreement:3")
@@ -105,20 +130,19 @@ class TestTheLedger:
     def test_slice_by_slice(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(retention, "SLICE", 3)
         add(store, contact(1), *(action(number, "spell:1") for number in range(1, 11)))
-        assert retention.drop_ledger(store, BEFORE, None) == retention.RetentionSlice(3, 3)
+        assert retention.drop_ledger(store, BEFORE, None) == retention.RetentionSlice(3, [1, 3])
         assert walk(store, retention.drop_ledger) == 7
 
 
-def test_plans_without_rows_and_shadow_plans_but_the_last(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plans_without_rows_but_the_last_of_shadow_and_those_not_decided(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "SLICE", 4)
-    modes = {1: "live", 2: "live", 3: "shadow", 4: "shadow", 5: "live"}
-    add(store, contact(1), *(PlanRow(id=n, run=1, mode=mode, created_at=NOW if n == 5 else OLD) for n, mode in modes.items()))
-    shadow = [action(10 + number, "spell:1", plan=3 if number < 9 else 4, state="shadow", settled_at=None) for number in range(12)]
-    add(store, action(1, "spell:1", plan=1), *shadow, *(ActionValue(ledger=number, contact_id=1) for number in range(10, 22)))
-    assert walk(store, retention.drop_plans) == 9 + 2
-    assert {row.id for row in rows(store, PlanRow)} == {1, 4, 5}
-    assert left(store) == {1, 19, 20, 21}
-    assert len(rows(store, ActionValue)) == 3
+    modes = {1: "live", 2: "live", 3: "shadow", 4: "shadow", 5: "shadow", 6: "live", 7: "live"}
+    plans = [PlanRow(id=n, run=1, mode=mode, created_at=NOW if n == 7 else OLD, decided=n != 6) for n, mode in modes.items()]
+    standing = action(10, "spell:1", plan=3, state="shadow", settled_at=None)
+    add(store, contact(1), *plans, action(1, "spell:1", plan=1), standing)
+    assert walk(store, retention.drop_plans) == 2
+    assert {row.id for row in rows(store, PlanRow)} == {1, 3, 5, 6, 7}
+    assert left(store) == {1, 10}, "what stands in the shadow plan stays, however long ago it came in"
 
 
 class TestActivities:

@@ -1,7 +1,7 @@
 """Judges the contacts that are due, in slices: counts, one statement, then a decision for each for which something fired.
 
-A slice is one transaction, so that pages of a pull can come in between. What was wanted comes back as proposals; those contacts stay due
-until their plan is saved (`settled`), so that a crash in between loses nothing.
+A slice is one transaction, so that pages of a pull can come in between. What was wanted is handed on slice by slice, as proposals; those
+contacts stay due until their plan is saved (`settled`), so that a crash in between loses nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from sqlalchemy import (
     bindparam,
     case,
     exists,
-    func,
     insert,
     null,
     or_,
@@ -47,14 +46,17 @@ from connector.model import CRMS, CrmName, Proposal
 from connector.pipeline.evaluate import cases
 from connector.pipeline.evaluate.cases import ContactState, Decision
 from connector.pipeline.evaluate.decide import decide
+from connector.pipeline.evaluate.looks import Looks
 from connector.pipeline.evaluate.proposals import DecisionInputs
-from connector.pipeline.evaluate.statement import REJECTING, Answers, RuleStatement, flag_name
+from connector.pipeline.evaluate.statement import REJECTING, AnswerReader, Answers, RuleStatement, flag_name, may_take
 from connector.pipeline.unify import ContactWriter
 from connector.store import tables as t
+from connector.store.among import among
 from connector.store.bulk import upsert
 from connector.store.database import Store
+from connector.store.shadow import SHADOW_TURN
 from connector.store.tables import Moment
-from connector.workflows import touch_counts, touches
+from connector.workflows import touch_counts
 from connector.workflows.assign import RoundRobin
 from connector.workflows.sla import TICKING
 from connector.workflows.stages import StageMap
@@ -75,7 +77,7 @@ SLICE = 1000
 
 @dataclass(slots=True, kw_only=True)
 class Evaluated:
-    """What a pass concluded. later: when to look again at contacts whose proposals are to be saved first. turns: whose turn it is now."""
+    """What a slice concluded. later: when to look again at contacts whose proposals are to be saved first. turns: whose turn it is now."""
 
     evaluated: int = 0
     contacts: list[int] = field(default_factory=list)
@@ -104,29 +106,39 @@ class EvaluationRun:
 
 
 def evaluate_due(
-    store: Store, run: EvaluationRun, *, stopped: Callable[[], bool] = lambda: False, progress: Callable[[int, int], None] | None = None
-) -> Evaluated:
-    """Judges every contact that is due now, or those up to the moment at which it was stopped."""
+    store: Store,
+    run: EvaluationRun,
+    *,
+    each: Callable[[Evaluated], None] = lambda _: None,
+    stopped: Callable[[], bool] = lambda: False,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Judges every contact that is due now, or those up to the moment at which it was stopped; how many. each: told of every slice."""
     with store.read() as connection:
         due = due_contacts(connection, run.table, run.now, run.only)
-    evaluated = Evaluated()
     slices = _Slices(run)
+    done = 0
     for start in range(0, len(due), SLICE):
         if stopped():
             break
         ids = due[start : start + SLICE]
         judged = store.write(partial(slices.judge, ids=ids))
         slices.go_on_from(judged)
-        for decision in judged.decisions:
-            evaluated.proposals += decision.proposals
-            if decision.proposals:
-                evaluated.later[decision.contact] = run.now if decision.anew else decision.next_look
-        evaluated.contacts += ids
-        evaluated.evaluated += len(ids)
+        each(_evaluated(judged, ids, slices.kept_turns, run.now))
+        done += len(ids)
         if progress is not None:
-            progress(evaluated.evaluated, len(due))
-    evaluated.turns = slices.turns
-    return evaluated
+            progress(done, len(due))
+    return done
+
+
+def _evaluated(judged: _Judged, ids: Sequence[int], turns: Mapping[str, int], now: datetime) -> Evaluated:
+    return Evaluated(
+        evaluated=len(ids),
+        contacts=list(ids),
+        proposals=[proposal for decision in judged.decisions for proposal in decision.proposals],
+        later={decision.contact: now if decision.anew else decision.next_look for decision in judged.decisions if decision.proposals},
+        turns=turns,
+    )
 
 
 def due_contacts(connection: Connection, table: Table, now: datetime, only: Collection[int] | None = None) -> list[int]:
@@ -139,16 +151,21 @@ def due_contacts(connection: Connection, table: Table, now: datetime, only: Coll
     return list(connection.execute(select(table.c.id).where(due, chosen).order_by(table.c.id)).scalars())
 
 
-def settled(store: Store, table: Table, evaluated: Evaluated) -> None:
-    """The plan is saved: its contacts need not be looked at again before their next moment; whose turn it is is kept."""
+def settled(connection: Connection, table: Table, evaluated: Evaluated, contacts: Sequence[int], *, turns: bool) -> None:
+    """The plan of these contacts of the slice is saved: they need not be looked at again before their next moment.
 
-    def work(connection: Connection) -> None:
-        if evaluated.later:
-            statement = update(table).where(table.c.id == bindparam("b_id")).values(due_at=bindparam("b_due"))
-            connection.execute(statement, [{"b_id": number, "b_due": moment} for number, moment in evaluated.later.items()])
+    turns: whose turn it is is kept.
+    """
+    later = [{"b_id": number, "b_due": evaluated.later[number]} for number in contacts if number in evaluated.later]
+    if later:
+        connection.execute(update(table).where(table.c.id == bindparam("b_id")).values(due_at=bindparam("b_due")), later)
+    if turns:
         upsert(connection, turn, [{"name": name, "position": position} for name, position in evaluated.turns.items()])
 
-    store.write(work)
+
+def turn_name(name: str, *, live: bool) -> str:
+    """Under which name a turn of this name is kept."""
+    return name if live else f"{SHADOW_TURN}{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +183,8 @@ class _Slices:
         self._run = run
         self._rules = RuleStatement(run.config, run.table, run.now, run.suspended)
         self._statement = self._rules.statement()
-        self._scratch = _scratch_table([flag.name for flag in self._rules.flags])
+        self._scratch = _scratch_table(self._rules.points_columns, [flag.name for flag in self._rules.flags])
+        self._reader = AnswerReader(run.config, self._scratch.c.keys())
         self._stages = StageMap(run.config)
         self._calendars = TeamCalendars(run.config)
         self._zone = ZoneInfo(run.config.timezone)
@@ -174,9 +192,9 @@ class _Slices:
         self._companies: dict[tuple[str, str], str] = {}
 
     @property
-    def turns(self) -> Mapping[str, int]:
-        """Whose turn it is after this pass."""
-        return self._turns or {}
+    def kept_turns(self) -> Mapping[str, int]:
+        """Whose turn it is after this slice, by the names under which it is kept."""
+        return {turn_name(name, live=self._run.live): position for name, position in (self._turns or {}).items()}
 
     def go_on_from(self, judged: _Judged) -> None:
         """The slice is stored: the next one begins where it ended."""
@@ -186,8 +204,7 @@ class _Slices:
     def judge(self, connection: Connection, ids: Sequence[int]) -> _Judged:
         """Judges these contacts and stores what was decided."""
         run = self._run
-        touches.refresh(connection, ids, run.config.sales_members, run.now)
-        touch_counts.refresh(connection, run.table, ids)
+        touch_counts.bring_up_to_date(connection, run.table, ids, run.config.sales_members, run.now)
         was_rejecting = _rejecting_before(connection, run.table, ids)
         self._evaluate(connection, ids)
         states = cases.load(connection, run.table, self._fired(connection), was_rejecting)
@@ -195,9 +212,12 @@ class _Slices:
         turns = self._round_robin(connection, inputs.owner_ids)
         decisions = [decide(state, inputs, turns) for state in states]
         cases.store(connection, decisions)
+        looks = Looks(run.config, run.now, self._scratch, self._rules.points_columns)
+        looks.keep_decided(connection, decisions)
         agreed = [(decision.contact, decision.agreed) for decision in decisions if decision.agreed is not None]
         run.writer.agree(connection, agreed, run.now)
         self._begin_attempts(connection, decisions)
+        looks.freeze(connection, ids)
         self._look_again(connection, decisions)
         return _Judged(decisions, turns)
 
@@ -232,7 +252,7 @@ class _Slices:
         """The contacts for which something fired, is open, or is to be told; with what the statement answered."""
         scratch, table, config = self._scratch, self._run.table, self._run.config
         fired = [
-            and_(scratch.c[flag_name(RuleTable.TRANSITION, number)] == 1, _from(table, rule.from_), table.c.stage.is_distinct_from(rule.to))
+            and_(scratch.c[flag_name(RuleTable.TRANSITION, number)] == 1, may_take(rule, table.c.stage))
             for number, rule in enumerate(config.transitions)
         ]
         selling = exists().where(
@@ -250,8 +270,10 @@ class _Slices:
         differs = and_(table.c.stage.is_not(None), ~table.c.stage_differs, or_(*untold))
         open_things = [query.correlate(table) for query in (selling, ticking, given_back, stepped)]
         told = or_(and_(~scratch.c.excluded, or_(*fired, *open_things, differs)), and_(scratch.c.excluded, selling.correlate(table)))
-        rows = connection.execute(select(scratch).join(table, table.c.id == scratch.c.id).where(told)).mappings()
-        return {row["id"]: Answers.of(config, row) for row in rows}
+        rows = connection.execute(select(scratch).join(table, table.c.id == scratch.c.id).where(told))
+        names = tuple(rows.keys())
+        found = (dict(zip(names, row, strict=True)) for row in rows)
+        return {row["id"]: self._reader.read(row) for row in found}
 
     def _inputs(self, connection: Connection, states: Sequence[ContactState]) -> DecisionInputs:
         run = self._run
@@ -276,7 +298,11 @@ class _Slices:
     def _round_robin(self, connection: Connection, owner_ids: Mapping[tuple[CrmName, str], str]) -> RoundRobin:
         turns = self._turns
         if turns is None:
-            turns = {row.name: row.position for row in connection.execute(select(turn))}
+            kept = {row.name: row.position for row in connection.execute(select(turn))}
+            names = [name for name in kept if not name.startswith(SHADOW_TURN)]
+            turns = {name: kept[name] for name in names}
+            if not self._run.live:
+                turns |= {name.removeprefix(SHADOW_TURN): kept[name] for name in kept.keys() - set(names)}
         return RoundRobin(self._run.config, turns, owner_ids, self._companies)
 
     def _begin_attempts(self, connection: Connection, decisions: Sequence[Decision]) -> None:
@@ -285,6 +311,7 @@ class _Slices:
         begun = [{"b_id": decision.contact, "b_attempt": decision.begun} for decision in decisions if decision.begun is not None]
         if begun:
             connection.execute(update(table).where(table.c.id == bindparam("b_id")).values(attempt=bindparam("b_attempt")), begun)
+        touch_counts.count_anew(connection, [decision.contact for decision in decisions if decision.attempts], self._run.now)
 
     def _look_again(self, connection: Connection, decisions: Sequence[Decision]) -> None:
         """due_at: the first moment at which anything could change. What has proposals stays due until they are saved."""
@@ -300,18 +327,14 @@ class _Slices:
 
 def _rejecting_before(connection: Connection, table: Table, ids: Sequence[int]) -> dict[int, bool | None]:
     """What rejection.when said of these contacts when they were judged before; None where they never were."""
-    rows = connection.execute(select(table.c.id, table.c.rejecting).where(table.c.id.in_(ids), table.c.judged_at.is_not(None)))
+    rows = connection.execute(select(table.c.id, table.c.rejecting).where(among(table.c.id, ids), table.c.judged_at.is_not(None)))
     return {row.id: row.rejecting for row in rows}
 
 
-def _from(table: Table, origins: tuple[str, ...] | None) -> ColumnElement[bool]:
-    return true() if origins is None else func.coalesce(table.c.stage, "").in_(origins)
-
-
-def _scratch_table(flags: Sequence[str]) -> Table:
+def _scratch_table(points: Sequence[str], flags: Sequence[str]) -> Table:
     """What the statement answers for a slice; a temporary table of the connection."""
     return Table(
-        f"judgement_{blake2b(' '.join(flags).encode(), digest_size=4).hexdigest()}",
+        f"judgement_{blake2b(' '.join((*points, *flags)).encode(), digest_size=4).hexdigest()}",
         MetaData(),
         Column("id", BigInteger, primary_key=True),
         Column("excluded", Boolean),
@@ -319,6 +342,7 @@ def _scratch_table(flags: Sequence[str]) -> Table:
         Column("criteria_met", Integer),
         Column("qualified", Boolean),
         Column("score", Double),
+        *(Column(name, Double) for name in points),
         *(Column(name, Integer) for name in flags),
         Column("next_change", BigInteger),
         prefixes=["TEMPORARY"],

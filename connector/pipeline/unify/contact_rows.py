@@ -9,8 +9,10 @@ from sqlalchemy import Connection, Table, and_, bindparam, or_, update
 from sqlalchemy.engine.default import DefaultDialect
 
 from connector.pipeline.unify.contact_values import ContactRows
+from connector.pipeline.unify.plain_contacts import ATTEMPT, EVIDENCE, SPELL, PlainRecord, PlainRows
+from connector.store import shadow
 from connector.store import tables as t
-from connector.store.bulk import change, put
+from connector.store.bulk import change, change_values, put, put_values
 from connector.store.tables.rows import ContactValue, StoredContact
 from connector.workflows.sla import TICKING
 
@@ -34,6 +36,27 @@ def store(connection: Connection, table: Table, before: Mapping[int, StoredConta
     _end_clocks(connection, [row for row in rows.attempts if row["outcome"] == "withdrawn"])
 
 
+def store_plain(
+    connection: Connection, table: Table, columns: tuple[str, ...], rows: PlainRows, due: list[tuple[int | None, int]]
+) -> None:
+    """Stores the rows of contacts that were never made before. columns: of the contacts' rows; due: `due_at` of those where it differs."""
+    change_values(connection, "contact", rows.contacts, columns, keys=("id",), table=table)
+    change_values(connection, "contact", due, ("due_at",), keys=("id",))
+    put_values(connection, "spell", rows.spells, SPELL, keys=("contact_id", "number"))
+    put_values(connection, "attempt", rows.attempts, ATTEMPT, keys=("contact_id", "number"))
+    put_values(connection, "evidence", rows.evidence, EVIDENCE, keys=("contact_id", "rule"))
+
+
+def settle_records(connection: Connection, records: Sequence[PlainRecord], *, settled: bool) -> None:
+    """These records stand for their contacts. settled: nothing of them is left to unify."""
+    keys = ("crm", "object", "id")
+    if settled:
+        change_values(connection, "record", [("main", False, row.crm, row.object, row.id) for row in records], ("role", "unify"), keys=keys)
+        return
+    others = [("main", row.crm, row.object, row.id) for row in records if row.role != "main"]
+    change_values(connection, "record", others, ("role",), keys=keys)
+
+
 def _end_clocks(connection: Connection, withdrawn: Sequence[Mapping[str, object]]) -> None:
     """Nobody judges a contact whose attempt was withdrawn any more: its clocks end here."""
     if not withdrawn:
@@ -50,6 +73,7 @@ def _store_contacts(
 ) -> None:
     """Writes the columns in which any of the contacts differs, of those contacts that differ."""
     stored = cast(Mapping[ContactValue, Mapping[str, ContactValue]], before)
+    shadow.drop(connection, [contact_id for contact_id in _gone(contacts) if not before[contact_id]["gone"]])
     columns: set[str] = set()
     rows = []
     for row in contacts:
@@ -61,6 +85,10 @@ def _store_contacts(
     if rows:
         named = tuple(sorted(columns))
         change(connection, "contact", _plain(table, rows, (*named, "id")), named, keys=("id",), table=table)
+
+
+def _gone(contacts: Sequence[Mapping[str, ContactValue]]) -> list[int]:
+    return [cast(int, row["id"]) for row in contacts if row.get("gone")]
 
 
 def _plain(table: Table, rows: Sequence[Mapping[str, object]], names: Sequence[str] | None = None) -> list[dict[str, Any]]:

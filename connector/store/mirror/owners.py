@@ -11,8 +11,8 @@ from connector.store.mirror.keys import unify_records
 from connector.store.mirror.rows import COMPANIES, Key, Row
 
 _RECORD = plain("record")
-_OWNER_COLUMNS = ("crm", "id", "email", "name", "active", "queue", "teams")
-_HISTORY_COLUMNS = ("crm", "id", "object", "record_id", "property", "before", "after", "at")
+_OWNER_COLUMNS = ("crm", "id", "email", "name", "active", "queue", "teams", "user_id")
+_HISTORY_COLUMNS = ("crm", "id", "object", "record_id", "property", "before", "after", "at", "source", "who")
 
 
 def store_owners(connection: Connection, crm: str, rows: Mapping[Key, Row]) -> set[Key]:

@@ -1,7 +1,7 @@
 """Takes personal values out of the database: what the marks of the columns say is the contact's (`connector.store.marks`).
 
-Figures stay: plans, ledger, spells, attempts, rejections, clocks and touches keep key, rule, times and outcome. Who is to go is decided in
-`privacy_forget` (a person deleted for privacy) and `privacy_hashes` (a record that is kept away).
+Figures stay: plans, ledger, spells, attempts, snapshots, rejections, clocks and touches keep key, rule, times and outcome. Who is to go is
+decided in `privacy_forget` (a person deleted for privacy) and `privacy_hashes` (a record that is kept away).
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, select, u
 from sqlalchemy import text as sql
 
 from connector.model import FieldType, State, folded_twin
+from connector.store import shadow
 from connector.store.bulk import chunks, find
 from connector.store.ledger import OPEN
 from connector.store.marks import PersonalTable, empty_value, personal_tables
 from connector.store.mirror.keys import FullKey, by_crm_and_object, by_object
+from connector.store.mirror.rows import Key
+from connector.store.snapshots import Look, freeze_withdrawn
 from connector.store.tables import metadata
 
 _T = metadata.tables
@@ -50,20 +53,29 @@ def take_away(connection: Connection, keys: Collection[FullKey], now: datetime) 
         remaining |= set(connection.scalars(select(record.c.contact_id).where(record.c.contact_id.in_(piece))))
         connection.execute(update(record).where(record.c.contact_id.in_(piece)).values(unify=True))
     empty_fields(connection, remaining)
+    _empty_of(connection, remaining, ("snapshot", "touch"))  # what was written of touches that those records told
     forget_contacts(connection, contacts - remaining, now)
     return len(stored)
 
 
 def forget_contacts(connection: Connection, contacts: Collection[int], now: datetime) -> None:
     """These contacts are gone, and no value of theirs is left. What was concluded and done keeps its figures; what is open ends."""
+    shadow.drop(connection, contacts)
+    for ids in chunks(sorted(contacts)):
+        freeze_withdrawn(connection, ids, Look(now=now))
+    _empty_of(connection, contacts, [personal.name for personal in personal_tables()])
+    _end_what_is_open(connection, contacts, now)
+    empty_fields(connection, contacts)
+
+
+def _empty_of(connection: Connection, contacts: Collection[int], tables: Collection[str]) -> None:
+    """What these tables have of these contacts by their number."""
     for personal in personal_tables():
         column = personal.rows.contact
-        if column is None:
+        if column is None or personal.name not in tables:
             continue
         for ids in chunks(sorted(contacts)):
             _erase(connection, personal, _T[personal.name].c[column].in_(ids))
-    _end_what_is_open(connection, contacts, now)
-    empty_fields(connection, contacts)
 
 
 def empty_fields(connection: Connection, contacts: Collection[int]) -> None:
@@ -109,8 +121,10 @@ def _of_records(connection: Connection, personal: PersonalTable, keys: Collectio
 
 def _through(connection: Connection, table: Table, links: Table, records: tuple[str, str, list[str]]) -> Iterator[ColumnElement[bool]]:
     crm, object_name, ids = records
-    about = (links.c.crm == crm, links.c.record_object == object_name, links.c.record_id.in_(ids))
-    linked = {(row.object, row.id) for row in connection.execute(select(links.c.object, links.c.id).where(*about))}
+    linked: set[Key] = set()
+    for told in (links, _T["link_change"]):  # those that are, and that were
+        about = (told.c.crm == crm, told.c.record_object == object_name, told.c.record_id.in_(ids))
+        linked |= {(row.object, row.id) for row in connection.execute(select(told.c.object, told.c.id).where(*about))}
     for linked_object, piece in by_object(linked):
         yield and_(table.c.crm == crm, table.c.object == linked_object, table.c.id.in_(piece))
 
@@ -125,6 +139,7 @@ def _erase(connection: Connection, personal: PersonalTable, where: ColumnElement
 
 def _end_what_is_open(connection: Connection, contacts: Collection[int], now: datetime) -> None:
     ledger, attempt, clock, contact, touch = _T["ledger"], _T["attempt"], _T["clock"], _T["contact"], _T["touch"]
+    ownership = _T["ownership"]
     for ids in chunks(sorted(contacts)):
         ended = {"state": State.SUPERSEDED, "settled_at": now, "message": _ENDED}
         connection.execute(update(ledger).where(ledger.c.contact_id.in_(ids), ledger.c.state.in_(OPEN)).values(ended))
@@ -133,5 +148,7 @@ def _end_what_is_open(connection: Connection, contacts: Collection[int], now: da
         ticking = and_(clock.c.contact_id.in_(ids), clock.c.state.in_(("running", "warned", "paused")))
         connection.execute(update(clock).where(ticking).values(state="ended", ended_at=now))
         connection.execute(update(touch).where(touch.c.contact_id.in_(ids)).values(kept=True))
+        owned = and_(ownership.c.contact_id.in_(ids), ownership.c.until.is_(None))
+        connection.execute(update(ownership).where(owned).values(until=now))
         gone = {"gone": True, "due_at": None, "ambiguous": None, "in_hubspot": False, "in_salesforce": False}
         connection.execute(update(contact).where(contact.c.id.in_(ids)).values(gone))

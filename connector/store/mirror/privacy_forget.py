@@ -72,6 +72,7 @@ def erase(connection: Connection, refs: Sequence[RecordRef], now: datetime) -> E
     forget_contacts(connection, persons.contacts, now)
     privacy_mentions.empty_where_named(connection, persons.contacts, persons.mention)
     privacy_mentions.redact(connection, persons.emails | persons.as_came)
+    privacy_mentions.strike_out(connection, persons.emails | persons.as_came)
     privacy_hashes.remember(connection, persons.keys, persons.emails, now)
     put(connection, "meta", [{"name": _DUE, "value": "due"}], ("name", "value"))
     return Erased(
@@ -231,7 +232,7 @@ def _rebuild(store: Store) -> None:
 
 def _touched() -> list[str]:
     """The tables that a deletion writes to."""
-    return [*(personal.name for personal in personal_tables()), CONTACT]
+    return [*(personal.name for personal in personal_tables()), CONTACT, privacy_mentions.STRUCK_OUT]
 
 
 def _scrubbed(store: Store) -> None:

@@ -5,6 +5,7 @@ Every column that is marked as the contact's is looked through, but for those wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ from connector.store.tables import Json, metadata
 
 _T = metadata.tables
 _NAMED = "it named a person who was deleted for privacy"
+#: In the place of an address in a text of the file, and the table of these texts: they are the company's, and stay but for that.
+_STRUCK = "(an address that was deleted for privacy)"
+STRUCK_OUT = "rule_text"
 #: How many texts one statement looks for.
 _FEW = 50
 
@@ -28,6 +32,16 @@ def redact(connection: Connection, texts: Collection[str]) -> None:
             if personal.privacy.unsearched is None:
                 for name in personal.columns:
                     _redact_column(connection, _T[personal.name].c[name], few)
+
+
+def strike_out(connection: Connection, texts: Collection[str]) -> None:
+    """The file may name an address, to leave it alone: it is struck out of the texts of the file that are kept, each known by its digest as
+    before."""
+    table = _T[STRUCK_OUT]
+    for few in _pieces(sorted(texts)):
+        for row in connection.execute(select(table).where(_any_of(table.c.text, few))).all():
+            struck = re.sub("|".join(map(re.escape, few)), _STRUCK, row.text, flags=re.IGNORECASE)
+            connection.execute(update(table).where(table.c.digest == row.digest).values(text=struck))
 
 
 def empty_where_named(connection: Connection, contacts: Collection[int], named: Callable[[str], bool]) -> None:

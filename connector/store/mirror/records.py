@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from connector.model import Record, SetAside
 from connector.store.bulk import find, plain, put
-from connector.store.mirror import deals, merges, privacy_hashes, set_aside
+from connector.store.mirror import deals, history_due, merges, privacy_hashes, set_aside
 from connector.store.mirror.keys import by_object, fingerprints, unify_people_of
 from connector.store.mirror.rows import (
     COMPANIES,
@@ -81,6 +81,7 @@ def _write(
     versions = {key: (difference, changed[key]["modified_at"]) for key, difference in differences.items() if difference}
     if versions:
         add_versions(connection, crm, versions, now)
+    history_due.note(connection, crm, fresh, versions, now)
     written = [*fresh, *changed.values()]
     put(connection, "record", written, RECORD_COLUMNS, keys=_KEYS, guard="fingerprint")
     _store_emails(connection, crm, fresh, changed)

@@ -285,6 +285,7 @@ def _owner_row(owner: Owner) -> Row:
         "active": owner.active,
         "queue": owner.queue,
         "teams": orjson.dumps([text(name, "a team's name") for name in owner.teams]).decode() if owner.teams else None,
+        "user_id": text(owner.user_id, "the user's id"),
     }
 
 
@@ -298,6 +299,8 @@ def _change_row(change: FieldChange) -> Row:
         "before": text(change.before, "the value before"),
         "after": text(change.after, "the value after"),
         "at": moment(change.at),
+        "source": text(change.source, "the source"),
+        "who": text(change.who, "the user's id"),
     }
 
 
@@ -334,6 +337,7 @@ def _deal_contact_row(role: DealContact) -> Row:
         "record_id": text(role.record.id, "the record's id"),
         "role": text(role.role, "the role"),
         "main": role.primary,
+        "modified_at": moment(role.modified_at),
         "archived": role.archived,
     }
 

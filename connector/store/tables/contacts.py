@@ -62,7 +62,7 @@ class ContactRow(Table, table=True):
     rejected_before: OfNobody[bool] = Field(default=False)
     rejecting: OfNobody[bool | None] = Field(default=None)  # what rejection.when said when last judged
     excluded: OfNobody[bool] = Field(default=False)
-    criteria: OfNobody[str | None] = Field(default=None)  # one character a criterion, in the file's order: 1 met, 0 not
+    criteria: OfNobody[str | None] = Field(default=None)  # the ids of those met, as JSON, in the order of the ids
     criteria_met: OfNobody[int | None] = Field(default=None)
     qualified: OfNobody[bool | None] = Field(default=None)
     score: OfNobody[float | None] = Field(default=None)
@@ -81,6 +81,8 @@ class Touch(Table, table=True):
     channel: OfNobody[str] = id_column()
     # its activities left the mirror
     kept: OfNobody[bool] = Field(sa_column=Column(Boolean, nullable=False, server_default=false(), default=False))
+    outcome: OfContact[str | None] = Field(default=None)  # of one that is kept: what its activity told, in the CRM's words
+    seconds: OfNobody[float | None] = Field(default=None)  # … and how long it was
 
 
 class Spell(Table, table=True):
@@ -110,7 +112,6 @@ class Attempt(Table, table=True):
     found: OfNobody[bool] = Field(default=False)
     rejectable: OfNobody[bool | None] = Field(default=None)  # rejection.when has been false once since it began; None: not yet asked
     ignored_at: OfNobody[datetime | None] = moment_column()  # when it ends as ignored, without a touch
-    snapshot: OfNobody[dict[str, Any] | None] = json_column()  # criteria_met and score on the day it began
 
 
 class Rejection(Table, table=True):
@@ -134,6 +135,8 @@ class Rejection(Table, table=True):
     criteria_met: OfNobody[int | None] = Field(default=None)
     score: OfNobody[float | None] = Field(default=None)
     crm: OfNobody[str | None] = Field(default=None)  # the side that said so
+    by: OfEmployee[str | None] = Field(default=None)  # who: an owner's e-mail or name, else the CRM's id of the user
+    known_by: OfNobody[str | None] = Field(default=None)  # how the moment is known: history, seen (the change was), record (its last edit)
 
 
 class Clock(Table, table=True):
@@ -164,6 +167,7 @@ class Clock(Table, table=True):
     touches: OfNobody[int] = Field(default=0)
     channels: OfNobody[int] = Field(default=0)
     calendar: OfNobody[str] = Field()  # the calendar's version that the deadline was computed with
+    config_version: OfNobody[str | None] = Field(default=None)  # the file's, under which it started; NULL: before that was kept
     before_live: OfNobody[str | None] = Field(default=None)  # "warn", "breach": came up before the first live pass; never acted on
 
 

@@ -29,6 +29,12 @@ class RecordRow(Table, table=True):
     privacy = Privacy(deletes_row=True, id_of="record", unsearched="who has one of the addresses is found by their index")
     __table_args__ = (
         Index("ix_record_to_unify", "crm", "object", "id", sqlite_where=text("unify"), postgresql_where=text("unify")),
+        Index(
+            "ix_record_to_make",
+            "contact_id",
+            sqlite_where=text("unify AND contact_id IS NOT NULL"),
+            postgresql_where=text("unify AND contact_id IS NOT NULL"),
+        ),
         Index("ix_record_company", "crm", "company_id"),
         Index(
             "ix_record_converted",
@@ -61,7 +67,11 @@ class RecordRow(Table, table=True):
 
 
 class RecordVersion(Table, table=True):
-    """One change of a record: which properties, from what to what. Keyed by contact through its record; personal."""
+    """One change of a record: which properties, from what to what. Keyed by contact through its record; personal.
+
+    The change lies between `unchanged_at` (it was still as before then; None: nobody knows) and `at`, or `seen_at` where the CRM tells no
+    date, or an older one.
+    """
 
     __tablename__ = "record_version"
     privacy = Privacy(deletes_row=True, id_of="record")
@@ -72,10 +82,14 @@ class RecordVersion(Table, table=True):
     changed: OfContact[dict[str, Any]] = json_column(nullable=False)  # property → [before, after]
     at: OfNobody[datetime | None] = moment_column()  # the CRM's modified date
     seen_at: OfNobody[datetime] = moment_column(nullable=False)
+    unchanged_at: OfNobody[datetime | None] = moment_column()
 
 
 class FieldHistory(Table, table=True):
-    """The CRM's own history of a field (Salesforce LeadHistory)."""
+    """The CRM's own history of a field (HubSpot's property history, Salesforce's LeadHistory and OpportunityHistory).
+
+    source: what changed it, as the CRM names it ("CRM_UI", "INTEGRATION"). who: the user, by the CRM's own id of users.
+    """
 
     __tablename__ = "field_history"
     privacy = Privacy(deletes_row=True)
@@ -87,6 +101,8 @@ class FieldHistory(Table, table=True):
     before: OfContact[str | None] = Field(default=None)
     after: OfContact[str | None] = Field(default=None)
     at: OfNobody[datetime] = moment_column(nullable=False)
+    source: OfNobody[str | None] = Field(default=None)
+    who: OfEmployee[str | None] = id_column(primary_key=False, nullable=True)
 
 
 class ActivityRow(Table, table=True):
@@ -121,7 +137,14 @@ class ActivityLink(Table, table=True):
     __tablename__ = "activity_link"
     privacy = Privacy(deletes_row=True)
     __table_args__ = (
-        Index("ix_activity_link_contact", "contact_id", "kind", "at"),
+        Index(  # not of links without a contact: that each leaves its place in a row of millions as it gets one, costs more than all else
+            "ix_activity_link_contact",
+            "contact_id",
+            "kind",
+            "at",
+            sqlite_where=text("contact_id IS NOT NULL"),
+            postgresql_where=text("contact_id IS NOT NULL"),
+        ),
         Index("ix_activity_link_record", "crm", "record_object", "record_id"),
     )
     crm: OfNobody[str] = id_column()
@@ -146,6 +169,7 @@ class OwnerRow(Table, table=True):
     active: OfNobody[bool] = Field()
     queue: OfNobody[bool] = Field(default=False)
     teams: OfEmployee[list[str] | None] = json_column()  # the CRM's own teams, by name
+    user_id: OfEmployee[str | None] = id_column(primary_key=False, nullable=True)  # of the user who he is, where it is another id
 
 
 class RecordEmail(Table, table=True):
@@ -308,6 +332,7 @@ class CursorRow(Table, table=True):
     seen: OfNobody[int] = Field(default=0)  # records seen by the read now under way
     last_seen: OfNobody[int | None] = Field(default=None)  # … by the last whole read
     updated_at: OfNobody[datetime] = moment_column(nullable=False)
+    whole_at: OfNobody[datetime | None] = moment_column()  # when the last read that came to its end began
 
 
 class SetAsideRow(Table, table=True):
