@@ -29,7 +29,7 @@ from connector.errors import ConnectorError, Interrupted
 from connector.model import State
 from connector.pipeline.context import PassContext, Progress, Unwatched
 from connector.pipeline.evaluate.evaluate import Evaluated, EvaluationRun, evaluate_due, settled
-from connector.pipeline.installation import Installation, prepare, read_crms, record_url
+from connector.pipeline.installation import Installation, live_since, prepare, read_crms, record_url
 from connector.pipeline.older_file import refuse_older_file
 from connector.pipeline.plan.parts import PlanTerms
 from connector.pipeline.plan.plan import Plan, Planner
@@ -198,6 +198,7 @@ def evaluate(
         url=record_url(context.store),
         only=only,
         suspended=suspended,
+        live_since=live_since(context.store, context.config, now),
     )
     if suspended.halted is not None:
         return 0

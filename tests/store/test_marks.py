@@ -169,6 +169,6 @@ def filler(column: Column[Any], who: int) -> Any:
     if column.name == "crm":
         return "hubspot"
     kinds: list[tuple[Any, Any]] = [
-        (Json, {}), (Moment, NOW), (LargeBinary, b"x"), (Boolean, False), (Float, 1.0), ((Integer, BigInteger), who)
+        (Json, {}), (Moment, NOW), (LargeBinary, b"x"), (Boolean, True), (Float, 1.0), ((Integer, BigInteger), who)
     ]  # fmt: skip
     return next((made for kind, made in kinds if isinstance(column.type, kind)), f"x{who}")

@@ -91,7 +91,10 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationRun:
-    """What judging works with, for one pass. only: these contacts and no others; suspended: what says nothing, and stays as it was."""
+    """What judging works with, for one pass. only: these contacts and no others; suspended: what says nothing, and stays as it was.
+
+    live_since: the first live pass, None in shadow.
+    """
 
     config: Config
     table: Table
@@ -102,6 +105,7 @@ class EvaluationRun:
     url: Callable[[CrmName, str, str], str]
     only: Collection[int] | None = None
     suspended: Suspended = NOTHING
+    live_since: datetime | None = None
 
 
 def evaluate_due(
@@ -332,6 +336,7 @@ class _Slices:
             companies=_company_owners(connection, run.table, companies),
             url=run.url,
             suspended=run.suspended,
+            live_since=run.live_since,
         )
 
     def _round_robin(self, connection: Connection, owner_ids: Mapping[tuple[CrmName, str], str]) -> RoundRobin:
