@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -44,12 +43,12 @@ def link_slice(connection: Connection, now: datetime, after: Key, *, size: int |
     people = _people_to_link(connection, after, size or SLICE, id_field)
     if not people:
         return None
-    plain_keys = {person.key for person in plain_records(connection, people)}
-    others = [person for person in people if person.key not in plain_keys]
+    plain_people = plain_records(connection, people)
+    others = [person for person in people if person.key not in plain_people]
     related = RelatedRecords(connection, others)
     assignment = assign_contacts(one_person(related.traces()))
-    chosen = dict(assignment.contacts)
-    fresh = _in_order(people, plain_keys, assignment.fresh)
+    chosen = {**assignment.contacts, **{key: contact_id for key, contact_id in plain_people.items() if contact_id is not None}}
+    fresh = _in_order(people, [key for key, contact_id in plain_people.items() if contact_id is None], assignment.fresh)
     begun = _new_contacts(connection, len(fresh), now)
     for contact_id, keys in zip(begun, fresh, strict=True):
         chosen |= dict.fromkeys(keys, contact_id)
@@ -61,10 +60,10 @@ def link_slice(connection: Connection, now: datetime, after: Key, *, size: int |
     return FIRST if _unify_again(connection, related.claimants()) else people[-1].key
 
 
-def _in_order(people: Sequence[IdentityRecord], plain_keys: AbstractSet[Key], others: Sequence[Sequence[Key]]) -> list[Sequence[Key]]:
+def _in_order(people: Sequence[IdentityRecord], alone: Iterable[Key], others: Sequence[Sequence[Key]]) -> list[Sequence[Key]]:
     """The persons without a contact yet, by the records of theirs that come first: contacts are numbered in that order."""
-    first = {keys[0]: keys for keys in others}
-    return [(person.key,) if person.key in plain_keys else first[person.key] for person in people if person.key in plain_keys or person.key in first]
+    first: dict[Key, Sequence[Key]] = {key: (key,) for key in alone} | {keys[0]: keys for keys in others}
+    return [first[person.key] for person in people if person.key in first]
 
 
 def relink_once_read_whole(connection: Connection) -> None:
@@ -87,11 +86,11 @@ _TO_LINK = f"""
 
 
 def _people_to_link(connection: Connection, after: Key, size: int, id_field: str | None) -> list[IdentityRecord]:
-    return [_with_stored_id(IdentityRecord(*row[:-1]), row[-1], id_field) for row in asked(connection, _TO_LINK, *after, size)]
-
-
-def _with_stored_id(person: IdentityRecord, properties: str, id_field: str | None) -> IdentityRecord:
-    return person._replace(linked_id=stored_id(person.crm, properties, id_field), linked_before=person.linked_id)
+    people = []
+    for crm, object_name, row_id, email, contact_id, linked_before, *ends, properties in asked(connection, _TO_LINK, *after, size):
+        linked_id = stored_id(crm, properties, id_field)
+        people.append(IdentityRecord(crm, object_name, row_id, email, contact_id, linked_id, *ends, linked_before))
+    return people
 
 
 def stored_id(crm: str, properties: str, id_field: str | None) -> str | None:

@@ -241,7 +241,7 @@ _NUMBERS = ("contact_id", "merged_into")
 def one_by_one(store: Store, world: World) -> dict[str, list[Any]]:
     """The same where nothing is decided in sets."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(linking, "plain_records", lambda connection, people: [])
+        patch.setattr(linking, "plain_records", lambda connection, people: {})
         patch.setattr(contact_writer, "plain_records_of", lambda connection, ids: {})
         patch.setattr(contact_writer, "load", lambda connection, table, ids, **_: load(connection, table, ids))
         return unified(store, world)
