@@ -29,6 +29,7 @@ from connector.model import State
 from connector.pipeline.context import PassContext, Progress, Unwatched
 from connector.pipeline.evaluate.evaluate import Evaluated, EvaluationRun, evaluate_due, settled
 from connector.pipeline.installation import Installation, prepare, read_crms, record_url
+from connector.pipeline.older_file import refuse_older_file
 from connector.pipeline.plan.parts import PlanTerms
 from connector.pipeline.plan.plan import Plan, build_plan
 from connector.pipeline.pull.streams import Pulled, StreamPull, pulled_document
@@ -38,6 +39,7 @@ from connector.pipeline.write_back import WriteBackTerms, write_back
 from connector.store.database import Store
 from connector.store.scratch import in_scratch
 from connector.store.tables import metadata
+from connector.workflows import touch_counts
 from connector.workflows.suspension import Suspended
 
 # for those who look for them here, at the place to start
@@ -99,7 +101,11 @@ class PassResult:
 
 
 def run_pass(context: PassContext) -> PassResult:
-    """One pass. Errors of a CRM are in the result; those of the store and bugs come out, with the run marked failed."""
+    """One pass. Errors of a CRM are in the result; those of the store and bugs come out, with the run marked failed.
+
+    Raises `OlderFile`, before anything is done, where another file replaced this one.
+    """
+    refuse_older_file(context.store, context.config)
     now, mode = context.now(), context.config.mode
     with recorded_run(context, "run", lambda run: PassResult(run=run, mode=mode), now=now) as result:
         caught_up = read_crms(context, result, now=now)
@@ -118,7 +124,7 @@ def preview(context: PassContext, at: datetime | None = None) -> Plan:
 
     def planned(scratch: Store) -> Plan:
         inside = replace(context, store=scratch)
-        installation = prepare(scratch, inside.config, {}, now=now)
+        installation = prepare(scratch, inside.config, {}, now=now, by=context.actor, tried=True)
         _, judged = evaluate(inside, installation, now=now, run=0)
         return plan(inside, judged, run=0, mode="shadow", now=now, undecided=installation.suspended.undecided)
 
@@ -166,6 +172,7 @@ def evaluate(
 ) -> tuple[EvaluationRun, Evaluated]:
     """Unifies what changed and judges what is due; of these contacts alone where `only` names them. What is suspended says nothing."""
     progress, writer, suspended = context.progress, installation.writer, installation.suspended
+    touch_counts.follow_members(context.store, context.config.sales_members, now)
     if not suspended.blind:
         unify(context.store, writer, now=now, only=only, stopped=context.stopped, progress=lambda done: progress.step("unify", done, None))
     evaluation = EvaluationRun(

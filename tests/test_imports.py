@@ -37,12 +37,13 @@ MAY_IMPORT: Mapping[str, set[str]] = {
 STEPS: Mapping[str, set[str]] = {
     "context": set(),
     "recorded_run": {"context"},
+    "older_file": set(),
     "pull": {"context"},
     "unify": set(),
     "evaluate": {"unify"},
     "plan": set(),
     "write_back": set(),
-    "installation": {"context", "pull", "unify"},
+    "installation": {"context", "older_file", "pull", "unify"},
 }
 # Public classes whose name stands twice in the product, each with its reason. The sandbox plays the other side and has its own words.
 TWICE: Mapping[str, str] = dict.fromkeys(

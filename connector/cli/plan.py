@@ -11,6 +11,7 @@ import typer
 from connector.app import App
 from connector.cli.common import CRM_NAMES, DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, NotBuilt, logging_to_stderr
 from connector.cli.names import Person, people
+from connector.cli.older_file import show_older_file
 from connector.cli.output import Output, moment, values
 from connector.cli.planned import KIND_NAMES, show_planned
 from connector.cli.store import offline
@@ -38,6 +39,7 @@ def plan(
     with logging_to_stderr(), offline(settings) as app:
         planned = preview(app.context(), when)
         output.document(actions_json(planned))
+        show_older_file(output, app)
         _show_plan(output, app, planned, when or app.now(), limit)
     return ExitCode.DONE
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Table
 
@@ -16,12 +17,14 @@ from connector.pipeline.unify.contact_facts import load
 from connector.pipeline.unify.contact_maker import ContactMaker
 from connector.pipeline.unify.contact_rows import settle_records, store, store_plain
 from connector.pipeline.unify.contact_values import ContactRows, UnifySettings
+from connector.pipeline.unify.owner_history import follow_owners
 from connector.pipeline.unify.plain_contacts import PlainContacts, PlainRecord
 from connector.pipeline.unify.plain_facts import never_made, plain_batch, plain_records_of
+from connector.store import snapshots
 from connector.store.bulk import AMONG, asked, told
 from connector.store.fields import FieldColumn
 from connector.store.tables import to_micros
-from connector.workflows import touches
+from connector.workflows import touch_counts
 
 
 class SliceWritten(NamedTuple):
@@ -40,6 +43,7 @@ class ContactWriter:
         self._plain = PlainContacts(config, columns, setting)
         self._table = table
         self._setting = setting
+        self._zone = ZoneInfo(config.timezone)
 
     @property
     def hubspot_id_field(self) -> str | None:
@@ -72,6 +76,7 @@ class ContactWriter:
             records += self._make_others(connection, others, fresh, now)
             if only is None:
                 told(connection, f"UPDATE record SET unify = ? WHERE unify AND contact_id {AMONG}", False, others)  # noqa: S608 - our own
+        follow_owners(connection, ids, self._zone, now)
         return SliceWritten(records, ids[-1])
 
     def _next(self, connection: Connection, now: datetime, size: int, after: int, only: Collection[int] | None) -> list[int]:
@@ -99,7 +104,7 @@ class ContactWriter:
         batch = plain_batch(connection, records, self._setting.own_users)
         moment = to_micros(now)
         rows = self._plain.make(records, batch, moment)
-        due_now = [(moment, contact_id) for contact_id in records if due[contact_id] != moment]
+        due_now: list[tuple[int | None, int]] = [(moment, contact_id) for contact_id in records if due[contact_id] != moment]
         store_plain(connection, self._table, self._plain.columns, rows, due_now)
         settle_records(connection, [row for rows_of_one in records.values() for row in rows_of_one], settled=settled)
 
@@ -107,11 +112,13 @@ class ContactWriter:
         """Makes contacts one by one; how many records they have. Those that were never made have no attempt that touches matter for."""
         counted = [contact_id for contact_id in ids if contact_id not in never_made]
         if counted:
-            touches.refresh(connection, counted, self._config.sales_members, now)
+            touch_counts.bring_up_to_date(connection, self._table, counted, self._config.sales_members, now)
         batch = load(connection, self._table, ids, never_made=never_made)
         rows = ContactRows()
         for contact_id in ids:
             self._maker.make(contact_id, batch, rows, now)
+        gone = [number for row in rows.attempts if row["outcome"] == "withdrawn" and isinstance(number := row["contact_id"], int)]
+        snapshots.freeze_withdrawn(connection, gone, snapshots.Look(now=now, config_version=self._config.version))
         store(connection, self._table, batch.contacts, rows)
         return sum(len(records) for records in batch.records.values())
 

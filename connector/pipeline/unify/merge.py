@@ -14,10 +14,12 @@ from typing import NamedTuple
 from sqlalchemy import Connection, and_, delete, select, tuple_, update
 
 from connector.model import State
+from connector.pipeline.unify.owner_history import end_stays
 from connector.store import tables as t
 from connector.store.ledger import KEYLESS
 from connector.store.mirror.keys import recount
-from connector.store.mirror.privacy_erase import empty_contacts
+from connector.store.mirror.privacy_erase import empty_fields
+from connector.store.snapshots import Look, freeze_withdrawn
 from connector.store.tables import EPOCH
 from connector.workflows import touches
 from connector.workflows.attempts import OPEN
@@ -147,6 +149,7 @@ def _actions(connection: Connection, group: Collection[int]) -> list[StageAction
 
 
 def _move(connection: Connection, lost: int, kept: int, now: datetime) -> None:
+    freeze_withdrawn(connection, [lost], Look(now=now))  # while what it was made of is its own
     connection.execute(update(record).where(record.c.contact_id == lost).values(contact_id=kept, role=None, unify=True))
     open_rows = and_(ledger.c.contact_id == lost, ledger.c.state.in_(_NOT_BEGUN))
     connection.execute(update(ledger).where(open_rows).values(state=State.SUPERSEDED, settled_at=now, message=_ENDED))
@@ -157,8 +160,9 @@ def _move(connection: Connection, lost: int, kept: int, now: datetime) -> None:
     connection.execute(update(attempt).where(selling).values(outcome="withdrawn", ended_at=now))
     ticking = and_(clock.c.contact_id == lost, clock.c.state.in_(TICKING))
     connection.execute(update(clock).where(ticking).values(state="ended", ended_at=now))
+    end_stays(connection, [lost], now)
     touches.hand_over(connection, lost, kept)
-    empty_contacts(connection, [lost])
+    empty_fields(connection, [lost])
     connection.execute(update(contact).where(contact.c.merged_into == lost).values(merged_into=kept))
     connection.execute(update(contact).where(contact.c.id == lost).values(gone=True, due_at=None, merged_into=kept))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+
 from sqlalchemy import Connection
 
 from connector.model import fold

@@ -99,7 +99,7 @@ class StageBook:
         counts_anew: dict[str, ContactValue] = {"recount_at": context.now} if moved.attempts else {}  # from the attempt's beginning
         return {"stage": stage, "stage_since": at, "spell": moved.spell, "attempt": number, **counts_anew}
 
-    def first_stay(self, stage: str, by: attempts.By, before_clocks: bool) -> attempts.Moved:  # noqa: FBT001 - what it is remembered by
+    def first_stay(self, stage: str, by: attempts.By, before_clocks: bool) -> attempts.Moved:
         """What the first stay of a contact means; all its moments are the one at which the stage was entered.
 
         before_clocks: that was before attempts count. Whether an attempt ends as ignored, and when, is in `ignored_at`.

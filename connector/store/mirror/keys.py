@@ -66,11 +66,15 @@ def make_due(connection: Connection, contacts: Collection[int], now: datetime) -
 
 
 def recount(connection: Connection, contacts: Collection[int], now: datetime) -> None:
-    """The touches of these contacts are counted anew: they have activities that they did not have, or count from another moment."""
+    """These contacts' touches are counted anew, and they are judged, in the next pass: they have activities that they did not have, lost
+    some, or count from another moment.
+    """
     moment = to_micros(now)
-    later = f"UPDATE contact SET recount_at = ? WHERE (recount_at IS NULL OR recount_at > ?) AND id {AMONG}"
+    sooner = ", ".join(f"{name} = CASE WHEN {name} < ? THEN {name} ELSE ? END" for name in ("due_at", "recount_at"))
+    later = " OR ".join(f"{name} IS NULL OR {name} > ?" for name in ("due_at", "recount_at"))
+    statement = f"UPDATE contact SET {sooner} WHERE ({later}) AND NOT gone AND id {AMONG}"  # noqa: S608 - nothing from outside
     for ids in chunks(sorted(contacts)):
-        told(connection, later, moment, moment, ids)
+        told(connection, statement, *(moment,) * 6, ids)
 
 
 def unify_records(connection: Connection, crm: str, records: Iterable[Key]) -> None:
