@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, and_, false, select, update
 
-from connector.model import CRMS, PEOPLE_OBJECTS, whole_id
+from connector.model import CRM_FACTS, CRMS, whole_id
 from connector.pipeline.unify.identity import Key, assign_contacts, one_person
 from connector.pipeline.unify.merge import merge_contacts
 from connector.pipeline.unify.plain_records import plain_records
@@ -79,18 +79,29 @@ def relink_once_read_whole(connection: Connection) -> None:
 # ── The records that changed ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+#: One object after the other: a search over all three parts of the key would sort all that is left, for each slice.
 _TO_LINK = f"""
     SELECT {", ".join(PERSON_COLUMNS)}, properties FROM record
-    WHERE unify AND object IN ({", ".join(repr(name) for name in PEOPLE_OBJECTS)}) AND (crm, object, id) > (?, ?, ?)
-    ORDER BY crm, object, id LIMIT ?"""  # noqa: S608 - names of our own
+    WHERE unify AND crm = ? AND object = ? AND id > ? ORDER BY id LIMIT ?"""  # noqa: S608 - names of our own
+_OBJECTS = sorted((crm, object_name) for crm in CRMS for object_name in CRM_FACTS[crm].people)
 
 
 def _people_to_link(connection: Connection, after: Key, size: int, id_field: str | None) -> list[IdentityRecord]:
-    people = []
-    for crm, object_name, row_id, email, contact_id, linked_before, *ends, properties in asked(connection, _TO_LINK, *after, size):
-        linked_id = stored_id(crm, properties, id_field)
-        people.append(IdentityRecord(crm, object_name, row_id, email, contact_id, linked_id, *ends, linked_before))
+    people: list[IdentityRecord] = []
+    for crm, object_name in _OBJECTS:
+        if (crm, object_name) < after[:2] or len(people) >= size:
+            continue
+        first = after[2] if (crm, object_name) == after[:2] else ""
+        rows = asked(connection, _TO_LINK, crm, object_name, first, size - len(people))
+        people += [_identity_record(*row, id_field=id_field) for row in rows]
     return people
+
+
+def _identity_record(*columns: Any, id_field: str | None) -> IdentityRecord:
+    """Of `PERSON_COLUMNS` and the properties, with the id that these hold."""
+    crm, name, row_id, email, contact_id, before, converted_to, merged_into, archived, text = columns
+    linked_id = stored_id(crm, text, id_field)
+    return IdentityRecord(crm, name, row_id, email, contact_id, linked_id, converted_to, merged_into, archived, before)
 
 
 def stored_id(crm: str, properties: str, id_field: str | None) -> str | None:
