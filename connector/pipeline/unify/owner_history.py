@@ -31,13 +31,13 @@ action_value = t.metadata.tables["action_value"]
 ownership = t.metadata.tables["ownership"]
 
 #: When HubSpot says that the present owner was set.
-_ASSIGNED = "hubspot_owner_assigneddate"
+ASSIGNED = "hubspot_owner_assigneddate"
 #: States of an assignment that was sent, whatever is known of it by now.
 _SENT = ("applied", "already_so", "sending", "unknown")
 #: How far a CRM's time for our own write may lie from ours.
 _APART = timedelta(minutes=5)
-_COLUMNS = ("contact_id", "crm", "number", "owner_id", "owner", "since", "stated", "until", "rule", "by")
-_KEYS = ("contact_id", "crm", "number")
+STAY = ("contact_id", "crm", "number", "owner_id", "owner", "since", "stated", "until", "rule", "by")
+STAY_KEYS = ("contact_id", "crm", "number")
 
 # ── Deciding ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -87,9 +87,7 @@ class Stay(NamedTuple):
     by: str | None = None
 
 
-def stays_since(
-    seen: OwnerSeen, changes: Sequence[PastChange], written: Sequence[OwnerWrite], zone: ZoneInfo, now: datetime
-) -> list[Stay]:
+def stays_since(seen: OwnerSeen, changes: Sequence[PastChange], written: Sequence[OwnerWrite], zone: ZoneInfo, now: datetime) -> list[Stay]:
     """The stays that began since the last one, in order. changes: of the record's owner; written: assignments of the connector to it.
 
     Of what was before a record came for the first time, only the present owner is told.
@@ -136,6 +134,14 @@ def _by_rule(stay: Stay, written: Sequence[OwnerWrite]) -> Stay:
     return stay if stay.rule is None else stay._replace(by=None)
 
 
+def first_stay(assigned: Any, zone: ZoneInfo, now: int) -> tuple[int, bool]:
+    """Since when the first owner of a contact has it in HubSpot, and whether that is stated. assigned: by the record's own word; now:
+    microseconds since 1970, as the answer. What `stays_since` says where nothing is told but the record.
+    """
+    stated = None if assigned is None else moment_micros(assigned, zone)
+    return (now, False) if stated is None or stated > now else (stated, True)
+
+
 # ── Reading and writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -155,8 +161,8 @@ def follow_owners(connection: Connection, contacts: Sequence[int], zone: ZoneInf
         if each.number is not None and each.until is None:
             ended.append({"contact_id": each.contact_id, "crm": each.crm, "number": each.number, "until": to_micros(stays[0].since)})
         begun += _rows(each, stays, emails)
-    change(connection, "ownership", ended, ("until",), keys=_KEYS)
-    put(connection, "ownership", begun, _COLUMNS, keys=_KEYS)
+    change(connection, "ownership", ended, ("until",), keys=STAY_KEYS)
+    put(connection, "ownership", begun, STAY, keys=STAY_KEYS)
 
 
 def end_stays(connection: Connection, contacts: Iterable[int], now: datetime) -> None:
@@ -192,7 +198,7 @@ def _changed(connection: Connection, contacts: Sequence[int]) -> Select[Any]:
             record.c.object,
             record.c.id,
             record.c.owner_id,
-            case((record.c.crm == "hubspot", _property(connection, _ASSIGNED)), else_=null()),
+            case((record.c.crm == "hubspot", _property(connection, ASSIGNED)), else_=null()),
             record.c.modified_at,
             *of_last,
         )
@@ -254,5 +260,5 @@ def _rows(seen: OwnerSeen, stays: Sequence[Stay], emails: Mapping[tuple[str, str
         until = to_micros(stays[place + 1].since) if place + 1 < len(stays) else None
         person = emails.get((seen.crm, stay.owner_id))
         values = (seen.contact_id, seen.crm, number, stay.owner_id, person, to_micros(stay.since), stay.stated, until, stay.rule, stay.by)
-        rows.append(dict(zip(_COLUMNS, values, strict=True)))
+        rows.append(dict(zip(STAY, values, strict=True)))
     return rows

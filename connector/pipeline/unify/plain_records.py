@@ -62,7 +62,7 @@ def _bearers(connection: Connection, emails: Collection[str]) -> _Bearers:
     for email, contact_id, linked_id, archived in find(connection, "record", columns, emails, by="email", where=_WITH_CONTACT):
         alone = email not in found and linked_id is None and not archived
         found[email] = contact_id if alone else None
-    return found | dict.fromkeys((email for (email,) in find(connection, "record_email", ("email",), emails, by="email")))
+    return found | dict.fromkeys(email for (email,) in find(connection, "record_email", ("email",), emails, by="email"))
 
 
 def _named_elsewhere(connection: Connection, people: Sequence[IdentityRecord]) -> set[str]:

@@ -44,7 +44,7 @@ to = "lead"
 when = "hubspot.owner = 'ben@acme.example' OR hubspot.country != salesforce.country"
 again_after = "30 days"
 """
-WHAT_IS_STORED = ("contact", "record", "spell", "attempt", "evidence", "rejection", "clock", "activity_link")
+WHAT_IS_STORED = ("contact", "record", "spell", "attempt", "evidence", "rejection", "clock", "activity_link", "ownership")
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,9 @@ def stored(store: Store, columns_of: Any) -> dict[str, list[Any]]:
             table = columns_of if name == "contact" else metadata.tables[name]
             rows = connection.execute(select(table).order_by(*metadata.tables[name].primary_key)).mappings()
             found[name] = [{key: renumbered.get(value, value) if key in _NUMBERS else value for key, value in row.items()} for row in rows]
-        return {name: [{k: v for k, v in row.items() if not (name == "contact" and k == "id")} for row in rows] for name, rows in found.items()}
+        return {
+            name: [{k: v for k, v in row.items() if not (name == "contact" and k == "id")} for row in rows] for name, rows in found.items()
+        }
 
 
 _NUMBERS = ("contact_id", "merged_into")
