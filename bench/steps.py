@@ -33,9 +33,11 @@ from connector.app import open_store
 from connector.cli.process import use_memory_well
 from connector.config.load import loads
 from connector.config.tables import Config
-from connector.engine import PassContext, PassResult, evaluate, plan, preview, run_pass
+from connector.engine import PassContext, PassResult, evaluate, plan, planning, preview, run_pass
 from connector.model import CRMS, CrmName, Page
+from connector.pipeline.evaluate.evaluate import Evaluated
 from connector.pipeline.installation import Installation, prepare
+from connector.pipeline.plan.plan import Plan
 from connector.pipeline.unify.unify import unify
 from connector.sandbox.configuration import SECRETS, Place, configuration
 from connector.store import runs
@@ -201,17 +203,24 @@ def judge_all(base: Base, size: int) -> Found:
         installation = prepare(store, config, {}, now=NOW)
         context = context_of(config, store, NOW)
         run = runs.start_run(store, "bench", "shadow", now=NOW)
+        slices: list[Evaluated] = []
         with PagesBeside(store, wanted_of(config)) as beside:
-            (_, judged), cost = costs(base, lambda: evaluate(context, installation, now=NOW, run=run))
-        lines = [_line("evaluate, first", size, cost, beside, judged=judged.evaluated)]
-        undecided = installation.suspended.undecided
+            judged, cost = costs(base, lambda: evaluate(context, installation, now=NOW, run=run, each=slices.append))
+        lines = [_line("evaluate, first", size, cost, beside, judged=judged)]
         with PagesBeside(store, wanted_of(config)) as beside:
-            made, cost = costs(base, lambda: plan(context, judged, run=run, mode="shadow", now=NOW, undecided=undecided))
-        lines.append(_line("plan, first", len(made.actions), cost, beside))
+            made, cost = costs(base, lambda: _planned(context, installation, run, slices))
+        lines.append(_line("plan, first", made.planned, cost, beside))
     lies = _suspended(installation)
-    if judged.evaluated != size:
-        lies.append(f"evaluate: {judged.evaluated:,} judged of {size:,}")
+    if judged != size:
+        lies.append(f"evaluate: {judged:,} judged of {size:,}")
     return Found(lines=lines, lies=lies)
+
+
+def _planned(context: PassContext, installation: Installation, run: int, slices: Sequence[Evaluated]) -> Plan:
+    planner = planning(context, installation, run=run, mode="shadow", now=NOW)
+    for judged in slices:
+        plan(planner, installation.table, judged)
+    return planner.finish()
 
 
 def judge_again(base: Base, size: int) -> Found:
@@ -221,9 +230,9 @@ def judge_again(base: Base, size: int) -> Found:
         installation = prepare(store, config, {}, now=NOW)
         context = context_of(config, store, NOW)
         with PagesBeside(store, wanted_of(config)) as beside:
-            (_, judged), cost = costs(base, lambda: evaluate(context, installation, now=NOW, run=0))
-    lies = [] if judged.evaluated == size else [f"evaluate again: {judged.evaluated:,} judged of {size:,}"]
-    return Found(lines=[_line("evaluate, all due", size, cost, beside, judged=judged.evaluated)], lies=lies)
+            judged, cost = costs(base, lambda: evaluate(context, installation, now=NOW, run=0))
+    lies = [] if judged == size else [f"evaluate again: {judged:,} judged of {size:,}"]
+    return Found(lines=[_line("evaluate, all due", size, cost, beside, judged=judged)], lies=lies)
 
 
 def by_statement(base: Base, touches: Touches, *, at: datetime = NOW, changed: bool = False) -> Cost:

@@ -14,13 +14,14 @@ Every step may be killed at any instruction: the next pass goes on from what is 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, Table, func, select
 
 from connector.config.business_time import Calendar
 from connector.config.tables import CalendarRule
@@ -31,7 +32,7 @@ from connector.pipeline.evaluate.evaluate import Evaluated, EvaluationRun, evalu
 from connector.pipeline.installation import Installation, prepare, read_crms, record_url
 from connector.pipeline.older_file import refuse_older_file
 from connector.pipeline.plan.parts import PlanTerms
-from connector.pipeline.plan.plan import Plan, build_plan
+from connector.pipeline.plan.plan import Plan, Planner
 from connector.pipeline.pull.streams import Pulled, StreamPull, pulled_document
 from connector.pipeline.recorded_run import errors_document, recorded_run
 from connector.pipeline.unify.unify import unify
@@ -71,7 +72,7 @@ class PassResult:
     @property
     def planned(self) -> int:
         """How many actions the plan has."""
-        return 0 if self.plan is None else len(self.plan.actions)
+        return 0 if self.plan is None else self.plan.planned
 
     @property
     def held(self) -> int:
@@ -125,8 +126,11 @@ def preview(context: PassContext, at: datetime | None = None) -> Plan:
     def planned(scratch: Store) -> Plan:
         inside = replace(context, store=scratch)
         installation = prepare(scratch, inside.config, {}, now=now, by=context.actor, tried=True)
-        _, judged = evaluate(inside, installation, now=now, run=0)
-        return plan(inside, judged, run=0, mode="shadow", now=now, undecided=installation.suspended.undecided)
+        planner = planning(inside, installation, run=0, mode="shadow", now=now)
+        evaluate(inside, installation, now=now, run=0, each=lambda judged: planner.add(judged.contacts, judged.proposals))
+        made = planner.finish()
+        actions = made.actions
+        return replace(made, read=lambda limit: iter(actions[:limit]))
 
     return in_scratch(context.store, planned)
 
@@ -136,17 +140,17 @@ def judge_and_act(
 ) -> None:
     """From the mirror as it is to the CRMs (in shadow: to the plan); the result is filled as it goes.
 
-    only: these contacts alone (None: all that changed or are due).
+    What a slice of contacts came to is in the plan, and settled, before the next is judged. Where it is broken off, the plan stays
+    undecided, and the next pass goes on with it. only: these contacts alone (None: all that changed or are due).
     """
     result.note(installation.suspended)
-    evaluation, judged = evaluate(context, installation, now=now, run=result.run, only=only)
+    planner = planning(context, installation, run=result.run, mode=context.config.mode, now=now)
+    judged = evaluate(context, installation, now=now, run=result.run, only=only, each=partial(plan, planner, installation.table))
     if context.stopped() or installation.suspended.blind:
         return
-    result.evaluated = judged.evaluated
-    undecided = installation.suspended.undecided
-    result.plan = plan(context, judged, run=result.run, mode=context.config.mode, now=now, undecided=undecided)
+    result.evaluated = judged
+    result.plan = planner.finish()
     if context.config.mode == "live":
-        settled(context.store, evaluation.table, judged)
         _write_back(context, result)
     else:
         result.outcomes = {State.SHADOW: result.planned} if result.planned else {}
@@ -168,9 +172,18 @@ def _write_back(context: PassContext, result: PassResult) -> None:
 
 
 def evaluate(
-    context: PassContext, installation: Installation, *, now: datetime, run: int, only: Collection[int] | None = None
-) -> tuple[EvaluationRun, Evaluated]:
-    """Unifies what changed and judges what is due; of these contacts alone where `only` names them. What is suspended says nothing."""
+    context: PassContext,
+    installation: Installation,
+    *,
+    now: datetime,
+    run: int,
+    only: Collection[int] | None = None,
+    each: Callable[[Evaluated], None] = lambda _: None,
+) -> int:
+    """Unifies what changed and judges what is due; of these contacts alone where `only` names them. What is suspended says nothing.
+
+    each: told of every slice that was judged. Returns how many contacts were.
+    """
     progress, writer, suspended = context.progress, installation.writer, installation.suspended
     touch_counts.follow_members(context.store, context.config.sales_members, now)
     if not suspended.blind:
@@ -187,18 +200,16 @@ def evaluate(
         suspended=suspended,
     )
     if suspended.halted is not None:
-        return evaluation, Evaluated()
+        return 0
 
     def step(done: int, total: int | None) -> None:
         progress.step("evaluate", done, total)
 
-    return evaluation, evaluate_due(context.store, evaluation, stopped=context.stopped, progress=step)
+    return evaluate_due(context.store, evaluation, each=each, stopped=context.stopped, progress=step)
 
 
-def plan(
-    context: PassContext, judged: Evaluated, *, run: int, mode: Literal["shadow", "live"], now: datetime, undecided: Collection[str] = ()
-) -> Plan:
-    """Makes and saves the plan of what was wanted. undecided: rules that were not asked: what is held of them waits on."""
+def planning(context: PassContext, installation: Installation, *, run: int, mode: Literal["shadow", "live"], now: datetime) -> Planner:
+    """What makes the plan of a pass. Rules that are suspended were not asked: what is held of them waits on."""
     config = context.config
     calendar = Calendar.of(CalendarRule(), config.timezone)
     zone = ZoneInfo(config.timezone)
@@ -207,18 +218,27 @@ def plan(
         run=run,
         mode=mode,
         guard=config.guard,
-        contacts_in_scope=_in_scope(context.store),
         task_limits=config.task_limits,
         day_start=today.astimezone(UTC),
         next_day=calendar.next_midnight(now),
         config_version=config.version,
         now=now,
-        judged=judged.contacts,
-        undecided=undecided,
+        undecided=installation.suspended.undecided,
     )
-    return build_plan(context.store, judged.proposals, terms)
+    return Planner(context.store, terms, partial(_in_scope, context.store))
 
 
-def _in_scope(store: Store) -> int:
+def plan(planner: Planner, table: Table, judged: Evaluated) -> None:
+    """A slice that was judged goes into the plan, and its contacts are settled with it, as is whose turn it is."""
+
+    def settle(connection: Connection, contacts: Sequence[int], first: bool) -> None:
+        settled(connection, table, judged, contacts, turns=first)
+
+    planner.add(judged.contacts, judged.proposals, settle)
+
+
+def _in_scope(store: Store, most: int) -> int:
+    """How many contacts rules judge; no more than this number are counted."""
     with store.read() as connection:
-        return connection.scalar(select(func.count()).where(~contact.c.gone, ~contact.c.excluded)) or 0
+        some = select(contact.c.id).where(~contact.c.gone, ~contact.c.excluded).limit(most).subquery()
+        return connection.scalar(select(func.count()).select_from(some)) or 0

@@ -15,6 +15,7 @@ from connector.cli.names import Person, people
 from connector.config.tables import Config
 from connector.model import Kind, State
 from connector.store.database import Store
+from connector.store.ledger import VALUES_OF
 from connector.store.tables import metadata
 from connector.workflows.stages import StageMap
 
@@ -66,7 +67,7 @@ def _moved(connection: Connection, config: Config) -> list[Document]:
     wanted = (_LEDGER.c.kind == Kind.SET_STAGE) & _LEDGER.c.state.in_(_DONE)
     columns = (_LEDGER.c.bundle, _LEDGER.c.rule, _LEDGER.c.contact_id, _LEDGER.c.crm, _LEDGER.c.urgency)
     values = (_VALUE.c.before, _VALUE.c.after, _VALUE.c.why)
-    query = select(*columns, *values).join(_VALUE, _VALUE.c.ledger == _LEDGER.c.id).where(wanted)
+    query = select(*columns, *values).join(_VALUE, VALUES_OF).where(wanted)
     moves: dict[str, Document] = {}
     for row in connection.execute(query.order_by(_LEDGER.c.id)):
         before, after = stages.name_of(row.crm, row.before), stages.name_of(row.crm, row.after)
@@ -102,7 +103,7 @@ def _email_to_try(moved: Sequence[Document], tasks: Sequence[Document], who: Map
 
 def _tasks(connection: Connection) -> list[Document]:
     columns = (_LEDGER.c.rule, _LEDGER.c.target, _LEDGER.c.state, _LEDGER.c.crm, _LEDGER.c.contact_id, _LEDGER.c.urgency, _VALUE.c.task)
-    query = select(*columns).join(_VALUE, _VALUE.c.ledger == _LEDGER.c.id).where(_LEDGER.c.kind == Kind.CREATE_TASK)
+    query = select(*columns).join(_VALUE, VALUES_OF).where(_LEDGER.c.kind == Kind.CREATE_TASK)
     return _rows(connection, query.order_by(_LEDGER.c.urgency.desc(), _LEDGER.c.id))
 
 

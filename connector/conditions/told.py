@@ -80,7 +80,7 @@ def _equal(values: Mapping[str, Any], name: str, other: Node) -> Answer:
     return UNKNOWN
 
 
-def _text(values: Mapping[str, Any], name: str) -> str | None | Literal[_Unknown.UNKNOWN]:
+def _text(values: Mapping[str, Any], name: str) -> str | Literal[_Unknown.UNKNOWN] | None:
     value = values.get(name, UNKNOWN)
     return fold(value) if isinstance(value, str) else None if value is None else UNKNOWN
 

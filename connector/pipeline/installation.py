@@ -14,12 +14,13 @@ from functools import partial
 from typing import Any, Literal, Protocol, get_args
 
 import orjson
-from sqlalchemy import Connection, Table, and_, func, select, update
+from sqlalchemy import Table, and_, func, select
 
 from connector.adapters.port import Crm, Describes
 from connector.config.tables import Config
 from connector.errors import ConnectorError, CrmError, Interrupted, ObjectStopped, SafetyStop
 from connector.model import CRM_FACTS, CRMS, PEOPLE_OBJECTS, UNNAMED, Actor, CrmName, Surroundings
+from connector.pipeline import all_contacts
 from connector.pipeline.context import PassContext
 from connector.pipeline.older_file import file_of, older_file
 from connector.pipeline.pull import histories, schema_drift
@@ -27,7 +28,7 @@ from connector.pipeline.pull.backfill import fill
 from connector.pipeline.pull.field_state import FieldState, brought_in_line, note_known, refreshed
 from connector.pipeline.pull.streams import Pulled, distinct, errors_of, pull, streams_of
 from connector.pipeline.unify import ContactWriter, UnifySettings
-from connector.store import rule_texts, runs
+from connector.store import rule_texts, runs, shadow
 from connector.store import tables as t
 from connector.store.database import Store
 from connector.store.fields import FieldStatus, contact_table, ensure_fields, set_state, stored_fields
@@ -36,8 +37,9 @@ from connector.workflows.fields import columns_needed
 from connector.workflows.suspension import Suspended
 
 record = t.metadata.tables["record"]
-contact = t.metadata.tables["contact"]
-attempt = t.metadata.tables["attempt"]
+
+#: Contacts whose shadow plan ends in one transaction.
+SLICE = 1_000
 
 #: What to do then (`left_out`).
 LEFT_OUT = "Put it back, or give this file a database of its own: without what the CRM says now, nobody of it can be judged."
@@ -119,6 +121,7 @@ def prepare(
         silent = _apply_file(store, config, crms, now, anew=bool(made), by=by) | silent
     _keep_states(store, state, now)
     note_known(store, state, now)
+    all_contacts.go_on(store, now=now)
     return _installed(store, config, state, now=now, silent=silent, older=older)
 
 
@@ -208,10 +211,12 @@ def _installed(
     store: Store, config: Config, state: FieldState, *, now: datetime, silent: Mapping[CrmName, CrmError], older: bool
 ) -> Installation:
     """What holds for the whole pass, with this field state."""
+    if config.mode == "live":
+        _end_shadow(store, now)
     clocks_from = _clocks_from(store, config, now)
     adopting = runs.get_meta(store, f"adopted:{config.mode}") is None
     if adopting and not older and config.mode == "live" and runs.get_meta(store, "adopted:shadow") is not None:
-        store.write(partial(_agree_anew, clocks_from=clocks_from))
+        all_contacts.agree_anew(store, clocks_from=clocks_from)
     own_users = _meta_json(store, "own_users")
     setting = UnifySettings(
         adopting=adopting,
@@ -240,7 +245,7 @@ def _keep_states(store: Store, state: FieldState, now: datetime) -> None:
     changed = {column: status for column, status in state.states.items() if status != before.get(column)}
     lacking = _meta_json(store, _BLIND)
     if "present" in changed.values() or lacking.keys() - state.lacking.keys():
-        store.write(partial(_everyone, now=now))
+        all_contacts.make_anew(store, reason="fields", now=now)
     for status in _STATUSES:
         set_state(store, [column for column, after in changed.items() if after == status], status)
     if lacking != state.lacking:
@@ -271,16 +276,10 @@ def _apply_file(
         return {}
     silent = _look_around(store, crms) if crms else {}
     if anew or not silent:
-        store.write(partial(_everyone, now=now))
+        all_contacts.make_anew(store, reason=f"file {config.version}", now=now)
     if not silent:
         store.write(partial(rule_texts.applied, file=file, by=by, now=now))
     return silent
-
-
-def _everyone(connection: Connection, now: datetime) -> None:
-    """Every contact is made anew and judged."""
-    connection.execute(update(record).where(record.c.contact_id.is_not(None)).values(unify=True))
-    connection.execute(update(contact).where(~contact.c.gone).values(due_at=now))
 
 
 def _look_around(store: Store, crms: Mapping[CrmName, Describes]) -> dict[CrmName, CrmError]:
@@ -310,11 +309,12 @@ def _keep_around(store: Store, around: Mapping[CrmName, Surroundings]) -> None:
         runs.set_meta(store, topic, orjson.dumps(value).decode())
 
 
-def _agree_anew(connection: Connection, clocks_from: datetime) -> None:
-    """The first live pass: what was agreed in shadow was agreed with nobody, and what began before is found."""
-    connection.execute(update(contact).values(agreed_number=0, agreed_hubspot=None, agreed_salesforce=None))
-    connection.execute(update(record).where(record.c.contact_id.is_not(None)).values(unify=True))
-    connection.execute(update(attempt).where(attempt.c.outcome == "open", attempt.c.began_at < clocks_from).values(found=True))
+def _end_shadow(store: Store, now: datetime) -> None:
+    """From shadow to live: what was only proposed is judged again, and then acted on."""
+    with store.read() as connection:
+        stands = bool(shadow.counts(connection))
+    while stands:
+        stands = store.write(partial(shadow.end, now=now, size=SLICE))
 
 
 def _clocks_from(store: Store, config: Config, now: datetime) -> datetime:

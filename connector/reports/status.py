@@ -173,14 +173,14 @@ def _set_aside(store: Store) -> dict[str, Any]:
 def _held(connection: Connection, config: Config) -> dict[str, Any]:
     """Plans with actions beyond a guard rail: how many of each rule and kind, and when they lapse."""
     plans: dict[int, dict[str, Any]] = {}
-    rows = ledger.held(connection)
-    for row in rows:
-        plan = plans.setdefault(row.plan, {"plan": row.plan, "count": 0, "rules": {}, "since": row.planned_at, "lapses_at": None})
-        plan["count"] += 1
-        plan["rules"][f"{row.rule}/{row.kind}"] = plan["rules"].get(f"{row.rule}/{row.kind}", 0) + 1
-        plan["since"] = min(plan["since"], row.planned_at)
+    groups = ledger.held_groups(connection)
+    for group in groups:
+        plan = plans.setdefault(group.plan, {"plan": group.plan, "count": 0, "rules": {}, "since": group.since, "lapses_at": None})
+        plan["count"] += group.number
+        plan["rules"][f"{group.rule}/{group.kind}"] = group.number
+        plan["since"] = min(plan["since"], group.since)
         plan["lapses_at"] = plan["since"] + config.guard.hold_for.elapsed
-    return {"count": len(rows), "plans": list(plans.values())}
+    return {"count": sum(group.number for group in groups), "plans": list(plans.values())}
 
 
 def _parked(connection: Connection) -> dict[str, Any]:

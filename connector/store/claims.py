@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select, update
 
 from connector.model import State
-from connector.store.ledger import HOLDS_KEY, IS_OPEN, OPEN, Entry, entries, make_due, sliced
+from connector.store.ledger import HOLDS_KEY, IS_OPEN, OPEN, Entry, entries, make_due, sliced, these
 from connector.store.tables import metadata
 
 _LEDGER = metadata.tables["ledger"]
@@ -82,17 +82,18 @@ def _take(connection: Connection, rows: Sequence[Entry], fence: int, more: dict[
     values = {"state": State.SENDING, "fence": fence, **more}
     taken: set[int] = set()
     for part in sliced(rows):
-        free = and_(_LEDGER.c.id.in_([row.id for row in part]), _LEDGER.c.state.in_(CLAIMABLE), _LEDGER.c.fence <= fence)
+        free = and_(_these(part), _LEDGER.c.state.in_(CLAIMABLE), _LEDGER.c.fence <= fence)
         taken.update(connection.execute(update(_LEDGER).where(free).values(values).returning(_LEDGER.c.id)).scalars())
     return taken
 
 
 def release(connection: Connection, rows: Sequence[Entry], *, fence: int) -> None:
     """Gives claimed rows back as `rows` says they were. What a process that is gone left behind becomes `unknown`."""
-    ours = _still_ours(connection, [row.id for row in rows], fence)
+    ours = _still_ours(connection, rows, fence)
     changes = [
         {
             "row": row.id,
+            "of": row.contact,
             "state": State.UNKNOWN if row.state is State.SENDING else row.state,
             "sent_at": row.sent_at,
             "tries": row.tries,
@@ -105,12 +106,14 @@ def release(connection: Connection, rows: Sequence[Entry], *, fence: int) -> Non
 
 def settle(connection: Connection, settlements: Sequence[Settlement], *, fence: int, now: datetime) -> list[Settlement]:
     """Writes down what became of claimed rows; returns those that were still this claim's to settle. Contacts become due as they say."""
-    ours = _still_ours(connection, [settlement.entry.id for settlement in settlements], fence)
+    ours = _still_ours(connection, [settlement.entry for settlement in settlements], fence)
     done = [settlement for settlement in settlements if settlement.entry.id in ours]
     _update(connection, [_changes(settlement, now) for settlement in done])
-    values = [{"row": settlement.entry.id, "found": settlement.found} for settlement in done if settlement.found is not None]
-    if values:
-        connection.execute(update(_VALUE).where(_VALUE.c.ledger == bindparam("row")), values)
+    found = [settlement for settlement in done if settlement.found is not None]
+    if found:
+        values = [{"row": each.entry.id, "of": each.entry.contact, "found": each.found} for each in found]
+        same = and_(_VALUE.c.contact_id == bindparam("of"), _VALUE.c.ledger == bindparam("row"))
+        connection.execute(update(_VALUE).where(same), values)
     make_due(connection, {settlement.entry.contact for settlement in done if settlement.due}, now=now)
     return done
 
@@ -128,6 +131,7 @@ def _changes(settlement: Settlement, now: datetime) -> dict[str, Any]:
     same = ("state", "read_back", "retry_at", "code", "message", "next_step", "correlation_id")
     return {
         "row": settlement.entry.id,
+        "of": settlement.entry.contact,
         **{name: getattr(settlement, name) for name in same},
         "retry_at": settlement.retry_at or settlement.entry.retry_at,
         "sent_at": None if settlement.state is State.PARKED else settlement.entry.sent_at,  # parked: it was certainly not done
@@ -136,14 +140,19 @@ def _changes(settlement: Settlement, now: datetime) -> dict[str, Any]:
     }
 
 
-def _still_ours(connection: Connection, ids: Sequence[int], fence: int) -> set[int]:
+def _these(rows: Sequence[Entry]) -> ColumnElement[bool]:
+    return these(_LEDGER.c.contact_id, _LEDGER.c.id, [(row.contact, row.id) for row in rows])
+
+
+def _still_ours(connection: Connection, rows: Sequence[Entry], fence: int) -> set[int]:
     ours: set[int] = set()
-    for part in sliced(ids):
-        sending = and_(_LEDGER.c.id.in_(part), _LEDGER.c.state == State.SENDING, _LEDGER.c.fence == fence)
+    for part in sliced(rows):
+        sending = and_(_these(part), _LEDGER.c.state == State.SENDING, _LEDGER.c.fence == fence)
         ours.update(connection.execute(select(_LEDGER.c.id).where(sending).with_for_update()).scalars())
     return ours
 
 
 def _update(connection: Connection, changes: Sequence[dict[str, Any]]) -> None:
-    if changes:  # every key but "row" is a column to set
-        connection.execute(update(_LEDGER).where(_LEDGER.c.id == bindparam("row")), list(changes))
+    if changes:  # every key but "of" and "row" is a column to set
+        same = and_(_LEDGER.c.contact_id == bindparam("of"), _LEDGER.c.id == bindparam("row"))
+        connection.execute(update(_LEDGER).where(same), list(changes))

@@ -2,19 +2,20 @@
 
 All functions take a connection and are one statement or a few; who calls them decides what is one transaction. A key is held by one row
 at a time (all but shadow and superseded rows hold theirs), so the same cause acts once. Figures add up: planned = ends + still open.
-Planning and looking are here; `connector.store.claims` is the side of it that write-back uses.
+What planning asks and looking are here; `connector.store.plans` saves plans, `connector.store.shadow` has the one that stands in shadow,
+`connector.store.claims` is the side of it that write-back uses.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, and_, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, case, func, or_, select, type_coerce, update
 from sqlalchemy.engine import RowMapping
 
 from connector.model import CRM_FACTS, CrmName, Kind, RecordRef, State, TaskSpec
@@ -43,6 +44,12 @@ _NOT_COUNTED = (State.HELD, State.SHADOW, State.SUPERSEDED, State.DROPPED)
 IS_OPEN = _LEDGER.c.state.in_(bindparam("open", OPEN, expanding=True, literal_execute=True))
 HOLDS_KEY = _LEDGER.c.state.not_in(bindparam("keyless", KEYLESS, expanding=True, literal_execute=True))
 
+#: Waits for approval, or for the decision on its plan; written out as its index has it.
+IS_HELD = _LEDGER.c.state == bindparam("held", State.HELD, literal_execute=True)
+
+#: What joins a row and its values.
+VALUES_OF = and_(_VALUE.c.contact_id == _LEDGER.c.contact_id, _VALUE.c.ledger == _LEDGER.c.id)
+
 #: How long a created task that no pull has brought yet is taken to be open.
 UNSEEN_TASK = timedelta(days=1)
 #: How far back plans are looked through for tasks that waited for today.
@@ -68,7 +75,6 @@ class NewEntry:
     backward: bool = False
     new: bool = True
     urgency: float = 0.0
-    retry_at: datetime | None = None
     why: Mapping[str, Any] = field(default_factory=dict)
     task: TaskSpec | None = None
 
@@ -130,20 +136,35 @@ def sliced(things: Iterable[T], size: int = SLICE) -> Iterator[list[T]]:
 # ── Planning ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def standing(connection: Connection, keys: Iterable[str]) -> dict[str, State]:
-    """Which of these keys are held, and by a row in which state."""
+def these(contact: ColumnElement[int], number: ColumnElement[int], keys: Collection[tuple[int, int]]) -> ColumnElement[bool]:
+    """Rows by (contact, number). They are looked up by contact: both columns at once would be each contact with each number."""
+    return and_(contact.in_(sorted({key[0] for key in keys})), (number + 0).in_([key[1] for key in keys]))
+
+
+def standing(connection: Connection, contacts: Iterable[int]) -> dict[str, State]:
+    """Which keys of these contacts are held, and by a row in which state."""
     states: dict[str, State] = {}
-    for part in sliced(keys):
-        query = select(_LEDGER.c.key, _LEDGER.c.state).where(_LEDGER.c.key.in_(part), HOLDS_KEY)
+    for part in sliced(sorted(set(contacts))):
+        query = select(_LEDGER.c.key, _LEDGER.c.state).where(_LEDGER.c.contact_id.in_(part), HOLDS_KEY)
         states.update({key: State(state) for key, state in connection.execute(query)})
     return states
 
 
-def held(connection: Connection) -> list[HeldEntry]:
-    """Every row that waits for approval, the oldest first."""
+def held_of(connection: Connection, contacts: Iterable[int]) -> list[HeldEntry]:
+    """Every row of these contacts that waits for approval, the oldest first."""
+    rows = [row for part in sliced(sorted(set(contacts))) for row in _held(connection, _LEDGER.c.contact_id.in_(part))]
+    return sorted(rows, key=lambda row: row.id)
+
+
+def held_since(connection: Connection, deadline: datetime, *, size: int = SLICE) -> list[HeldEntry]:
+    """So many rows that have been waiting for approval since this moment or longer."""
+    return _held(connection, _LEDGER.c.planned_at <= deadline, size)
+
+
+def _held(connection: Connection, which: ColumnElement[bool], size: int | None = None) -> list[HeldEntry]:
     names = ("id", "plan", "key", "bundle", "position", "rule", "backward", "planned_at")
     columns = [_LEDGER.c[name] for name in names]
-    query = select(*columns, _LEDGER.c.kind, _LEDGER.c.contact_id).where(IS_OPEN, _LEDGER.c.state == State.HELD).order_by(_LEDGER.c.id)
+    query = select(*columns, _LEDGER.c.kind, _LEDGER.c.contact_id).where(IS_HELD, which).limit(size)
     return [
         HeldEntry(**{name: row[name] for name in names}, kind=Kind(row["kind"]), contact=row["contact_id"])
         for row in connection.execute(query).mappings()
@@ -152,38 +173,101 @@ def held(connection: Connection) -> list[HeldEntry]:
 
 def supersede(connection: Connection, rows: Sequence[HeldEntry], *, now: datetime, message: str) -> None:
     """Ends rows that hold no longer; their keys are free again, and their contacts are judged anew."""
+    values = {"state": State.SUPERSEDED, "settled_at": now, "message": message}
     for part in sliced(rows):
-        ids = [row.id for row in part]
-        values = {"state": State.SUPERSEDED, "settled_at": now, "message": message}
-        connection.execute(update(_LEDGER).where(_LEDGER.c.id.in_(ids), _LEDGER.c.state == State.HELD).values(values))
+        waiting = and_(these(_LEDGER.c.contact_id, _LEDGER.c.id, [(row.contact, row.id) for row in part]), IS_HELD)
+        connection.execute(update(_LEDGER).where(waiting).values(values))
     make_due(connection, {row.contact for row in rows}, now=now)
 
 
+#: A rule and a kind, or a rule and "backward" for stages that go down.
+RuleKind = tuple[str, str]
+
+
 @dataclass(slots=True)
-class Used:
-    """What rules did, or are about to do: by (rule, kind), and (rule, "backward") for stages that go down. contacts: to whom."""
+class Amount:
+    """How many actions, and to how many contacts, by rule and kind."""
 
-    actions: Counter[tuple[str, str]] = field(default_factory=Counter)
-    contacts: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+    actions: Counter[RuleKind] = field(default_factory=Counter)
+    contacts: Counter[RuleKind] = field(default_factory=Counter)
 
-    def add(self, group: tuple[str, str], contact: int, number: int) -> None:
-        """So many more to this contact."""
-        self.actions[group] += number
-        self.contacts.setdefault(group, set()).add(contact)
+    def add(self, key: RuleKind, actions: int, contacts: int) -> None:
+        """So many more actions, to so many more contacts."""
+        self.actions[key] += actions
+        self.contacts[key] += contacts
 
 
-def guard_used(connection: Connection, rules: Iterable[str], kinds: Collection[Kind], *, since: datetime) -> Used:
+def guard_used(connection: Connection, rules: Iterable[str], kinds: Collection[Kind], *, since: datetime) -> Amount:
     """How much of these kinds each of these rules did or is about to do since then."""
-    columns = (_LEDGER.c.rule, _LEDGER.c.kind, _LEDGER.c.contact_id, _LEDGER.c.backward)
-    used = Used()
-    for part in sliced(sorted(set(rules))):
-        index = and_(_LEDGER.c.rule.in_(part), _LEDGER.c.kind.in_(list(kinds)), _LEDGER.c.planned_at >= since)
-        query = select(*columns, func.count()).where(index, _LEDGER.c.state.not_in(_NOT_COUNTED)).group_by(*columns)
-        for rule, kind, contact, backward, number in connection.execute(query):
-            used.add((rule, kind), contact, number)
-            if backward:
-                used.add((rule, "backward"), contact, number)
-    return used
+    return _amount(_rows_used(connection, rules, kinds, since))
+
+
+def held_amount(connection: Connection, rules: Collection[str]) -> Amount:
+    """How much of each of these rules waits: for approval, or for the decision on its plan."""
+    # not looked up by rule: that would go through all that the rules ever did
+    rows = connection.execute(_grouped(IS_HELD)).all()
+    return _amount([row for row in rows if row.rule in rules])
+
+
+def wanted_again(
+    connection: Connection, rules: Iterable[str], kinds: Collection[Kind], state: State, *, since: datetime
+) -> Counter[RuleKind]:
+    """To how many of the contacts that `guard_used` counts a rule wants the same once more, by a row in this state."""
+    more = _LEDGER.alias("more")
+    same = and_(more.c.contact_id == _LEDGER.c.contact_id, more.c.rule == _LEDGER.c.rule, more.c.kind == _LEDGER.c.kind)
+    again = select(more.c.id).where(same, more.c.state == state)
+    amount = _amount(_rows_used(connection, rules, kinds, since, again.exists()))
+    down = _amount(_rows_used(connection, rules, kinds, since, _LEDGER.c.backward, again.where(more.c.backward).exists()))
+    return Counter({key: (down if key[1] == "backward" else amount).contacts[key] for key in amount.contacts})
+
+
+def _rows_used(
+    connection: Connection, rules: Iterable[str], kinds: Collection[Kind], since: datetime, *more: ColumnElement[bool]
+) -> list[Row[Any]]:
+    index = and_(_LEDGER.c.kind.in_(list(kinds)), _LEDGER.c.planned_at >= since)
+    counted = and_(index, _LEDGER.c.state.not_in(_NOT_COUNTED), *more)
+    parts = sliced(sorted(set(rules)))
+    return [row for part in parts for row in connection.execute(_grouped(and_(_LEDGER.c.rule.in_(part), counted)))]
+
+
+def _grouped(which: ColumnElement[bool]) -> Select[Any]:
+    """By rule and kind: actions and contacts; those that go down alone."""
+    down = case((_LEDGER.c.backward, _LEDGER.c.contact_id))  # NULL counts nothing
+    numbers = (func.count(), func.count(_LEDGER.c.contact_id.distinct()), func.count(down), func.count(down.distinct()))
+    return select(_LEDGER.c.rule, _LEDGER.c.kind, *numbers).where(which).group_by(_LEDGER.c.rule, _LEDGER.c.kind)
+
+
+def _amount(rows: Iterable[Row[Any]]) -> Amount:
+    amount = Amount()
+    for rule, kind, actions, contacts, down, contacts_down in rows:
+        amount.add((rule, kind), actions, contacts)
+        amount.add((rule, "backward"), down, contacts_down)
+    return amount
+
+
+class HeldGroup(NamedTuple):
+    """Rows of one plan, rule and kind that wait for approval: how many, and since when."""
+
+    plan: int
+    rule: str
+    kind: str
+    number: int
+    since: datetime
+
+
+def held_groups(connection: Connection) -> list[HeldGroup]:
+    """What waits for approval; without plans that are not whole yet (`status`)."""
+    since = type_coerce(func.min(_LEDGER.c.planned_at), _LEDGER.c.planned_at.type)
+    columns = (_LEDGER.c.plan, _LEDGER.c.rule, _LEDGER.c.kind)
+    query = select(*columns, func.count(), since).join(_PLAN, _PLAN.c.id == _LEDGER.c.plan).where(IS_HELD, _PLAN.c.decided)
+    return [HeldGroup._make(row) for row in connection.execute(query.group_by(*columns).order_by(*columns))]
+
+
+def plans_that_hold(connection: Connection, *, but: int) -> dict[tuple[str, Kind], int]:
+    """In which plan a rule and kind waits for approval already, apart from this plan: the last, where there are several."""
+    query = select(_LEDGER.c.rule, _LEDGER.c.kind, func.max(_LEDGER.c.plan)).where(IS_HELD, _LEDGER.c.plan + 0 != but)
+    rows = connection.execute(query.group_by(_LEDGER.c.rule, _LEDGER.c.kind))
+    return {(rule, Kind(kind)): plan for rule, kind, plan in rows}
 
 
 def open_tasks(connection: Connection, contacts: Iterable[int], *, now: datetime) -> set[tuple[int, str]]:
@@ -232,93 +316,27 @@ def tasks_of_day(connection: Connection, *, start: datetime, end: datetime) -> C
     out = (*_NOT_COUNTED, State.WAITING, State.REFUSED, State.BLOCKED)
     query = (
         select(_LEDGER.c.crm, _VALUE.c.task)
-        .select_from(_LEDGER.join(_VALUE, _VALUE.c.ledger == _LEDGER.c.id))
+        .select_from(_LEDGER.join(_VALUE, VALUES_OF))
         .where(_LEDGER.c.plan >= recent, _LEDGER.c.kind == Kind.CREATE_TASK, _LEDGER.c.state.not_in(out), day)
     )
     owners = ((crm, task.get("owner_id")) for crm, task in connection.execute(query) if task)  # emptied for a privacy deletion: no owner
     return Counter((crm, owner) for crm, owner in owners if owner)
 
 
-def free_waiting(connection: Connection, ids: Iterable[int]) -> None:
+def free_waiting(connection: Connection, rows: Iterable[Entry]) -> None:
     """Their day has come: they are planned now."""
-    for part in sliced(ids):
-        connection.execute(update(_LEDGER).where(_LEDGER.c.id.in_(part), _LEDGER.c.state == State.WAITING).values(state=State.PLANNED))
+    _change_waiting(connection, rows, {"state": State.PLANNED})
 
 
-def postpone_waiting(connection: Connection, ids: Iterable[int], *, until: datetime) -> None:
+def postpone_waiting(connection: Connection, rows: Iterable[Entry], *, until: datetime) -> None:
     """Their day is full again."""
-    for part in sliced(ids):
-        connection.execute(update(_LEDGER).where(_LEDGER.c.id.in_(part), _LEDGER.c.state == State.WAITING).values(retry_at=until))
+    _change_waiting(connection, rows, {"retry_at": until})
 
 
-def last_shadow(connection: Connection) -> tuple[int | None, dict[str, tuple[str | None, str | None]]]:
-    """The last shadow plan and what it wanted: key → (before, after). (None, {}) where there was none."""
-    plan = connection.execute(select(func.max(_PLAN.c.id)).where(_PLAN.c.mode == "shadow")).scalar()
-    if plan is None:
-        return None, {}
-    query = (
-        select(_LEDGER.c.key, _VALUE.c.before, _VALUE.c.after)
-        .select_from(_LEDGER.join(_VALUE, _VALUE.c.ledger == _LEDGER.c.id))
-        .where(_LEDGER.c.plan == plan)
-    )
-    return plan, {key: (before, after) for key, before, after in connection.execute(query)}
-
-
-def no_longer_new(connection: Connection, plan: int) -> None:
-    """A shadow plan that is as it was before: nothing of it is new now."""
-    connection.execute(update(_LEDGER).where(_LEDGER.c.plan == plan, _LEDGER.c.new.is_(True)).values(new=False))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanHead:
-    """What is said of a plan as a whole."""
-
-    run: int
-    mode: str
-    guard: Mapping[str, Any]
-    config_version: str
-    created_at: datetime
-
-
-def save_plan(connection: Connection, head: PlanHead, entries: Sequence[NewEntry]) -> int:
-    """Saves the rows and their values; returns the plan's id: a new one, unless all rows belong to plans that stand already."""
-    own = next((entry.plan for entry in entries if entry.plan is not None), None)
-    if own is None or any(entry.plan is None for entry in entries):
-        values = {name: getattr(head, name) for name in ("run", "mode", "guard", "config_version", "created_at")}
-        own = connection.execute(insert(_PLAN).values(**values).returning(_PLAN.c.id)).scalar_one()
-    for part in sliced(entries):
-        rows = [_row(entry, own, head) for entry in part]
-        added = connection.execute(insert(_LEDGER).returning(_LEDGER.c.id, _LEDGER.c.key), rows)
-        ids: dict[str, int] = {key: row_id for row_id, key in added}
-        connection.execute(insert(_VALUE), [_values(entry, ids[entry.key]) for entry in part])
-    return own
-
-
-def _row(entry: NewEntry, plan: int, head: PlanHead) -> dict[str, Any]:
-    same = ("bundle", "position", "key", "kind", "rule", "target", "state", "backward", "new", "urgency", "retry_at")
-    return {
-        **{name: getattr(entry, name) for name in same},
-        "plan": plan if entry.plan is None else entry.plan,
-        "contact_id": entry.contact,
-        "crm": entry.record.crm,
-        "object": entry.record.object,
-        "record_id": entry.record.id,
-        "planned_at": head.created_at,
-        "config_version": head.config_version,
-        **dict.fromkeys(("code", "message", "next_step", "correlation_id"), ""),
-        **dict.fromkeys(("fence", "tries"), 0),
-    }
-
-
-def _values(entry: NewEntry, ledger: int) -> dict[str, Any]:
-    return {
-        "ledger": ledger,
-        "contact_id": entry.contact,
-        "before": entry.before,
-        "after": entry.after,
-        "why": dict(entry.why),
-        "task": None if entry.task is None else asdict(entry.task),
-    }
+def _change_waiting(connection: Connection, rows: Iterable[Entry], values: Mapping[str, Any]) -> None:
+    for part in sliced(rows):
+        waiting = and_(these(_LEDGER.c.contact_id, _LEDGER.c.id, [(row.contact, row.id) for row in part]), _LEDGER.c.state == State.WAITING)
+        connection.execute(update(_LEDGER).where(waiting).values(**values))
 
 
 # ── Shared with `connector.store.claims` ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -335,7 +353,7 @@ def entries(connection: Connection, which: Any) -> list[Entry]:
     """The rows that meet a condition on the ledger, oldest first, with their values."""
     query = (
         select(_LEDGER, _VALUE.c.before, _VALUE.c.after, _VALUE.c.task)
-        .select_from(_LEDGER.outerjoin(_VALUE, _VALUE.c.ledger == _LEDGER.c.id))
+        .select_from(_LEDGER.outerjoin(_VALUE, VALUES_OF))
         .where(which)
         .order_by(_LEDGER.c.id)
     )
@@ -365,12 +383,11 @@ def _task(values: Mapping[str, Any]) -> TaskSpec:
 
 
 def rows_of_contact(connection: Connection, contact: int) -> list[dict[str, Any]]:
-    """Everything the ledger says of a contact, the newest first, with its values (`explain`); shadow rows of the last plan only."""
-    last = select(func.max(_PLAN.c.id)).where(_PLAN.c.mode == "shadow").scalar_subquery()
+    """Everything the ledger says of a contact, the newest first, with its values (`explain`)."""
     query = (
         select(_LEDGER, _VALUE.c.before, _VALUE.c.after, _VALUE.c.found, _VALUE.c.why, _VALUE.c.task)
-        .select_from(_LEDGER.outerjoin(_VALUE, _VALUE.c.ledger == _LEDGER.c.id))
-        .where(_LEDGER.c.contact_id == contact, or_(_LEDGER.c.state != State.SHADOW, _LEDGER.c.plan == last))
+        .select_from(_LEDGER.outerjoin(_VALUE, VALUES_OF))
+        .where(_LEDGER.c.contact_id == contact)
         .order_by(_LEDGER.c.id.desc())
     )
     return [dict(row) for row in connection.execute(query).mappings()]
@@ -392,7 +409,7 @@ def plan_rows(connection: Connection, plan: int) -> list[dict[str, Any]]:
     """A saved plan's rows in their order, with their values."""
     query = (
         select(_LEDGER, _VALUE.c.before, _VALUE.c.after, _VALUE.c.why, _VALUE.c.task)
-        .select_from(_LEDGER.outerjoin(_VALUE, _VALUE.c.ledger == _LEDGER.c.id))
+        .select_from(_LEDGER.outerjoin(_VALUE, VALUES_OF))
         .where(_LEDGER.c.plan == plan)
         .order_by(_LEDGER.c.id)
     )

@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Select, TableClause, and_, bin
 from connector.model import Kind, State
 from connector.store.bulk import plain, put
 from connector.store.database import Store
+from connector.store.ledger import these
 from connector.store.mirror import known_properties
 from connector.store.mirror.activities import KEPT_SINCE
 from connector.store.mirror.keys import FullKey
@@ -87,7 +88,7 @@ def drop_link_changes(store: Store, before: datetime, after: Sequence[Any] | Non
 # ── Ledger and plans ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def drop_ledger(store: Store, before: datetime, after: int | None) -> RetentionSlice:
+def drop_ledger(store: Store, before: datetime, after: Sequence[int] | None) -> RetentionSlice:
     """Rows of the ledger that came to their end before a moment, with their values.
 
     A row stays while the cause that it was written for still stands, since the same cause must not act twice; so do the last stage that was
@@ -95,13 +96,15 @@ def drop_ledger(store: Store, before: datetime, after: int | None) -> RetentionS
     """
 
     def work(connection: Connection) -> RetentionSlice:
-        rows = [_OldEntry._make(row) for row in connection.execute(_ledger_slice(before, after or 0))]
+        rows = [_OldEntry._make(row) for row in connection.execute(_ledger_slice(before, after or (0, 0)))]
         ended = [row for row in rows if row.state in _ENDED and (row.settled_at or row.planned_at) < before]
         over = [row for row in ended if (row.retry_at is None or row.retry_at < before) and _is_over(row)]
-        ids = {row.id for row in over} - _last_stages(connection, over) - _open_tasks(connection, over)
-        connection.execute(delete(_T["action_value"]).where(_T["action_value"].c.ledger.in_(ids)))
-        connection.execute(delete(_LEDGER).where(_LEDGER.c.id.in_(ids)))
-        return RetentionSlice(len(ids), rows[-1].id if len(rows) == SLICE else None)
+        stays = _last_stages(connection, over) | _open_tasks(connection, over)
+        keys = [(row.contact_id, row.id) for row in over if row.id not in stays]
+        value = _T["action_value"]
+        connection.execute(delete(value).where(these(value.c.contact_id, value.c.ledger, keys)))
+        connection.execute(delete(_LEDGER).where(these(_LEDGER.c.contact_id, _LEDGER.c.id, keys)))
+        return RetentionSlice(len(keys), [rows[-1].contact_id, rows[-1].id] if len(rows) == SLICE else None)
 
     return store.write(work)
 
@@ -128,14 +131,14 @@ class _OldEntry(NamedTuple):
 _OF_CONTACT = ("gone", "spell", "attempt", "agreed_number")
 
 
-def _ledger_slice(before: datetime, after: int) -> Select[Any]:
+def _ledger_slice(before: datetime, after: Sequence[int]) -> Select[Any]:
     contact = _T["contact"]
     of_entry = [_LEDGER.c[name] for name in _OldEntry._fields if name not in _OF_CONTACT]
     return (
         select(*of_entry, *(contact.c[name] for name in _OF_CONTACT))
         .select_from(_LEDGER.outerjoin(contact, contact.c.id == _LEDGER.c.contact_id))
-        .where(_LEDGER.c.id > after, _LEDGER.c.planned_at < before)
-        .order_by(_LEDGER.c.id)
+        .where(tuple_(_LEDGER.c.contact_id, _LEDGER.c.id) > tuple(after), _LEDGER.c.planned_at < before)
+        .order_by(_LEDGER.c.contact_id, _LEDGER.c.id)
         .limit(SLICE)
     )
 
@@ -180,31 +183,18 @@ def _open_tasks(connection: Connection, rows: Sequence[_OldEntry]) -> set[int]:
 
 
 def drop_plans(store: Store, before: datetime, after: int | None) -> RetentionSlice:
-    """Plans made before a moment of which the ledger holds no row any more; shadow plans with their rows, but for the last one."""
+    """Plans made before a moment of which the ledger holds no row any more; the last shadow plan stays, whatever it holds."""
 
     def work(connection: Connection) -> RetentionSlice:
         last = connection.scalar(select(func.max(_PLAN.c.id)).where(_PLAN.c.mode == "shadow"))
         old = and_(_PLAN.c.id > (after or 0), _PLAN.c.created_at < before)
-        plans = connection.execute(select(_PLAN.c.id, _PLAN.c.mode).where(old).order_by(_PLAN.c.id).limit(SLICE)).all()
-        shadow = [plan.id for plan in plans if plan.mode == "shadow" and plan.id != last]
-        gone, more = _drop_shadow(connection, shadow)
-        ids = [plan.id for plan in plans if plan.id != last]
-        empty = and_(_PLAN.c.id.in_(ids), ~exists().where(_LEDGER.c.plan == _PLAN.c.id))
-        gone += connection.execute(delete(_PLAN).where(empty)).rowcount
-        if more:
-            return RetentionSlice(gone, after or 0)
-        return RetentionSlice(gone, plans[-1].id if len(plans) == SLICE else None)
+        plans = connection.scalars(select(_PLAN.c.id).where(old).order_by(_PLAN.c.id).limit(SLICE)).all()
+        ids = [plan for plan in plans if plan != last]
+        empty = and_(_PLAN.c.id.in_(ids), _PLAN.c.decided, ~exists().where(_LEDGER.c.plan == _PLAN.c.id))
+        gone = connection.execute(delete(_PLAN).where(empty)).rowcount
+        return RetentionSlice(gone, plans[-1] if len(plans) == SLICE else None)
 
     return store.write(work)
-
-
-def _drop_shadow(connection: Connection, plans: Sequence[int]) -> tuple[int, bool]:
-    """Rows of shadow plans, which hold no key and are read by nobody; how many went, and whether there may be more."""
-    rows = select(_LEDGER.c.id).where(_LEDGER.c.plan.in_(plans), _LEDGER.c.state == State.SHADOW).limit(SLICE)
-    ids = list(connection.scalars(rows)) if plans else []
-    connection.execute(delete(_T["action_value"]).where(_T["action_value"].c.ledger.in_(ids)))
-    connection.execute(delete(_LEDGER).where(_LEDGER.c.id.in_(ids)))
-    return len(ids), len(ids) == SLICE
 
 
 # ── Activities ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

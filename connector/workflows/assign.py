@@ -32,23 +32,32 @@ class RoundRobin:
         """Another one, at the same turn: what is asked of it moves nothing on here."""
         return RoundRobin(self._config, self.turns, self._ids)
 
-    def next_owner(self, rule: Assign, crm: CrmName, routes: Sequence[bool], companies: Sequence[str], known: str | None) -> str | None:
+    def next_owner(
+        self,
+        rule: Assign,
+        crm: CrmName,
+        routes: Sequence[bool],
+        companies: Sequence[str],
+        known: str | None,
+        proposed: str | None = None,
+    ) -> str | None:
         """The e-mail of the next owner, None where nobody is there.
 
         routes: which routes' conditions are met, in order. companies: the contact's, one a CRM. known: who owns others of them.
+        proposed: who is to get it by the shadow plan: he keeps it as long as it may be he, and no turn is taken.
         """
         for route, met in zip(rule.routes, routes, strict=True):
             if met and (present := self._present(crm, route.owners)):
-                return self._turn(f"{rule.name}/{'+'.join(route.owners)}", present)
+                return self._turn(f"{rule.name}/{'+'.join(route.owners)}", present, proposed)
         members = self._present(crm, self._config.team(rule.team).members)
         if rule.sticky == "company":
             owners = [self._owner_of(rule.name, company) for company in companies]
             earlier = next((owner for owner in owners if owner is not None), known)
-            chosen = earlier if earlier in members else self._turn(rule.name, members)
+            chosen = earlier if earlier in members else self._turn(rule.name, members, proposed)
             if chosen is not None:
                 self.companies.update({(rule.name, company): chosen for company in companies})
             return chosen
-        return self._turn(rule.name, members)
+        return self._turn(rule.name, members, proposed)
 
     def _owner_of(self, rule: str, company: str) -> str | None:
         return self.companies.get((rule, company), self._earlier.get((rule, company)))
@@ -56,9 +65,11 @@ class RoundRobin:
     def _present(self, crm: CrmName, emails: Sequence[str]) -> list[str]:
         return [email for email in emails if (crm, email) in self._ids]
 
-    def _turn(self, name: str, present: Sequence[str]) -> str | None:
+    def _turn(self, name: str, present: Sequence[str], proposed: str | None) -> str | None:
         if not present:
             return None
+        if proposed in present:
+            return proposed
         position = self.turns.get(name, 0)
         self.turns[name] = position + 1
         return present[position % len(present)]

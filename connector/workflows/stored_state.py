@@ -87,7 +87,7 @@ def written_stages(connection: Connection, ids: Sequence[int]) -> dict[tuple[int
     columns = [ledger.c[name] for name in ("contact_id", "crm", "bundle", "state", "sent_at", "settled_at")]
     rows = connection.execute(
         select(*columns, action_value.c.after)
-        .join(action_value, action_value.c.ledger == ledger.c.id)
+        .join(action_value, and_(action_value.c.contact_id == ledger.c.contact_id, action_value.c.ledger == ledger.c.id))
         .where(
             among(ledger.c.contact_id, ids),
             ledger.c.kind == "set_stage",

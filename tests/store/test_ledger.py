@@ -11,7 +11,7 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import IntegrityError
 
 from connector.model import Kind, State
-from connector.store import claims, ledger
+from connector.store import claims, ledger, shadow
 from connector.store.claims import Settlement
 from connector.store.database import Store
 from connector.store.ledger import Entry
@@ -58,7 +58,7 @@ class TestKeys:
     def test_a_key_is_held_once(self, store: Store) -> None:
         plan(store, proposal(1, set_stage(1)))
         (row,) = rows(store)
-        again = {name: value for name, value in row.items() if name != "id"}
+        again = row | {"id": row["id"] + 1}
         with pytest.raises(IntegrityError):
             store.write(lambda connection: connection.execute(LEDGER.insert(), [again]))
 
@@ -66,8 +66,8 @@ class TestKeys:
     def test_shadow_and_superseded_rows_hold_none(self, store: Store, state: str) -> None:
         plan(store, proposal(1, set_stage(1)))
         (row,) = rows(store)
-        again = {name: value for name, value in row.items() if name != "id"} | {"state": state}
-        store.write(lambda connection: connection.execute(LEDGER.insert(), [again, again]))
+        again = [row | {"state": state, "id": row["id"] + number} for number in (1, 2)]
+        store.write(lambda connection: connection.execute(LEDGER.insert(), again))
         assert len(rows(store)) == 3
 
 
@@ -183,12 +183,16 @@ class TestIndexes:
         ("call", "index"),
         [
             (lambda connection: claims.due_entries(connection, now=NOW), "ix_ledger_open"),
-            (ledger.held, "ix_ledger_open"),
+            (lambda connection: ledger.held_since(connection, NOW), "ix_ledger_lapse"),
+            (lambda connection: ledger.held_of(connection, [1]), "(contact_id=?"),
+            (lambda connection: ledger.held_amount(connection, ["a"]), "COVERING INDEX ix_ledger_held"),
+            (lambda connection: ledger.plans_that_hold(connection, but=1), "COVERING INDEX ix_ledger_held"),
+            (lambda connection: shadow.standing(connection, [1]), "contact_id=?"),
             (ledger.counts, "ix_ledger_open"),
             (lambda connection: ledger.waiting_tasks(connection, now=NOW), "ix_ledger_open"),
-            (lambda connection: ledger.standing(connection, ["a"]), "uq_ledger_key"),
+            (lambda connection: ledger.standing(connection, [1]), "uq_ledger_key"),
             (lambda connection: ledger.guard_used(connection, ["a"], list(Kind), since=NOW), "ix_ledger_guard"),
-            (lambda connection: ledger.open_tasks(connection, [1], now=NOW), "ix_ledger_contact_id"),
+            (lambda connection: ledger.open_tasks(connection, [1], now=NOW), "(contact_id=?"),
             (lambda connection: ledger.tasks_of_day(connection, start=NOW, end=NOW), "ix_ledger_plan"),
         ],
     )  # fmt: skip

@@ -130,20 +130,19 @@ class TestTheLedger:
     def test_slice_by_slice(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(retention, "SLICE", 3)
         add(store, contact(1), *(action(number, "spell:1") for number in range(1, 11)))
-        assert retention.drop_ledger(store, BEFORE, None) == retention.RetentionSlice(3, 3)
+        assert retention.drop_ledger(store, BEFORE, None) == retention.RetentionSlice(3, [1, 3])
         assert walk(store, retention.drop_ledger) == 7
 
 
-def test_plans_without_rows_and_shadow_plans_but_the_last(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plans_without_rows_but_the_last_of_shadow_and_those_not_decided(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "SLICE", 4)
-    modes = {1: "live", 2: "live", 3: "shadow", 4: "shadow", 5: "live"}
-    add(store, contact(1), *(PlanRow(id=n, run=1, mode=mode, created_at=NOW if n == 5 else OLD) for n, mode in modes.items()))
-    shadow = [action(10 + number, "spell:1", plan=3 if number < 9 else 4, state="shadow", settled_at=None) for number in range(12)]
-    add(store, action(1, "spell:1", plan=1), *shadow, *(ActionValue(ledger=number, contact_id=1) for number in range(10, 22)))
-    assert walk(store, retention.drop_plans) == 9 + 2
-    assert {row.id for row in rows(store, PlanRow)} == {1, 4, 5}
-    assert left(store) == {1, 19, 20, 21}
-    assert len(rows(store, ActionValue)) == 3
+    modes = {1: "live", 2: "live", 3: "shadow", 4: "shadow", 5: "shadow", 6: "live", 7: "live"}
+    plans = [PlanRow(id=n, run=1, mode=mode, created_at=NOW if n == 7 else OLD, decided=n != 6) for n, mode in modes.items()]
+    standing = action(10, "spell:1", plan=3, state="shadow", settled_at=None)
+    add(store, contact(1), *plans, action(1, "spell:1", plan=1), standing)
+    assert walk(store, retention.drop_plans) == 2
+    assert {row.id for row in rows(store, PlanRow)} == {1, 3, 5, 6, 7}
+    assert left(store) == {1, 10}, "what stands in the shadow plan stays, however long ago it came in"
 
 
 class TestActivities:

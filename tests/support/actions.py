@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -75,18 +75,25 @@ def handover(contact: int, **more: Any) -> Proposal:
     return proposal(contact, task(contact), assign(contact), set_stage(contact), **more)
 
 
-def plan(store: Store, *proposals: Proposal, mode: Literal["shadow", "live"] = "live", **more: Any) -> Plan:
+def plan(
+    store: Store,
+    *proposals: Proposal,
+    mode: Literal["shadow", "live"] = "live",
+    contacts_in_scope: int = 10_000,
+    judged: Collection[int] | None = None,
+    **more: Any,
+) -> Plan:
+    """judged: also these contacts were judged, and nothing more is wanted for them."""
     terms: dict[str, Any] = {
         "run": 1,
         "guard": Guard(rule_share=1.0),
-        "contacts_in_scope": 10_000,
         "task_limits": TaskLimits(),
         "day_start": DAY_START,
         "next_day": NEXT_DAY,
         "config_version": "v1",
         "now": NOW,
     }
-    return build_plan(store, proposals, PlanTerms(mode=mode, **(terms | more)))
+    return build_plan(store, proposals, PlanTerms(mode=mode, **(terms | more)), contacts_in_scope=contacts_in_scope, judged=judged)
 
 
 def rows(store: Store) -> list[dict[str, Any]]:

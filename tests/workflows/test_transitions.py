@@ -272,5 +272,5 @@ def test_in_shadow_the_third_plan_equals_the_second(either_url: str) -> None:
             company.later(minutes=5)
         assert plans[1] == plans[2]
         assert len(plans[0]) == 4 * 3
-        assert company.rows("SELECT * FROM turn") == []
+        assert company.rows("SELECT * FROM turn") == [(":shadow:inbound", 4)], "each was given once, and live begins where it would have"
         assert company.writes() == 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeVar
@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Row, RowMapping, Table, and_, func, or_, select
 from sqlalchemy import case as sql_case
 
-from connector.model import CrmName, Proposal
+from connector.model import CrmName, Kind, Proposal
 from connector.pipeline.evaluate.statement import Answers
+from connector.store import shadow
 from connector.store import tables as t
 from connector.store.among import among
 from connector.store.bulk import upsert
@@ -80,7 +81,8 @@ class ContactState:
 
     answers: what the statement says. spell_by: who began the present spell. attempt: the present or last one; attempts: all, by number.
     was_rejecting: what rejection.when said when the contact was judged before, None where it never was. clocks: those of the present
-    attempt, and those that still tick. bundles: whether each bundle in the ledger is held, by its name.
+    attempt, and those that still tick. bundles: whether each bundle in the ledger is held, by its name. proposed: to whom (owner id) a
+    bundle of the shadow plan gives the contact, by the bundle's name.
     """
 
     contact: JudgedContact
@@ -97,6 +99,7 @@ class ContactState:
     bundles: Mapping[str, bool]
     past: Sequence[PastChange] = ()
     recent: Sequence[Engagement] = ()
+    proposed: Mapping[str, str | None] = field(default_factory=dict)
 
     @cached_property
     def main(self) -> Mapping[CrmName, PersonRecord]:
@@ -148,6 +151,7 @@ def load(
     spells, clocks, rejections = _spells(connection, table, ids), _clocks(connection, table, ids), _rejections(connection, table, ids)
     bundles, recent = _bundles(connection, ids), _recent(connection, ids)
     past = past_of(connection, {number: rows for number, rows in records.items() if answers[number].rejecting})
+    proposed = _proposed(connection, ids)
     return [
         ContactState(
             contact=contacts[number],
@@ -164,6 +168,7 @@ def load(
             bundles=bundles.get(number, {}),
             past=past.get(number, ()),
             recent=recent.get(number, ()),
+            proposed=proposed.get(number, {}),
         )
         for number in ids
     ]
@@ -216,6 +221,14 @@ def _bundles(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, 
     )
     for row in rows:
         found[row.contact_id][row.bundle] = bool(row.held)
+    return found
+
+
+def _proposed(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, str | None]]:
+    """Who is to get each contact by the shadow plan that stands: contact → bundle → owner id."""
+    found: defaultdict[int, dict[str, str | None]] = defaultdict(dict)
+    for row in shadow.standing(connection, ids, kind=Kind.ASSIGN):
+        found[row.contact][row.bundle] = row.after
     return found
 
 

@@ -1,7 +1,7 @@
 """Judges the contacts that are due, in slices: counts, one statement, then a decision for each for which something fired.
 
-A slice is one transaction, so that pages of a pull can come in between. What was wanted comes back as proposals; those contacts stay due
-until their plan is saved (`settled`), so that a crash in between loses nothing.
+A slice is one transaction, so that pages of a pull can come in between. What was wanted is handed on slice by slice, as proposals; those
+contacts stay due until their plan is saved (`settled`), so that a crash in between loses nothing.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ from connector.store import tables as t
 from connector.store.among import among
 from connector.store.bulk import upsert
 from connector.store.database import Store
+from connector.store.shadow import SHADOW_TURN
 from connector.store.tables import Moment
 from connector.workflows import touch_counts
 from connector.workflows.assign import RoundRobin
@@ -76,7 +77,7 @@ SLICE = 1000
 
 @dataclass(slots=True, kw_only=True)
 class Evaluated:
-    """What a pass concluded. later: when to look again at contacts whose proposals are to be saved first. turns: whose turn it is now."""
+    """What a slice concluded. later: when to look again at contacts whose proposals are to be saved first. turns: whose turn it is now."""
 
     evaluated: int = 0
     contacts: list[int] = field(default_factory=list)
@@ -101,29 +102,39 @@ class EvaluationRun:
 
 
 def evaluate_due(
-    store: Store, run: EvaluationRun, *, stopped: Callable[[], bool] = lambda: False, progress: Callable[[int, int], None] | None = None
-) -> Evaluated:
-    """Judges every contact that is due now, or those up to the moment at which it was stopped."""
+    store: Store,
+    run: EvaluationRun,
+    *,
+    each: Callable[[Evaluated], None] = lambda _: None,
+    stopped: Callable[[], bool] = lambda: False,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Judges every contact that is due now, or those up to the moment at which it was stopped; how many. each: told of every slice."""
     with store.read() as connection:
         due = due_contacts(connection, run.table, run.now, run.only)
-    evaluated = Evaluated()
     slices = _Slices(run)
+    done = 0
     for start in range(0, len(due), SLICE):
         if stopped():
             break
         ids = due[start : start + SLICE]
         judged = store.write(partial(slices.judge, ids=ids))
         slices.go_on_from(judged)
-        for decision in judged.decisions:
-            evaluated.proposals += decision.proposals
-            if decision.proposals:
-                evaluated.later[decision.contact] = run.now if decision.anew else decision.next_look
-        evaluated.contacts += ids
-        evaluated.evaluated += len(ids)
+        each(_evaluated(judged, ids, slices.kept_turns, run.now))
+        done += len(ids)
         if progress is not None:
-            progress(evaluated.evaluated, len(due))
-    evaluated.turns = slices.turns
-    return evaluated
+            progress(done, len(due))
+    return done
+
+
+def _evaluated(judged: _Judged, ids: Sequence[int], turns: Mapping[str, int], now: datetime) -> Evaluated:
+    return Evaluated(
+        evaluated=len(ids),
+        contacts=list(ids),
+        proposals=[proposal for decision in judged.decisions for proposal in decision.proposals],
+        later={decision.contact: now if decision.anew else decision.next_look for decision in judged.decisions if decision.proposals},
+        turns=turns,
+    )
 
 
 def due_contacts(connection: Connection, table: Table, now: datetime, only: Collection[int] | None = None) -> list[int]:
@@ -136,16 +147,21 @@ def due_contacts(connection: Connection, table: Table, now: datetime, only: Coll
     return list(connection.execute(select(table.c.id).where(due, chosen).order_by(table.c.id)).scalars())
 
 
-def settled(store: Store, table: Table, evaluated: Evaluated) -> None:
-    """The plan is saved: its contacts need not be looked at again before their next moment; whose turn it is is kept."""
+def settled(connection: Connection, table: Table, evaluated: Evaluated, contacts: Sequence[int], *, turns: bool) -> None:
+    """The plan of these contacts of the slice is saved: they need not be looked at again before their next moment.
 
-    def work(connection: Connection) -> None:
-        if evaluated.later:
-            statement = update(table).where(table.c.id == bindparam("b_id")).values(due_at=bindparam("b_due"))
-            connection.execute(statement, [{"b_id": number, "b_due": moment} for number, moment in evaluated.later.items()])
+    turns: whose turn it is is kept.
+    """
+    later = [{"b_id": number, "b_due": evaluated.later[number]} for number in contacts if number in evaluated.later]
+    if later:
+        connection.execute(update(table).where(table.c.id == bindparam("b_id")).values(due_at=bindparam("b_due")), later)
+    if turns:
         upsert(connection, turn, [{"name": name, "position": position} for name, position in evaluated.turns.items()])
 
-    store.write(work)
+
+def turn_name(name: str, *, live: bool) -> str:
+    """Under which name a turn of this name is kept."""
+    return name if live else f"{SHADOW_TURN}{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +188,9 @@ class _Slices:
         self._companies: dict[tuple[str, str], str] = {}
 
     @property
-    def turns(self) -> Mapping[str, int]:
-        """Whose turn it is after this pass."""
-        return self._turns or {}
+    def kept_turns(self) -> Mapping[str, int]:
+        """Whose turn it is after this slice, by the names under which it is kept."""
+        return {turn_name(name, live=self._run.live): position for name, position in (self._turns or {}).items()}
 
     def go_on_from(self, judged: _Judged) -> None:
         """The slice is stored: the next one begins where it ended."""
@@ -277,7 +293,11 @@ class _Slices:
     def _round_robin(self, connection: Connection, owner_ids: Mapping[tuple[CrmName, str], str]) -> RoundRobin:
         turns = self._turns
         if turns is None:
-            turns = {row.name: row.position for row in connection.execute(select(turn))}
+            kept = {row.name: row.position for row in connection.execute(select(turn))}
+            names = [name for name in kept if not name.startswith(SHADOW_TURN)]
+            turns = {name: kept[name] for name in names}
+            if not self._run.live:
+                turns |= {name.removeprefix(SHADOW_TURN): kept[name] for name in kept.keys() - set(names)}
         return RoundRobin(self._run.config, turns, owner_ids, self._companies)
 
     def _begin_attempts(self, connection: Connection, decisions: Sequence[Decision]) -> None:

@@ -70,7 +70,7 @@ class Proposer:
             return []
         actions, owner = list(before), contact.owner
         for name in (part.assign for part in then if part.assign is not None):
-            given = self._assign(config.assign(name), peek=held is not None)
+            given = self._assign(config.assign(name), cause, peek=held is not None)
             if given is not None:
                 owner, action = given
                 actions.append(action)
@@ -123,7 +123,7 @@ class Proposer:
 
     # ── Owners ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _assign(self, rule: Assign, *, peek: bool) -> tuple[str, Action] | None:
+    def _assign(self, rule: Assign, cause: Cause, *, peek: bool) -> tuple[str, Action] | None:
         """The next owner and the write that makes him so; None where the rule is not asked, or nobody is there."""
         inputs, state = self.inputs, self.state
         number = inputs.config.assigns.index(rule)
@@ -136,7 +136,9 @@ class Proposer:
         known = next((owner for company in companies if (owner := inputs.companies.get(company)) is not None), None)
         turns = self.turns.peek() if peek else self.turns
         names = [":".join(company) for company in companies]
-        person = turns.next_owner(rule, row.crm, state.answers.routes[number], names, known)
+        proposed = state.proposed.get(bundle_name(cause.rule, state.contact.id, cause.key))
+        before = next((email for (crm, email), number_ in inputs.owner_ids.items() if (crm, number_) == (row.crm, proposed)), None)
+        person = turns.next_owner(rule, row.crm, state.answers.routes[number], names, known, before)
         if person is None:
             return None
         after = inputs.owner_ids[row.crm, person]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from connector.model import CrmName, Kind, State
-from connector.pipeline.plan.parts import PlanPart, PlanTerms
+from connector.model import CrmName
+from connector.pipeline.plan.parts import PlanTerms
 from connector.store import ledger
 
 #: An owner of records: the CRM, his id there.
@@ -18,26 +18,29 @@ OwnerKey = tuple[CrmName, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayTask:
-    """A task that wants a place in its owner's day: a new one, or one that waited for today."""
+    """A task that wants a place in its owner's day."""
 
     owner: OwnerKey
     urgency: float
     key: str
 
 
-def share_out_the_day(connection: Connection, parts: Sequence[PlanPart], terms: PlanTerms) -> list[PlanPart]:
-    """The parts; tasks whose owner's day is full wait for the next. Rows of the ledger that waited for today are ranked among them."""
+def share_out_the_day(connection: Connection, terms: PlanTerms) -> None:
+    """Tasks that waited for today are planned, or wait for tomorrow: those of the pass, and those of earlier ones."""
     limit = terms.task_limits.a_day_an_owner
     waiting = ledger.waiting_tasks(connection, now=terms.now)
-    tasks = [*_new_tasks(parts), *_waiting_tasks(waiting)]
+    tasks = [
+        DayTask(owner=(row.record.crm, row.task.owner_id), urgency=row.urgency, key=row.key)
+        for row in waiting
+        if row.task is not None and row.task.owner_id
+    ]
     if not tasks:
-        return list(parts)
+        return
     given = ledger.tasks_of_day(connection, start=terms.day_start, end=terms.next_day) if limit is not None else {}
     fitting = fitting_the_day(tasks, given, limit)
     late = {task.key for task in tasks} - fitting
-    ledger.free_waiting(connection, [row.id for row in waiting if row.key in fitting])
-    ledger.postpone_waiting(connection, [row.id for row in waiting if row.key in late], until=terms.next_day)
-    return [replace(part, state=State.WAITING, retry_at=terms.next_day) if part.key in late else part for part in parts]
+    ledger.free_waiting(connection, [row for row in waiting if row.key in fitting])
+    ledger.postpone_waiting(connection, [row for row in waiting if row.key in late], until=terms.next_day)
 
 
 def fitting_the_day(tasks: Iterable[DayTask], given: Mapping[OwnerKey, int], limit: int | None) -> set[str]:
@@ -49,16 +52,3 @@ def fitting_the_day(tasks: Iterable[DayTask], given: Mapping[OwnerKey, int], lim
             count[task.owner] += 1
             fitting.add(task.key)
     return fitting
-
-
-def _new_tasks(parts: Iterable[PlanPart]) -> Iterator[DayTask]:
-    for part in parts:
-        task = part.action.task
-        if part.state is State.PLANNED and part.action.kind is Kind.CREATE_TASK and task is not None and task.owner_id:
-            yield DayTask(owner=(part.action.record.crm, task.owner_id), urgency=part.proposal.urgency, key=part.key)
-
-
-def _waiting_tasks(rows: Iterable[ledger.Entry]) -> Iterator[DayTask]:
-    for row in rows:
-        if row.task is not None and row.task.owner_id:
-            yield DayTask(owner=(row.record.crm, row.task.owner_id), urgency=row.urgency, key=row.key)

@@ -1,41 +1,47 @@
 """The guard rails: how much one rule may do within a window, and what is held for approval beyond it. Pure.
 
-How much was done already is counted by `connector.store.ledger.guard_used`; everything else about a rail is here.
+How much is wanted and how much was done already is counted by `connector.store`; everything else about a rail is here.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Protocol, TypeVar, cast
 
 from connector.config.tables import Guard
-from connector.model import Kind, State
-from connector.pipeline.plan.parts import PlanPart, PlanTerms
-from connector.store.ledger import HeldEntry, Used
+from connector.model import CrmName, Kind
+from connector.store.ledger import Amount, RuleKind
 
 #: Which guard rail of the file counts which kind of action.
 RAILS: Mapping[Kind, str] = {Kind.SET_STAGE: "stage_changes", Kind.ASSIGN: "assign", Kind.CREATE_TASK: "tasks"}
 #: Stages that go down have a rail of their own.
-_BACKWARD = "backward"
+BACKWARD = "backward"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guarded:
-    """The parts, those beyond a rail held; report: how each rail stands (see `Plan.guard`)."""
-
-    parts: Sequence[PlanPart]
-    report: Mapping[str, Mapping[str, int]]
+class BundlePart(Protocol):
+    """What a rail looks at of an action."""
 
     @property
-    def held(self) -> int:
-        """How many parts of this plan are held."""
-        return sum(part.state is State.HELD for part in self.parts)
+    def bundle(self) -> str: ...
+    @property
+    def position(self) -> int: ...
+    @property
+    def rule(self) -> str: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def backward(self) -> bool: ...
+
+
+P = TypeVar("P", bound=BundlePart)
 
 
 @dataclass(frozen=True, slots=True)
-class _Rail:
+class Rail:
     """One rail of a rule: how much is wanted, how much was used, and the limit; in actions or in contacts."""
 
     wanted: int
@@ -44,80 +50,153 @@ class _Rail:
 
     @property
     def beyond(self) -> bool:
+        """Whether it is more than may be."""
         return self.used + self.wanted > self.limit
 
     @property
     def fullness(self) -> float:
+        """How far it is used up: 1.0 at its end."""
         return (self.used + self.wanted) / max(self.limit, 0.5)
 
 
-def guarded(parts: Sequence[PlanPart], held: Sequence[HeldEntry], used: Used, terms: PlanTerms) -> Guarded:
-    """Holds what is beyond a rail, and what stands behind it in its bundle.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rails:
+    """How the rails stand. by_name: "rule/kind" and "rule/backward"; beyond: the rules and kinds that are held."""
 
-    held: what waits for approval since earlier plans; it is still wanted, and counts. used: what rules did within the window.
+    by_name: Mapping[str, Rail]
+    beyond: Collection[tuple[str, Kind]]
+
+    def report(self, held: Amount) -> dict[str, dict[str, int]]:
+        """As `Plan.guard` shows them. held: what waits by now."""
+        return {
+            name: {"wanted": rail.wanted, "used": rail.used, "rail": rail.limit, "held": held.actions[_of_name(name)]}
+            for name, rail in self.by_name.items()
+        }
+
+
+def _of_name(name: str) -> RuleKind:
+    rule, _, kind = name.rpartition("/")
+    return rule, kind
+
+
+def enough_contacts(guard: Guard) -> int:
+    """So many contacts in scope, or more, and the rails say the same: the share is then nearer to no rule's end than its actions are.
+
+    A contact has at least one action: where the share is as large as the largest rail of actions, the actions alone tell.
     """
-    share = max(1, math.ceil(terms.contacts_in_scope * terms.guard.rule_share - 1e-9))
-    groups: dict[tuple[str, Kind], list[PlanPart]] = {}
-    for part in parts:
-        groups.setdefault(part.group, []).append(part)
-    rails: dict[str, _Rail] = {}
+    rails = (*(getattr(guard, name) for name in RAILS.values()), guard.backward)
+    return math.ceil(max(rails) / guard.rule_share) + 1 if guard.rule_share else 1
+
+
+def rails_of(groups: Iterable[tuple[str, Kind]], wanted: Amount, used: Amount, guard: Guard, contacts_in_scope: int) -> Rails:
+    """The rails of these rules and kinds. wanted: actions, and contacts to whom nothing of it was done yet; with what waits for approval.
+
+    used: what was done within the window. contacts_in_scope: at least `enough_contacts` stands for all that are more.
+    """
+    share = max(1, math.ceil(contacts_in_scope * guard.rule_share - 1e-9))
+    by_name: dict[str, Rail] = {}
     beyond: set[tuple[str, Kind]] = set()
-    for group, members in groups.items():
-        of_group = dict(_rails_of(members, [row for row in held if (row.rule, row.kind) == group], used, terms.guard, share))
-        rails |= of_group
+    for rule, kind in sorted(groups):
+        if kind not in RAILS:
+            continue
+        of_group = {f"{rule}/{kind}": _nearer((rule, kind), wanted, used, getattr(guard, RAILS[kind]), share)}
+        if kind is Kind.SET_STAGE and wanted.actions[rule, BACKWARD]:
+            of_group[f"{rule}/{BACKWARD}"] = _nearer((rule, BACKWARD), wanted, used, guard.backward, share)
+        by_name |= of_group
         if any(rail.beyond for rail in of_group.values()):
-            beyond.add(group)
-    result = list(_hold_bundles(parts, held, beyond))
-    return Guarded(parts=result, report=_report(rails, result, held))
+            beyond.add((rule, kind))
+    return Rails(by_name=by_name, beyond=beyond)
 
 
-def _rails_of(
-    members: Sequence[PlanPart], waiting: Sequence[HeldEntry], used: Used, guard: Guard, share: int
-) -> Iterator[tuple[str, _Rail]]:
-    """The rails of one rule and kind, by name: its own, and that of stages that go down. waiting: its rows that are held."""
-    rule, kind = members[0].group
-    if kind not in RAILS:
-        return
-    wanted = [part.proposal.contact for part in members] + [row.contact for row in waiting]
-    yield f"{rule}/{kind}", _nearer((rule, kind), wanted, used, getattr(guard, RAILS[kind]), share)
-    down = [part.proposal.contact for part in members if part.action.backward] + [row.contact for row in waiting if row.backward]
-    if down:
-        yield f"{rule}/{_BACKWARD}", _nearer((rule, _BACKWARD), down, used, guard.backward, share)
-
-
-def _nearer(group: tuple[str, str], wanted: Sequence[int], used: Used, limit: int, share: int) -> _Rail:
-    """Of the rail of actions and the rail of contacts the one nearer to its end. wanted: each action's contact.
+def _nearer(group: RuleKind, wanted: Amount, used: Amount, limit: int, share: int) -> Rail:
+    """Of the rail of actions and the rail of contacts the one nearer to its end.
 
     A stage that is written in two CRMs is two actions to one contact.
     """
-    before = used.contacts.get(group, set())
-    actions = _Rail(wanted=len(wanted), used=used.actions[group], limit=limit)
-    contacts = _Rail(wanted=len({*wanted} - before), used=len(before), limit=share)
+    actions = Rail(wanted=wanted.actions[group], used=used.actions[group], limit=limit)
+    contacts = Rail(wanted=wanted.contacts[group], used=used.contacts[group], limit=share)
     return max(actions, contacts, key=lambda rail: rail.fullness)
 
 
-def _hold_bundles(parts: Sequence[PlanPart], held: Sequence[HeldEntry], beyond: Collection[tuple[str, Kind]]) -> Iterator[PlanPart]:
-    """The parts in their order; those of one bundle stand together. What is held joins the plan of what it waits with."""
-    plan_of = {(row.rule, row.kind): row.plan for row in held}
-    first_held = {row.bundle: row for row in sorted(held, key=lambda row: -row.position)}
-    bundle, holding, plan = "", False, None
-    for part in parts:
-        if part.bundle != bundle:
-            bundle, holding, plan = part.bundle, False, None
-        before = first_held.get(bundle)
-        if not holding and before is not None and before.position < part.position:
-            holding, plan = True, before.plan
-        if not holding and part.group in beyond:
-            holding, plan = True, plan_of.get(part.group)
-        yield replace(part, state=State.HELD, plan=plan) if holding else part
+def held_parts(parts: Sequence[P], beyond: Collection[tuple[str, Kind]]) -> list[tuple[P, tuple[str, Kind]]]:
+    """The parts that are held, each with the rule and kind for which it is: those beyond a rail, and those behind them in their bundles.
+
+    The parts of one bundle stand together, in their order.
+    """
+    held: list[tuple[P, tuple[str, Kind]]] = []
+    for _, bundle in groupby(parts, key=lambda part: part.bundle):
+        reason: tuple[str, Kind] | None = None
+        for part in bundle:
+            if reason is None and (part.rule, part.kind) in beyond:
+                reason = part.rule, part.kind
+            if reason is not None:
+                held.append((part, reason))
+    return held
 
 
-def _report(rails: Mapping[str, _Rail], parts: Sequence[PlanPart], held: Sequence[HeldEntry]) -> dict[str, dict[str, int]]:
-    now = [part for part in parts if part.state is State.HELD]
-    count = Counter(f"{part.proposal.rule}/{part.action.kind}" for part in now)
-    count.update(f"{part.proposal.rule}/{_BACKWARD}" for part in now if part.action.backward)
-    count.update(f"{row.rule}/{row.kind}" for row in held)
-    count.update(f"{row.rule}/{_BACKWARD}" for row in held if row.backward)
-    return {
-        name: {"wanted": rail.wanted, "used": rail.used, "rail": rail.limit, "held": count[name]} for name, rail in rails.items()
-    }
+# ── The shadow plan, of which only bundles by their shape are counted ────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShapePart:
+    """A part of all bundles of one shape."""
+
+    bundle: str
+    position: int
+    rule: str
+    kind: Kind
+    crm: CrmName
+    backward: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """Bundles of a rule that have the same parts. number: how many."""
+
+    number: int
+    parts: Sequence[ShapePart]
+
+
+def shapes_of(counts: Mapping[tuple[str, str], int]) -> list[Shape]:
+    """The shapes that `connector.store.shadow` counted."""
+    return [_shape(rule, what.split(" ")[1:], number) for (rule, what), number in counts.items() if what.startswith("bundle ")]
+
+
+def _shape(rule: str, words: Sequence[str], number: int) -> Shape:
+    parts = []
+    for position, word in enumerate(words):
+        kind, _, crm = word.rstrip("-").partition(":")
+        parts.append(
+            ShapePart(
+                bundle=f"{rule}|{' '.join(words)}",
+                position=position,
+                rule=rule,
+                kind=Kind(kind),
+                crm=cast(CrmName, crm),
+                backward=word.endswith("-"),
+            )
+        )
+    return Shape(number=number, parts=parts)
+
+
+def amount_of(shapes: Sequence[Shape], counts: Mapping[tuple[str, str], int]) -> Amount:
+    """What is wanted in all: actions by the shapes, contacts as they are counted."""
+    amount = _actions([(part, shape.number) for shape in shapes for part in shape.parts])
+    for (rule, what), number in counts.items():
+        if what.startswith("contacts "):
+            amount.contacts[rule, what.partition(" ")[2]] = number
+    return amount
+
+
+def held_amount_of(shapes: Sequence[Shape], beyond: Collection[tuple[str, Kind]]) -> Amount:
+    """What of it would be held, in actions."""
+    return _actions([(part, shape.number) for shape in shapes for part, _ in held_parts(shape.parts, beyond)])
+
+
+def _actions(parts: Iterable[tuple[ShapePart, int]]) -> Amount:
+    actions: Counter[RuleKind] = Counter()
+    for part, number in parts:
+        actions[part.rule, part.kind] += number
+        if part.backward:
+            actions[part.rule, BACKWARD] += number
+    return Amount(actions=actions)

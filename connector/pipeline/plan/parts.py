@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -21,20 +21,17 @@ class PlanTerms:
     """What a plan is made under.
 
     run: the number of the run that it belongs to. day_start, next_day: where the business's own day and the next begin, in UTC.
-    judged: the contacts whose rules were asked in this pass, whether or not one fired: what is held for them and was not proposed again
-    lapses (None: those of the proposals). undecided: ids of rules that could not be asked: what is held of them is as true as it was.
+    undecided: ids of rules that could not be asked: what is held of them is as true as it was.
     """
 
     run: int
     mode: Literal["shadow", "live"]
     guard: Guard
-    contacts_in_scope: int
     task_limits: TaskLimits
     day_start: datetime
     next_day: datetime
     config_version: str
     now: datetime
-    judged: Collection[int] | None = None
     undecided: Collection[str] = ()
 
 
@@ -49,7 +46,6 @@ class PlanPart:
     bundle: str
     state: State = State.PLANNED
     plan: int | None = None
-    retry_at: datetime | None = None
     new: bool = True
 
     @classmethod
@@ -98,7 +94,6 @@ class PlanPart:
             backward=action.backward,
             new=self.new,
             urgency=self.proposal.urgency,
-            retry_at=self.retry_at,
             why=self.proposal.why,
             task=action.task,
         )
@@ -115,3 +110,30 @@ def parts_of(proposals: Iterable[Proposal]) -> list[PlanPart]:
             part = PlanPart.of(proposal, action, position)
             parts.setdefault(part.key, part)
     return sorted(parts.values(), key=lambda part: (part.proposal.rule, part.proposal.contact, part.bundle, part.position))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedContacts:
+    """Contacts that were judged together, and all that is wanted for them: what is saved in one transaction."""
+
+    contacts: Sequence[int]
+    parts: Sequence[PlanPart]
+
+
+def pieces(contacts: Sequence[int], proposals: Iterable[Proposal], *, parts: int, most: int) -> Iterator[JudgedContacts]:
+    """The contacts and what is wanted for them in pieces of so many parts, or a contact's more, and at most so many contacts."""
+    wanted: dict[int, list[Proposal]] = {}
+    for proposal in proposals:
+        wanted.setdefault(proposal.contact, []).append(proposal)
+    chosen: list[int] = []
+    bundles: list[Proposal] = []
+    number = 0
+    for contact in contacts:
+        chosen.append(contact)
+        bundles += wanted.get(contact, ())
+        number += sum(len(proposal.actions) for proposal in wanted.get(contact, ()))
+        if number >= parts or len(chosen) == most:
+            yield JudgedContacts(contacts=chosen, parts=parts_of(bundles))
+            chosen, bundles, number = [], [], 0
+    if chosen:
+        yield JudgedContacts(contacts=chosen, parts=parts_of(bundles))

@@ -1,31 +1,43 @@
 """From what rules want to a saved plan: bundles in their order, keys, guard rails, the day's tasks.
 
-`build_plan` reads what the ledger says, decides, and saves, all in one transaction: actions and keys in `parts`, what is held in `guard`,
-which tasks wait in `daily_tasks`. Shadow mode and live run go the same way; shadow rows take no key and end there.
+`Planner` saves what each slice of contacts came to, and their next moment with it, in transactions of at most `SLICE` rows; `finish`
+decides over the whole what is held. Live plans are in `live`, the one that stands in shadow in `standing`; both go the same way, and shadow
+ends there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection, and_, or_
+from sqlalchemy.engine import RowMapping
 
 from connector.model import CrmName, Kind, Proposal, State
-from connector.pipeline.plan.daily_tasks import share_out_the_day
-from connector.pipeline.plan.guard import RAILS, guarded
-from connector.pipeline.plan.parts import PlanPart, PlanTerms, parts_of
-from connector.store import ledger
+from connector.pipeline.plan import live, standing
+from connector.pipeline.plan.parts import JudgedContacts, PlanTerms, pieces
+from connector.store import plans, shadow
 from connector.store.database import Store
+from connector.store.tables import metadata
 
-_NO_LONGER_TRUE = "the rule did not want it any more when the contact was judged again"
-_LAPSED = "nobody approved it in time; the contact is judged anew"
+_LEDGER = metadata.tables["ledger"]
+
+#: Rows that are saved in one transaction, or those of one contact; and contacts whose plan is looked at in one.
+SLICE = 1_000
+CONTACTS = 2_500
+
+#: What is to be written with the plan of these contacts, in its transaction; first: with the first of a slice's transactions.
+Settle = Callable[[Connection, Sequence[int], bool], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedAction:
-    """One action of a plan. object and id: the record by its CRM's own names; before and after: the CRM's own values."""
+    """One action of a plan. object and id: the record by its CRM's own names; before and after: the CRM's own values.
+
+    task: of a task what will be written.
+    """
 
     key: str
     bundle: str
@@ -41,124 +53,148 @@ class PlannedAction:
     why: Mapping[str, Any]
     state: State
     new: bool
+    task: Mapping[str, Any] | None = None
 
     @classmethod
-    def of(cls, part: PlanPart) -> PlannedAction:
-        """The part as a plan shows it."""
-        action = part.action
+    def of(cls, row: RowMapping, made: int | None) -> PlannedAction:
+        """A row of the ledger as a plan shows it. made: the plan that this pass made: what stood in one before is not new."""
+        state = State(row["state"])
+        same = ("key", "bundle", "rule", "crm", "object", "target", "before", "after", "task")
         return cls(
-            key=part.key,
-            bundle=part.bundle,
-            kind=action.kind,
-            rule=part.proposal.rule,
-            contact=part.proposal.contact,
-            crm=action.record.crm,
-            object=action.record.object,
-            id=action.record.id,
-            target=action.target,
-            before=action.before,
-            after=action.after,
-            why=part.proposal.why,
-            state=part.state,
-            new=part.new,
+            **{name: row[name] for name in same},
+            kind=Kind(row["kind"]),
+            contact=row["contact_id"],
+            id=row["record_id"],
+            why=row["why"] or {},
+            state=state,
+            new=bool(row["new"]) and (state is not State.SHADOW or row["plan"] == made),
         )
+
+    def document(self) -> dict[str, Any]:
+        """As `plan --json` prints it."""
+        names = ("key", "bundle", "rule", "contact", "crm", "object", "id", "before", "new")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "kind": str(self.kind),
+            "after": self.after if self.task is None else task_document(self.task),
+            "why": dict(self.why),
+            "state": str(self.state),
+        }
+
+
+def task_document(task: Mapping[str, Any]) -> dict[str, Any]:
+    """A task as it will be written. owner: his id in the CRM; moments as ISO texts in UTC."""
+    same = ("subject", "body", "due_at", "reminder_at", "priority", "type")
+    return {**{name: task.get(name) for name in same}, "owner": task.get("owner_id")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What one pass wants. id: None where there was nothing to save. held: how many of its actions wait for approval.
+    """What one pass wants; in shadow, all that stands. id: None where there is nothing. held: how many actions wait for approval.
 
     guard: "rule/kind" → {"wanted", "used", "rail", "held"}; "rule/backward" for stages that go down. Actions, or contacts where
-    `rule_share` is the nearer rail; "held" are actions.
+    `rule_share` is the nearer rail; "held" are actions. counts: how many actions by rule, kind, CRM and state. read: the actions, from the
+    store, as they are asked for, and at most so many.
     """
 
     id: int | None
     mode: Literal["shadow", "live"]
-    actions: tuple[PlannedAction, ...]
+    counts: Mapping[plans.Group, int]
     held: int
     guard: Mapping[str, Mapping[str, int]]
+    read: Callable[[int | None], Iterator[PlannedAction]] = field(compare=False, repr=False)
+
+    @property
+    def planned(self) -> int:
+        """How many actions it has."""
+        return sum(self.counts.values())
+
+    @property
+    def actions(self) -> tuple[PlannedAction, ...]:
+        """All of them, in memory."""
+        return tuple(self.read(None))
 
 
-def build_plan(store: Store, proposals: Iterable[Proposal], terms: PlanTerms) -> Plan:
-    """Makes and saves the plan of one pass."""
-    wanted = parts_of(proposals)
-    return store.write(lambda connection: _plan(connection, wanted, terms))
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """The plan as `plan --json` prints it, but for its actions."""
+    return {"plan": plan.id, "held": plan.held, "guard": {key: dict(rail) for key, rail in plan.guard.items()}}
 
 
 def actions_json(plan: Plan) -> dict[str, Any]:
-    """The plan as `plan --json` prints it."""
-    names = ("key", "bundle", "kind", "rule", "contact", "crm", "object", "id", "before", "after", "why", "state", "new")
-    actions = [{name: _json(getattr(action, name)) for name in names} for action in plan.actions]
-    return {"plan": plan.id, "actions": actions, "held": plan.held, "guard": {key: dict(rail) for key, rail in plan.guard.items()}}
+    """The plan as `plan --json` prints it, with its actions."""
+    return {**plan_document(plan), "actions": [action.document() for action in plan.actions]}
 
 
-def _json(value: object) -> object:
-    if isinstance(value, Mapping):
-        return dict(value)
-    return str(value) if isinstance(value, Kind | State) else value
+class Planner:
+    """Makes the plan of one pass: `add` with each slice that was judged, `finish` once all were.
+
+    in_scope: how many contacts rules judge, counted up to a number (more are that number). Only one plans at a time.
+    """
+
+    def __init__(self, store: Store, terms: PlanTerms, in_scope: Callable[[int], int]) -> None:
+        self._store = store
+        self._terms = terms
+        self._in_scope = in_scope
+        self._head = plans.PlanHead(run=terms.run, mode=terms.mode, config_version=terms.config_version, created_at=terms.now)
+        if terms.mode == "live":
+            live.lapse(store, terms)
+        with store.read() as connection:
+            last = plans.last_plan(connection, terms.mode)
+        self._saved = live.Saved(plan=None if last is None or last.decided else last.id)
+
+    def add(self, contacts: Sequence[int], proposals: Iterable[Proposal], settle: Settle | None = None) -> None:
+        """Saves what is wanted for contacts that were judged, and what `settle` writes, a piece at a time; proposals: all of theirs."""
+        for number, judged in enumerate(pieces(contacts, proposals, parts=SLICE, most=CONTACTS)):
+            self._saved = self._store.write(partial(self._save, judged=judged, first=number == 0, settle=settle))
+
+    def _save(self, connection: Connection, judged: JudgedContacts, first: bool, settle: Settle | None) -> live.Saved:
+        if self._terms.mode == "live":
+            saved = live.save(connection, judged, self._terms, self._head, self._saved)
+        else:
+            saved = self._saved.more(standing.save(connection, judged, self._terms, self._head, self._saved.plan), (), ())
+        if settle is not None:
+            settle(connection, judged.contacts, first)
+        return saved
+
+    def finish(self) -> Plan:
+        """Decides what is held; the plan is whole."""
+        if self._terms.mode == "live":
+            decided = live.decide(self._store, self._saved, self._terms, self._in_scope)
+            of_pass = _rows_of(decided.saved, self._saved.plan)
+            return self._plan(decided.saved.plan, decided.counts, decided.held, decided.guard, of_pass)
+        stands = standing.decide(self._store, self._saved.plan, self._terms, self._in_scope)
+        return self._plan(stands.plan, stands.counts, stands.held, stands.guard, shadow.STANDS)
+
+    def _plan(
+        self,
+        number: int | None,
+        counts: Mapping[plans.Group, int],
+        held: int,
+        guard: Mapping[str, Mapping[str, int]],
+        which: ColumnElement[bool],
+    ) -> Plan:
+        store, made = self._store, self._saved.plan
+
+        def read(limit: int | None) -> Iterator[PlannedAction]:
+            if counts:
+                with store.read() as connection:
+                    for row in plans.rows_in_order(connection, which, limit=limit):
+                        yield PlannedAction.of(row, made)
+
+        return Plan(id=number, mode=self._terms.mode, counts=counts, held=held, guard=guard, read=read)
 
 
-# ── One transaction: look, decide, save ──────────────────────────────────────────────────────────────────────────────────────────────
+def _rows_of(saved: live.Saved, own: int | None) -> ColumnElement[bool]:
+    """The rows that a pass saved: those of its own plan, and those that joined others."""
+    joined = and_(_LEDGER.c.plan.in_(sorted(saved.joined_plans)), _LEDGER.c.id >= (saved.first or 0))
+    return joined if own is None else or_(_LEDGER.c.plan == own, joined)
 
 
-def _plan(connection: Connection, wanted: Sequence[PlanPart], terms: PlanTerms) -> Plan:
-    held = _retire_held(connection, wanted, terms) if terms.mode == "live" else []
-    parts = _still_to_do(connection, wanted, terms)
-    rules = {part.proposal.rule for part in parts} | {row.rule for row in held}
-    used = ledger.guard_used(connection, rules, RAILS.keys(), since=terms.now - terms.guard.window.elapsed)
-    result = guarded(parts, held, used, terms)
-    head = ledger.PlanHead(
-        run=terms.run, mode=terms.mode, guard=result.report, config_version=terms.config_version, created_at=terms.now
-    )
-    if terms.mode == "live":
-        parts = share_out_the_day(connection, result.parts, terms)
-        plan = _save(connection, parts, head) if parts else None
-    else:
-        parts, plan = _save_shadow(connection, result.parts, head)
-    return Plan(id=plan, mode=terms.mode, actions=tuple(map(PlannedAction.of, parts)), held=result.held, guard=result.report)
-
-
-def _retire_held(connection: Connection, wanted: Sequence[PlanPart], terms: PlanTerms) -> list[ledger.HeldEntry]:
-    """Ends what is held for too long or not true any more; returns what goes on waiting for approval."""
-    proposed = {part.key for part in wanted}
-    judged = frozenset(terms.judged if terms.judged is not None else (part.proposal.contact for part in wanted))
-    deadline = terms.now - terms.guard.hold_for.elapsed
-    rows = ledger.held(connection)
-    lapsed = [row for row in rows if row.planned_at <= deadline]
-    asked = [row for row in rows if row.contact in judged and row.rule not in terms.undecided]
-    untrue = [row for row in asked if row.planned_at > deadline and row.key not in proposed]
-    ledger.supersede(connection, lapsed, now=terms.now, message=_LAPSED)
-    ledger.supersede(connection, untrue, now=terms.now, message=_NO_LONGER_TRUE)
-    ended = {row.id for row in (*lapsed, *untrue)}
-    return [row for row in rows if row.id not in ended]
-
-
-def _still_to_do(connection: Connection, wanted: Sequence[PlanPart], terms: PlanTerms) -> list[PlanPart]:
-    """Without what the ledger has had already, what is so already, and tasks for which one of the same purpose is open."""
-    differing = [part for part in wanted if not part.already_so]
-    standing = ledger.standing(connection, [part.key for part in differing])
-    fresh = [part for part in differing if part.key not in standing]
-    contacts = [part.proposal.contact for part in fresh if part.action.kind is Kind.CREATE_TASK]
-    open_tasks = ledger.open_tasks(connection, contacts, now=terms.now)
-    to_do = []
-    for part in fresh:
-        if part.action.kind is Kind.CREATE_TASK:
-            if part.purpose in open_tasks:
-                continue
-            open_tasks.add(part.purpose)
-        to_do.append(part)
-    return to_do
-
-
-def _save(connection: Connection, parts: Sequence[PlanPart], head: ledger.PlanHead) -> int:
-    return ledger.save_plan(connection, head, [part.entry() for part in parts])
-
-
-def _save_shadow(connection: Connection, parts: Sequence[PlanPart], head: ledger.PlanHead) -> tuple[list[PlanPart], int | None]:
-    """Saves what is wanted without taking keys. Where nothing differs from the shadow plan before, that plan stands."""
-    before, shown = ledger.last_shadow(connection)
-    shadow = [replace(part, state=State.SHADOW, new=part.key not in shown) for part in parts]
-    if before is not None and shown == {part.key: (part.action.before, part.action.after) for part in parts}:
-        ledger.no_longer_new(connection, before)
-        return shadow, before
-    return shadow, _save(connection, shadow, head) if parts or shown else None
+def build_plan(
+    store: Store, proposals: Sequence[Proposal], terms: PlanTerms, *, contacts_in_scope: int, judged: Collection[int] | None = None
+) -> Plan:
+    """Makes and saves a plan of these proposals. judged: the contacts whose rules were asked; None: those of the proposals."""
+    planner = Planner(store, terms, lambda most: min(most, contacts_in_scope))
+    contacts = sorted({proposal.contact for proposal in proposals}.union(judged or ()))
+    planner.add(contacts, proposals)
+    return planner.finish()

@@ -11,6 +11,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from connector.pipeline.unify.contact_values import ContactRows
 from connector.pipeline.unify.owner_history import STAY, STAY_KEYS
 from connector.pipeline.unify.plain_contacts import ATTEMPT, EVIDENCE, SPELL, PlainRecord, PlainRows
+from connector.store import shadow
 from connector.store import tables as t
 from connector.store.bulk import change, change_values, put, put_values
 from connector.store.tables.rows import ContactValue, StoredContact
@@ -72,6 +73,7 @@ def _store_contacts(
 ) -> None:
     """Writes the columns in which any of the contacts differs, of those contacts that differ."""
     stored = cast(Mapping[ContactValue, Mapping[str, ContactValue]], before)
+    shadow.drop(connection, [contact_id for contact_id in _gone(contacts) if not before[contact_id]["gone"]])
     columns: set[str] = set()
     rows = []
     for row in contacts:
@@ -83,6 +85,10 @@ def _store_contacts(
     if rows:
         named = tuple(sorted(columns))
         change(connection, "contact", _plain(table, rows, (*named, "id")), named, keys=("id",), table=table)
+
+
+def _gone(contacts: Sequence[Mapping[str, ContactValue]]) -> list[int]:
+    return [cast(int, row["id"]) for row in contacts if row.get("gone")]
 
 
 def _plain(table: Table, rows: Sequence[Mapping[str, object]], names: Sequence[str] | None = None) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, and_, delete, select, tuple_, update
 
 from connector.model import State
 from connector.pipeline.unify.owner_history import end_stays
+from connector.store import shadow
 from connector.store import tables as t
 from connector.store.ledger import KEYLESS
 from connector.store.mirror.keys import recount
@@ -153,6 +154,7 @@ def _move(connection: Connection, lost: int, kept: int, now: datetime) -> None:
     connection.execute(update(record).where(record.c.contact_id == lost).values(contact_id=kept, role=None, unify=True))
     open_rows = and_(ledger.c.contact_id == lost, ledger.c.state.in_(_NOT_BEGUN))
     connection.execute(update(ledger).where(open_rows).values(state=State.SUPERSEDED, settled_at=now, message=_ENDED))
+    shadow.drop(connection, [lost])
     for table in (link, ledger, action_value):
         connection.execute(update(table).where(table.c.contact_id == lost).values(contact_id=kept))
     _join_evidence(connection, lost, kept)

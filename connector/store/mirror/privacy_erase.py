@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, select, u
 from sqlalchemy import text as sql
 
 from connector.model import FieldType, State, folded_twin
+from connector.store import shadow
 from connector.store.bulk import chunks, find
 from connector.store.ledger import OPEN
 from connector.store.marks import PersonalTable, empty_value, personal_tables
@@ -59,6 +60,7 @@ def take_away(connection: Connection, keys: Collection[FullKey], now: datetime) 
 
 def forget_contacts(connection: Connection, contacts: Collection[int], now: datetime) -> None:
     """These contacts are gone, and no value of theirs is left. What was concluded and done keeps its figures; what is open ends."""
+    shadow.drop(connection, contacts)
     for ids in chunks(sorted(contacts)):
         freeze_withdrawn(connection, ids, Look(now=now))
     _empty_of(connection, contacts, [personal.name for personal in personal_tables()])

@@ -30,6 +30,7 @@ from connector.store.tables.mirror import (
     SetAsideRow,
 )
 from connector.store.tables.past import Act, OwnershipRow, RuleText, RuleUse, Snapshot
+from connector.store.tables.plans import Standing
 
 __all__ = [
     "EPOCH",
@@ -78,6 +79,7 @@ __all__ = [
     "SetAsideRow",
     "Snapshot",
     "Spell",
+    "Standing",
     "Table",
     "Touch",
     "Turn",

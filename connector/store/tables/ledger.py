@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, PrimaryKeyConstraint, text, true
 from sqlmodel import Field
 
 from connector.store.tables.columns import OfContact, OfNobody, Table, id_column, json_column, moment_column, serial
@@ -30,27 +30,34 @@ class Run(Table, table=True):
 
 
 class PlanRow(Table, table=True):
-    """A saved plan: what one pass wanted."""
+    """A saved plan: what one pass wanted; of a shadow plan, what it wanted otherwise than the passes before."""
 
     __tablename__ = "plan"
+    __table_args__ = (Index("ix_plan_mode", "mode", "id"),)
     id: OfNobody[int | None] = Field(default=None, sa_column=Column(serial(), primary_key=True))
     run: OfNobody[int] = Field(index=True)
     mode: OfNobody[str] = Field()
     created_at: OfNobody[datetime] = moment_column(nullable=False)
     config_version: OfNobody[str] = Field(default="")
     guard: OfNobody[dict[str, Any] | None] = json_column()
+    # False: not all of it is saved yet, or it is not yet counted what is beyond a rail: nothing of it goes
+    decided: OfNobody[bool] = Field(default=True, sa_column=Column(Boolean, nullable=False, server_default=true(), default=True))
 
 
 class Ledger(Table, table=True):
     """One action: its cause, its state. Values that may be personal stand in `action_value`, keyed by contact.
 
-    key is unique among rows that hold it: all but shadow and superseded ones.
+    key, in which the contact stands, is unique among rows that hold it: all but shadow and superseded ones. id is given by
+    `connector.store.numbers`: no other row has it, whatever its contact.
     """
 
     __tablename__ = "ledger"
     __table_args__ = (
+        PrimaryKeyConstraint("contact_id", "id"),
+        Index("ix_ledger_plan", "plan", "contact_id"),
         Index(
             "uq_ledger_key",
+            "contact_id",
             "key",
             unique=True,
             sqlite_where=text("state NOT IN ('shadow', 'superseded')"),
@@ -58,22 +65,36 @@ class Ledger(Table, table=True):
         ),
         Index("ix_ledger_open", "state", sqlite_where=text(_OPEN), postgresql_where=text(_OPEN)),
         Index("ix_ledger_guard", "rule", "kind", "planned_at"),
+        # what waits for approval is counted by rule without a look at its rows; and it lapses by its age
+        Index("ix_ledger_lapse", "planned_at", sqlite_where=text("state = 'held'"), postgresql_where=text("state = 'held'")),
+        Index(
+            "ix_ledger_held",
+            "rule",
+            "kind",
+            "contact_id",
+            "backward",
+            "plan",
+            "state",
+            sqlite_where=text("state = 'held'"),
+            postgresql_where=text("state = 'held'"),
+        ),
+        Index("ix_ledger_shadow", "contact_id", sqlite_where=text("state = 'shadow'"), postgresql_where=text("state = 'shadow'")),
     )
-    id: OfNobody[int | None] = Field(default=None, sa_column=Column(serial(), primary_key=True))
-    plan: OfNobody[int] = Field(index=True)
+    id: OfNobody[int] = Field(sa_column=Column(serial(), nullable=False, autoincrement=False))
+    plan: OfNobody[int] = Field()
     bundle: OfNobody[str] = id_column(primary_key=False)
     position: OfNobody[int] = Field()  # its place in the bundle
     key: OfNobody[str] = id_column(primary_key=False)
     kind: OfNobody[str] = Field()
     rule: OfNobody[str] = Field()
-    contact_id: OfNobody[int] = Field(sa_column=Column(BigInteger, nullable=False, index=True))
+    contact_id: OfNobody[int] = Field(sa_column=Column(BigInteger, nullable=False, autoincrement=False))
     crm: OfNobody[str] = Field()
     object: OfNobody[str] = Field()
     record_id: OfNobody[str] = id_column(primary_key=False)
     target: OfNobody[str] = Field()
     state: OfNobody[str] = Field()
     backward: OfNobody[bool] = Field(default=False)
-    new: OfNobody[bool] = Field(default=True)  # shadow: not in the plan before
+    new: OfNobody[bool] = Field(default=True)  # shadow: not there before the plan that saved it
     urgency: OfNobody[float] = Field(default=0.0)
     planned_at: OfNobody[datetime] = moment_column(nullable=False)
     sent_at: OfNobody[datetime | None] = moment_column()
@@ -94,8 +115,9 @@ class ActionValue(Table, table=True):
     """The values of one action; a privacy deletion empties them, the ledger's figures stay."""
 
     __tablename__ = "action_value"
-    ledger: OfNobody[int] = Field(sa_column=Column(BigInteger, primary_key=True))
-    contact_id: OfNobody[int] = Field(sa_column=Column(BigInteger, nullable=False, index=True))
+    __table_args__ = (PrimaryKeyConstraint("contact_id", "ledger"),)
+    ledger: OfNobody[int] = Field(sa_column=Column(BigInteger, nullable=False, autoincrement=False))
+    contact_id: OfNobody[int] = Field(sa_column=Column(BigInteger, nullable=False, autoincrement=False))
     before: OfContact[str | None] = Field(default=None)
     after: OfContact[str | None] = Field(default=None)
     found: OfContact[str | None] = Field(default=None)  # what the CRM held when read again

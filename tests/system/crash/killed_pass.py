@@ -67,11 +67,11 @@ def wire(switch: InPhase) -> None:
 
 def during(switch: InPhase, phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **options: Any) -> Any:
-        switch.now_in = phase
+        around, switch.now_in = switch.now_in, phase  # a slice is planned before the next is judged
         try:
             return function(*args, **options)
         finally:
-            switch.now_in = ""
+            switch.now_in = around
 
     return run
 
