@@ -140,9 +140,7 @@ class ContactMaker:
         return _columns(with_values(moved_on.contact, values))
 
 
-def sides_of(
-    main: Mapping[CrmName, PersonRecord], companies: Mapping[tuple[str, str], Mapping[str, Any]], campaign: str | None
-) -> Sides:
+def sides_of(main: Mapping[CrmName, PersonRecord], companies: Mapping[tuple[str, str], Mapping[str, Any]], campaign: str | None) -> Sides:
     """What a contact's fields are read from: its own records, those of its companies by (crm, id), and the latest campaign it joined."""
     hubspot, salesforce = main.get("hubspot"), main.get("salesforce")
     nothing: Mapping[str, Any] = {}

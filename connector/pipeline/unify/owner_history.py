@@ -23,11 +23,11 @@ from connector.store.tables.rows import PastChange
 from connector.workflows.fields import moment_micros
 
 #: When HubSpot says that the present owner was set.
-_ASSIGNED = "hubspot_owner_assigneddate"
+ASSIGNED = "hubspot_owner_assigneddate"
 #: How far a CRM's time for our own write may lie from ours.
 _APART = timedelta(minutes=5)
-_COLUMNS = ("contact_id", "crm", "number", "owner_id", "owner", "since", "stated", "until", "rule", "by")
-_KEYS = ("contact_id", "crm", "number")
+STAY = ("contact_id", "crm", "number", "owner_id", "owner", "since", "stated", "until", "rule", "by")
+STAY_KEYS = ("contact_id", "crm", "number")
 
 # ── Deciding ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -77,9 +77,7 @@ class Stay(NamedTuple):
     by: str | None = None
 
 
-def stays_since(
-    seen: OwnerSeen, changes: Sequence[PastChange], written: Sequence[OwnerWrite], zone: ZoneInfo, now: datetime
-) -> list[Stay]:
+def stays_since(seen: OwnerSeen, changes: Sequence[PastChange], written: Sequence[OwnerWrite], zone: ZoneInfo, now: datetime) -> list[Stay]:
     """The stays that began since the last one, in order. changes: of the record's owner; written: assignments of the connector to it.
 
     Of what was before a record came for the first time, only the present owner is told.
@@ -126,9 +124,17 @@ def _by_rule(stay: Stay, written: Sequence[OwnerWrite]) -> Stay:
     return stay if stay.rule is None else stay._replace(by=None)
 
 
+def first_stay(assigned: Any, zone: ZoneInfo, now: int) -> tuple[int, bool]:
+    """Since when the first owner of a contact has it in HubSpot, and whether that is stated. assigned: by the record's own word; now:
+    microseconds since 1970, as the answer. What `stays_since` says where nothing is told but the record.
+    """
+    stated = None if assigned is None else moment_micros(assigned, zone)
+    return (now, False) if stated is None or stated > now else (stated, True)
+
+
 # ── Reading and writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_PROPERTY = {"sqlite": f"json_extract(r.properties, '$.{_ASSIGNED}')", "postgresql": f"r.properties::json ->> '{_ASSIGNED}'"}
+_PROPERTY = {"sqlite": f"json_extract(r.properties, '$.{ASSIGNED}')", "postgresql": f"r.properties::json ->> '{ASSIGNED}'"}
 _DIFFERS = {"sqlite": "IS NOT", "postgresql": "IS DISTINCT FROM"}
 
 
@@ -151,8 +157,8 @@ def follow_owners(connection: Connection, contacts: Sequence[int], zone: ZoneInf
         if each.number is not None and each.until is None:
             ended.append({"contact_id": each.contact_id, "crm": each.crm, "number": each.number, "until": to_micros(stays[0].since)})
         begun += _rows(each, stays, people)
-    change(connection, "ownership", ended, ("until",), keys=_KEYS)
-    put_values(connection, "ownership", begun, _COLUMNS, keys=_KEYS)
+    change(connection, "ownership", ended, ("until",), keys=STAY_KEYS)
+    put_values(connection, "ownership", begun, STAY, keys=STAY_KEYS)
 
 
 def end_stays(connection: Connection, contacts: Iterable[int], now: datetime) -> None:

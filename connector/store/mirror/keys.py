@@ -81,13 +81,13 @@ def _at_once(connection: Connection, contacts: Collection[int], now: datetime, c
 
 def unify_records(connection: Connection, crm: str, records: Iterable[Key]) -> None:
     """These people's contacts are made anew in the next pass."""
-    there = f"UPDATE record SET unify = ? WHERE crm = ? AND object = ? AND NOT unify AND id {AMONG}"
+    there = f"UPDATE record SET unify = ? WHERE crm = ? AND object = ? AND NOT unify AND id {AMONG}"  # noqa: S608 - nothing from outside
     for object_name, ids in by_object(key for key in records if key[0] not in COMPANIES):
         told(connection, there, True, crm, object_name, ids)
 
 
 def unify_people_of(connection: Connection, crm: str, companies: Iterable[str]) -> None:
     """The people of these companies are made anew in the next pass."""
-    people = f"UPDATE record SET unify = ? WHERE crm = ? AND NOT unify AND company_id {AMONG}"
+    people = f"UPDATE record SET unify = ? WHERE crm = ? AND NOT unify AND company_id {AMONG}"  # noqa: S608 - nothing from outside
     for ids in chunks(sorted(companies)):
         told(connection, people, True, crm, ids)
