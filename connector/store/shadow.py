@@ -36,7 +36,7 @@ _ADD = text(
     " ON CONFLICT (rule, what) DO UPDATE SET number = standing.number + excluded.number"
 )
 
-#: (rule, what) → how often; see `tables.plans.Standing`.
+#: (rule, what) → how often; see `tables.plans.StandingCount`.
 Counts = Counter[tuple[str, str]]
 
 

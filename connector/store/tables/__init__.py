@@ -28,7 +28,7 @@ from connector.store.tables.mirror import (
     Seen,
     SetAsideRow,
 )
-from connector.store.tables.plans import Standing
+from connector.store.tables.plans import StandingCount
 
 __all__ = [
     "EPOCH",
@@ -67,7 +67,7 @@ __all__ = [
     "Seen",
     "SetAsideRow",
     "Spell",
-    "Standing",
+    "StandingCount",
     "Table",
     "Touch",
     "Turn",
