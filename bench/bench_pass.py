@@ -1,228 +1,191 @@
-"""What a pass costs, beside the least that the same work could cost (`floor`). Run by `make bench`.
+"""What a pass costs, beside the least that the same work could cost, at three sizes on both databases. Run by `make bench`.
 
-Processor time is that of the connector's own process; the sandbox runs in another. Each part runs in a fresh process, so that its peak of
-memory is its own. Times differ from machine to machine, ratios little: compare those.
+    pull     HubSpot's contacts and activities over HTTP from the sandbox, beside the plainest loop over the same records (`floor_pull`)
+    judge    a made-up company put straight into the mirror (`world`): unified, judged, planned, passes with nothing and with a thousand
+             changed, a preview, a changed file, live passes; every result beside a statement written by hand (`by_hand`)
+
+Each part runs in a fresh process, so that its peak of memory is its own; making the company does not count. Processor time is that of the
+connector's own process, the database server's stands apart. A page is committed beside each part ten times a second: the longest wait is
+told, and what those pages cost is taken off. Times differ from machine to machine, ratios little: compare those.
+
+Ends with 0 where all aims hold, 1 where one was missed, 2 where a count, a result or a sum differs from an independent statement's.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import os
-import resource
+import platform
 import sqlite3
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from multiprocessing.connection import Connection as Pipe
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
-import floor
-import people
+import aims
+import apart
+import bench_http
+import machine
+import orjson
+import steps
+from aims import Line, Report
+from bases import DIALECTS, Base, Bases, Dialect, bases
+from by_hand import Touches
 from rich.console import Console
-from rich.table import Table
-from sqlalchemy import func, select
+from steps import Found
+from world import NOW
 
-from connector.app import App, open_app, open_store
-from connector.config.load import loads
-from connector.config.tables import Config
-from connector.engine import PassContext, evaluate, run_pass
-from connector.pipeline.installation import prepare
-from connector.pipeline.unify.unify import unify
-from connector.sandbox.configuration import SECRETS, Place, configuration, with_values
-from connector.sandbox.hubspot.options import HubSpotOptions
-from connector.sandbox.serve import Sandbox
-from connector.sandbox.world.make import make_world
-from connector.store.mirror import pages as mirror
-from connector.store.tables import metadata, to_micros
-from connector.workflows.fields import properties_wanted
-
-NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
-#: Contacts that change after all have been judged.
+SIZES = (10_000, 100_000, 1_000_000)
+#: More than these do not come over HTTP: the sandbox would need more memory than the machine has, and an hour.
+MOST_BY_HTTP = 100_000
 CHANGED = 1_000
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One line of the table. seconds: processor time; floor: that of the least, None where nothing is compared."""
-
-    what: str
-    count: int
-    seconds: float
-    floor: float | None = None
+PARTS = ("pull", "judge", "live")
+#: Where docs/performance.md holds the table.
+_BEGIN, _END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """What one part measured, and the peak of its process's memory in megabytes."""
-
-    lines: list[Line]
-    peak: float
-
-
-#: A folder of its own and a size → lines.
-Measure = Callable[[str, int], list[Line]]
-
-
-def main() -> None:
-    """Measures and prints."""
-    sizes = _arguments()
-    table = Table("", "records", "s", "µs a record", "floor s", "ratio", "peak MB", title=_machine())
-    for column in table.columns:
-        column.no_wrap = True
-    for column in table.columns[1:]:
-        column.justify = "right"
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        _show(table, _apart(measure_pull, folder, sizes.contacts))
-        _show(table, _apart(measure_judge, folder, sizes.judged))
-    console = Console()
-    (console if console.is_terminal else Console(width=120)).print(table)
+def main() -> int:
+    """Measures what is asked for and prints it; the exit code."""
+    asked = _arguments()
+    report = Report(machine=where())
+    with bases(asked.databases) as made:
+        for dialect in asked.databases:
+            for size in asked.sizes:
+                _measure(report, made, dialect, size, asked.parts)
+    report.lines = aims.across(report.lines, f"{CHANGED:,} changed", small=100_000, large=1_000_000, most=2.0)
+    _show(report, asked)
+    return report.exit_code
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--contacts", type=int, default=5_000, help="contacts of the sandbox's HubSpot; two fifths as many Leads")
-    parser.add_argument("--judged", type=int, default=30_000, help="contacts in the mirror to judge")
+    parser.add_argument("--sizes", type=lambda text: int(text.replace("_", "")), nargs="+", default=list(SIZES), help="contacts")
+    parser.add_argument("--databases", nargs="+", choices=DIALECTS, default=list(DIALECTS))
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="live goes on where judge ended")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output, the table on standard error")
+    parser.add_argument("--document", type=Path, metavar="FILE", help=f"writes the table into a document, between {_BEGIN} and {_END}")
     return parser.parse_args()
 
 
-def _machine() -> str:
-    return f"Processor time; {os.cpu_count()} cores, Python {sys.version.split()[0]}, SQLite {sqlite3.sqlite_version}"
+def where() -> dict[str, Any]:
+    """Where and with what it was measured."""
+    versions = {"Python": platform.python_version(), "SQLite": sqlite3.sqlite_version}
+    return {"date": datetime.now(UTC).date().isoformat(), "cores": machine.cores(), **versions}
 
 
-def _show(table: Table, part: Part) -> None:
-    for number, line in enumerate(part.lines):
-        least = ("", "") if line.floor is None else (f"{line.floor:.2f}", f"{line.seconds / line.floor:.1f}")
-        peak = f"{part.peak:.0f}" if number == len(part.lines) - 1 else ""
-        table.add_row(line.what, f"{line.count:,}", f"{line.seconds:.2f}", f"{line.seconds / line.count * 1e6:.0f}", *least, peak)
-    table.add_section()
+def _show(report: Report, asked: argparse.Namespace) -> None:
+    console = Console(stderr=asked.json)
+    (console if console.is_terminal else Console(stderr=asked.json, width=220)).print(aims.table(report))
+    for lie in report.lies:
+        Console(stderr=True).print(f"[bold red]differs:[/] {lie}", highlight=False)
+    if asked.json:
+        sys.stdout.buffer.write(orjson.dumps(report.document(), option=orjson.OPT_INDENT_2) + b"\n")
+    if asked.document is not None:
+        before, _, rest = asked.document.read_text().partition(_BEGIN)
+        _, end, after = rest.partition(_END)
+        if not end:
+            raise SystemExit(f"{asked.document} has no {_BEGIN} … {_END}")
+        asked.document.write_text(f"{before}{_BEGIN}\n" + "\n".join(aims.markdown(report)) + f"\n{_END}{after}")
 
 
-# ── Processes ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── The parts, one after another ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _apart(measure: Measure, folder: str, size: int) -> Part:
-    """Runs one part in a fresh process."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as processes:
-        return processes.submit(_in_process, measure, folder, size).result()
+def _measure(report: Report, made: Bases, dialect: Dialect, size: int, parts: Sequence[str]) -> None:
+    """All parts on one database at one size."""
+
+    def note(found: Found) -> Found:
+        for line in found.lines:
+            report.lines.append(_placed(line, dialect, size))
+            _progress(f"{dialect} {size:,} {line.what}: {line.own:.2f} s")
+        report.lies += [f"{dialect}, {size:,}: {lie}" for lie in found.lies]
+        return found
+
+    if "pull" in parts and size <= MOST_BY_HTTP:
+        note(bench_http.first_pull_of(made, dialect, size))
+    if "judge" in parts or "live" in parts:
+        chain = _Chain(base=made.named(dialect, f"work_{size}"), size=size, note=note)
+        _judge(chain, made, parts)
+        made.dropped(chain.base)
 
 
-def _in_process(measure: Measure, folder: str, size: int) -> Part:
-    lines = measure(folder, size)
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes there, kilobytes elsewhere
-    return Part(lines=lines, peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
+class _Chain:
+    """Steps on one database, each in a fresh process."""
+
+    def __init__(self, *, base: Base, size: int, note: Callable[[Found], Found]) -> None:
+        self.base, self.size, self._note = base, size, note
+
+    def step(self, step: Callable[..., Found], **more: Any) -> None:
+        """One step, and what it found."""
+        self._note(self.measured(step, **more))
+
+    def alone(self, step: Callable[..., Found], **more: Any) -> None:
+        """One step that need not know how many contacts there are."""
+        self._note(apart.apart(_called, step, (self.base,), more))
+
+    def measured(self, step: Callable[..., Any], *values: Any, **more: Any) -> Any:
+        """What a step finds, before it is noted."""
+        return apart.apart(_called, step, (self.base, *(values or (self.size,))), more)
+
+    def fill(self, made: Bases) -> None:
+        """The company into the mirror, beside the plainest way to write the same rows."""
+        plain = made.named(self.base.dialect, f"plain_{self.size}")
+        floors = apart.apart(steps.fill_plainly, plain, self.size)
+        made.dropped(plain)
+        found: Found = self.measured(steps.fill)
+        found.lines = [steps.with_floor(line, floor, None) for line, floor in zip(found.lines, floors, strict=True)]
+        self._note(found)
+
+    def with_statement(self, step: Callable[..., Found], touches: Touches) -> None:
+        """A step of judging everybody, beside the statement of the same results, which are compared."""
+        found: Found = self.measured(step)
+        floor = self.measured(steps.by_statement, touches)
+        what = found.lines[0].what
+        found.lines[0] = steps.with_floor(found.lines[0], floor)
+        found.lies += steps.compared(self.base, self.size, what)
+        if touches is Touches.ANEW:
+            found.lies += steps.moved(self.base, what)
+        self._note(found)
+
+    def compare(self, what: str, **more: Any) -> None:
+        """The statement once more, and what differs."""
+        self.measured(steps.by_statement, Touches.ANEW, **more)
+        self._note(Found(lies=steps.compared(self.base, self.size, what)))
 
 
-@contextmanager
-def _sandbox(contacts: int) -> Iterator[Place]:
-    """A sandbox in a process of its own, so that its work is not counted as ours."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, contacts))
-    process.start()
-    try:
-        yield ours.recv()
-    finally:
-        ours.send("stop")
-        process.join()
+def _called(step: Callable[..., Any], values: Sequence[Any], more: dict[str, Any]) -> Any:
+    return step(*values, **more)
 
 
-def _serve(pipe: Pipe, contacts: int) -> None:
-    world = make_world(now=NOW, hubspot_contacts=contacts, salesforce_leads=contacts * 2 // 5)
-    with Sandbox(world, now=lambda: NOW, hubspot=HubSpotOptions(requests_per_10_seconds=100_000, searches_per_second=10_000)) as box:
-        pipe.send(Place(hubspot_url=box.hubspot_url, salesforce_url=box.salesforce_url, ca_bundle=box.ca_bundle, database=""))
-        pipe.recv()
+def _judge(chain: _Chain, made: Bases, parts: Sequence[str]) -> None:
+    def minutes(count: int) -> datetime:
+        return NOW + timedelta(minutes=count)
+
+    chain.fill(made)
+    chain.step(steps.unify_all)
+    chain.with_statement(steps.judge_all, Touches.ANEW)
+    chain.with_statement(steps.judge_again, Touches.KEPT)
+    chain.alone(steps.settle)
+    chain.step(steps.quiet, at=minutes(10))
+    chain.step(steps.some_changed, count=CHANGED, turn=1, at=minutes(12))
+    chain.compare("after changes", at=minutes(13))
+    chain.alone(steps.previewed, at=minutes(14))
+    chain.step(steps.file_changed, at=minutes(16))
+    chain.compare("after a changed file", at=minutes(16), changed=True)
+    if "live" in parts:
+        chain.step(steps.live, at=minutes(30))
+        chain.step(steps.quiet, at=minutes(45), mode="live", changed=True)
 
 
-# ── Parts ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _placed(line: Line, dialect: str, size: int) -> Line:
+    return replace(line, dialect=dialect, size=size)
 
 
-def measure_pull(folder: str, contacts: int) -> list[Line]:
-    """HubSpot's contacts beside the floor; then a whole first pass in shadow, and one after it in which nothing changed."""
-    with _sandbox(contacts) as box:
-        wanted = properties_wanted(_config(box, f"{folder}/unused.db"), "hubspot")["contacts"]
-        alone = _config(box, f"{folder}/alone.db")
-        with _made(alone), open_app(alone, now=lambda: NOW) as app:
-            pages = app.crms["hubspot"].pull("contacts", None, now=NOW)
-            seen, seconds = _timed(lambda: sum(mirror.commit_page(app.store, page, now=NOW).seen for page in pages))
-        bare = f"{folder}/bare.db"
-        with _made(_config(box, bare)):
-            count, least = _timed(lambda: floor.pull_contacts(box.hubspot_url, SECRETS["HUBSPOT_ACCESS_TOKEN"], wanted, bare))
-        if count != seen:
-            raise AssertionError(f"the floor read {count} contacts, the connector {seen}")
-        lines = [Line(what="pull: HubSpot's contacts", count=seen, seconds=seconds, floor=least)]
-        whole = _config(box, f"{folder}/whole.db")
-        with _made(whole), open_app(whole, now=lambda: NOW) as app:
-            for what in ("first pass, both CRMs, all of it", "pass in which nothing changed"):
-                result, seconds = _timed(lambda: run_pass(app.context()))
-                if result.errors:
-                    raise result.errors[0]
-                lines.append(Line(what=what, count=_records(app), seconds=seconds))
-    return lines
-
-
-def measure_judge(folder: str, contacts: int) -> list[Line]:
-    """Contacts made straight into the mirror: unified, all judged beside the floor, and a thousand changed ones among them."""
-    path = f"{folder}/judged.db"
-    nowhere = Place(hubspot_url="http://127.0.0.1:1", salesforce_url="https://127.0.0.1:1", ca_bundle="unused.pem", database="")
-    config = _config(nowhere, path)
-    wanted = properties_wanted(config, "hubspot")
-    with _made(config), open_store(config) as store:
-        for page in people.pages(contacts, wanted, NOW):
-            mirror.commit_page(store, page, now=NOW)
-        context = PassContext(config=config, store=store, crms={}, now=lambda: NOW, holder="bench")
-        installation = prepare(store, config, {}, now=NOW)
-        _, unified = _timed(lambda: unify(store, installation.writer, now=NOW))
-        _, judged = _timed(lambda: evaluate(context, installation, now=NOW, run=1))
-        _, least = _timed(lambda: floor.judge(path, to_micros(NOW)))
-        wrong = floor.disagreements(path)
-        if wrong:
-            raise AssertionError(f"the connector and the statement written by hand disagree about {wrong} contacts")
-        evaluate(context, installation, now=NOW, run=2)  # what the first made due at once
-        for page in people.changes(CHANGED, contacts, wanted, NOW):
-            mirror.commit_page(store, page, now=NOW)
-        _, changed = _timed(lambda: evaluate(context, installation, now=NOW, run=3))
-    return [
-        Line(what="unify: all contacts made", count=contacts, seconds=unified),
-        Line(what="judge: all contacts", count=contacts, seconds=judged, floor=least),
-        Line(what="unify and judge what changed", count=CHANGED, seconds=changed),
-    ]
-
-
-def _timed(work: Callable[[], T]) -> tuple[T, float]:
-    """What the work returns, and the processor time of all threads that it took."""
-    start = time.process_time()
-    result = work()
-    return result, time.process_time() - start
-
-
-@contextmanager
-def _made(config: Config) -> Iterator[None]:
-    """The configuration's database, with its tables."""
-    with open_store(config) as store:
-        store.upgrade()
-    yield
-
-
-def _records(app: App) -> int:
-    with app.store.read() as connection:
-        return sum(connection.scalar(select(func.count()).select_from(metadata.tables[name])) or 0 for name in ("record", "activity"))
-
-
-def _config(box: Place, database: str) -> Config:
-    """The example file in shadow, pointed at a sandbox, with limits that hold nothing up."""
-    os.environ.update(SECRETS)
-    text = configuration(replace(box, database=f"sqlite:///{database}"), now=NOW)
-    limits = {("crm.hubspot", "requests_per_10_seconds"): "100_000", ("crm.hubspot", "searches_per_second"): "10_000"}
-    return loads(with_values(text, limits), source="bench.toml")
+def _progress(text: str) -> None:
+    sys.stderr.write(f"{datetime.now(UTC):%H:%M:%S} {text}\n")
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import floor
+import floor_connect
 import orjson
 import urllib3
+from floor_connect import Put
 
 from connector.adapters.client import Request
 from connector.adapters.hubspot.wire import requests as wire
@@ -29,26 +30,26 @@ Row = tuple[Any, ...]
 Raw = Mapping[str, Any]
 T = TypeVar("T")
 
-_RECORD = (
+RECORD = (
     "crm", "object", "id", "properties", "fingerprint", "created_at", "modified_at", "seen_at", "owner_id", "company_id", "converted_to",
     "converted_deal", "merged_into", "email", "archived", "unify",
 )  # fmt: skip
-_ACTIVITY = (
+ACTIVITY = (
     "crm", "object", "id", "fingerprint", "kind", "at", "direction", "happened", "automatic", "channel", "owner_id", "outcome",
     "duration_seconds", "due_at", "done", "key", "created_at", "modified_at", "archived",
 )  # fmt: skip
-_LINK = ("crm", "object", "id", "record_object", "record_id", "contact_id", "kind", "at", "counts")
+LINK = ("crm", "object", "id", "record_object", "record_id", "contact_id", "kind", "at", "counts")
 _DEAL = (
     "crm", "object", "id", "fingerprint", "stage", "pipeline", "amount", "currency", "closed_at", "closed", "won", "owner_id", "company_id",
     "created_at", "modified_at", "archived",
 )  # fmt: skip
 _DEAL_LINK = ("crm", "deal_id", "source", "record_object", "record_id", "role", "main")
-_HISTORY = ("crm", "id", "object", "record_id", "property", "before", "after", "at")
+_HISTORY = ("crm", "id", "object", "record_id", "property", "before", "after", "at", "who")
 _MEMBER = (
     "crm", "object", "id", "fingerprint", "campaign_id", "record_object", "record_id", "status", "responded", "joined_at", "modified_at",
     "archived",
 )  # fmt: skip
-_KEYS = {
+KEYS: dict[str, Sequence[str]] = {
     "record": ("crm", "object", "id"), "activity": ("crm", "object", "id"), "deal": ("crm", "object", "id"),
     "activity_link": ("crm", "object", "id", "record_object", "record_id"),
     "deal_link": ("crm", "deal_id", "source", "record_object", "record_id"),
@@ -57,7 +58,7 @@ _KEYS = {
 #: Rows of one transaction.
 _PIECE = 1_000
 #: A digest's length, so that rows are as long as the connector's.
-_DIGEST = bytes(16)
+DIGEST = bytes(16)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,33 +73,9 @@ class Ways:
     wanted: Mapping[str, Mapping[str, Sequence[str]]]
 
 
-class Database:
-    """One connection, one statement a table."""
-
-    def __init__(self, path: str) -> None:
-        self._connection = floor.connect(path)
-
-    def put(self, *batches: tuple[str, Sequence[str], Sequence[Row]]) -> None:
-        """(table, columns, rows) in one transaction."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        for table, columns, rows in batches:
-            self._connection.executemany(_upsert(table, columns), rows)
-        self._connection.execute("COMMIT")
-
-    def close(self) -> None:
-        """Closes it."""
-        self._connection.close()
-
-
-def _upsert(table: str, columns: Sequence[str]) -> str:
-    changes = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name not in _KEYS[table])
-    named, marks = ", ".join(f'"{name}"' for name in columns), ", ".join("?" * len(columns))
-    return f"INSERT INTO {table} ({named}) VALUES ({marks}) ON CONFLICT ({', '.join(_KEYS[table])}) DO UPDATE SET {changes}"
-
-
 def pull(place: Place, ways: Ways, path: str) -> dict[str, dict[str, int]]:
     """Reads both CRMs into the database; CRM → stream → records."""
-    database = Database(path)
+    database = floor_connect.opened(f"sqlite:///{path}", KEYS)
     hubspot = _HubSpot(place.hubspot_url, ways, database)
     salesforce = _Salesforce(place, ways, database)
     found = {
@@ -109,11 +86,20 @@ def pull(place: Place, ways: Ways, path: str) -> dict[str, dict[str, int]]:
     return found
 
 
+def pull_hubspot(place: Place, ways: Ways, url: str, streams: Sequence[str]) -> dict[str, int]:
+    """Reads these streams of HubSpot into the database at this URL; stream → records."""
+    database = floor_connect.opened(url, KEYS)
+    hubspot = _HubSpot(place.hubspot_url, ways, database)
+    found = {name: hubspot.read(name) for name in streams}
+    database.close()
+    return found
+
+
 # ── HubSpot ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class _HubSpot:
-    def __init__(self, base_url: str, ways: Ways, database: Database) -> None:
+    def __init__(self, base_url: str, ways: Ways, database: Put) -> None:
         self._http = urllib3.PoolManager()
         self._base, self._ways, self._database = base_url, ways, database
         self._headers = {"Authorization": f"Bearer {SECRETS['HUBSPOT_ACCESS_TOKEN']}", "Content-Type": "application/json"}
@@ -127,7 +113,7 @@ class _HubSpot:
             if name in ("contacts", "companies"):
                 companies = self._companies("contacts", raws) if name == "contacts" else {}
                 rows = [_hubspot_record(name, raw, self._ways.wanted["hubspot"][name], companies) for raw in raws]
-                self._database.put(("record", _RECORD, rows))
+                self._database.put(("record", RECORD, rows))
             elif name == "deals":
                 companies = self._companies("deals", raws)
                 rows, links = [_hubspot_deal(raw, companies) for raw in raws], [link for raw in raws for link in _deal_links(raw)]
@@ -135,7 +121,7 @@ class _HubSpot:
             else:
                 rows = [_hubspot_activity(name, raw) for raw in raws]
                 links = [link for raw, row in zip(raws, rows, strict=True) for link in _activity_links(raw, row)]
-                self._database.put(("activity", _ACTIVITY, rows), ("activity_link", _LINK, links))
+                self._database.put(("activity", ACTIVITY, rows), ("activity_link", LINK, links))
         return count
 
     def _records(self, name: str, asked: Sequence[str]) -> Iterator[Raw]:
@@ -172,7 +158,7 @@ def _hubspot_record(name: str, raw: Raw, wanted: Sequence[str], companies: Mappi
     email = values.get("email") if name == "contacts" else None
     moments = _micros(raw["createdAt"]), _micros(raw["updatedAt"])
     rest = (values.get("hubspot_owner_id"), companies.get(raw["id"]), None, None, None, email, 0, 1)
-    return ("hubspot", name, raw["id"], kept, _DIGEST, *moments, 0, *rest)
+    return ("hubspot", name, raw["id"], kept, DIGEST, *moments, 0, *rest)
 
 
 def _hubspot_activity(name: str, raw: Raw) -> Row:
@@ -182,7 +168,7 @@ def _hubspot_activity(name: str, raw: Raw) -> Row:
     outcome, length = values.get("hs_call_disposition") or values.get("hs_email_status"), values.get("hs_call_duration")
     seconds = None if length is None else float(length) / 1000
     at, owner = _micros(values.get("hs_timestamp")), values.get("hubspot_owner_id")
-    return ("hubspot", name, raw["id"], _DIGEST, name[:-1], at, direction, 1, 0, None, owner, outcome, seconds, at, 0, "", *moments, 0)
+    return ("hubspot", name, raw["id"], DIGEST, name[:-1], at, direction, 1, 0, None, owner, outcome, seconds, at, 0, "", *moments, 0)
 
 
 def _activity_links(raw: Raw, row: Row) -> Iterator[Row]:
@@ -197,7 +183,7 @@ def _hubspot_deal(raw: Raw, companies: Mapping[str, str]) -> Row:
     first = (values.get("dealstage"), values.get("pipeline"), None if amount is None else float(amount), values.get("deal_currency_code"))
     flags = (values.get("hs_is_closed") == "true", values.get("hs_is_closed_won") == "true")
     last = (values.get("hubspot_owner_id"), companies.get(raw["id"]), _micros(values.get("createdate")), _micros(raw["updatedAt"]), 0)
-    return ("hubspot", "deals", raw["id"], _DIGEST, *first, _micros(values.get("closedate")), *flags, *last)
+    return ("hubspot", "deals", raw["id"], DIGEST, *first, _micros(values.get("closedate")), *flags, *last)
 
 
 def _deal_links(raw: Raw) -> Iterator[Row]:
@@ -209,7 +195,7 @@ def _deal_links(raw: Raw) -> Iterator[Row]:
 
 
 class _Salesforce:
-    def __init__(self, place: Place, ways: Ways, database: Database) -> None:
+    def __init__(self, place: Place, ways: Ways, database: Put) -> None:
         self._http = urllib3.PoolManager(ca_certs=place.ca_bundle)
         self._base, self._ways, self._database = place.salesforce_url, ways, database
         form = {
@@ -232,7 +218,7 @@ class _Salesforce:
             if name in _SALESFORCE:
                 self._database.put(*_SALESFORCE[name](rows))
             else:
-                self._database.put(("record", _RECORD, [_salesforce_record(name, row, wanted) for row in rows]))
+                self._database.put(("record", RECORD, [_salesforce_record(name, row, wanted) for row in rows]))
         return count
 
     def _by_rest(self, soql: str, *, all_rows: bool) -> Iterator[Raw]:
@@ -262,7 +248,7 @@ def _salesforce_record(name: str, row: Raw, wanted: Sequence[str]) -> Row:
     moments = _micros(row["CreatedDate"]), _micros(row["SystemModstamp"])
     converted = (row.get("ConvertedContactId") or None, row.get("ConvertedOpportunityId") or None, row.get("MasterRecordId") or None)
     rest = (row.get("OwnerId"), row.get("AccountId") or None, *converted, row.get("Email") or None, 0, 1)
-    return ("salesforce", name, row["Id"], kept, _DIGEST, *moments, 0, *rest)
+    return ("salesforce", name, row["Id"], kept, DIGEST, *moments, 0, *rest)
 
 
 def _tasks(rows: Sequence[Raw]) -> Iterator[tuple[str, Sequence[str], Sequence[Row]]]:
@@ -279,21 +265,30 @@ def _activity(row: Raw, name: str, kind: str, at: str | None, outcome: str | Non
     length = row.get("CallDurationInSeconds") or row.get("DurationInMinutes") or None
     seconds, owner = None if length is None else float(length), row.get("OwnerId")
     first = (kind, _micros(at), "outgoing", 1, 0, row.get("TaskSubtype"), owner, outcome, seconds, _micros(due), 1, "")
-    return ("salesforce", name, row["Id"], _DIGEST, *first, *moments, 0)
+    return ("salesforce", name, row["Id"], DIGEST, *first, *moments, 0)
 
 
 def _activities(rows: Sequence[Raw], made: Sequence[Row]) -> Iterator[tuple[str, Sequence[str], Sequence[Row]]]:
     about = [(row["WhoId"], each) for row, each in zip(rows, made, strict=True) if row.get("WhoId")]
     kinds = {"00Q": "Lead", "003": "Contact"}
     links = [("salesforce", each[1], each[2], kinds.get(who[:3], ""), who, None, each[4], each[5], 1) for who, each in about]
-    yield "activity", _ACTIVITY, made
-    yield "activity_link", _LINK, links
+    yield "activity", ACTIVITY, made
+    yield "activity_link", LINK, links
 
 
 def _history(rows: Sequence[Raw]) -> Iterator[tuple[str, Sequence[str], Sequence[Row]]]:
-    names = ("Id", "LeadId", "Field", "OldValue", "NewValue")
-    made = [("salesforce", row[names[0]], "Lead", *(row[name] or None for name in names[1:]), _micros(row["CreatedDate"])) for row in rows]
+    names = ("LeadId", "Field", "OldValue", "NewValue")
+    made = [("salesforce", row["Id"], "Lead", *(row[name] or None for name in names), *_when_and_who(row)) for row in rows]
     yield "field_history", _HISTORY, made
+
+
+def _deal_history(rows: Sequence[Raw]) -> Iterator[tuple[str, Sequence[str], Sequence[Row]]]:
+    stages = [("Opportunity", row["OpportunityId"], "StageName", None, row["StageName"]) for row in rows]
+    yield "field_history", _HISTORY, [("salesforce", row["Id"], *told, *_when_and_who(row)) for row, told in zip(rows, stages, strict=True)]
+
+
+def _when_and_who(row: Raw) -> tuple[int | None, str]:
+    return _micros(row["CreatedDate"]), row["CreatedById"]
 
 
 def _opportunities(rows: Sequence[Raw]) -> Iterator[tuple[str, Sequence[str], Sequence[Row]]]:
@@ -301,7 +296,7 @@ def _opportunities(rows: Sequence[Raw]) -> Iterator[tuple[str, Sequence[str], Se
     made = []
     for row in rows:
         stage, amount, close, closed, won, owner, account, created, changed = (row[name] for name in names)
-        first = ("salesforce", "Opportunity", row["Id"], _DIGEST, stage, None, amount, None, _micros(close))
+        first = ("salesforce", "Opportunity", row["Id"], DIGEST, stage, None, amount, None, _micros(close))
         made.append((*first, closed, won, owner, account, _micros(created), _micros(changed), 0))
     yield "deal", _DEAL, made
 
@@ -315,7 +310,7 @@ def _members(rows: Sequence[Raw]) -> Iterator[tuple[str, Sequence[str], Sequence
     made = []
     for row in rows:
         kind, person = ("Contact", row["ContactId"]) if row.get("ContactId") else ("Lead", row["LeadId"])
-        first = ("salesforce", "CampaignMember", row["Id"], _DIGEST, row["CampaignId"], kind, person, row["Status"])
+        first = ("salesforce", "CampaignMember", row["Id"], DIGEST, row["CampaignId"], kind, person, row["Status"])
         made.append((*first, row["HasResponded"] in (True, "true"), _micros(row["CreatedDate"]), _micros(row["SystemModstamp"]), 0))
     yield "campaign_member", _MEMBER, made
 
@@ -328,6 +323,7 @@ _SALESFORCE: Mapping[str, Callable[[Sequence[Raw]], Iterator[tuple[str, Sequence
     "Task": _tasks,
     "Event": _events,
     "LeadHistory": _history,
+    "OpportunityHistory": _deal_history,
 }
 
 

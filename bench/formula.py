@@ -4,7 +4,8 @@ HubSpot. A list brings 100 records a call, a search 200; the associations of 1,0
 both ends, by list and by search, so that the formula takes as given how many list pages there were: the search has to bring the rest.
 Beside them stand: one probe that the search goes by number, one count where the two meet, one look at the stream's end by either. Where a
 stream has fewer than 2,000 records, the list reads all of it, after one search that told so. Activities name their contacts in the list; a
-deal's companies are read apart, its stages once. Owners: one list of those who are there and one of those who were.
+deal's companies are read apart, its stages once. Owners: one list of those who are there and one of those who were. Histories of contacts
+come 50 a call, for those in which something watched changed; of a first read, for those that come rejected into a running sale.
 
 Salesforce. REST brings 2,000 rows a call; a bulk job needs `wire_bulk.calls`, after the one page of REST that tells how many rows there
 are. Each stream takes what costs less.
@@ -30,10 +31,14 @@ def ceil(count: int, size: int) -> int:
     return -(-count // size)
 
 
-def needed(sizes: Mapping[str, Mapping[str, int]], lists: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """CRM → stream → calls. sizes: records by CRM and object; lists: how many list pages of HubSpot's contacts and companies there were."""
+def needed(sizes: Mapping[str, Mapping[str, int]], lists: Mapping[str, int], *, watched: int = 0) -> dict[str, dict[str, int]]:
+    """CRM → stream → calls. sizes: records by CRM and object; lists: how many list pages of HubSpot's contacts and companies there were;
+    watched: how many contacts' histories are read.
+    """
+    hubspots = {stream: _hubspot(stream, sizes["hubspot"][stream], lists.get(stream, 0)) for stream in hubspot.STREAMS}
+    hubspots["contacts"] += ceil(watched, hubspot.HISTORY_LIMIT)
     return {
-        "hubspot": {stream: _hubspot(stream, sizes["hubspot"][stream], lists.get(stream, 0)) for stream in hubspot.STREAMS},
+        "hubspot": hubspots,
         "salesforce": {stream: salesforce(stream, sizes["salesforce"][stream]) for stream in STREAMS},
     }
 

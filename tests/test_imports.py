@@ -37,13 +37,14 @@ MAY_IMPORT: Mapping[str, set[str]] = {
 STEPS: Mapping[str, set[str]] = {
     "context": set(),
     "recorded_run": {"context"},
+    "older_file": set(),
     "pull": {"context"},
     "unify": set(),
     "evaluate": {"unify"},
     "plan": set(),
     "write_back": set(),
     "all_contacts": set(),
-    "installation": {"all_contacts", "context", "pull", "unify"},
+    "installation": {"all_contacts", "context", "older_file", "pull", "unify"},
     "preview_state": {"unify"},
 }
 # Public classes whose name stands twice in the product, each with its reason. The sandbox plays the other side and has its own words.

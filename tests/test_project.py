@@ -120,7 +120,7 @@ def test_the_docs_name_every_command_and_every_option() -> None:
     sections = {match[1]: match[2] for match in re.finditer(r"(?ms)^## `connector ([a-z ]+?)(?: [A-Z\[].*?)?`\n(.*?)(?=^## |\Z)", text)}
     found = dict(commands())
     assert sections.keys() == found.keys()
-    everywhere = {"--config", "--json"}
+    everywhere = {"--config", "--json", "--as"}
     for name, options in found.items():
         told = set(re.findall(r"--[a-z-]+", sections[name])) | (everywhere & options)
         assert options <= told, f"connector {name}: {sorted(options - told)}"

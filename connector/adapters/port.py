@@ -85,6 +85,18 @@ class Reads(ReadsById, Protocol):
         """Every activity of these people, read through their links, not by search: the fast lane's way to see a touch at once."""
         ...
 
+    @property
+    def histories(self) -> frozenset[str]:
+        """The objects whose history of fields is read by `history`; of the others the pull brings it, or nothing does."""
+        ...
+
+    def history(self, object_name: str, ids: Sequence[str], properties: Sequence[str], *, lane: Lane = "normal") -> Page:
+        """What the CRM's own history tells of these properties of live records, as `changes`, with who; the cursor is {}. Any number of ids.
+
+        Only for one of `histories`. Records that do not exist are left out. An entry has the same id each time; the CRM may leave out the oldest of very many.
+        """
+        ...
+
     def calls(self) -> int:
         """How many requests this object has sent so far."""
         ...

@@ -9,6 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from connector.cli.common import CRM_NAMES
+from connector.cli.explain_past import show_past
 from connector.cli.output import Output, cell, moment, number
 from connector.config.tables import Config
 
@@ -30,6 +31,7 @@ def show_contact(output: Output, explanation: Document, config: Config) -> None:
     _judged(output, explanation, config)
     _transitions(output, explanation, zone)
     _clocks(output, explanation, zone)
+    show_past(output, explanation, zone)
     _history(output, explanation, zone)
 
 

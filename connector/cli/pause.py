@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from connector.cli.actor import AsName, actor_of
 from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, command, logging_to_stderr
 from connector.cli.output import Output, moment
 from connector.cli.store import make_tables, offline
@@ -14,6 +15,7 @@ from connector.config.names import suggestion
 from connector.config.tables import Config
 from connector.jobs.names import JOBS
 from connector.pipeline.evaluate.decide import STAGES_RULE
+from connector.reports.paused import paused_now
 from connector.store import pauses
 from connector.store.database import Store
 from connector.workflows import rejection
@@ -26,20 +28,32 @@ KindArgument = Annotated[
 NameArgument = Annotated[str, typer.Argument(metavar="[NAME]", help='Which one: "hubspot", "pass", "first touch".', show_default=False)]
 
 
-def pause(kind: KindArgument = "", name: NameArgument = "", config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
+def pause(
+    kind: KindArgument = "",
+    name: NameArgument = "",
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+    as_name: AsName = "",
+) -> int:
     """Stops all passes and all writing, or one CRM's, a job, a rule: at once, for every process."""
     settings, output = load(config), Output(as_json=as_json)
     make_tables(settings)
     with logging_to_stderr(), offline(settings) as app:
         scope = _scope(kind, name, _pausable(settings))
-        changed = pauses.pause(app.store, scope, name, now=app.now())
+        changed = pauses.pause(app.store, scope, name, now=app.now(), by=actor_of(as_name))
         _show(output, app.store, settings, changed=changed)
         words = f"resume {kind} {_quoted(name)}".strip()
         output.line(f"{'Paused' if changed else 'It was paused already'}. `{command(words, settings)}` lets it go on.")
     return ExitCode.DONE
 
 
-def resume(kind: KindArgument = "", name: NameArgument = "", config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
+def resume(
+    kind: KindArgument = "",
+    name: NameArgument = "",
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+    as_name: AsName = "",
+) -> int:
     """Ends a pause. What is paused by itself stays so when everything else goes on."""
     settings, output = load(config), Output(as_json=as_json)
     make_tables(settings)
@@ -48,7 +62,7 @@ def resume(kind: KindArgument = "", name: NameArgument = "", config: ConfigPath 
         for row in pauses.list_pauses(app.store):
             if row.scope in names:  # a pause of what the file no longer has can be ended too
                 names[row.scope].append(row.name)
-        changed = pauses.resume(app.store, _scope(kind, name, names), name)
+        changed = pauses.resume(app.store, _scope(kind, name, names), name, now=app.now(), by=actor_of(as_name))
         output.line("It goes on." if changed else "It was not paused.")
         _show(output, app.store, settings, changed=changed)
     return ExitCode.DONE
@@ -83,7 +97,7 @@ def _quoted(name: str) -> str:
 
 
 def _show(output: Output, store: Store, config: Config, *, changed: bool) -> None:
-    rows = pauses.list_pauses(store)
-    standing = [{"scope": row.scope, "name": row.name, "since": row.since} for row in rows]
+    standing = paused_now(store)
     output.document({"changed": changed, "paused": standing})
-    output.table(("Paused", "Name", "Since"), [(row.scope, row.name, moment(row.since, config.timezone)) for row in rows])
+    rows = [(pause["scope"], pause["name"], moment(pause["since"], config.timezone), pause["by"]) for pause in standing]
+    output.table(("Paused", "Name", "Since", "By"), rows)

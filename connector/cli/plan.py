@@ -12,6 +12,7 @@ import typer
 from connector.app import App
 from connector.cli.common import CRM_NAMES, DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, NotBuilt, logging_to_stderr
 from connector.cli.names import Person, owner_names, people
+from connector.cli.older_file import show_older_file
 from connector.cli.output import Output, moment, values
 from connector.cli.planned import KIND_NAMES, show_planned
 from connector.cli.store import offline
@@ -38,6 +39,7 @@ def plan(
     when = None if at is None else _moment(at, settings.timezone)
     with logging_to_stderr(), offline(settings) as app, previewing(app.context(), when) as planned:
         output.long_document(plan_document(planned), "actions", (action.document() for action in planned.read(None)))
+        show_older_file(output, app)
         _show_plan(output, app, planned, when or app.now(), limit)
     return ExitCode.DONE
 

@@ -1,4 +1,4 @@
-"""`pull`: the mirror only, brought up to date with both CRMs."""
+"""`pull`: the mirror only, brought up to date with both CRMs, and its people unified."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from connector.app import open_app
+from connector.cli.actor import AsName, actor_of
 from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, Interruption, command, logging_to_stderr, orderly
+from connector.cli.older_file import show_older_file
 from connector.cli.output import Output
 from connector.cli.progress import pass_progress
 from connector.cli.pull_summary import show_errors, show_pulled, show_removed
@@ -25,11 +27,12 @@ def pull(
     deletes: Annotated[
         bool, typer.Option("--deletes", help="And what no modified date tells: what was deleted, merged, restored, linked anew.")
     ] = False,
+    as_name: AsName = "",
 ) -> int:
-    """The mirror only: what changed in the CRMs since the last pull."""
+    """The mirror only: what changed in the CRMs since the last pull, and whose records belong together."""
     settings, output = load(config), Output(as_json=as_json)
     make_tables(settings)
-    with logging_to_stderr(), orderly() as asked, open_app(settings, stop=asked.event) as app:
+    with logging_to_stderr(), orderly() as asked, open_app(settings, stop=asked.event, actor=actor_of(as_name)) as app:
         with pass_progress(output.console, watched=output.watched) as progress:
             result = pull_once(app, full=full, deletes=deletes, progress=progress, stopped=asked)
         output.document(result.document())
@@ -37,6 +40,7 @@ def pull(
         if result.removed is not None:
             show_removed(output, result.removed)
         show_errors(output, result.errors)
+        show_older_file(output, app)
         _say_after_pull(output, result, settings, asked)
         return asked.exit_code if asked() else ExitCode.FAILED if result.errors else ExitCode.DONE
 

@@ -13,12 +13,13 @@ from connector.pipeline.pull.streams import StreamPull
 
 def show_pulled(output: Output, pulled: Mapping[str, Mapping[str, StreamPull]]) -> None:
     """What was read, per CRM and object."""
+    counts = ("seen", "stored", "unchanged", "set_aside", "calls")
     rows = [
-        (CRM_NAMES[crm], stream, result.seen, result.stored, result.set_aside, result.calls, "" if result.whole else "stopped")
+        (CRM_NAMES[crm], stream, *(getattr(result, count) for count in counts), "" if result.whole else "stopped")
         for crm, streams in pulled.items()
         for stream, result in streams.items()
     ]
-    numbers = ("Seen", "New or changed", "Set aside", "Calls")
+    numbers = ("Seen", "New or changed", "Unchanged", "Set aside", "Calls")
     output.table(("CRM", "Object", *numbers, ""), rows, right=numbers, title="Pulled")
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from connector.app import open_app
+from connector.cli.actor import AsName, actor_of
 from connector.cli.common import CRM_NAMES, DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, Interruption, command, logging_to_stderr, orderly
+from connector.cli.older_file import show_older_file
 from connector.cli.output import Output
 from connector.cli.progress import pass_progress
 from connector.cli.pull_summary import show_errors
-from connector.cli.store import make_tables
+from connector.cli.store import make_tables, offline
 from connector.config.load import load
 from connector.config.tables import Config
 from connector.jobs.mirror_jobs import Reconciled
@@ -23,24 +25,25 @@ _BUCKETS = {
     "ambiguous": "Ambiguous: never written to",
     "duplicates": "Duplicates: never written to",
     "excluded": "Excluded by [scope]",
-    "gone": "Gone from the CRMs",
 }
 
 
-def reconcile(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
+def reconcile(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, as_name: AsName = "") -> int:
     """Compares every record of the CRMs with the mirror, puts right what differs, and says who is where."""
     settings, output = load(config), Output(as_json=as_json)
     make_tables(settings)
     with (
         logging_to_stderr(),
         orderly() as asked,
-        open_app(settings, stop=asked.event) as app,
+        open_app(settings, stop=asked.event, actor=actor_of(as_name)) as app,
         pass_progress(output.console, watched=output.watched) as progress,
     ):
         result = reconcile_once(app, progress=progress, stopped=asked)
     output.document(result.document())
     _show(output, result)
     show_errors(output, result.errors)
+    with offline(settings) as stored:
+        show_older_file(output, stored)
     _say_after(output, result, settings, asked)
     return asked.exit_code if asked() else ExitCode.FAILED if result.errors else ExitCode.DONE
 

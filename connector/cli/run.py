@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import and_, func, or_, select
 
 from connector.app import App, open_app
+from connector.cli.actor import AsName, actor_of
 from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, Interruption, command, logging_to_stderr, orderly
 from connector.cli.output import Output
 from connector.cli.planned import KIND_NAMES, show_planned
@@ -30,11 +31,11 @@ _NOT_DONE = (*_REFUSED, State.COLLIDED)
 _NOT_YET = (State.PARKED, State.UNKNOWN)
 
 
-def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> int:
+def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, as_name: AsName = "") -> int:
     """One pass: pull, evaluate, plan, write back (in shadow: up to the plan)."""
     settings, output = load(config), Output(as_json=as_json)
     make_tables(settings)
-    with logging_to_stderr(), orderly() as asked, open_app(settings, stop=asked.event) as app:
+    with logging_to_stderr(), orderly() as asked, open_app(settings, stop=asked.event, actor=actor_of(as_name)) as app:
         began = app.now()
         with pass_progress(output.console, watched=output.watched) as progress:
             result = run_pass_once(app, progress=progress, stopped=asked)

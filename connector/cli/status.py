@@ -46,11 +46,18 @@ def _show_status(output: Output, report: Document, config: Config) -> None:
     age = "was never read whole" if lag is None else f"is as of {_span(lag)} ago"
     people = f"{report['contacts']:,} contacts, {report['excluded']:,} of them excluded by [scope]"
     output.line(f"Mode {report['mode']}. The mirror {age}. {people}.")
+    if report["file"] is not None:
+        file = report["file"]
+        by = f" by {file['by']}" if file["by"] else ""
+        output.line(f"The file in force is version {file['version']}, applied {moment(file['since'], config.timezone)}{by}.")
     for pause in report["paused"]:
         paused = "Everything" if pause["scope"] == "all" else f"{pause['scope']} {pause['name']}"
-        output.line(f"{paused} is paused since {moment(pause['since'], config.timezone)}.", style="yellow")
+        by = f" by {pause['by']}" if pause["by"] else ""
+        output.line(f"{paused} is paused since {moment(pause['since'], config.timezone)}{by}.", style="yellow")
     _show_runs(output, report, config)
     _show_budget(output, report)
+    acts = [(moment(act["at"], config.timezone), act["deed"], act["about"], act["name"], act["by"], act["way"]) for act in report["acts"]]
+    output.table(("When", "Deed", "What", "Name", "By", "Way"), acts, title="What people did last")
     _show_waiting(output, report, config)
 
 

@@ -8,17 +8,24 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, func, literal, null
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import GenericFunction
+from sqlalchemy.sql.functions import ReturnTypeFromArgs
 
 #: After every moment there is, where an expression needs a value for never.
 NEVER = 2**63 - 1
 
 
-class _Least(GenericFunction[int]):
+class _Least(ReturnTypeFromArgs[Any]):
     """The least of two or more values, none of them NULL: where one is, SQLite's min() and PostgreSQL's LEAST differ."""
 
-    type = BigInteger()
     name = "least"
+    inherit_cache = True
+    package = "conditions"
+
+
+class _Greatest(ReturnTypeFromArgs[Any]):
+    """The greatest of two or more values, none of them NULL."""
+
+    name = "greatest"
     inherit_cache = True
     package = "conditions"
 
@@ -31,6 +38,26 @@ def _least(element: _Least, compiler: SQLCompiler, **options: Any) -> str:
 @compiles(_Least, "sqlite")
 def _min(element: _Least, compiler: SQLCompiler, **options: Any) -> str:
     return f"min{compiler.process(element.clause_expr, **options)}"
+
+
+@compiles(_Greatest)
+def _greatest(element: _Greatest, compiler: SQLCompiler, **options: Any) -> str:
+    return f"greatest{compiler.process(element.clause_expr, **options)}"
+
+
+@compiles(_Greatest, "sqlite")
+def _max(element: _Greatest, compiler: SQLCompiler, **options: Any) -> str:
+    return f"max{compiler.process(element.clause_expr, **options)}"
+
+
+def least(*values: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The least of values, none of them NULL."""
+    return _Least(*values)
+
+
+def greatest(*values: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The greatest of values, none of them NULL."""
+    return _Greatest(*values)
 
 
 def earliest(moments: Iterable[ColumnElement[Any] | None]) -> ColumnElement[Any]:

@@ -6,6 +6,8 @@ A computed value stands under its own name. A field stands as `f_<name>` as rule
 
 from __future__ import annotations
 
+from functools import cache
+
 from connector.config.names import COMPUTED
 from connector.model import CRMS, FOLDED, FieldType, folded_twin
 
@@ -23,6 +25,7 @@ def side_column(crm: str, name: str) -> str:
     return f"{crm[0]}_{name}"
 
 
+@cache
 def column_of(name: str) -> str:
     """The column that holds what a name of conditions reads, as it came."""
     if name in COMPUTED:
@@ -37,6 +40,7 @@ def compared_column(name: str, kind: FieldType) -> str:
     return folded_twin(column) if kind.textual and name not in COMPUTED else column
 
 
+@cache
 def name_of(column: str) -> str | None:
     """The name that conditions use for the column of a field or of a side; None for any other column, a folded twin among them."""
     prefix, name = column[:2], column[2:]

@@ -68,7 +68,8 @@ def _database(reading: Reading, parts: Config) -> None:
         return
     if url.drivername not in ("sqlite", "postgresql", "postgresql+psycopg"):
         reading.problem(location, shown(url.drivername), 'a database by "sqlite:///…" or "postgresql+psycopg://…"')
-    if url.password is not None and not str(at(reading.root, "database", "url")).startswith(("env:", "file:")):
+    written_out = url.password is not None or any("password" in name.casefold() for name in url.query)
+    if written_out and not str(at(reading.root, "database", "url")).startswith(("env:", "file:")):
         reading.problem(location, "a password written out", 'leave it out, and say password = "env:NAME"')
 
 

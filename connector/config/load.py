@@ -36,7 +36,7 @@ from connector.config.tables import (
     Transition,
     Values,
 )
-from connector.config.version import version_of
+from connector.config.version import rules_of, version_of
 from connector.errors import ConfigError, Problem
 from connector.model import CRMS
 
@@ -76,12 +76,12 @@ def loads(text: str, *, source: str) -> Config:
     root = _toml(text, source)
     reading = Reading(root, declared(root))
     _top_level(reading)
-    parts = _parts(reading, source)
+    parts = _parts(reading, text, source)
     cross.check(reading, parts)
     rules.check(reading, parts)
     if reading.problems:
         raise ConfigError(reading.problems, source=source)
-    return parts.model_copy(update={"version": version_of(parts), "ignored": tuple(reading.ignored)})
+    return parts.model_copy(update={"version": version_of(parts), "rules": rules_of(parts), "ignored": tuple(reading.ignored)})
 
 
 def _toml(text: str, source: str) -> Raw:
@@ -131,11 +131,12 @@ def _moments(value: Any, zone: tzinfo) -> Any:
     return moment(value, zone) if isinstance(value, date) else value
 
 
-def _parts(reading: Reading, source: str) -> Config:
+def _parts(reading: Reading, text: str, source: str) -> Config:
     """Every table, as far as it validates; a default stands in for one that is not there."""
     head = _or(reading.value(_Head, {key: reading.root[key] for key in _Head.model_fields if key in reading.root}, ()), _Head())
     return Config(
         source=source,
+        text=text,
         version="",
         mode=head.mode,
         timezone=head.timezone,

@@ -78,6 +78,7 @@ class Adopt(Values):
 
     stage: Literal["hubspot", "salesforce", "furthest"] = "hubspot"
     clocks_from: Moment | None = None  # a date or a moment in the file; aware, UTC here
+    history: ElapsedDuration | None = None  # how far back the CRMs' own history is read of records that did not change since
 
 
 class Scope(Values):
@@ -315,10 +316,13 @@ class Guard(Values):
 
 
 class Config(Values):
-    """The whole file. `version` is a digest of what rules say (not of secrets); `source` the path it was read from."""
+    """The whole file. `version` is a digest of what rules say (not of secrets), `rules` one of them alone, without calendars and zone data
+    as they are now; `source` the path that `text` was read from."""
 
     source: str
+    text: str = Field(default="", repr=False)
     version: str
+    rules: str = ""
     mode: Literal["shadow", "live"] = "shadow"
     timezone: ZoneName = "UTC"
     database: Database = Database()

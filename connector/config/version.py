@@ -18,15 +18,28 @@ from connector.config.business_time import Calendar, zone_digest
 from connector.config.tables import Config
 from connector.model.durations import Duration
 
-_SAYS_NOTHING = frozenset({"source", "version", "mode", "database", "crm", "schedule", "retention", "examples", "ignored"})
+_SAYS_NOTHING = frozenset({"source", "text", "version", "rules", "mode", "database", "crm", "schedule", "retention", "examples", "ignored"})
 
 
 def version_of(config: Config) -> str:
     """16 hexadecimal digits."""
-    said = {name: _plain(getattr(config, name)) for name in Config.model_fields if name not in _SAYS_NOTHING}
-    said["crms"] = [*config.crms, config.crm.native_sync]
+    said = _said(config)
     said["zone"] = zone_digest(config.timezone)
     said["calendars_now"] = [Calendar.of(rule, config.timezone).version for rule in config.calendars]
+    return _digest(said)
+
+
+def rules_of(config: Config) -> str:
+    """16 hexadecimal digits: what the file's rules say, whatever calendars and zone data are now. By it an older file is known again."""
+    return _digest(_said(config))
+
+
+def _said(config: Config) -> dict[str, Any]:
+    said = {name: _plain(getattr(config, name)) for name in Config.model_fields if name not in _SAYS_NOTHING}
+    return said | {"crms": [*config.crms, config.crm.native_sync]}
+
+
+def _digest(said: dict[str, Any]) -> str:
     return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 

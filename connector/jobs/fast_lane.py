@@ -22,12 +22,14 @@ from connector.model import Activity, CrmName, Page
 from connector.pipeline.context import PassContext
 from connector.pipeline.evaluate.statement import RuleStatement
 from connector.pipeline.installation import applied, prepare
-from connector.pipeline.pull.field_state import Properties
+from connector.pipeline.pull import histories
+from connector.pipeline.pull.field_state import FieldState, Properties
 from connector.pipeline.pull.streams import StreamPull
 from connector.pipeline.recorded_run import recorded_run
 from connector.store import runs
 from connector.store.database import Store
 from connector.store.mirror import pages
+from connector.store.mirror.tally import Tally
 from connector.store.tables import metadata, to_micros
 
 record = metadata.tables["record"]
@@ -56,7 +58,7 @@ def _came_to_something(result: PassResult) -> bool:
 
 
 def _run(context: PassContext, lane: FastLane, result: PassResult, now: datetime) -> None:
-    installation = prepare(context.store, context.config, context.crms, now=now)
+    installation = prepare(context.store, context.config, context.crms, now=now, by=context.actor)
     for error in installation.silent.values():
         raise error
     if installation.suspended.halted or installation.suspended.reading(lane.when.names):
@@ -66,6 +68,8 @@ def _run(context: PassContext, lane: FastLane, result: PassResult, now: datetime
         if context.stopped():
             return
         result.pulled[name] = _read_again(context, crm, chosen, installation.fields.wanted[name], now)
+    for unread in histories.errors_of(_read_histories(context, installation.fields, chosen, now)):
+        raise unread
     if chosen:
         judge_and_act(context, installation, result, now, only=chosen)
 
@@ -104,6 +108,12 @@ def _place(store: Store, now: datetime) -> tuple[int, int]:
 # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _read_histories(context: PassContext, state: FieldState, contacts: Sequence[int], now: datetime) -> histories.Histories:
+    """What the CRMs tell of what changed in them, when and by whom."""
+    only = {name: _record_ids(context.store, name, contacts) for name in context.crms}
+    return histories.read(context, state, now, only=only)
+
+
 def _read_again(context: PassContext, crm: Reads, contacts: Sequence[int], wanted: Properties, now: datetime) -> dict[str, StreamPull]:
     """Their records of one CRM, and what happened with them, into the mirror."""
     return {
@@ -122,11 +132,12 @@ def _read_object(
     for activity in crm.activities_of(object_name, ids):
         activities[activity.object].append(activity)
     result.calls = crm.calls() - before
-    result.seen = len(records)
-    result.stored = context.store.write(partial(pages.apply_records, read=records, now=now))
-    for kind, of_kind in activities.items():
-        page = Page(crm=crm.name, object=kind, cursor={}, seen=len(of_kind), calls=0, activities=of_kind)
-        result.add(page, pages.commit_page(context.store, page, now=now, under=f"fast:{kind}"))
+    with Tally() as tally:
+        own = Page(crm=crm.name, object=object_name, cursor={}, seen=len(records), calls=0, records=records, last=True)
+        result.add(own, tally.add(context.store.write(partial(pages.apply_records, read=records, now=now))))
+        for kind, of_kind in activities.items():
+            page = Page(crm=crm.name, object=kind, cursor={}, seen=len(of_kind), calls=0, activities=of_kind, last=True)
+            result.add(page, tally.add(pages.commit_page(context.store, page, now=now, under=f"fast:{kind}")))
     return result
 
 

@@ -1,6 +1,7 @@
 """The jobs that see to the mirror and to nothing else: a pull, a look for what was removed, a comparison with the CRMs.
 
-They read the CRMs, conclude nothing and write nothing there; what they changed here is judged by the next pass.
+They read the CRMs and make contacts of the people they brought; they conclude nothing and write nothing there. What they changed here is
+judged by the next pass.
 """
 
 from __future__ import annotations
@@ -70,13 +71,16 @@ def _by_object(results: Mapping[str, Mapping[str, Looked]] | Mapping[str, Mappin
 
 
 def pull_only(context: PassContext, *, full: bool = False) -> Mirrored:
-    """What changed since the last pull. full: everything from the beginning, whatever was read already.
+    """What changed since the last pull; whom it brought is a contact afterwards. full: everything from the beginning.
 
     Errors of a CRM are in the result; those of the store and bugs come out, with the run marked failed.
     """
     now = context.now()
     with recorded_run(context, "pull", lambda run: Mirrored(run=run), now=now) as result:
-        read_crms(context, result, now=now, full=full)
+        caught_up = read_crms(context, result, now=now, full=full)
+        if not caught_up.stops and not context.stopped():
+            with context.judging():
+                _unify(context, caught_up.installation, now)
     return result
 
 
@@ -84,7 +88,8 @@ def look_for_removals(context: PassContext, *, full: bool = False) -> Mirrored:
     """A pull, then the look for what no modified date tells, then what is older than is to be kept. As `pull_only` for the rest."""
     now = context.now()
     with recorded_run(context, "deletes", lambda run: Mirrored(run=run), now=now) as result:
-        installation = read_crms(context, result, now=now, full=full).installation
+        caught_up = read_crms(context, result, now=now, full=full)
+        installation = caught_up.installation
         if not context.stopped():
             result.removed = look(context, installation.fields, now, leave_out=_unread(result.pulled))
             result.errors += errors_of(result.removed)
@@ -92,6 +97,8 @@ def look_for_removals(context: PassContext, *, full: bool = False) -> Mirrored:
             result.errors = distinct([*result.errors, *errors_of(refresh_calculated(context, now))])
         if not context.stopped():
             with context.judging():
+                if not caught_up.stops:
+                    _unify(context, installation, now)
                 result.let_go = let_go(context.store, context.config, now=now, stopped=context.stopped)
     return result
 
@@ -112,7 +119,7 @@ def reconcile(context: PassContext) -> Reconciled:
 
 
 def _unify(context: PassContext, installation: Installation, now: datetime) -> None:
-    if installation.suspended.blind:
+    if installation.suspended.blind or installation.older:
         return
     progress = context.progress
     unify(context.store, installation.writer, now=now, stopped=context.stopped, progress=lambda done: progress.step("unify", done, None))

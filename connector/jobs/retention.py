@@ -59,7 +59,11 @@ def _steps(store: Store, config: Config, now: datetime) -> dict[str, Step]:
     kept = config.retention
     steps: dict[str, Step] = {}
     if kept.versions is not None:
-        steps["versions"] = partial(retention.drop_versions, store, now - kept.versions.elapsed)
+        before_then = now - kept.versions.elapsed
+        steps["versions"] = partial(retention.drop_versions, store, before_then)
+        steps["versions of activities"] = partial(retention.drop_versions, store, before_then, table="activity_version")
+        steps["versions of deals"] = partial(retention.drop_versions, store, before_then, table="deal_version")
+        steps["versions of links"] = partial(retention.drop_link_changes, store, before_then)
     if kept.ledger is not None:
         before = now - max(kept.ledger.elapsed, config.guard.window.elapsed, BACKLOG)  # guard rails and waiting tasks look back so far
         steps["ledger"] = partial(retention.drop_ledger, store, before)
@@ -106,7 +110,7 @@ def _activities(store: Store, config: Config, since: datetime, after: int | None
 
 def _result(dropped: dict[str, int], *, complete: bool) -> LetGo:
     return LetGo(
-        versions=dropped.get("versions", 0),
+        versions=sum(count for name, count in dropped.items() if name.startswith("versions")),
         ledger=dropped.get("ledger", 0),
         plans=dropped.get("plans", 0),
         activities=dropped.get("activities", 0) + dropped.get("activities about nobody", 0),

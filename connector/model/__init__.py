@@ -1,5 +1,6 @@
 """The values that cross packages: what an adapter reads (`records`), what a CRM says of itself (`account`), what is known of it
-beforehand (`crms`), what a rule wants and what became of it (`actions`), how texts and ids are told apart (`texts`). Import them from here.
+beforehand (`crms`), what a rule wants and what became of it (`actions`), what people do (`acts`), how texts and ids are told apart
+(`texts`). Import them from here.
 
 All are frozen; all moments are aware and in UTC. Nothing here does I/O. Tables are in `connector.store.tables`.
 """
@@ -32,6 +33,7 @@ from connector.model.actions import (
     bundle_name,
     key_part,
 )
+from connector.model.acts import UNNAMED, Actor, Deed, Way
 from connector.model.crms import COMPANY_OBJECTS, CRM_FACTS, PEOPLE_OBJECTS, CrmFacts
 from connector.model.records import (
     CRMS,
@@ -64,9 +66,11 @@ __all__ = [
     "ENDED",
     "FOLDED",
     "PEOPLE_OBJECTS",
+    "UNNAMED",
     "Action",
     "Activity",
     "ActivityKind",
+    "Actor",
     "Campaign",
     "CampaignMember",
     "CrmFacts",
@@ -74,6 +78,7 @@ __all__ = [
     "Cursor",
     "Deal",
     "DealContact",
+    "Deed",
     "Direction",
     "Fate",
     "FieldChange",
@@ -101,6 +106,7 @@ __all__ = [
     "TaskSpec",
     "TaskWrite",
     "Uses",
+    "Way",
     "WriteOutcome",
     "WriteState",
     "bundle_name",

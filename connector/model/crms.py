@@ -17,10 +17,12 @@ class CrmFacts:
     """Facts of one CRM, by its own names.
 
     people: the objects whose records are persons, in the order of a person's way through them: of one person's records the last object's
-    goes first. companies, owners, tasks: the objects of companies, of users, of tasks.
+    goes first. companies, owners, tasks, deals: the objects of companies, of users, of tasks, of deals. links_are_fields: whom an activity is
+    about is a field of its own, so that its modified date tells when that changed.
     stage_object, stage_property: where the stage stands. lead_status, owner_property: the properties with the lead status, the owner's id.
     email_property: by object, with a person's address. column_property: for columns of table `record`, the property that says the same.
     base: what identity, owners and stages need, by object; essential: of these, what nobody can be judged without.
+    stage_entered: what stands before a stage's value in the name of the property with the moment at which it was entered.
     other_id: the properties in which the CRM's own sync stores the id of the other CRM's record, the first that has one counts.
     addresses: where a record's id stands in the addresses of the CRM's own pages.
     """
@@ -29,6 +31,7 @@ class CrmFacts:
     companies: str
     owners: str
     tasks: str
+    deals: str
     stage_object: str
     stage_property: str
     lead_status: str
@@ -37,6 +40,8 @@ class CrmFacts:
     column_property: Mapping[str, str]
     base: Mapping[str, tuple[str, ...]]
     essential: Mapping[str, tuple[str, ...]]
+    links_are_fields: bool = False
+    stage_entered: str | None = None
     other_id: tuple[str, ...] = ()
     addresses: tuple[re.Pattern[str], ...] = ()
 
@@ -51,6 +56,7 @@ _HUBSPOT = CrmFacts(
     companies="companies",
     owners="owners",
     tasks="tasks",
+    deals="deals",
     stage_object="contacts",
     stage_property="lifecyclestage",
     lead_status="hs_lead_status",
@@ -65,6 +71,7 @@ _HUBSPOT = CrmFacts(
         "companies": (),
     },
     essential={"contacts": ("email", "lifecyclestage", "hubspot_owner_id")},
+    stage_entered="hs_v2_date_entered_",
     other_id=("salesforcecontactid", "salesforceleadid"),
     addresses=(re.compile(r"/record/0-1/(\d+)"), re.compile(r"/contacts/\d+/contact/(\d+)")),
 )  # fmt: skip
@@ -74,6 +81,8 @@ _SALESFORCE = CrmFacts(
     companies="Account",
     owners="User",
     tasks="Task",
+    deals="Opportunity",
+    links_are_fields=True,
     stage_object="Lead",
     stage_property="Status",
     lead_status="Status",

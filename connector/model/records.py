@@ -103,7 +103,10 @@ class Activity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """A person or queue that may own records. `id` is what the CRM's owner field holds; teams: the names of the CRM's own teams."""
+    """A person or queue that may own records. `id` is what the CRM's owner field holds; teams: the names of the CRM's own teams.
+
+    user_id: what the CRM's histories call the person, where that is another id.
+    """
 
     crm: CrmName
     id: str
@@ -112,6 +115,7 @@ class Owner:
     active: bool
     queue: bool = False
     teams: tuple[str, ...] = ()
+    user_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +196,11 @@ class CampaignMember:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldChange:
-    """One entry of a CRM's own history of a field (Salesforce LeadHistory): what changed when."""
+    """One entry of a CRM's own history of a field (HubSpot's property history, Salesforce's LeadHistory): what changed when.
+
+    before: None where it was empty, or where the history does not tell. source: what changed it, by the CRM's own word ("CRM_UI",
+    "INTEGRATION"). who: the user, as the CRM names users; None where no person did, or none is told.
+    """
 
     record: RecordRef
     id: str
@@ -200,6 +208,8 @@ class FieldChange:
     before: str | None
     after: str | None
     at: datetime
+    source: str | None = None
+    who: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,7 +52,7 @@ def go_on(store: Store, *, now: datetime) -> None:
         make_anew(store, reason=place.reason, now=now)
 
 
-def asked_for(store: Store, work: Callable[[], None]) -> bool:
+def asked_for(store: Store, work: Callable[[], object]) -> bool:
     """Whether something is under way, or `work` does something to all contacts. What was done before is forgotten: asked of a copy."""
     if any(place is not None and place.after is not None for place in (_place(store, name) for name in _NAMES)):
         return True

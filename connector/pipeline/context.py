@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 from connector.adapters.port import Crm
 from connector.config.tables import Config
-from connector.model import CrmName
+from connector.model import UNNAMED, Actor, CrmName
 from connector.store.database import Store
 
 Step = Literal["backfill", "removals", "compare", "unify", "evaluate", "write back"]
@@ -45,8 +45,8 @@ class Unwatched:
 class PassContext:
     """The context of a pass. now: the clock (aware). stopped: asked between pages, slices and batches; True ends the pass in good order.
 
-    holder: who this process is, for leases. judging: entered for unifying, judging and writing back, which one at a time does; pulling
-    needs no such turn. May raise `LeaseLost`.
+    holder: who this process is, for leases; actor: who started it. judging: entered for unifying, judging and writing back, which one at a
+    time does; pulling needs no such turn. May raise `LeaseLost`.
     """
 
     config: Config
@@ -57,3 +57,4 @@ class PassContext:
     stopped: Callable[[], bool] = lambda: False
     progress: Progress = field(default_factory=Unwatched)
     judging: Callable[[], AbstractContextManager[None]] = nullcontext
+    actor: Actor = UNNAMED

@@ -19,15 +19,16 @@ from sqlalchemy import Table, and_, func, select
 from connector.adapters.port import Crm, Describes
 from connector.config.tables import Config
 from connector.errors import ConnectorError, CrmError, Interrupted, ObjectStopped, SafetyStop
-from connector.model import CRM_FACTS, CRMS, PEOPLE_OBJECTS, CrmName, Surroundings
+from connector.model import CRM_FACTS, CRMS, PEOPLE_OBJECTS, UNNAMED, Actor, CrmName, Surroundings
 from connector.pipeline import all_contacts
 from connector.pipeline.context import PassContext
-from connector.pipeline.pull import schema_drift
+from connector.pipeline.older_file import file_of, older_file
+from connector.pipeline.pull import histories, schema_drift
 from connector.pipeline.pull.backfill import fill
-from connector.pipeline.pull.field_state import FieldState, brought_in_line, refreshed
+from connector.pipeline.pull.field_state import FieldState, brought_in_line, note_known, refreshed
 from connector.pipeline.pull.streams import Pulled, distinct, errors_of, pull, streams_of
 from connector.pipeline.unify import ContactWriter, UnifySettings
-from connector.store import runs, shadow
+from connector.store import rule_texts, runs, shadow
 from connector.store import tables as t
 from connector.store.database import Store
 from connector.store.fields import FieldStatus, contact_table, ensure_fields, set_state, stored_fields
@@ -49,6 +50,7 @@ class Installation:
     """The field state, the contact table with the file's columns, the writer of contacts, and whether this pass adopts what is there.
 
     silent: the CRMs of which neither fields nor set-up could be learned, so that what they lack might be taken for empty, with the error.
+    older: the file was replaced by another and is not applied: nothing may be concluded by it.
     """
 
     fields: FieldState
@@ -56,6 +58,7 @@ class Installation:
     writer: ContactWriter
     setting: UnifySettings
     silent: Mapping[CrmName, CrmError] = field(default_factory=dict)
+    older: bool = False
 
     @property
     def suspended(self) -> Suspended:
@@ -89,7 +92,7 @@ def read_crms(context: PassContext, result: CrmsRead, *, now: datetime, full: bo
 
     What was pulled and what went wrong is in the result even where this ends early.
     """
-    prepared = prepare(context.store, context.config, context.crms, now=now)
+    prepared = prepare(context.store, context.config, context.crms, now=now, by=context.actor)
     if full:
         pages.reset_cursors(context.store)
     result.pulled = pull(context, now, silent=prepared.silent)
@@ -98,10 +101,13 @@ def read_crms(context: PassContext, result: CrmsRead, *, now: datetime, full: bo
     return caught_up
 
 
-def prepare(store: Store, config: Config, crms: Mapping[CrmName, Crm], *, now: datetime) -> Installation:
-    """Brings the database in line with the file. crms: none where the CRMs are not to be asked.
+def prepare(
+    store: Store, config: Config, crms: Mapping[CrmName, Crm], *, now: datetime, by: Actor = UNNAMED, tried: bool = False
+) -> Installation:
+    """Brings the database in line with the file. crms: none where the CRMs are not to be asked. by: who applies it.
 
-    Raises `SafetyStop` where the file lacks a CRM whose people are here.
+    An older file is not applied, but where it is tried (in a scratch state). Raises `SafetyStop` where the file lacks a CRM whose people
+    are here.
     """
     if (missing := left_out(store, config)) is not None:
         raise SafetyStop(missing, advice=LEFT_OUT)
@@ -109,10 +115,14 @@ def prepare(store: Store, config: Config, crms: Mapping[CrmName, Crm], *, now: d
     made = ensure_fields(store, columns)
     silent = schema_drift.look(store, config, crms, now=now) if crms and schema_drift.due(store, config, now) else {}
     state = brought_in_line(store, config, columns, crms)
-    silent = _apply_file(store, config, crms, now, anew=bool(made)) | silent
+    older = not tried and older_file(store, config) is not None
+    if not older:
+        histories.watch(store, config, crms)
+        silent = _apply_file(store, config, crms, now, anew=bool(made), by=by) | silent
     _keep_states(store, state, now)
+    note_known(store, state, now)
     all_contacts.go_on(store, now=now)
-    return _installed(store, config, state, now=now, silent=silent)
+    return _installed(store, config, state, now=now, silent=silent, older=older)
 
 
 def left_out(store: Store, config: Config) -> str | None:
@@ -147,12 +157,25 @@ def catch_up(context: PassContext, prepared: Installation, pulled: Pulled, *, no
         state = refreshed(store, config, state)
     if state is not prepared.fields:
         _keep_states(store, state, now)
+        note_known(store, state, context.now())
     blinded = _blinded(state)
+    unread = [] if context.stopped() or failed else _read_histories(context, state, pulled, now)
     return CaughtUp(
         installation=_with_fields(config, prepared, state),
-        errors=distinct([*failed, *errors_of(filled), *blinded]),
-        stops=bool(blinded or silent or _stopping(store, pulled)),
+        errors=distinct([*failed, *errors_of(filled), *unread, *blinded]),
+        stops=bool(blinded or silent or _stopping(store, pulled) or any(not isinstance(error, ObjectStopped) for error in unread)),
     )
+
+
+def _read_histories(context: PassContext, state: FieldState, pulled: Pulled, now: datetime) -> list[ConnectorError]:
+    """The histories that no pull brings; their calls count as those of the object's stream. What stopped them: one that HubSpot refuses for
+    good stops nobody's judgement, since what it would tell is then known as far as it was seen."""
+    read = histories.read(context, state, now)
+    for crm, objects in read.items():
+        for object_name, result in objects.items():
+            if object_name in pulled.get(crm, {}):
+                pulled[crm][object_name].calls += result.calls
+    return histories.errors_of(read)
 
 
 def _missed(pulled: Pulled) -> bool:
@@ -184,13 +207,15 @@ def _blinded(state: FieldState) -> list[ConnectorError]:
 # ── What is made for a pass ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _installed(store: Store, config: Config, state: FieldState, *, now: datetime, silent: Mapping[CrmName, CrmError]) -> Installation:
+def _installed(
+    store: Store, config: Config, state: FieldState, *, now: datetime, silent: Mapping[CrmName, CrmError], older: bool
+) -> Installation:
     """What holds for the whole pass, with this field state."""
     if config.mode == "live":
         _end_shadow(store, now)
     clocks_from = _clocks_from(store, config, now)
     adopting = runs.get_meta(store, f"adopted:{config.mode}") is None
-    if adopting and config.mode == "live" and runs.get_meta(store, "adopted:shadow") is not None:
+    if adopting and not older and config.mode == "live" and runs.get_meta(store, "adopted:shadow") is not None:
         all_contacts.agree_anew(store, clocks_from=clocks_from)
     own_users = _meta_json(store, "own_users")
     setting = UnifySettings(
@@ -202,7 +227,7 @@ def _installed(store: Store, config: Config, state: FieldState, *, now: datetime
     )
     table = contact_table(state.columns)
     writer = ContactWriter(config, state.columns, table, setting)
-    return Installation(fields=state, table=table, writer=writer, setting=setting, silent=silent)
+    return Installation(fields=state, table=table, writer=writer, setting=setting, silent=silent, older=older)
 
 
 def _with_fields(config: Config, installation: Installation, state: FieldState) -> Installation:
@@ -233,19 +258,27 @@ _STATUSES: tuple[FieldStatus, ...] = get_args(FieldStatus)
 
 
 def applied(store: Store, config: Config) -> bool:
-    """Whether a whole pass went by under this very file: what it concluded can be built upon."""
-    return runs.get_meta(store, "config") == config.version and runs.get_meta(store, f"adopted:{config.mode}") is not None
+    """Whether a whole pass went by under this very file, and none replaced it: what it concluded can be built upon."""
+    same = runs.get_meta(store, rule_texts.APPLIED) == config.version
+    return same and runs.get_meta(store, f"adopted:{config.mode}") is not None and older_file(store, config) is None
 
 
-def _apply_file(store: Store, config: Config, crms: Mapping[CrmName, Describes], now: datetime, *, anew: bool) -> dict[CrmName, CrmError]:
+def _apply_file(
+    store: Store, config: Config, crms: Mapping[CrmName, Describes], now: datetime, *, anew: bool, by: Actor
+) -> dict[CrmName, CrmError]:
     """A changed file makes every contact anew, and due. The CRMs that do not tell what they must, with the error: it is applied later."""
-    if runs.get_meta(store, "config") == config.version and not anew:
+    file = file_of(config)
+    if runs.get_meta(store, rule_texts.APPLIED) == config.version and not anew:
+        with store.read() as connection:
+            known = rule_texts.in_force(connection)
+        if known is None or known.digest != file.digest:  # its rules say the same in other words
+            store.write(partial(rule_texts.put_in_force, file=file, by=by, now=now))
         return {}
     silent = _look_around(store, crms) if crms else {}
     if anew or not silent:
         all_contacts.make_anew(store, reason=f"file {config.version}", now=now)
     if not silent:
-        runs.set_meta(store, "config", config.version)
+        store.write(partial(rule_texts.applied, file=file, by=by, now=now))
     return silent
 
 

@@ -33,7 +33,9 @@ _OF_RECORDS = ("record", "activity_link")
 #: Every table of a contact, whatever it is.
 BY_CONTACT = tuple(name for name, table in _T.items() if "contact_id" in table.c and name not in _OF_RECORDS)
 #: Small, or grown with the file and the CRMs' set-up, not with their people.
-WHOLE = ("meta", "owner", "turn", "property", "drift", "cursor", "campaign", "pause", "standing")
+WHOLE = (
+    "meta", "owner", "turn", "property", "property_known", "drift", "cursor", "campaign", "pause", "standing", "rule_text", "rule_use",
+)  # fmt: skip
 #: Read with the records of the contacts, by CRM, object and id in these columns.
 BY_RECORD = {
     "record_email": ("crm", "object", "id"),
@@ -41,11 +43,14 @@ BY_RECORD = {
     "deal_link": ("crm", "record_object", "record_id"),
     "campaign_member": ("crm", "record_object", "record_id"),
     "field_history": ("crm", "object", "record_id"),
+    "history_due": ("crm", "object", "id"),
 }
 #: Copied in a way of their own.
 APART = ("field", "contact", "record", "merged", "activity", "deal", "plan")
 #: Read by no step of a pass after the pull: the pull's own, and what is kept to be looked at.
-UNREAD = ("record_version", "seen", "set_aside", "forgotten", "run", "budget", "lease")
+UNREAD = (
+    "record_version", "deal_version", "activity_version", "link_change", "seen", "set_aside", "forgotten", "act", "run", "budget", "lease",
+)  # fmt: skip
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Both CRMs and the mirror against each other: how many people are where, and who is there more than once.
 
-Every person that the mirror knows is in one bucket, every record of a person too: a duplicate is counted as a record alone, its person
-where the person's own record is. Numbers and ids; no value of anybody.
+Every person who has a record in the CRMs is in one bucket, every such record too: a duplicate is counted as a record alone, its person
+where the person's own record is. What is gone from the CRMs is not counted. Numbers and ids; no value of anybody.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from connector.store.tables import metadata
 record = metadata.tables["record"]
 contact = metadata.tables["contact"]
 
-BUCKETS = ("in_both", "only_hubspot", "only_salesforce", "ambiguous", "duplicates", "excluded", "gone")
+BUCKETS = ("in_both", "only_hubspot", "only_salesforce", "ambiguous", "duplicates", "excluded")
 #: Contacts that a list names at most.
 SHOWN = 50
 #: A Lead that became a Contact of the same person is no duplicate.
@@ -26,13 +26,14 @@ _DUPLICATE = and_(record.c.role == "duplicate", record.c.converted_to.is_(None),
 
 def buckets(store: Store) -> dict[str, Any]:
     """{"buckets": [{"name", "n" (people), crm: n (records)}], "totals": {crm: n}, "duplicates", "ambiguous"}; buckets add up to totals."""
-    of_people = select(record.c.crm).join(contact, contact.c.id == record.c.contact_id).where(record.c.object.in_(PEOPLE_OBJECTS))
+    live = and_(record.c.object.in_(PEOPLE_OBJECTS), ~record.c.archived)
+    of_people = select(record.c.crm).join(contact, contact.c.id == record.c.contact_id).where(live)
     person = _person()
-    bucket = case((record.c.archived, "gone"), (_DUPLICATE, "duplicates"), else_=person)
+    bucket = case((_DUPLICATE, "duplicates"), else_=person)
     counted = of_people.add_columns(bucket.label("bucket"), func.count().label("n")).group_by(record.c.crm, bucket)
     with store.read() as connection:
         records: dict[tuple[str, str], int] = {(row.bucket, row.crm): row.n for row in connection.execute(counted)}
-        has_records = select(record.c.contact_id).where(record.c.object.in_(PEOPLE_OBJECTS), record.c.contact_id == contact.c.id)
+        has_records = select(record.c.contact_id).where(live, record.c.contact_id == contact.c.id)
         people_of = select(person.label("bucket"), func.count().label("n")).where(has_records.correlate(contact).exists()).group_by(person)
         people: dict[str, int] = {row.bucket: row.n for row in connection.execute(people_of)}
         return {
@@ -46,7 +47,6 @@ def buckets(store: Store) -> dict[str, Any]:
 def _person() -> ColumnElement[str]:
     """Where a contact is."""
     return case(
-        (contact.c.gone, "gone"),
         (contact.c.ambiguous.is_not(None), "ambiguous"),
         (contact.c.excluded, "excluded"),
         (and_(contact.c.in_hubspot, contact.c.in_salesforce), "in_both"),

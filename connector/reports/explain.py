@@ -22,10 +22,12 @@ from connector.pipeline.installation import record_url
 from connector.pipeline.pull.field_state import suspended_by_last_pass
 from connector.pipeline.unify import sides_of
 from connector.pipeline.unify.merge import aliases
+from connector.reports import past
 from connector.reports.find_contact import find
 from connector.reports.rule_breakdown import Reason, Reasons, present, reasons
 from connector.reports.timeline import timeline
 from connector.store import fields, ledger, pauses
+from connector.store.among import among
 from connector.store.database import Store
 from connector.store.mirror.deal_roles import campaigns_of, deals_of, latest_campaigns
 from connector.store.tables import metadata
@@ -56,6 +58,7 @@ def explain(store: Store, config: Config, who: str, *, now: datetime) -> dict[st
         state = cases.load_one(connection, table, contact)
         seen = _Seen(config=config, state=state, told=told, now=now, suspended=suspended, paused=paused)
         people = connection.execute(select(_RECORD).where(_RECORD.c.contact_id == contact).order_by(*_BY_KEY)).all()
+        others = aliases(connection, contact)
         return {
             **_head(seen),
             "records": [_record(row, url) for row in people],
@@ -66,13 +69,11 @@ def explain(store: Store, config: Config, who: str, *, now: datetime) -> dict[st
             "transitions": _transitions(connection, seen),
             "slas": _slas(connection, seen),
             "sla_waits": _sla_waits(seen),
-            "attempts": _attempts(connection, contact),
+            **_past(connection, [contact, *others]),
             "deals": [asdict(deal) for deal in deals_of(connection, [contact]).get(contact, ())],
             "campaigns": [asdict(campaign) for campaign in campaigns_of(connection, contact)],
-            "merged": aliases(connection, contact),
-            "history": timeline(
-                connection, config, [contact, *aliases(connection, contact)], [(row.crm, row.object, row.id) for row in people], now
-            ),
+            "merged": others,
+            "history": timeline(connection, config, [contact, *others], [(row.crm, row.object, row.id) for row in people], now),
         }
 
 
@@ -309,11 +310,26 @@ def _in_hand(rows: Sequence[Mapping[str, Any]] | None) -> list[str]:
 # ── Attempts and clocks ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _attempts(connection: Connection, contact: int) -> list[dict[str, Any]]:
-    """Those of contacts that turned out to be this one among them."""
-    numbers = [contact, *aliases(connection, contact)]
-    rows = connection.execute(select(_ATTEMPT).where(_ATTEMPT.c.contact_id.in_(numbers)).order_by(_ATTEMPT.c.began_at, _ATTEMPT.c.number))
-    return [{name: getattr(row, name) for name in _ATTEMPT_SAYS} for row in rows]
+def _past(connection: Connection, contacts: Sequence[int]) -> dict[str, Any]:
+    """Attempts, owners, the files that these were judged by, and what people did. contacts: those that turned out to be this one, too."""
+    attempts = past.with_snapshots(connection, _attempts(connection, contacts))
+    written = ledger.rows_of_contact(connection, contacts[0])
+    clocks = connection.scalars(select(_CLOCK.c.config_version).where(among(_CLOCK.c.contact_id, contacts)))
+    looks = [snapshot["config_version"] for attempt in attempts for snapshot in attempt["snapshots"].values()]
+    return {
+        "attempts": attempts,
+        "owners": past.owners_document(past.owner_stays(connection, contacts)),
+        "files": past.files(connection, [*looks, *clocks, *(row["config_version"] for row in written)]),
+        "acts": [act._asdict() for act in past.acts_about(connection, contacts, written)],
+    }
+
+
+def _attempts(connection: Connection, contacts: Sequence[int]) -> list[tuple[int, dict[str, Any]]]:
+    """With the contact of each."""
+    rows = connection.execute(
+        select(_ATTEMPT).where(among(_ATTEMPT.c.contact_id, contacts)).order_by(_ATTEMPT.c.began_at, _ATTEMPT.c.number)
+    )
+    return [(row.contact_id, {name: getattr(row, name) for name in _ATTEMPT_SAYS}) for row in rows]
 
 
 def _slas(connection: Connection, seen: _Seen) -> list[dict[str, Any]]:
@@ -330,7 +346,7 @@ def _slas(connection: Connection, seen: _Seen) -> list[dict[str, Any]]:
             {
                 "name": row.sla if rule is None else rule.name,
                 **{name: getattr(now, name) for name in ("kind", "started_at", "due_at", "state", "touches", "channels", "met_at")},
-                **{name: getattr(now, name) for name in ("warn_at", "ended_at", "attempt", "owner")},
+                **{name: getattr(now, name) for name in ("warn_at", "ended_at", "attempt", "owner", "config_version")},
             }
         )
     return told

@@ -94,11 +94,11 @@ def _chosen(connection: Connection, rows: Sequence[_Match], message: str) -> int
     if rows:
         raise Unknown(
             f"this is a record of {rows[0].object}, and no contact belongs to it",
-            advice="Name a person's record (contacts, Lead, Contact). What was just pulled becomes a contact in the next `connector run`.",
+            advice="Name a person's record (contacts, Lead, Contact). What no contact has yet gets one by `connector pull`.",
         )
     if connection.execute(select(_RECORD.c.id).limit(1)).first() is None:
-        raise Unknown("the mirror is empty", advice="Pull first: `connector run`.")
+        raise Unknown("the mirror is empty", advice="Pull first: `connector pull`.")
     raise Unknown(
         message,
-        advice="Check the spelling, or name the record's id or address. What is new in the CRM is known after the next `connector run`.",
+        advice="Check the spelling, or name the record's id or address. What is new in the CRM is known after the next `connector pull`.",
     )

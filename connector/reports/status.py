@@ -15,7 +15,8 @@ from connector.config.tables import Config
 from connector.model import CRMS, CrmName, State
 from connector.pipeline.pull import schema_drift
 from connector.pipeline.pull.field_state import suspended_by_last_pass
-from connector.store import ledger, pauses, runs
+from connector.reports.paused import paused_now
+from connector.store import acts, ledger, rule_texts, runs
 from connector.store.budget import Limit, SharedBudget, hubspot_limits, salesforce_limits
 from connector.store.database import Store
 from connector.store.mirror import pages
@@ -33,6 +34,7 @@ _RUN = metadata.tables["run"]
 #: Rows that a list shows at most.
 SHOWN = 50
 _RUNS = 10
+_ACTS = 10
 _PULLING = ("run", "pull", "deletes", "reconcile")
 
 
@@ -45,7 +47,9 @@ def status(store: Store, config: Config, *, now: datetime) -> dict[str, Any]:
     with store.read() as connection:
         return {
             "mode": config.mode,
-            "paused": [{"scope": row.scope, "name": row.name, "since": row.since} for row in pauses.list_pauses(store)],
+            "file": _file(connection),
+            "paused": paused_now(store),
+            "acts": [act._asdict() for act in acts.latest(connection, _ACTS)],
             "runs": [_run(row) for row in latest],
             "lag_seconds": _lag(connection, now),
             "contacts": _count(connection, ~_CONTACT.c.gone),
@@ -62,6 +66,12 @@ def status(store: Store, config: Config, *, now: datetime) -> dict[str, Any]:
             "drift": _drifted(connection, config),
             "open_tasks": ledger.open_task_count(connection),
         }
+
+
+def _file(connection: Connection) -> dict[str, Any] | None:
+    """Which file is in force, since when, and who applied it; None before the first pass."""
+    use = rule_texts.in_force(connection)
+    return None if use is None else {name: getattr(use, name) for name in ("version", "since", "by", "way")}
 
 
 def _drifted(connection: Connection, config: Config) -> list[dict[str, Any]]:

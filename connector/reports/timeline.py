@@ -1,7 +1,8 @@
-"""What happened to one contact, in time order: stages, attempts, clocks, touches, rejections, our own writes, edits in the CRMs.
+"""What happened to one contact, in time order: stages, attempts, clocks, touches, rejections, owners, our own writes, edits in the CRMs.
 
-Each entry: {"at" (UTC), "what", "by" (a CRM, "crm" for a person or tool in one of them, "connector", "found", or a rule's id), "before",
-"after"}; what the ledger holds has its "outcome" beside. Values of CRMs stand as the CRM has them, stages by the file's names.
+Each entry: {"at" (UTC), "what", "by" (a person, by e-mail, name or the CRM's id of the user, where the CRM's own history tells who; else a CRM,
+"crm" for a person or tool in one of them, "connector", "found", or a rule's id), "before", "after"}; what the ledger holds has its "outcome"
+beside. Values of CRMs stand as the CRM has them, stages by the file's names.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from sqlalchemy import Connection, and_, select
 
 from connector.config.tables import Config
 from connector.model import CRM_FACTS
+from connector.reports import past
 from connector.store import ledger
 from connector.store.mirror.keys import FullKey
+from connector.store.mirror.past_changes import employees_of
 from connector.store.tables import metadata
 
 _SPELL = metadata.tables["spell"]
@@ -26,7 +29,7 @@ _TOUCH = metadata.tables["touch"]
 _VERSION = metadata.tables["record_version"]
 _HISTORY = metadata.tables["field_history"]
 
-#: The properties whose edits are told: those that carry the stage, the lead status and the owner.
+#: The properties whose edits are told without a history of the CRM's: those that carry the stage, the lead status and the owner.
 _TOLD: Mapping[str, frozenset[str]] = {
     crm: frozenset({facts.stage_property, facts.lead_status, facts.owner_property}) for crm, facts in CRM_FACTS.items()
 }
@@ -47,6 +50,7 @@ class _Edit(NamedTuple):
     before: str | None
     after: str | None
     at: datetime
+    who: str | None
 
 
 class _Version(NamedTuple):
@@ -74,6 +78,8 @@ def timeline(connection: Connection, config: Config, contacts: Sequence[int], re
         entries += _touches(connection, contact)
         entries += _clocks(connection, contact, names, now)
         entries += _rejections(connection, contact)
+    entries += past.owner_entries(past.owner_stays(connection, contacts))
+    entries += past.act_entries(past.acts_about(connection, contacts, written))
     entries += _actions(written)
     return sorted(entries, key=lambda entry: entry["at"])  # stable: at one moment the order above holds
 
@@ -120,7 +126,7 @@ def _clocks(connection: Connection, contact: int, names: Mapping[str, str], now:
 
 def _rejections(connection: Connection, contact: int) -> Iterator[Entry]:
     for row in connection.execute(select(_REJECTION).where(_REJECTION.c.contact_id == contact).order_by(_REJECTION.c.attempt)):
-        yield _entry(row.at, f"{row.kind} by sales", row.crm or "crm", None, row.reason if row.reason_at == row.at else None)
+        yield _entry(row.at, f"{row.kind} by sales", row.by or row.crm or "crm", None, row.reason if row.reason_at == row.at else None)
         if row.reason is not None and row.reason_at is not None and row.reason_at != row.at:
             yield _entry(row.reason_at, "reason of the rejection", row.crm or "crm", None, row.reason)
 
@@ -129,7 +135,7 @@ def _actions(written: Sequence[Mapping[str, Any]]) -> Iterator[Entry]:
     for row in reversed(written):
         what = f"{row['kind'].replace('_', ' ')} {row['target']} in {row['crm']}"
         at = row["settled_at"] or row["sent_at"] or row["planned_at"]
-        more = {name: row[name] for name in ("message", "next_step") if row[name]}
+        more = {name: row[name] for name in ("message", "next_step", "config_version") if row[name]}
         yield _entry(at, what, row["rule"], row["before"], row["after"], outcome=row["state"], **more)
 
 
@@ -139,11 +145,13 @@ def _actions(written: Sequence[Mapping[str, Any]]) -> Iterator[Entry]:
 def _edits(connection: Connection, records: Sequence[FullKey], written: Sequence[Mapping[str, Any]]) -> Iterator[Entry]:
     """The CRM's own history where there is one, else the changes that pulls found; less what we wrote ourselves."""
     in_history: set[tuple[str, str, str, str | None]] = set()
+    employees = employees_of(connection)
     for change in _histories(connection, records):
         edit = (change.crm, change.record_id, change.property, change.after)
         in_history.add(edit)
         if not _ours(written, edit, change.at):
-            yield _entry(change.at, f"{change.object} {change.property}", change.crm, change.before, change.after)
+            by = change.crm if change.who is None else employees.get((change.crm, change.who), f"{change.crm} user {change.who}")
+            yield _entry(change.at, f"{change.object} {change.property}", by, change.before, change.after)
     for version in _versions(connection, records):
         at = version.seen_at if version.at is None else version.at
         for name, (before, after) in sorted(version.changed.items()):
@@ -167,8 +175,7 @@ def _histories(connection: Connection, records: Iterable[FullKey]) -> Iterator[_
     columns = [_HISTORY.c[name] for name in _Edit._fields]
     for crm, object_name, record_id in records:
         about = and_(_HISTORY.c.record_id == record_id, _HISTORY.c.crm == crm, _HISTORY.c.object == object_name)
-        wanted = _HISTORY.c.property.in_(sorted(_TOLD[crm]))
-        query = select(*columns).where(about, wanted).order_by(_HISTORY.c.at, _HISTORY.c.id)
+        query = select(*columns).where(about).order_by(_HISTORY.c.at, _HISTORY.c.id)
         yield from map(_Edit._make, connection.execute(query))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 HubSpotRow = dict[str, Any]
 """{"id": str, "properties": {name: str | None}, "createdAt": datetime, "updatedAt": datetime, "archived": bool};
@@ -17,10 +17,34 @@ in the recycle bin "archivedAt" too."""
 SalesforceRow = dict[str, Any]
 """Field name → value: aware UTC `datetime`s (whole seconds), `date`s, str, int, float, bool or None."""
 
+
+class PastValue(NamedTuple):
+    """What a property of HubSpot was set to, when, and how. source, source_id: as HubSpot names it; user_id: the user's, where one did it."""
+
+    value: str | None
+    at: datetime
+    source: str = "CRM_UI"
+    source_id: str | None = None
+    user_id: int | None = None
+
+
+class Edit(NamedTuple):
+    """One change of a value since the servers run: the truth of what was what when. user: the user's id in that CRM; None: no person."""
+
+    crm: str
+    object: str
+    id: str
+    property: str
+    before: Any
+    after: Any
+    at: datetime
+    user: str | None
+
+
 HUBSPOT_OBJECTS = ("contacts", "companies", "deals", "calls", "emails", "meetings", "tasks")
 SALESFORCE_OBJECTS = (
-    "Lead", "Contact", "Account", "Task", "Event", "User", "Group", "LeadHistory", "LeadStatus", "Opportunity", "OpportunityContactRole",
-    "Campaign", "CampaignMember", "UserRole", "TaskWhoRelation", "EventWhoRelation",
+    "Lead", "Contact", "Account", "Task", "Event", "User", "Group", "LeadHistory", "LeadStatus", "Opportunity", "OpportunityHistory",
+    "OpportunityContactRole", "Campaign", "CampaignMember", "UserRole", "TaskWhoRelation", "EventWhoRelation",
 )  # fmt: skip
 
 
@@ -41,8 +65,8 @@ class World:
     """(from object, to object) → from id → [(to id, association type id)]; each link stands in both directions."""
     hubspot_properties: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     """Object → property name → its definition as `/crm/v3/properties` gives it; a property not here does not exist."""
-    hubspot_history: dict[tuple[str, str], dict[str, list[tuple[str | None, datetime]]]] = field(default_factory=dict)
-    """(object, id) → property → its values with the moment each was set, newest first."""
+    hubspot_history: dict[tuple[str, str], dict[str, list[PastValue]]] = field(default_factory=dict)
+    """(object, id) → property → its values with the moment each was set and by whom, newest first."""
     hubspot_archived_properties: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     """Object → property name → the definition of a property that was removed; its values stay and come back with it."""
     hubspot_hidden: set[tuple[str, str]] = field(default_factory=set)
@@ -57,3 +81,5 @@ class World:
     """The Salesforce User that the connector signs in as."""
     absent: str = ""
     """E-mail address of the owner who is on leave."""
+    edits: list[Edit] = field(default_factory=list)
+    """What was changed since the servers run, in order; what HubSpot calculates (`recalculate`) and new records are left out."""

@@ -135,12 +135,24 @@ def change(
     table: Table | None = None,
 ) -> None:
     """Sets these columns of the rows that have these keys. table: where it has columns beside those of its declaration."""
-    if not rows:
+    change_values(connection, into, list(map(itemgetter(*columns, *keys), rows)), columns, keys=keys, table=table)
+
+
+def change_values(
+    connection: Connection,
+    into: str,
+    values: list[tuple[Any, ...]],
+    columns: tuple[str, ...],
+    *,
+    keys: tuple[str, ...],
+    table: Table | None = None,
+) -> None:
+    """`change` of rows that are tuples already: the columns, and the keys behind them."""
+    if not values:
         return
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(_change("sqlite", into, columns, keys), list(map(itemgetter(*columns, *keys), rows)))
+        connection.exec_driver_sql(_change("sqlite", into, columns, keys), values)
     else:
-        values = map(itemgetter(*columns, *keys), rows)
         statement = _change("postgresql", into, columns, keys, tuple(_array_type(into, name, table) for name in (*columns, *keys)))
         connection.exec_driver_sql(statement, tuple(map(list, zip(*values, strict=True))))
 
@@ -184,23 +196,61 @@ def _array_type(into: str, name: str, table: Table | None = None) -> str:
 
 
 def find(
-    connection: Connection, name: str, columns: tuple[str, ...], ids: Collection[str], *, by: str = "id", lock: bool = False, **same: str
+    connection: Connection,
+    name: str,
+    columns: tuple[str, ...],
+    ids: Collection[str] | Collection[int],
+    *,
+    by: str = "id",
+    lock: bool = False,
+    where: str = "",
+    order: str = "",
+    **same: str,
 ) -> list[Any]:
     """Rows of a table whose column `by` is one of the ids and whose other columns are as given (crm="hubspot", object="calls").
 
-    lock: kept from other writers until the transaction ends, in the order of the ids.
+    lock: kept from other writers until the transaction ends, in the order of the ids. where, order: SQL of our own that narrows it further,
+    and sorts; both say the same in both databases. Nothing is converted: moments are microseconds, JSON is text.
     """
-    if not ids:
-        return []
-    statement = _find(connection.dialect.name, name, columns, by, tuple(same), lock)
-    listed: Any = orjson.dumps(list(ids)).decode() if connection.dialect.name == "sqlite" else list(ids)
-    return list(connection.exec_driver_sql(statement, (*same.values(), listed)))
+    return asked(connection, _find(name, columns, by, tuple(same), where, order, lock), *same.values(), ids) if ids else []
+
+
+#: In statements for `asked` and `told`: one of the ids of one parameter, however many: neither SQLAlchemy nor the database compiles the
+#: statement anew for each number of them.
+AMONG = "IN (SELECT value FROM json_each(?))"
+
+
+def asked(connection: Connection, statement: str, *values: Any) -> list[Any]:
+    """The rows of a query in SQL that both databases speak, its parameters `?` and `AMONG` (there the value is a collection)."""
+    spoken = _spoken(connection.dialect.name, statement)
+    return list(connection.exec_driver_sql(spoken, tuple(_handed(connection, value) for value in values)).all())
+
+
+def told(connection: Connection, statement: str, *values: Any) -> int:
+    """Carries out a statement as of `asked`; how many rows it concerned."""
+    spoken = _spoken(connection.dialect.name, statement)
+    return connection.exec_driver_sql(spoken, tuple(_handed(connection, value) for value in values)).rowcount
+
+
+def _handed(connection: Connection, value: Any) -> Any:
+    if isinstance(value, str | int | None):
+        return value
+    return orjson.dumps(list(value)).decode() if connection.dialect.name == "sqlite" else list(value)
+
+
+_LOCKED = " FOR UPDATE"
 
 
 @cache
-def _find(dialect: str, name: str, columns: tuple[str, ...], by: str, same: tuple[str, ...], lock: bool) -> str:
-    mark, listed = ("?", "IN (SELECT value FROM json_each(?))") if dialect == "sqlite" else ("%s", "= ANY(%s)")
-    where = " AND ".join([*(f"{key} = {mark}" for key in same), f"{by} {listed}"])
-    locked = f" ORDER BY {by} FOR UPDATE" if lock and dialect != "sqlite" else ""
+def _spoken(dialect: str, statement: str) -> str:
+    if dialect == "sqlite":
+        return statement.removesuffix(_LOCKED)  # its writer is alone
+    return statement.replace(AMONG, "= ANY(%s)").replace("?", "%s")
+
+
+@cache
+def _find(name: str, columns: tuple[str, ...], by: str, same: tuple[str, ...], where: str, order: str, lock: bool) -> str:
+    conditions = " AND ".join([*(f"{key} = ?" for key in same), f"{by} {AMONG}", *([where] if where else [])])
     named = ", ".join(f'"{key}"' for key in columns)
-    return f"SELECT {named} FROM {name} WHERE {where}{locked}"  # noqa: S608 - names of our own tables
+    ordered = f" ORDER BY {by if lock else order}" if lock or order else ""
+    return f"SELECT {named} FROM {name} WHERE {conditions}{ordered}{_LOCKED if lock else ''}"  # noqa: S608 - names of our own tables

@@ -9,6 +9,8 @@ from sqlalchemy import Connection, delete, or_, select
 from sqlmodel import Session
 from sqlmodel import select as select_rows
 
+from connector.model import UNNAMED, Actor, Deed
+from connector.store import acts
 from connector.store.bulk import plain, upsert
 from connector.store.database import Store
 from connector.store.tables import Pause, to_micros
@@ -17,25 +19,30 @@ _PAUSE = plain("pause")
 Scope = Literal["all", "crm", "job", "rule"]
 
 
-def pause(store: Store, scope: Scope = "all", name: str = "", *, now: datetime) -> bool:
-    """Pauses; True where it was not paused before (whose moment stays)."""
+def pause(store: Store, scope: Scope = "all", name: str = "", *, now: datetime, by: Actor = UNNAMED) -> bool:
+    """Pauses, and notes who did; True where it was not paused before (whose moment stays)."""
     _check(scope, name)
 
     def work(connection: Connection) -> bool:
         if connection.scalar(select(_PAUSE.c.since).where(_PAUSE.c.scope == scope, _PAUSE.c.name == name)) is not None:
             return False
         upsert(connection, _PAUSE, [{"scope": scope, "name": name, "since": to_micros(now)}], keys=("scope", "name"))
+        acts.note(connection, Deed.PAUSED, scope, name, by, now)
         return True
 
     return store.write(work)
 
 
-def resume(store: Store, scope: Scope = "all", name: str = "") -> bool:
-    """Ends one pause; True where there was one. Resuming all does not end the pause of one rule: that was somebody's own decision."""
+def resume(store: Store, scope: Scope = "all", name: str = "", *, now: datetime, by: Actor = UNNAMED) -> bool:
+    """Ends one pause, and notes who did; True where there was one. Resuming all does not end the pause of one rule: that was somebody's
+    own decision."""
     _check(scope, name)
 
     def work(connection: Connection) -> bool:
-        return connection.execute(delete(_PAUSE).where(_PAUSE.c.scope == scope, _PAUSE.c.name == name)).rowcount > 0
+        if connection.execute(delete(_PAUSE).where(_PAUSE.c.scope == scope, _PAUSE.c.name == name)).rowcount == 0:
+            return False
+        acts.note(connection, Deed.RESUMED, scope, name, by, now)
+        return True
 
     return store.write(work)
 

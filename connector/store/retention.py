@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, TableClause, and_, bindparam, delete, exists, func, or_, select, tuple_
@@ -18,6 +19,7 @@ from connector.model import Kind, State
 from connector.store.bulk import plain, put
 from connector.store.database import Store
 from connector.store.ledger import these
+from connector.store.mirror import known_properties
 from connector.store.mirror.activities import KEPT_SINCE
 from connector.store.mirror.keys import FullKey
 from connector.store.tables import metadata, to_micros
@@ -28,7 +30,7 @@ _PLAN = _T["plan"]
 _LINK = plain("activity_link")
 _ACTIVITY = plain("activity")
 _RECORD = plain("record")
-_VERSION = plain("record_version")
+_LINK_CHANGE = plain("link_change")
 
 #: Rows of one transaction.
 SLICE = 5_000
@@ -51,15 +53,36 @@ class RetentionSlice:
 # ── Versions ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def drop_versions(store: Store, before: datetime, after: Sequence[Any] | None) -> RetentionSlice:
-    """Versions of records that were seen before a moment."""
-    key = [_VERSION.c[name] for name in ("crm", "object", "id", "number")]
-    query = select(*key, _VERSION.c.seen_at).order_by(*key).limit(SLICE)
+def drop_versions(store: Store, before: datetime, after: Sequence[Any] | None, *, table: str = "record_version") -> RetentionSlice:
+    """Versions of records (or of activities, of deals) that were seen before a moment. From then on alone the mirror knows what was when in
+    records; that is noted before anything goes.
+    """
+    if table == "record_version":
+        store.write(partial(known_properties.cut, before=before))
+    version = plain(table)
+    key = [version.c[name] for name in ("crm", "object", "id", "number")]
+    query = select(*key, version.c.seen_at).order_by(*key).limit(SLICE)
     with store.read() as connection:
         rows = connection.execute(query if after is None else query.where(tuple_(*key) > tuple(after))).all()
     old = [tuple(row[:4]) for row in rows if row.seen_at < to_micros(before)]
-    _delete_each(store, _VERSION, ("crm", "object", "id", "number"), old)
+    _delete_each(store, version, ("crm", "object", "id", "number"), old)
     return RetentionSlice(len(old), list(rows[-1][:4]) if len(rows) == SLICE else None)
+
+
+def drop_link_changes(store: Store, before: datetime, after: Sequence[Any] | None) -> RetentionSlice:
+    """What links began and ended before a moment, of activities and deals that are here no more."""
+    names = ("crm", "object", "id", "source", "record_object", "record_id", "number")
+    key = [_LINK_CHANGE.c[name] for name in names]
+    here = [
+        exists().where(table.c.crm == _LINK_CHANGE.c.crm, table.c.object == _LINK_CHANGE.c.object, table.c.id == _LINK_CHANGE.c.id)
+        for table in (_ACTIVITY, plain("deal"))
+    ]
+    query = select(*key, _LINK_CHANGE.c.seen_at, or_(*here).label("here")).order_by(*key).limit(SLICE)
+    with store.read() as connection:
+        rows = connection.execute(query if after is None else query.where(tuple_(*key) > tuple(after))).all()
+    old = [tuple(row[: len(names)]) for row in rows if row.seen_at < to_micros(before) and not row.here]
+    _delete_each(store, _LINK_CHANGE, names, old)
+    return RetentionSlice(len(old), list(rows[-1][: len(names)]) if len(rows) == SLICE else None)
 
 
 # ── Ledger and plans ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -45,7 +45,7 @@ class ColumnSource(NamedTuple):
 
 def date_entered(stage_value: str) -> str:
     """HubSpot's property with the moment at which a contact entered a lifecycle stage (seen in public code: `hs_v2_date_entered_…`)."""
-    return f"hs_v2_date_entered_{stage_value}"
+    return f"{CRM_FACTS['hubspot'].stage_entered}{stage_value}"
 
 
 def properties_wanted(config: Config, crm: CrmName) -> dict[str, tuple[str, ...]]:

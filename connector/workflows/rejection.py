@@ -7,19 +7,14 @@ one the owner gets a task, and it goes back all the same when `reason_within` is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
-from connector.conditions import Condition, fold
 from connector.config.business_time import Calendar
-from connector.config.columns import column_of
 from connector.config.tables import RejectionRule
-from connector.model import CRM_FACTS, CrmName
-from connector.store.tables.rows import PersonRecord, PropertyChange
 from connector.workflows.attempts import AttemptState, end, let_time_pass
-from connector.workflows.fields import compared
+from connector.workflows.rejection_sign import Sign
 from connector.workflows.touches import Touched, since
 
 #: The rule's id in keys and the ledger.
@@ -28,7 +23,7 @@ RULE = "rejection"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectionState:
-    """A rejection, as the table has it."""
+    """A rejection, as the table has it. by: who rejected; known_by: how the moment is known (`Sign`)."""
 
     attempt: int
     at: datetime
@@ -45,6 +40,8 @@ class RejectionState:
     criteria_met: int | None = None
     score: float | None = None
     crm: str | None = None
+    by: str | None = None
+    known_by: str | None = None
 
     def due_back(self, run: int, now: datetime) -> bool:
         """Whether the contact goes back now: with an accepted reason, or without one in time; never in the pass that logged it."""
@@ -53,15 +50,6 @@ class RejectionState:
     def waits(self, now: datetime) -> bool:
         """Whether it waits for an accepted reason; at most till `reason_by`, where there is one."""
         return not self.sent_back and not self.accepted and (self.reason_by is None or self.reason_by > now)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sign:
-    """What a CRM says: rejecting now, since when by its word, and on which side."""
-
-    rejecting: bool
-    at: datetime
-    crm: CrmName | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,43 +88,6 @@ class NextSteps:
     asks_reason: bool = False
     sends_back: bool = False
     moments: tuple[datetime, ...] = ()
-
-
-def sign_of(
-    rule: RejectionRule, sides: Mapping[CrmName, PersonRecord], told: SideValues, *, rejecting: bool, now: datetime
-) -> Sign:
-    """Which side rejects, and since when: by Salesforce's history of the status, else by the record's last change.
-
-    rejecting: what `when` says. sides: the contact's record in each CRM. It is HubSpot's where only HubSpot has the contact, or where it
-    shows a value that the condition names for it.
-    """
-    hubspot, salesforce = sides.get("hubspot"), sides.get("salesforce")
-    by_hubspot = hubspot is not None and (salesforce is None or told.named_for("hubspot", rule.when))
-    record = hubspot if by_hubspot else salesforce
-    moment: datetime | None = None
-    if record is not None and not by_hubspot:
-        name = CRM_FACTS[record.crm].lead_status
-        status = record.properties.get(name)
-        changes = [change for change in told.history if change.record_id == record.id and change.property == name]
-        moment = max((change.at for change in changes if change.after == status), default=None)
-    moment = moment or (None if record is None else record.modified_at) or now
-    return Sign(rejecting=rejecting, at=min(moment, now), crm=None if record is None else record.crm)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SideValues:
-    """What the sides say. values: the contact's values by column. history: changes of Salesforce's records, oldest first."""
-
-    values: Mapping[str, Any]
-    history: Sequence[PropertyChange] = ()
-
-    def named_for(self, crm: CrmName, when: Condition) -> bool:
-        """Whether a side shows a value with which the condition compares a field of that side."""
-        return any(name.startswith(f"{crm}.") and self._shows(name, value) for name, value in compared(when))
-
-    def _shows(self, name: str, value: str) -> bool:
-        shown = str(self.values.get(column_of(name)) or "")
-        return fold(value) in fold(shown).strip(";").split(";")
 
 
 def attempt_now(rule: RejectionRule | None, attempt: AttemptState, facts: ContactFacts, run: int, now: datetime) -> AttemptNow:
@@ -202,6 +153,8 @@ def reject(rule: RejectionRule, attempt: AttemptState, facts: ContactFacts, run:
         criteria_met=facts.criteria_met,
         score=facts.score,
         crm=facts.sign.crm,
+        by=facts.sign.by,
+        known_by=facts.sign.known_by,
     )
     return end(attempt, kind, at), with_reason(rule, state, facts.reason, at)
 

@@ -14,7 +14,8 @@ from connector.store.tables import to_micros
 
 #: A fading part of less than this, either sign, counts nothing.
 LEAST = 0.5
-_DAY = 86_400_000_000
+#: A day, in microseconds.
+DAY = 86_400_000_000
 _YEARS_BACK = 15
 
 
@@ -44,14 +45,15 @@ def _at_most(amount: ColumnElement[Any], most: float | None) -> ColumnElement[An
 
 def _age(since: ColumnElement[Any], now: datetime, zone: ZoneInfo) -> ColumnElement[Any]:
     """How many midnights of the business's zone lie between a moment (microseconds) and now; at least 0."""
-    today = _local_day(now, zone)
-    day = (since + _offset(since, now, zone)) // _DAY
+    today = local_day(now, zone)
+    day = (since + _offset(since, now, zone)) // DAY
     return case((and_(today - day > 0), today - day), else_=0)
 
 
-def _local_day(moment: datetime, zone: ZoneInfo) -> int:
+def local_day(moment: datetime, zone: ZoneInfo) -> int:
+    """The number of a moment's day in the business's zone."""
     local = moment.astimezone(zone)
-    return (to_micros(moment) + _micros(local.utcoffset())) // _DAY
+    return (to_micros(moment) + _micros(local.utcoffset())) // DAY
 
 
 def _offset(since: ColumnElement[Any], now: datetime, zone: ZoneInfo) -> ColumnElement[Any]:

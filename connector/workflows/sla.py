@@ -27,7 +27,9 @@ Event = Literal["warn", "breach"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockState:
-    """A clock, as the table has it. state: running, warned, met, breached, ended, waived, paused."""
+    """A clock, as the table has it. state: running, warned, met, breached, ended, waived, paused. config_version: the file's, under which
+    it started.
+    """
 
     attempt: int
     kind: str
@@ -43,6 +45,7 @@ class ClockState:
     ended_at: datetime | None = None
     touches: int = 0
     channels: int = 0
+    config_version: str | None = None
 
     @property
     def ticking(self) -> bool:
@@ -64,7 +67,7 @@ class ClockFacts:
 
     clocks: as stored: those of the present attempt, and those that still tick. attempts: as they stand now, by number; present: the one
     that the contact is in, or was in last. starting: the rules by which a new clock may start, in the file's order. assigned_at: when the
-    owner got the contact. calendar: that of the owner's team.
+    owner got the contact. calendar: that of the owner's team. config_version: the file's now.
     """
 
     clocks: Sequence[ClockState]
@@ -75,6 +78,7 @@ class ClockFacts:
     starting: Sequence[SlaRule] = ()
     owner: str | None = None
     assigned_at: datetime | None = None
+    config_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +155,7 @@ def _started(facts: ClockFacts) -> list[ClockState]:
     if not facts.present.open or facts.present.found:
         return []
     clock = start(facts.starting, facts.present, facts.owner, facts.assigned_at, facts.calendar)
-    return [] if clock is None else [clock]
+    return [] if clock is None else [replace(clock, config_version=facts.config_version)]
 
 
 def _go_on(clock: ClockState, rule: SlaRule, facts: ClockFacts, now: datetime) -> list[ClockState]:
@@ -160,7 +164,7 @@ def _go_on(clock: ClockState, rule: SlaRule, facts: ClockFacts, now: datetime) -
     pair = None if begun is None else restart(clock, rule, facts, begun)
     if pair is None:
         return [advance(clock, rule, facts.touches, now)]
-    return [pair[0], advance(pair[1], rule, facts.touches, now)]
+    return [pair[0], advance(replace(pair[1], config_version=facts.config_version), rule, facts.touches, now)]
 
 
 def start(

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, and_, func, select
 from connector.config.columns import name_of
 from connector.config.names import COMPUTED
 from connector.store import tables as t
+from connector.store.among import among
 from connector.workflows.attempts import AttemptState, EvidenceState
 
 attempt = t.metadata.tables["attempt"]
@@ -60,7 +61,7 @@ def attempts_of(connection: Connection, ids: Sequence[int]) -> dict[int, dict[in
     """The attempts of each contact by number, in order."""
     found: dict[int, dict[int, AttemptState]] = {}
     names = AttemptState.__dataclass_fields__
-    for row in connection.execute(select(attempt).where(attempt.c.contact_id.in_(ids)).order_by(attempt.c.contact_id, attempt.c.number)):
+    for row in connection.execute(select(attempt).where(among(attempt.c.contact_id, ids)).order_by(attempt.c.contact_id, attempt.c.number)):
         found.setdefault(row.contact_id, {})[row.number] = AttemptState(**{name: getattr(row, name) for name in names})
     return found
 
@@ -69,7 +70,7 @@ def evidence_of(connection: Connection, ids: Sequence[int]) -> dict[int, list[Ev
     """What the transitions of each contact were taken on."""
     found: dict[int, list[EvidenceState]] = {}
     names = EvidenceState.__dataclass_fields__
-    for row in connection.execute(select(evidence).where(evidence.c.contact_id.in_(ids))):
+    for row in connection.execute(select(evidence).where(among(evidence.c.contact_id, ids))):
         found.setdefault(row.contact_id, []).append(EvidenceState(**{name: getattr(row, name) for name in names}))
     return found
 
@@ -77,7 +78,7 @@ def evidence_of(connection: Connection, ids: Sequence[int]) -> dict[int, list[Ev
 def rejected_with_reason(connection: Connection, ids: Sequence[int]) -> set[int]:
     """Those whose last attempt sales rejected with an accepted reason."""
     last = select(func.max(attempt.c.number)).where(attempt.c.contact_id == rejection.c.contact_id).scalar_subquery()
-    given = and_(rejection.c.contact_id.in_(ids), rejection.c.accepted, rejection.c.attempt == last)
+    given = and_(among(rejection.c.contact_id, ids), rejection.c.accepted, rejection.c.attempt == last)
     return set(connection.execute(select(rejection.c.contact_id).where(given)).scalars())
 
 
@@ -88,7 +89,7 @@ def written_stages(connection: Connection, ids: Sequence[int]) -> dict[tuple[int
         select(*columns, action_value.c.after)
         .join(action_value, and_(action_value.c.contact_id == ledger.c.contact_id, action_value.c.ledger == ledger.c.id))
         .where(
-            ledger.c.contact_id.in_(ids),
+            among(ledger.c.contact_id, ids),
             ledger.c.kind == "set_stage",
             ledger.c.state.in_(("applied", "already_so", "sending", "unknown")),
         )

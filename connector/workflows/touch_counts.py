@@ -1,19 +1,75 @@
-"""What a contact's touches add up to, kept beside its fields so that conditions read them as columns."""
+"""What a contact's touches add up to, kept beside its fields so that conditions read them as columns.
+
+Counted anew only where that can come out otherwise: `recount_at` of a contact is the first moment at which it can. It is set to now by
+whoever changes what happened with the contact, or the attempt that the counts begin with; here it becomes the beginning of the next
+meeting, which is a touch from then on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from functools import partial
+from hashlib import blake2b
 
-from sqlalchemy import Connection, Table, and_, exists, func, or_, select, update
+import orjson
+from sqlalchemy import BigInteger, ColumnElement, Connection, Table, and_, exists, func, or_, select, type_coerce, update
 
+from connector.store import runs
 from connector.store import tables as t
+from connector.store.among import among
+from connector.store.database import Store
+from connector.store.tables import to_micros
+from connector.workflows import touches
 
+contact = t.metadata.tables["contact"]
 attempt = t.metadata.tables["attempt"]
 touch = t.metadata.tables["touch"]
-lost = t.metadata.tables["contact"].alias("lost")
+link = t.metadata.tables["activity_link"]
+owner = t.metadata.tables["owner"]
+lost = contact.alias("lost")
+
+#: Contacts marked in one transaction.
+_SLICE = 5_000
+#: Whose attempts were touches when last counted: a digest of the members' users.
+_COUNTED_FOR = "touches_of"
 
 
-def refresh(connection: Connection, table: Table, ids: Sequence[int]) -> None:
+def bring_up_to_date(connection: Connection, table: Table, ids: Collection[int], members: Collection[str], now: datetime) -> None:
+    """Touches and counts of those of the contacts for whom the moment to count anew has come. table: contacts with the file's columns."""
+    stale = connection.scalars(select(table.c.id).where(among(table.c.id, ids), table.c.recount_at <= now)).all()
+    if stale:
+        touches.refresh(connection, stale, members, now)
+        _count(connection, table, stale, now)
+
+
+def count_anew(connection: Connection, ids: Collection[int], now: datetime) -> None:
+    """These contacts' counts no longer hold."""
+    if ids:
+        later = or_(contact.c.recount_at.is_(None), contact.c.recount_at > now)
+        connection.execute(update(contact).where(among(contact.c.id, ids), later).values(recount_at=now))
+
+
+def follow_members(store: Store, members: Collection[str], now: datetime) -> None:
+    """Where the sales teams' users are not those who were counted for, everybody is counted anew; in slices."""
+    with store.read() as connection:
+        columns = (owner.c.crm, owner.c.id, owner.c.email)
+        users = connection.execute(select(*columns).where(owner.c.email.in_(sorted(members))).order_by(*columns)).all()
+        last = connection.scalar(select(func.max(contact.c.id))) or 0
+    counted_for = blake2b(orjson.dumps([tuple(user) for user in users]), digest_size=8).hexdigest()
+    if runs.get_meta(store, _COUNTED_FOR) == counted_for:
+        return
+    for start in range(0, last, _SLICE):
+        store.write(partial(_mark, after=start, now=now))
+    runs.set_meta(store, _COUNTED_FOR, counted_for)
+
+
+def _mark(connection: Connection, after: int, now: datetime) -> None:
+    of_slice = and_(contact.c.id > after, contact.c.id <= after + _SLICE, ~contact.c.gone)
+    connection.execute(update(contact).where(of_slice).values(recount_at=now))
+
+
+def _count(connection: Connection, table: Table, ids: Sequence[int], now: datetime) -> None:
     """touch_count, touch_channels, first_touch_at, last_touch_at since the present attempt began (without one: from the beginning),
     and rejected_before."""
     present = and_(attempt.c.contact_id == table.c.id, attempt.c.number == table.c.attempt)
@@ -27,7 +83,7 @@ def refresh(connection: Connection, table: Table, ids: Sequence[int]) -> None:
             func.max(touch.c.at).label("last"),
         )
         .select_from(table.outerjoin(attempt, present).outerjoin(touch, counted))
-        .where(table.c.id.in_(ids))
+        .where(among(table.c.id, ids))
         .group_by(table.c.id)
         .subquery()
     )
@@ -43,5 +99,13 @@ def refresh(connection: Connection, table: Table, ids: Sequence[int]) -> None:
             first_touch_at=sums.c.first,
             last_touch_at=sums.c.last,
             rejected_before=rejected.correlate(table),
+            recount_at=_next_meeting(table, now),
         )
     )
+
+
+def _next_meeting(table: Table, now: datetime) -> ColumnElement[datetime]:
+    """When the next thing happens that is on record already."""
+    at = type_coerce(link.c.at, BigInteger)
+    coming = select(func.min(at)).where(link.c.contact_id == table.c.id, link.c.counts, at > to_micros(now))
+    return type_coerce(coming.correlate(table).scalar_subquery(), t.Moment)

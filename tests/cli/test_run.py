@@ -50,7 +50,7 @@ class TestLooking:
         keys = {"run", "mode", "pulled", "evaluated", "plan", "planned", "held", "outcomes", "suspended", "halted", "paused", "errors"}
         assert set(document) == keys
         assert set(document["pulled"]) == {"hubspot", "salesforce"}
-        assert set(document["pulled"]["hubspot"]["contacts"]) == {"seen", "stored", "set_aside", "calls"}
+        assert set(document["pulled"]["hubspot"]["contacts"]) == {"seen", "stored", "unchanged", "set_aside", "calls"}
 
     def test_pull_only_mirrors(self, shadow: CommandLine) -> None:
         part, whole = shadow.json("pull"), shadow.json("pull", "--full")

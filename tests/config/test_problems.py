@@ -269,6 +269,10 @@ CASES = {
         '[database]\nurl = "postgresql+psycopg://user:hidden@host/db"',
         ['database.url: a password written out; leave it out, and say password = "env:NAME"'],
     ),
+    "a password beside an address": (
+        '[database]\nurl = "postgresql+psycopg://user@host/db?password=hidden"',
+        ['database.url: a password written out; leave it out, and say password = "env:NAME"'],
+    ),
     "a database of another kind": (
         '[database]\nurl = "mysql://host/db"', ['database.url: "mysql"; a database by "sqlite:///…" or "postgresql+psycopg://…"'],
     ),

@@ -12,7 +12,7 @@ from connector.adapters.memory.crm import MemoryCrm
 from connector.adapters.memory.faults import Call
 from connector.adapters.port import Crm
 from connector.errors import CrmError, PassStopped, RateLimited, Retriable
-from connector.model import Activity, ActivityKind, Owner, PropertyFacts
+from connector.model import CRM_FACTS, Activity, ActivityKind, Owner, PropertyFacts
 from tests.contract.faults import AnswerFault
 from tests.contract.subjects import Drifted, Subject
 
@@ -55,6 +55,11 @@ class MemorySubject(Subject):
 
     def edit(self, record_id: str, words: str) -> None:
         self.memory.edit(self.people, record_id, **{self.words: words})
+
+    def edit_status(self, record_id: str, status: str) -> str | None:
+        self.memory.user = "5200002"
+        self.memory.edit(self.people, record_id, **{CRM_FACTS[self.memory.name].lead_status: status})
+        return self.memory.user
 
     def delete(self, stream: str, record_id: str) -> None:
         self.memory.archive(stream, record_id)

@@ -104,6 +104,10 @@ class Subject(ABC):
     @abstractmethod
     def edit(self, record_id: str, words: str) -> None: ...
     @abstractmethod
+    def edit_status(self, record_id: str, status: str) -> str | None:
+        """A person changes the lead status; returns the CRM's id of the user."""
+
+    @abstractmethod
     def delete(self, stream: str, record_id: str) -> None: ...
     @abstractmethod
     def restore(self, record_id: str) -> None: ...
@@ -236,6 +240,11 @@ class HubSpotSubject(SandboxSubject):
     def edit(self, record_id: str, words: str) -> None:
         self.box.hubspot.edit("contacts", record_id, jobtitle=words)
 
+    def edit_status(self, record_id: str, status: str) -> str | None:
+        self.box.hubspot.act_as("ben@acme.example")
+        self.box.hubspot.edit("contacts", record_id, hs_lead_status=status)
+        return next(str(owner["userId"]) for owner in self.box.world.hubspot_owners if owner["email"] == "ben@acme.example")
+
     def delete(self, stream: str, record_id: str) -> None:
         self.box.hubspot.delete(stream, record_id)
 
@@ -310,6 +319,11 @@ class SalesforceSubject(SandboxSubject):
 
     def edit(self, record_id: str, words: str) -> None:
         self.box.salesforce.edit("Lead", record_id, Title=words)
+
+    def edit_status(self, record_id: str, status: str) -> str | None:
+        self.box.salesforce.act_as("ben@acme.example")
+        self.box.salesforce.edit("Lead", record_id, Status=status)
+        return next(one for one, row in self.box.world.salesforce["User"].items() if row["Email"] == "ben@acme.example")
 
     def delete(self, stream: str, record_id: str) -> None:
         self.box.salesforce.delete(stream, record_id)

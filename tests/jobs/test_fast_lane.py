@@ -15,7 +15,7 @@ from connector.jobs import fast_lane
 from connector.jobs.fast_lane import run_fast
 from connector.model import RecordRef
 from connector.pipeline.pull.streams import pull
-from tests.support.company import DIRECTOR, NOW, Company, funnel, new_company
+from tests.support.company import DIRECTOR, NOW, Company, funnel, moment, new_company
 
 MINUTE = timedelta(minutes=1)
 SCHEDULE = """
@@ -83,6 +83,17 @@ def test_an_edit_is_acted_on_at_once(company: Company, dora: RecordRef) -> None:
     assert result.plan is not None
     assert [(action.rule, str(action.kind), action.after) for action in result.plan.actions] == [("accepted", "set_stage", "sql")]
     assert company.hubspot.value("contacts", "1", "lifecyclestage") == "sql"
+
+
+def test_a_rejection_is_dated_by_the_history_at_once(company: Company, dora: RecordRef) -> None:
+    company.now += MINUTE
+    company.hubspot.user = "ben"
+    company.hubspot.edit("contacts", "1", hs_lead_status="UNQUALIFIED")
+    rejected_at = company.now
+    rush(company, after=3 * MINUTE)
+    (row,) = company.rows("SELECT at, by, known_by FROM rejection")
+    assert (moment(row.at), row.by, row.known_by) == (rejected_at, "ben@acme.example", "history")
+    assert company.rows("SELECT * FROM history_due") == []
 
 
 def test_a_deadline_is_seen_within_the_minute(company: Company, dora: RecordRef) -> None:

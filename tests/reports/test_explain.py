@@ -91,7 +91,7 @@ class TestWhoIsMeant:
         for who in ("nobody@kunde.example", "404", "", "https://app.hubspot.com/contacts/151/record/0-1/404"):
             with pytest.raises(Unknown) as error:
                 told(known, who)
-            assert "connector run" in error.value.advice
+            assert "connector pull" in error.value.advice
             assert "nobody" not in error.value.message
 
     def test_an_empty_mirror_says_what_comes_first(self, company: Company) -> None:
@@ -332,6 +332,20 @@ class TestClocksAndHistory:
 
     def test_our_own_writes_are_not_told_twice(self, handed_over: Company) -> None:
         assert ("contacts lifecyclestage", "hubspot", "lead", "mql") not in happened(told(handed_over))
+
+    def test_a_persons_edit_is_told_with_the_person(self, handed_over: Company) -> None:
+        """By e-mail where the CRM's user is one of its owners, else by the CRM's id of the user."""
+        handed_over.now += timedelta(hours=2)
+        handed_over.hubspot.user = "ben"
+        handed_over.hubspot.edit("contacts", "151", hs_lead_status="OPEN")
+        handed_over.now += timedelta(hours=2)
+        handed_over.hubspot.user = "4711"
+        handed_over.hubspot.edit("contacts", "151", hs_lead_status="UNQUALIFIED")
+        handed_over.run()
+        entries = happened(told(handed_over))
+        assert ("contacts hs_lead_status", "ben@acme.example", None, "OPEN") in entries
+        assert ("contacts hs_lead_status", "hubspot user 4711", "OPEN", "UNQUALIFIED") in entries
+        assert ("rejected by sales", "4711", None, None) in entries
 
     def test_a_persons_edit_is_told_with_its_side(self, handed_over: Company) -> None:
         handed_over.now += timedelta(hours=2)

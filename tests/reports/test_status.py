@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from connector.errors import PassStopped
-from connector.model import CrmName, Page, RecordRef, SetAside
+from connector.model import Actor, CrmName, Page, RecordRef, SetAside
 from connector.reports.status import status
 from connector.store import fields, pauses
 from connector.store.budget import SharedBudget, hubspot_limits
@@ -137,11 +137,13 @@ def test_pauses_tasks_and_limits(company: Company) -> None:
     company.lead(LEAD, EMAIL, Industry="Technology")
     company.run()
     company.run()
-    pauses.pause(company.store, "crm", "salesforce", now=NOW)
+    pauses.pause(company.store, "crm", "salesforce", now=NOW, by=Actor("ben"))
     take(company, "hubspot", 3)
     found = status(company.store, company.config, now=NOW)
     assert found["open_tasks"] == 1
-    assert found["paused"] == [{"scope": "crm", "name": "salesforce", "since": NOW}]
+    assert found["paused"] == [{"scope": "crm", "name": "salesforce", "since": NOW, "by": "ben"}]
+    assert [(act["deed"], act["about"], act["name"], act["by"]) for act in found["acts"]] == [("paused", "crm", "salesforce", "ben")]
+    assert found["file"] == {"version": company.config.version, "since": NOW, "by": "", "way": "command"}
     assert set(found["budget"]) == {"hubspot https://api.hubapi.com"}
     ten = found["budget"]["hubspot https://api.hubapi.com"]["10 seconds"]
     assert ten == {"used": 3, "of": 152, "seconds": 10}  # 190 a 10 seconds, less a fifth for others

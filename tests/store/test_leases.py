@@ -110,8 +110,8 @@ class TestPause:
         assert not is_paused(store, "job", "went cold")
         assert not is_paused(store)
         assert [(row.scope, row.name, row.since) for row in list_pauses(store)] == [("rule", "went cold", NOW)]
-        assert resume(store, "rule", "went cold")
-        assert not resume(store, "rule", "went cold")
+        assert resume(store, "rule", "went cold", now=NOW)
+        assert not resume(store, "rule", "went cold", now=NOW)
         assert list_pauses(store) == []
 
     def test_everything(self, store: Store) -> None:
@@ -119,7 +119,7 @@ class TestPause:
         pause(store, now=NOW)
         assert is_paused(store)
         assert is_paused(store, "crm", "salesforce")
-        resume(store)
+        resume(store, now=NOW)
         assert not is_paused(store, "crm", "salesforce")
         assert is_paused(store, "crm", "hubspot")
 

@@ -6,13 +6,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlmodel import Session
 
 from connector.model import ActivityKind
 from connector.store import retention
 from connector.store.database import Store
-from connector.store.mirror import pages
-from connector.store.tables import ActionValue, ActivityRow, ContactRow, Ledger, PlanRow, RecordVersion
+from connector.store.mirror import known_properties, pages
+from connector.store.mirror.known_properties import KnownSpan
+from connector.store.tables import ActionValue, ActivityRow, ContactRow, Ledger, LinkChange, PlanRow, RecordVersion
 from tests.store.support import NOW, call, kept_store, mark_unified, page, person, rows, store
 
 __all__ = ["kept_store", "store"]  # fixtures
@@ -65,6 +67,29 @@ def test_versions_by_the_day_they_were_seen(store: Store, monkeypatch: pytest.Mo
     assert [row.seen_at for row in rows(store, RecordVersion)] == [NOW] * 4
     pages.commit_page(store, page(person(1, {"jobtitle": "CEO"})), now=NOW)
     assert {row.number for row in rows(store, RecordVersion) if row.id == "1"} == {2, 3}
+
+
+def test_what_is_let_go_is_known_no_more(store: Store) -> None:
+    """No value is told as unchanged of a time whose versions went."""
+    places = [("hubspot", "contacts", name) for name in ("jobtitle", "email")]
+    store.write(lambda connection: known_properties.keep(connection, ["hubspot"], places, OLD))
+    store.write(lambda connection: known_properties.keep(connection, ["hubspot"], places[:1], OLD + timedelta(days=1)))
+    walk(store, retention.drop_versions)
+    with store.read() as connection:
+        spans = known_properties.spans(connection, "hubspot", "contacts", ["jobtitle", "email"])
+    assert spans == {"jobtitle": [KnownSpan(BEFORE, None)], "email": []}
+
+
+@pytest.mark.parametrize("size", [1, 5000])
+def test_links_that_ended_go_with_their_activity(store: Store, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(retention, "SLICE", size)
+    pages.commit_page(store, page(object_name="calls", activities=[call(1, 1), call(2, 1)]), now=OLD)
+    pages.commit_page(store, page(object_name="calls", activities=[call(1, 2), call(2, 2)]), now=OLD + timedelta(days=1))
+    assert walk(store, retention.drop_link_changes) == 0
+    store.write(lambda connection: connection.execute(text("DELETE FROM activity WHERE id = '2'")))
+    assert walk(store, retention.drop_link_changes, OLD) == 0
+    assert walk(store, retention.drop_link_changes) == 2
+    assert {row.id for row in rows(store, LinkChange)} == {"1"}
 
 
 class TestTheLedger:

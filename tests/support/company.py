@@ -442,7 +442,7 @@ def new_company(
 
 
 @contextmanager
-def running_company(url: str, rules: str = "", **options: Any) -> Iterator[Company]:
+def running_company(url: str, rules: str | Config = "", **options: Any) -> Iterator[Company]:
     """A company whose first live pass is over: what comes now came later."""
     with new_company(url, rules, **options) as made:
         made.run()

@@ -7,22 +7,21 @@ from typing import Any
 
 import pytest
 
+from connector.conditions import parse
 from connector.config.tables import RejectionRule
 from connector.model import CrmName
-from connector.store.tables.rows import PersonRecord, PropertyChange
+from connector.store.tables.rows import PastChange, PersonRecord
 from connector.workflows.attempts import AttemptState
 from connector.workflows.rejection import (
     ContactFacts,
     NextSteps,
     RejectionState,
-    SideValues,
-    Sign,
     ask,
     attempt_now,
     next_steps,
-    sign_of,
     with_reason,
 )
+from connector.workflows.rejection_sign import SideValues, Sign, sign_of
 from tests.workflows.values import CALENDAR, at, attempt, calls, config
 
 
@@ -78,28 +77,63 @@ def test_what_happened_unseen_before_the_connector_came_is_told_by_the_crms_time
 
 STATUS: dict[CrmName, PersonRecord] = {
     "salesforce": record("salesforce", at(0, 15), Status="Unqualified"),
-    "hubspot": record("hubspot", at(0, 16)),
+    "hubspot": record("hubspot", at(0, 16), hs_lead_status="UNQUALIFIED"),
 }
 
 
-class TestTheSign:
-    def sign(self, told: SideValues, *crms: CrmName) -> Sign:
-        sides = {crm: STATUS[crm] for crm in crms}
-        return sign_of(RULE, sides, told, rejecting=True, now=at(1, 0))
+def changed(crm: CrmName, moment: datetime, before: str | None, after: str, **more: Any) -> PastChange:
+    """A change of the lead status."""
+    object_name, number, name = ("contacts", "1", "hs_lead_status") if crm == "hubspot" else ("Lead", "00Q1", "Status")
+    told = {"by": "anna@acme.example", "known_by": "history", "record_id": number, **more}
+    return PastChange(crm=crm, object=object_name, property=name, before=before, after=after, at=moment, **told)
 
-    def test_salesforces_history_says_since_when(self) -> None:
+
+class TestTheSign:
+    def sign(self, said: SideValues, *crms: CrmName, when: str | None = None) -> Sign:
+        sides = {crm: STATUS[crm] for crm in crms}
+        rule = RULE if when is None else RULE.model_copy(update={"when": parse(when)})
+        return sign_of(config(), rule, sides, said, rejecting=True, now=at(1, 0))
+
+    def test_the_history_says_since_when_and_who(self) -> None:
         past = [
-            PropertyChange("00Q1", "Status", at(0, 11), "Unqualified"),
-            PropertyChange("00Q1", "Status", at(0, 14), "Unqualified"),
-            PropertyChange("00Q1", "Status", at(0, 14.5), "Working"),
-            PropertyChange("00Q2", "Status", at(0, 14.7), "Unqualified"),
+            changed("salesforce", at(0, 11), "Open", "Unqualified"),
+            changed("salesforce", at(0, 12), "Unqualified", "Working"),
+            changed("salesforce", at(0, 14), "Working", "Unqualified", by="ben@acme.example"),
+            changed("salesforce", at(0, 14.7), "Open", "Unqualified", record_id="00Q2"),
         ]
-        assert self.sign(SideValues(values={}, history=past), "salesforce", "hubspot") == Sign(
-            rejecting=True, at=at(0, 14), crm="salesforce"
+        assert self.sign(SideValues(values={}, past=past), "salesforce") == Sign(
+            rejecting=True, at=at(0, 14), crm="salesforce", by="ben@acme.example", known_by="history"
         )
 
+    def test_the_side_is_the_one_whose_value_made_it_true(self) -> None:
+        """The other side may have been set alike later: the condition was met already."""
+        first, later = changed("salesforce", at(0, 11), "Open", "Unqualified"), changed("hubspot", at(0, 13), "OPEN", "UNQUALIFIED")
+        found = self.sign(SideValues(values={"h_lead_status": "UNQUALIFIED"}, past=[later, first]), "salesforce", "hubspot")
+        assert (found.crm, found.at) == ("salesforce", at(0, 11))
+        first, later = changed("hubspot", at(0, 11), "OPEN", "UNQUALIFIED"), changed("salesforce", at(0, 13), "Open", "Unqualified")
+        found = self.sign(SideValues(values={}, past=[later, first]), "salesforce", "hubspot")
+        assert (found.crm, found.at) == ("hubspot", at(0, 11))
+
+    def test_where_both_are_needed_it_is_the_later_one(self) -> None:
+        both = "hubspot.lead_status = 'UNQUALIFIED' AND salesforce.lead_status = 'Unqualified'"
+        past = [changed("hubspot", at(0, 11), "OPEN", "UNQUALIFIED"), changed("salesforce", at(0, 13), "Open", "Unqualified")]
+        found = self.sign(SideValues(values={}, past=past), "salesforce", "hubspot", when=both)
+        assert (found.crm, found.at) == ("salesforce", at(0, 13))
+
+    def test_what_the_change_seen_stands_for_is_said(self) -> None:
+        seen = changed("salesforce", at(0, 14), "Open", "Unqualified", by=None, known_by="seen")
+        assert self.sign(SideValues(values={}, past=[seen]), "salesforce").known_by == "seen"
+
+    def test_what_companies_and_the_connector_say_is_not_gone_back_for(self) -> None:
+        """Of `interest` no history tells: the change that is known is believed as far as it decides."""
+        when = "salesforce.lead_status = 'Unqualified' AND interest > 5"
+        found = self.sign(SideValues(values={}, past=[changed("salesforce", at(0, 14), "Open", "Unqualified")]), "salesforce", when=when)
+        assert found.at == at(0, 14)
+
     def test_without_a_history_the_records_last_change_says_it(self) -> None:
-        assert self.sign(SideValues(values={}), "salesforce").at == at(0, 15)
+        assert self.sign(SideValues(values={}), "salesforce") == Sign(
+            rejecting=True, at=at(0, 15), crm="salesforce", known_by="record"
+        )
 
     @pytest.mark.parametrize(
         ("shown", "crm"),
@@ -111,17 +145,21 @@ class TestTheSign:
             (None, "salesforce"),
         ],
     )
-    def test_it_is_hubspots_where_it_shows_a_value_that_the_condition_names_for_it(self, shown: str | None, crm: str) -> None:
+    def test_without_a_history_it_is_hubspots_where_it_shows_a_value_that_the_condition_names_for_it(
+        self, shown: str | None, crm: str
+    ) -> None:
         assert self.sign(SideValues(values={"h_lead_status": shown}), "salesforce", "hubspot").crm == crm
 
     def test_it_is_hubspots_where_nobody_else_has_the_contact(self) -> None:
-        assert self.sign(SideValues(values={}), "hubspot") == Sign(rejecting=True, at=at(0, 16), crm="hubspot")
+        assert self.sign(SideValues(values={}), "hubspot").crm == "hubspot"
 
     def test_it_is_never_later_than_now(self) -> None:
-        assert sign_of(RULE, STATUS, SideValues(values={}), rejecting=False, now=at(0, 9)).at == at(0, 9)
+        past = [changed("salesforce", at(0, 14), "Open", "Unqualified")]
+        assert sign_of(config(), RULE, STATUS, SideValues(values={}, past=past), rejecting=True, now=at(0, 9)).at == at(0, 9)
 
-    def test_without_any_record_it_is_now_and_nobodys(self) -> None:
-        assert sign_of(RULE, {}, SideValues(values={}), rejecting=False, now=at(0, 9)) == Sign(rejecting=False, at=at(0, 9), crm=None)
+    def test_what_does_not_reject_is_nobodys(self) -> None:
+        found = sign_of(config(), RULE, STATUS, SideValues(values={}), rejecting=False, now=at(0, 9))
+        assert found == Sign(rejecting=False, at=at(0, 9), crm=None)
 
 
 class TestWhatBecomesOfTheAttempt:

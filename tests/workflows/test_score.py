@@ -60,22 +60,36 @@ def test_the_sum_as_the_words_say(kept_databases: Callable[[str], str], people: 
             assert company.contact(f"p{number}").score == pytest.approx(expected(company.now, *person))
 
 
-def test_at_each_midnight_it_fades_and_passes_a_threshold(either_url: str) -> None:
-    """On both databases to the same number; the contact is due at the business's midnight, over the end of summer time too."""
+def test_due_at_the_midnight_at_which_it_passes_a_number(either_url: str) -> None:
+    """On both databases; in between, and after the last number that a rule compares it with, nobody looks. Over the end of summer time."""
     start = datetime(2026, 10, 24, 10, 0, tzinfo=ZONE)
     down = QUALIFY.replace("interest >= 10", "interest >= 10 AND score < 25")
     with running_company(either_url, RULES + down, head=IN_BERLIN, start=start) as company:
         company.person(seen_at=start.isoformat(), interest="1")
         company.run()
         assert company.contact().score == 42
-        for day in (25, 26, 27):
-            company.at(datetime(2026, 10, day, tzinfo=ZONE) - timedelta(minutes=1))
-            assert company.run().evaluated == 0
-            company.later(minutes=1)
-            assert company.run().evaluated == 1
-            assert company.contact().score == pytest.approx(2 + 40 * 0.5 ** ((day - 24) / 2))
+        company.at(datetime(2026, 10, 26, tzinfo=ZONE) - timedelta(minutes=1))
+        assert company.run().evaluated == 0
+        company.later(minutes=1)
+        assert company.run().evaluated == 1
+        assert company.contact().score == pytest.approx(2 + 40 * 0.5)
         company.at(datetime(2027, 1, 1, tzinfo=ZONE))
+        assert company.run().evaluated == 0
+        company.all_due()
         company.run()
         assert company.contact().score == 2
+
+
+def test_due_at_each_midnight_where_a_rule_reads_it_otherwise(url: str) -> None:
+    start = datetime(2026, 10, 24, 10, 0, tzinfo=ZONE)
+    other = QUALIFY.replace("interest >= 10", "interest >= 10 AND score < interest * 3")
+    with running_company(url, RULES + other, head=IN_BERLIN, start=start) as company:
+        company.person(seen_at=start.isoformat(), interest="1")
+        company.run()
+        for day in (25, 26, 27):
+            company.at(datetime(2026, 10, day, tzinfo=ZONE))
+            assert company.run().evaluated == 1
+        company.at(datetime(2027, 1, 1, tzinfo=ZONE))
+        company.run()
         company.later(days=30)
         assert company.run().evaluated == 0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from connector.adapters.client import Answer, Budget, Lane, Request
-from connector.adapters.hubspot import activities_of_people, check, pull, read_by_id, refill, removals, schema, surroundings, write
+from connector.adapters.hubspot import activities_of_people, check, history, pull, read_by_id, refill, removals, schema, surroundings, write
 from connector.adapters.hubspot.client import HubSpotClient
 from connector.adapters.hubspot.id_order import IdOrder
 from connector.adapters.hubspot.removals import RecycleBins
@@ -37,13 +37,12 @@ from connector.model import (
 class HubSpotCrm:
     """Implements `connector.adapters.port.Crm`, where each method is described.
 
-    wanted: object ("contacts", "companies") → the properties that records carry. sleep: how to wait, in seconds, between retries; clock:
-    seconds, for the age of an OAuth token. overlap: an incremental pull begins so long before the last one ended, since HubSpot's search
-    lags "a few moments" behind (https://developers.hubspot.com/docs/api-reference/search/guide). timeout: seconds without an answer.
-    send: how requests go out, in place of HTTP.
+    wanted: object → the properties that records carry. overlap: an incremental pull begins so long before the last one ended, since the search
+    lags "a few moments" (https://developers.hubspot.com/docs/api-reference/search/guide). The others are as `HubSpotClient` has them.
     """
 
     name: CrmName = "hubspot"
+    histories = frozenset({"contacts"})
 
     def __init__(
         self,
@@ -80,7 +79,7 @@ class HubSpotCrm:
         return pull.Pull(client=self._client, stream=stream, wanted=wanted, cursor=cursor, overlap=self._overlap, now=now).pages()
 
     def under_way(self, cursor: Cursor) -> bool:
-        """True inside the first read, and inside a window of what changed."""
+        """Inside the first read, and inside a window of what changed."""
         return pull.under_way(cursor)
 
     def read(self, object_name: str, ids: Sequence[str], properties: Sequence[str], *, lane: Lane = "urgent") -> Mapping[str, Record]:
@@ -94,6 +93,10 @@ class HubSpotCrm:
     def activities_of(self, object_name: str, ids: Sequence[str]) -> Sequence[Activity]:
         """Contacts alone are people here."""
         return activities_of_people.activities_of(self._client, object_name, ids)
+
+    def history(self, object_name: str, ids: Sequence[str], properties: Sequence[str], *, lane: Lane = "normal") -> Page:
+        """A request for 50 ids."""
+        return history.history(self._client, object_name, ids, properties, lane=lane)
 
     def calls(self) -> int:
         """Repeated ones are counted each time."""

@@ -21,6 +21,7 @@ from connector.model import (
     Deal,
     DealContact,
     Fate,
+    FieldChange,
     Owner,
     PropertyFacts,
     Record,
@@ -29,7 +30,10 @@ from connector.model import (
     TaskReadBack,
 )
 
-Thing = Record | Activity | Owner | Deal | DealContact | Campaign | CampaignMember
+#: Fields of a Lead whose history Salesforce keeps here.
+_TRACKED = ("Status", "OwnerId")
+
+Thing = Record | Activity | Owner | Deal | DealContact | Campaign | CampaignMember | FieldChange
 
 #: Of these HubSpot tells nothing when they are deleted.
 SILENT = frozenset({"meetings"})
@@ -58,16 +62,22 @@ class DescribedProperties(dict[str, PropertyFacts]):
 
 @dataclass(kw_only=True)
 class MemoryHolding:
-    """Dictionaries, and everything that a person may do to what is in them. clock: the CRM's own time, for what it stamps."""
+    """Dictionaries, and everything that a person may do to what is in them. clock: the CRM's own time, for what it stamps.
+
+    user: the CRM's id of the user whose edits they are; None: no user's.
+    """
 
     name: CrmName
     clock: Callable[[], datetime]
     facts: dict[tuple[str, str], PropertyFacts] = field(default_factory=dict)
+    user: str | None = None
 
     def __post_init__(self) -> None:
         self._stored: dict[str, dict[str, tuple[int, Thing]]] = {}
         self._removed: dict[str, dict[str, tuple[int, Removal]]] = {}
         self._dropped: set[tuple[str, str]] = set()
+        self._past: dict[tuple[str, str], list[FieldChange]] = {}
+        self._by_hand = True
         self._changes = 0
         self._lock = RLock()
 
@@ -76,7 +86,7 @@ class MemoryHolding:
     def put(self, *things: Thing) -> None:
         """Adds or replaces records, activities, owners, deals and campaigns, as if a person had."""
         for thing in things:
-            self._store(CRM_FACTS[self.name].owners if isinstance(thing, Owner) else thing.object, thing)
+            self._store(_stream_of(thing), thing)
 
     def person(self, object_name: str, record_id: str, /, **properties: str | None) -> RecordRef:
         """Adds a record with these properties; its owner is read from them."""
@@ -207,7 +217,33 @@ class MemoryHolding:
 
     def _store(self, object_name: str, thing: Thing) -> None:
         with self._lock:
+            if isinstance(thing, Record):
+                self._remember(thing)
             self._stored.setdefault(object_name, {})[thing.id] = (self._number(), thing)
+
+    def _remember(self, record: Record) -> None:
+        """What its history keeps: HubSpot of every property, from the creation on; Salesforce of a Lead's status and owner, once they change."""
+        _, held = self._stored.get(record.object, {}).get(record.id, (0, None))
+        before = held.properties if isinstance(held, Record) else {}
+        told = _TRACKED if self.name == "salesforce" else tuple(record.properties)
+        if self.name == "salesforce" and (held is None or record.object != "Lead"):
+            return
+        for name in told:
+            old, new = before.get(name), record.properties.get(name)
+            if old != new:
+                change = FieldChange(
+                    record=RecordRef(crm=self.name, object=record.object, id=record.id),
+                    id=f"{record.id}/{self._number()}",
+                    property=name,
+                    before=old,
+                    after=new,
+                    at=record.modified_at or self.clock(),
+                    source=None if self.name == "salesforce" else "CRM_UI" if self._by_hand else "INTEGRATION",
+                    who=self.user if self._by_hand else None,
+                )
+                self._past.setdefault((record.object, record.id), []).append(change)
+                if self.name == "salesforce":
+                    self._store("LeadHistory", change)
 
     def _record(self, object_name: str, record_id: str) -> Record:
         _, record = self._stored[object_name][record_id]
@@ -261,3 +297,9 @@ def _changed(thing: Any, **changes: Any) -> Thing:
     """The same with these values; of what kind it is, who calls knows."""
     changed: Thing = replace(thing, **changes)
     return changed
+
+
+def _stream_of(thing: Thing) -> str:
+    if isinstance(thing, Owner):
+        return CRM_FACTS[thing.crm].owners
+    return "LeadHistory" if isinstance(thing, FieldChange) else thing.object

@@ -25,6 +25,7 @@ from connector.model import (
     Deal,
     DealContact,
     Fate,
+    FieldChange,
     FieldWrite,
     Finding,
     Owner,
@@ -109,6 +110,20 @@ class MemoryCrm(MemoryFaults):
                 found[record_id] = self._seen_with(record, properties)
         self._end("read")
         return found
+
+    @property
+    def histories(self) -> frozenset[str]:
+        """Contacts of HubSpot; Salesforce has a stream of its own."""
+        return frozenset({"contacts"}) if self.name == "hubspot" else frozenset()
+
+    def history(self, object_name: str, ids: Sequence[str], properties: Sequence[str], *, lane: Lane = "normal") -> Page:  # noqa: ARG002
+        """Of what is there now, of HubSpot's contacts."""
+        self._begin("history")
+        live = {thing.id for thing in self._live(object_name)} if object_name in self.histories else set()
+        past = [change for number in dict.fromkeys(ids) if number in live for change in self._past.get((object_name, number), ())]
+        changes = [change for change in past if change.property in properties]
+        self._end("history")
+        return Page(crm=self.name, object=object_name, cursor={}, seen=len(changes), calls=1, changes=changes)
 
     def tells_restored(self, object_name: str) -> bool:  # noqa: ARG002 - the port's
         """HubSpot's dates tell nothing of what is restored."""
@@ -319,6 +334,7 @@ class MemoryCrm(MemoryFaults):
             deal_contacts=[thing for thing in things if isinstance(thing, DealContact)],
             campaigns=[thing for thing in things if isinstance(thing, Campaign)],
             campaign_members=[thing for thing in things if isinstance(thing, CampaignMember)],
+            changes=[thing for thing in things if isinstance(thing, FieldChange)],
             total=len(self._numbered(stream)),
             last=last,
             full=full,
@@ -339,14 +355,20 @@ class MemoryCrm(MemoryFaults):
         return None
 
     def _clear(self, object_name: str, write: FieldWrite) -> None:
-        self._set(object_name, write.record.id, dict.fromkeys(write.properties))
+        self._write(object_name, write.record.id, dict.fromkeys(write.properties))
+
+    def _write(self, object_name: str, record_id: str, properties: Mapping[str, str | None]) -> None:
+        with self._lock:
+            self._by_hand = False
+            self._set(object_name, record_id, properties)
+            self._by_hand = True
 
     def _update_one(self, object_name: str, write: FieldWrite) -> WriteOutcome:
         trouble = self._judge(write.record)
         if trouble is not None:
             return trouble
         if write.record.id not in self._ignored:
-            self._set(object_name, write.record.id, write.properties)
+            self._write(object_name, write.record.id, write.properties)
             self.log.extend(Effect("set", write.record, name, value) for name, value in write.properties.items())
         return WriteOutcome(state=WriteState.WRITTEN, id=write.record.id)
 

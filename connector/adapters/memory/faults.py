@@ -13,7 +13,7 @@ from connector.errors import CrmError
 #: The calls that can be told to fail.
 Call = Literal[
     "pull", "read", "update", "create_tasks", "find_tasks", "read_tasks", "removals", "fates", "count", "refill", "relink", "activities_of",
-    "schema", "how_many", "bring",
+    "schema", "how_many", "bring", "history",
 ]  # fmt: skip
 
 

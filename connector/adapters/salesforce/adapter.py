@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from connector.adapters.client import Budget, Lane
 from connector.adapters.salesforce import activities_of_people, check, pull, read_by_id, refill, removals, schema, surroundings, write
 from connector.adapters.salesforce.client import SalesforceClient
-from connector.adapters.salesforce.pages import empty_page
 from connector.adapters.salesforce.streams import STREAMS, Stream, stream
 from connector.adapters.salesforce.tasks import Tasks
+from connector.adapters.salesforce.told_by_pull import ToldByPull
 from connector.adapters.salesforce.wire import requests as wire
 from connector.model import (
     Activity,
@@ -21,7 +21,6 @@ from connector.model import (
     Finding,
     Page,
     Record,
-    RecordRef,
     Removal,
     RemovalPage,
     SalesforceAccess,
@@ -34,7 +33,7 @@ from connector.model import (
 )
 
 
-class SalesforceCrm:
+class SalesforceCrm(ToldByPull):
     """Implements `connector.adapters.port.Crm`, where each method is described.
 
     wanted: object ("Lead", "Contact", "Account") → the fields that become a record's properties. sleep: how to wait, in seconds, between
@@ -66,7 +65,7 @@ class SalesforceCrm:
     # ── Reads ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def streams(self) -> Sequence[str]:
-        """Owners, accounts, people, deals, campaigns, what happened with people, and the history of Leads."""
+        """Owners, accounts, people, deals, campaigns, what happened with people, and the histories of Leads and Opportunities."""
         return STREAMS
 
     def want(self, wanted: Mapping[str, Sequence[str]]) -> None:
@@ -112,26 +111,6 @@ class SalesforceCrm:
     def fates(self, object_name: str, ids: Sequence[str]) -> Mapping[str, Removal]:
         """A record that is hidden from the connector's user looks like one that is deleted for good."""
         return removals.fates(self._client, object_name, ids)
-
-    def tells_restored(self, object_name: str) -> bool:  # noqa: ARG002 - of every object
-        """True: SystemModstamp moves when a record is undeleted, so that the pull brings it."""
-        return True
-
-    def bring(self, object_name: str, ids: Sequence[str]) -> Page:  # noqa: ARG002 - nothing is read
-        """An empty page; see `tells_restored`."""
-        return empty_page(object_name, {}, 0)
-
-    def countable(self, object_name: str) -> bool:  # noqa: ARG002 - of no object
-        """False: ids are no numbers."""
-        return False
-
-    def count(self, object_name: str, first: int, last: int) -> int:  # noqa: ARG002 - nothing to count by
-        """0: nobody asks, see `countable`."""
-        return 0
-
-    def relink(self, object_name: str, ids: Sequence[str]) -> Mapping[str, Sequence[RecordRef]]:  # noqa: ARG002 - nothing is read
-        """{}: the pull brings every new WhoId; see `shared_activities` for the others who have a part in an activity."""
-        return {}
 
     # ── Writes ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

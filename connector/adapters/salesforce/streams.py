@@ -23,10 +23,10 @@ from connector.model import Activity, Campaign, CampaignMember, Cursor, Deal, De
 
 STREAMS = (
     "User", "Group", "Account", "Lead", "Contact", "Opportunity", "OpportunityContactRole", "Campaign", "CampaignMember", "Task", "Event",
-    "LeadHistory",
+    "LeadHistory", "OpportunityHistory",
 )  # fmt: skip
 #: Orgs without them, and users who may not see them, are served all the same.
-OPTIONAL = frozenset({"Opportunity", "OpportunityContactRole", "Campaign", "CampaignMember", "LeadHistory"})
+OPTIONAL = frozenset({"Opportunity", "OpportunityContactRole", "Campaign", "CampaignMember", "LeadHistory", "OpportunityHistory"})
 
 #: What a row becomes; None: a row that says nothing of its own.
 Value = Record | Activity | Owner | FieldChange | Deal | DealContact | Campaign | CampaignMember | None
@@ -121,6 +121,16 @@ def _opportunities(zone: tzinfo, _key_field: str) -> Stream:
     )
 
 
+def _deal_history(_zone: tzinfo, _key_field: str) -> Stream:
+    return Stream(
+        object="OpportunityHistory",
+        fields=wire_sales.DEAL_HISTORY_FIELDS,
+        read=wire_sales.deal_change,
+        stamp="CreatedDate",
+        all_rows=False,
+    )
+
+
 def _roles(_zone: tzinfo, _key_field: str) -> Stream:
     return Stream(object="OpportunityContactRole", fields=wire_sales.ROLE_FIELDS, optional=wire_sales.ROLE_OPTIONAL, read=wire_sales.role)
 
@@ -150,6 +160,7 @@ _OTHERS: Mapping[str, Callable[[tzinfo, str], Stream]] = {
     "Task": _tasks,
     "Event": _events,
     "LeadHistory": _history,
+    "OpportunityHistory": _deal_history,
     "Opportunity": _opportunities,
     "OpportunityContactRole": _roles,
     "Campaign": _campaigns,

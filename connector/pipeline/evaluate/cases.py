@@ -19,8 +19,11 @@ from connector.model import CrmName, Kind, Proposal
 from connector.pipeline.evaluate.statement import Answers
 from connector.store import shadow
 from connector.store import tables as t
+from connector.store.among import among
 from connector.store.bulk import upsert
-from connector.store.tables.rows import Engagement, PersonRecord, PropertyChange
+from connector.store.mirror.past_changes import past_of
+from connector.store.snapshots import Beginning
+from connector.store.tables.rows import Engagement, PastChange, PersonRecord
 from connector.workflows import touches
 from connector.workflows.attempts import AttemptState, EvidenceState
 from connector.workflows.rejection import RejectionState
@@ -34,7 +37,6 @@ evidence = t.metadata.tables["evidence"]
 rejection = t.metadata.tables["rejection"]
 clock = t.metadata.tables["clock"]
 ledger = t.metadata.tables["ledger"]
-history = t.metadata.tables["field_history"]
 activity = t.metadata.tables["activity"]
 link = t.metadata.tables["activity_link"]
 owner = t.metadata.tables["owner"]
@@ -95,7 +97,7 @@ class ContactState:
     clocks: Sequence[ClockState] = ()
     touches: Sequence[touches.Touched] = ()
     bundles: Mapping[str, bool]
-    history: Sequence[PropertyChange] = ()
+    past: Sequence[PastChange] = ()
     recent: Sequence[Engagement] = ()
     proposed: Mapping[str, str | None] = field(default_factory=dict)
 
@@ -114,13 +116,15 @@ class ContactState:
 class Decision:
     """What was decided of one contact: states to store where they differ, actions wanted, and when to look again.
 
-    begun: the attempt that the contact is in now, where it is another one. agreed: a stage that the CRMs show already: agreed without a
+    begun: the attempt that the contact is in now, where it is another one. begins: the attempt that the decided step would begin, and
+    whether the ledger has that step already. agreed: a stage that the CRMs show already: agreed without a
     write. next_look: the first moment at which anything could change; looks_again: some of it is no change of a condition.
     """
 
     contact: int
     attempts: tuple[AttemptState, ...] = ()
     begun: int | None = None
+    begins: Beginning | None = None
     rejection: RejectionState | None = None
     clocks: tuple[ClockState, ...] = ()
     proposals: tuple[Proposal, ...] = ()
@@ -141,11 +145,12 @@ def load(
     ids = sorted(answers)
     if not ids:
         return []
-    contacts = {row["id"]: JudgedContact.of(row) for row in connection.execute(select(table).where(table.c.id.in_(ids))).mappings()}
+    contacts = {row["id"]: JudgedContact.of(row) for row in connection.execute(select(table).where(among(table.c.id, ids))).mappings()}
     records = _records(connection, ids)
     attempts, known_evidence, made = attempts_of(connection, ids), evidence_of(connection, ids), touches.by_contact(connection, ids)
     spells, clocks, rejections = _spells(connection, table, ids), _clocks(connection, table, ids), _rejections(connection, table, ids)
-    bundles, past, recent = _bundles(connection, ids), _history(connection, records), _recent(connection, ids)
+    bundles, recent = _bundles(connection, ids), _recent(connection, ids)
+    past = past_of(connection, {number: rows for number, rows in records.items() if answers[number].rejecting})
     proposed = _proposed(connection, ids)
     return [
         ContactState(
@@ -161,7 +166,7 @@ def load(
             clocks=clocks.get(number, ()),
             touches=made.get(number, ()),
             bundles=bundles.get(number, {}),
-            history=past.get(number, ()),
+            past=past.get(number, ()),
             recent=recent.get(number, ()),
             proposed=proposed.get(number, {}),
         )
@@ -177,7 +182,7 @@ def load_one(connection: Connection, table: Table, contact: int) -> ContactState
 def _records(connection: Connection, ids: Sequence[int]) -> dict[int, list[PersonRecord]]:
     found: dict[int, list[PersonRecord]] = {number: [] for number in ids}
     columns = [record.c[name] for name in PersonRecord._fields]
-    rows = select(record.c.contact_id, *columns).where(record.c.contact_id.in_(ids), ~record.c.archived)
+    rows = select(record.c.contact_id, *columns).where(among(record.c.contact_id, ids), ~record.c.archived)
     for contact_id, *values in connection.execute(rows.order_by(record.c.crm, record.c.object, record.c.id)):
         found[contact_id].append(PersonRecord._make(values))
     return found
@@ -186,14 +191,14 @@ def _records(connection: Connection, ids: Sequence[int]) -> dict[int, list[Perso
 def _spells(connection: Connection, table: Table, ids: Sequence[int]) -> dict[int, str]:
     """Who began the present spell of each contact."""
     present = and_(spell.c.contact_id == table.c.id, spell.c.number == table.c.spell)
-    rows = connection.execute(select(table.c.id, spell.c.by).join(spell, present).where(table.c.id.in_(ids)))
+    rows = connection.execute(select(table.c.id, spell.c.by).join(spell, present).where(among(table.c.id, ids)))
     return {row.id: row.by for row in rows}
 
 
 def _clocks(connection: Connection, table: Table, ids: Sequence[int]) -> dict[int, list[ClockState]]:
     found: defaultdict[int, list[ClockState]] = defaultdict(list)
     told = or_(table.c.attempt == clock.c.attempt, clock.c.state.in_(TICKING))
-    present = select(clock).join(table, and_(table.c.id == clock.c.contact_id, told)).where(clock.c.contact_id.in_(ids))
+    present = select(clock).join(table, and_(table.c.id == clock.c.contact_id, told)).where(among(clock.c.contact_id, ids))
     for row in connection.execute(present.order_by(clock.c.attempt, clock.c.number)):
         found[row.contact_id].append(_state(ClockState, row))
     return found
@@ -202,7 +207,7 @@ def _clocks(connection: Connection, table: Table, ids: Sequence[int]) -> dict[in
 def _rejections(connection: Connection, table: Table, ids: Sequence[int]) -> dict[int, RejectionState]:
     """The rejection of the present attempt of each contact."""
     same = and_(table.c.id == rejection.c.contact_id, table.c.attempt == rejection.c.attempt)
-    rows = connection.execute(select(rejection).join(table, same).where(rejection.c.contact_id.in_(ids)))
+    rows = connection.execute(select(rejection).join(table, same).where(among(rejection.c.contact_id, ids)))
     return {row.contact_id: _state(RejectionState, row) for row in rows}
 
 
@@ -211,7 +216,7 @@ def _bundles(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, 
     held = func.max(sql_case((ledger.c.state == "held", 1), else_=0)).label("held")
     rows = connection.execute(
         select(ledger.c.contact_id, ledger.c.bundle, held)
-        .where(ledger.c.contact_id.in_(ids), ledger.c.state.not_in(("shadow", "superseded")))
+        .where(among(ledger.c.contact_id, ids), ledger.c.state.not_in(("shadow", "superseded")))
         .group_by(ledger.c.contact_id, ledger.c.bundle)
     )
     for row in rows:
@@ -227,17 +232,6 @@ def _proposed(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str,
     return found
 
 
-def _history(connection: Connection, records: Mapping[int, Sequence[PersonRecord]]) -> dict[int, list[PropertyChange]]:
-    """The changes that Salesforce's own history tells of each contact's records, oldest first."""
-    found: defaultdict[int, list[PropertyChange]] = defaultdict(list)
-    whose = {row.id: contact_id for contact_id, rows in records.items() for row in rows if row.crm == "salesforce"}
-    columns = [history.c[name] for name in PropertyChange._fields]
-    rows = select(*columns).where(history.c.record_id.in_(list(whose))).order_by(history.c.at)
-    for change in map(PropertyChange._make, connection.execute(rows)):
-        found[whose[change.record_id]].append(change)
-    return found
-
-
 def _recent(connection: Connection, ids: Sequence[int]) -> dict[int, list[Engagement]]:
     """The last engagements of each contact, the newest first."""
     found: defaultdict[int, list[Engagement]] = defaultdict(list)
@@ -246,7 +240,7 @@ def _recent(connection: Connection, ids: Sequence[int]) -> dict[int, list[Engage
         select(link.c.contact_id, link.c.at, activity.c.kind, activity.c.direction, owner.c.name.label("who"), newest)
         .join(activity, and_(activity.c.crm == link.c.crm, activity.c.object == link.c.object, activity.c.id == link.c.id))
         .outerjoin(owner, and_(owner.c.crm == activity.c.crm, owner.c.id == activity.c.owner_id))
-        .where(link.c.contact_id.in_(ids), link.c.counts, activity.c.kind != "task")
+        .where(among(link.c.contact_id, ids), link.c.counts, activity.c.kind != "task")
         .subquery()
     )
     for row in connection.execute(select(latest).where(latest.c.place <= RECENT).order_by(latest.c.contact_id, latest.c.place)):

@@ -17,10 +17,12 @@ from connector.config.tables import SlaRule, Transition
 from connector.model import Proposal
 from connector.pipeline.evaluate.cases import ContactState, Decision
 from connector.pipeline.evaluate.proposals import Cause, DecisionInputs, Proposer, value_of
+from connector.store.snapshots import Beginning
 from connector.workflows import rejection, scope, sla, task, transition
 from connector.workflows.assign import RoundRobin
 from connector.workflows.attempts import AttemptState
 from connector.workflows.rejection import RejectionState
+from connector.workflows.rejection_sign import SideValues, Sign, sign_of
 from connector.workflows.sla import ClockEvent, ClockState
 from connector.workflows.stages import MQL
 from connector.workflows.touches import since
@@ -47,9 +49,12 @@ class _Selling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wanted:
-    """What is wanted of the CRMs. agreed: a stage that they show already. moments: when to look again."""
+    """What is wanted of the CRMs. agreed: a stage that they show already. begins: the attempt that the step would begin. moments: when to
+    look again.
+    """
 
     proposals: tuple[Proposal, ...] = ()
+    begins: Beginning | None = None
     agreed: str | None = None
     moments: tuple[datetime, ...] = ()
 
@@ -68,6 +73,7 @@ def decide(state: ContactState, inputs: DecisionInputs, turns: RoundRobin) -> De
         contact=contact.id,
         attempts=selling.changed,
         begun=begun if begun != contact.attempt else None,
+        begins=wanted.begins,
         rejection=selling.rejection if selling.rejection != state.rejection else None,
         clocks=selling.clocks,
         proposals=wanted.proposals,
@@ -120,11 +126,11 @@ def _known_rejection(state: ContactState, inputs: DecisionInputs) -> RejectionSt
 
 def _rejection_facts(state: ContactState, inputs: DecisionInputs) -> rejection.ContactFacts:
     contact, rule = state.contact, inputs.config.rejection
-    told = rejection.SideValues(values=contact.values, history=state.history)
+    said = SideValues(values=contact.values, past=state.past)
     sign = (
-        rejection.Sign(rejecting=False, at=inputs.now, crm=None)
+        Sign(rejecting=False, at=inputs.now, crm=None)
         if rule is None
-        else rejection.sign_of(rule, state.main, told, rejecting=state.answers.rejecting, now=inputs.now)
+        else sign_of(inputs.config, rule, state.main, said, rejecting=state.answers.rejecting, now=inputs.now)
     )
     return rejection.ContactFacts(
         sign=sign,
@@ -158,6 +164,7 @@ def _clock_facts(
         starting=[rule for rule in fits if rule.kind not in waiting],
         owner=state.contact.owner,
         assigned_at=state.contact.assigned_at,
+        config_version=inputs.config.version,
     )
 
 
@@ -175,6 +182,7 @@ def _wanted(state: ContactState, selling: _Selling, inputs: DecisionInputs, turn
     return _Wanted(
         proposals=(*reminders, *given_back.proposals, *onward.proposals),
         agreed=given_back.agreed or onward.agreed,
+        begins=onward.begins,
         moments=(*steps.moments, *onward.moments),
     )
 
@@ -222,14 +230,26 @@ def _onward(proposer: Proposer, selling: _Selling) -> _Wanted:
     """The step that the rules take; without one, what follows of a step that somebody else took, and what a CRM is still to be told."""
     state, inputs = proposer.state, proposer.inputs
     rules, contact = inputs.config.transitions, state.contact
-    step = transition.next_step(rules, state.answers.transitions, contact.stage, state.evidence, state.basis, inputs.now)
+    moved_back = any(evidence.moved_back_at is not None for evidence in state.evidence)  # no other looks at values
+    basis = state.basis if moved_back else {}
+    step = transition.next_step(rules, state.answers.transitions, contact.stage, state.evidence, basis, inputs.now)
     if step.rule is None:
         proposals = (*_followed_up(proposer, selling), *_told(proposer))
         return _Wanted(proposals=proposals, moments=step.moments)
     writes = proposer.stage_writes(step.rule.to)
     cause = Cause(rule=step.rule.id, key=f"spell:{contact.spell}", why=_why(proposer, step.rule), texts={})
     agreed = step.rule.to if not writes and inputs.live else None
-    return _Wanted(proposals=tuple(proposer.bundle(cause, step.rule.then, writes)), agreed=agreed, moments=step.moments)
+    proposals = tuple(proposer.bundle(cause, step.rule.then, writes))
+    return _Wanted(proposals=proposals, agreed=agreed, begins=_begins(proposer, selling, step.rule), moments=step.moments)
+
+
+def _begins(proposer: Proposer, selling: _Selling, rule: Transition) -> Beginning | None:
+    """The attempt that a step begins: one to MQL, or past it, of a contact that is below."""
+    contact, stages = proposer.state.contact, proposer.inputs.stages
+    if stages.at_least(contact.stage, MQL) or not stages.at_least(rule.to, MQL):
+        return None
+    number = 1 if selling.attempt is None else selling.attempt.number + 1
+    return Beginning(contact.id, number, proposer.in_ledger(rule.id, f"spell:{contact.spell}"))
 
 
 def _why(proposer: Proposer, rule: Transition) -> dict[str, Any]:

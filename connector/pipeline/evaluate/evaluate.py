@@ -29,7 +29,6 @@ from sqlalchemy import (
     bindparam,
     case,
     exists,
-    func,
     insert,
     null,
     or_,
@@ -47,15 +46,17 @@ from connector.model import CRMS, CrmName, Proposal
 from connector.pipeline.evaluate import cases
 from connector.pipeline.evaluate.cases import ContactState, Decision
 from connector.pipeline.evaluate.decide import decide
+from connector.pipeline.evaluate.looks import Looks
 from connector.pipeline.evaluate.proposals import DecisionInputs
-from connector.pipeline.evaluate.statement import REJECTING, Answers, RuleStatement, flag_name
+from connector.pipeline.evaluate.statement import REJECTING, AnswerReader, Answers, RuleStatement, flag_name, may_take
 from connector.pipeline.unify import ContactWriter
 from connector.store import tables as t
+from connector.store.among import among
 from connector.store.bulk import upsert
 from connector.store.database import Store
 from connector.store.shadow import SHADOW_TURN
 from connector.store.tables import Moment
-from connector.workflows import touch_counts, touches
+from connector.workflows import touch_counts
 from connector.workflows.assign import RoundRobin
 from connector.workflows.sla import TICKING
 from connector.workflows.stages import StageMap
@@ -179,6 +180,7 @@ class _Slices:
         self._rules = RuleStatement(run.config, run.table, run.now, run.suspended)
         self._statement = self._rules.statement()
         self._scratch = _scratch_table(self._rules.points_columns, [flag.name for flag in self._rules.flags])
+        self._reader = AnswerReader(run.config, self._scratch.c.keys())
         self._stages = StageMap(run.config)
         self._calendars = TeamCalendars(run.config)
         self._zone = ZoneInfo(run.config.timezone)
@@ -198,8 +200,7 @@ class _Slices:
     def judge(self, connection: Connection, ids: Sequence[int]) -> _Judged:
         """Judges these contacts and stores what was decided."""
         run = self._run
-        touches.refresh(connection, ids, run.config.sales_members, run.now)
-        touch_counts.refresh(connection, run.table, ids)
+        touch_counts.bring_up_to_date(connection, run.table, ids, run.config.sales_members, run.now)
         was_rejecting = _rejecting_before(connection, run.table, ids)
         self._evaluate(connection, ids)
         states = cases.load(connection, run.table, self._fired(connection), was_rejecting)
@@ -207,9 +208,12 @@ class _Slices:
         turns = self._round_robin(connection, inputs.owner_ids)
         decisions = [decide(state, inputs, turns) for state in states]
         cases.store(connection, decisions)
+        looks = Looks(run.config, run.now, self._scratch, self._rules.points_columns)
+        looks.keep_decided(connection, decisions)
         agreed = [(decision.contact, decision.agreed) for decision in decisions if decision.agreed is not None]
         run.writer.agree(connection, agreed, run.now)
         self._begin_attempts(connection, decisions)
+        looks.freeze(connection, ids)
         self._look_again(connection, decisions)
         return _Judged(decisions, turns)
 
@@ -244,7 +248,7 @@ class _Slices:
         """The contacts for which something fired, is open, or is to be told; with what the statement answered."""
         scratch, table, config = self._scratch, self._run.table, self._run.config
         fired = [
-            and_(scratch.c[flag_name(RuleTable.TRANSITION, number)] == 1, _from(table, rule.from_), table.c.stage.is_distinct_from(rule.to))
+            and_(scratch.c[flag_name(RuleTable.TRANSITION, number)] == 1, may_take(rule, table.c.stage))
             for number, rule in enumerate(config.transitions)
         ]
         selling = exists().where(
@@ -262,8 +266,10 @@ class _Slices:
         differs = and_(table.c.stage.is_not(None), ~table.c.stage_differs, or_(*untold))
         open_things = [query.correlate(table) for query in (selling, ticking, given_back, stepped)]
         told = or_(and_(~scratch.c.excluded, or_(*fired, *open_things, differs)), and_(scratch.c.excluded, selling.correlate(table)))
-        rows = connection.execute(select(scratch).join(table, table.c.id == scratch.c.id).where(told)).mappings()
-        return {row["id"]: Answers.of(config, row) for row in rows}
+        rows = connection.execute(select(scratch).join(table, table.c.id == scratch.c.id).where(told))
+        names = tuple(rows.keys())
+        found = (dict(zip(names, row, strict=True)) for row in rows)
+        return {row["id"]: self._reader.read(row) for row in found}
 
     def _inputs(self, connection: Connection, states: Sequence[ContactState]) -> DecisionInputs:
         run = self._run
@@ -300,6 +306,7 @@ class _Slices:
         begun = [{"b_id": decision.contact, "b_attempt": decision.begun} for decision in decisions if decision.begun is not None]
         if begun:
             connection.execute(update(table).where(table.c.id == bindparam("b_id")).values(attempt=bindparam("b_attempt")), begun)
+        touch_counts.count_anew(connection, [decision.contact for decision in decisions if decision.attempts], self._run.now)
 
     def _look_again(self, connection: Connection, decisions: Sequence[Decision]) -> None:
         """due_at: the first moment at which anything could change. What has proposals stays due until they are saved."""
@@ -315,12 +322,8 @@ class _Slices:
 
 def _rejecting_before(connection: Connection, table: Table, ids: Sequence[int]) -> dict[int, bool | None]:
     """What rejection.when said of these contacts when they were judged before; None where they never were."""
-    rows = connection.execute(select(table.c.id, table.c.rejecting).where(table.c.id.in_(ids), table.c.judged_at.is_not(None)))
+    rows = connection.execute(select(table.c.id, table.c.rejecting).where(among(table.c.id, ids), table.c.judged_at.is_not(None)))
     return {row.id: row.rejecting for row in rows}
-
-
-def _from(table: Table, origins: tuple[str, ...] | None) -> ColumnElement[bool]:
-    return true() if origins is None else func.coalesce(table.c.stage, "").in_(origins)
 
 
 def _scratch_table(points: Sequence[str], flags: Sequence[str]) -> Table:

@@ -6,41 +6,45 @@ result; `connector.reports.rule_breakdown` asks the same expressions part by par
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
+    Column,
     ColumnElement,
     Double,
     FromClause,
-    RowMapping,
     Select,
-    Subquery,
     Table,
     and_,
-    bindparam,
     case,
+    false,
     func,
     literal,
     null,
+    or_,
     select,
+    true,
     type_coerce,
 )
 
-from connector.conditions import Env, answer, earliest, fold, next_change
+from connector.conditions import Env, answer, earliest, fold, next_change, thresholds
 from connector.config.business_time import Calendar
 from connector.config.columns import compared_column
 from connector.config.names import JUDGED
-from connector.config.rule_conditions import RuleCondition, RuleTable, judging_conditions, rule_conditions
-from connector.config.tables import CalendarRule, Config, Criterion
+from connector.config.rule_conditions import RuleCondition, RuleTable, rule_conditions
+from connector.config.tables import CalendarRule, Config, Criterion, Transition
 from connector.model import FieldType
 from connector.store import tables as t
+from connector.store.among import among_named
 from connector.store.tables import from_micros, to_micros
 from connector.workflows import qualification, scope, score
+from connector.workflows.score_changes import next_passing
 from connector.workflows.suspension import NOTHING, Suspended
 
 link = t.metadata.tables["activity_link"]
@@ -99,7 +103,8 @@ def flags_of(config: Config, suspended: Suspended = NOTHING) -> list[Flag]:
 class Answers:
     """What the statement says of one contact; tuples in the file's order, routes by assignment.
 
-    points: by the score rule's id; none where the score is suspended. next_change: the first moment at which any condition could change by time alone, None for never.
+    points: by the score rule's id; none where the score is suspended. next_change: the first moment at which any condition could change by
+    time alone, None for never.
     """
 
     transitions: tuple[bool, ...] = ()
@@ -110,23 +115,32 @@ class Answers:
     points: Mapping[str, float] = field(default_factory=dict)
     next_change: datetime | None = None
 
-    @classmethod
-    def of(cls, config: Config, row: RowMapping) -> Answers:
-        """From a row of the statement's result."""
 
-        def each(table: RuleTable, rules: Sequence[object]) -> tuple[bool, ...]:
-            return tuple(bool(row[flag_name(table, number)]) for number in range(len(rules)))
+class AnswerReader:
+    """Reads what the statement answered, row by row; made once a pass."""
 
-        return cls(
-            transitions=each(RuleTable.TRANSITION, config.transitions),
-            slas=each(RuleTable.SLA, config.slas),
-            assigns=each(RuleTable.ASSIGN, config.assigns),
-            routes=tuple(
-                tuple(bool(row[route_flag(number, place)]) for place in range(len(rule.routes)))
-                for number, rule in enumerate(config.assigns)
-            ),
-            rejecting=config.rejection is not None and bool(row[REJECTING]),
-            points={rule.id: row[name] for number, rule in enumerate(config.score) if (name := points_column(number)) in row},
+    def __init__(self, config: Config, columns: Collection[str]) -> None:
+        def each(table: RuleTable, rules: Sequence[object]) -> tuple[str, ...]:
+            return tuple(flag_name(table, number) for number in range(len(rules)))
+
+        self._transitions, self._slas = each(RuleTable.TRANSITION, config.transitions), each(RuleTable.SLA, config.slas)
+        self._assigns = each(RuleTable.ASSIGN, config.assigns)
+        self._routes = [
+            tuple(route_flag(number, place) for place in range(len(rule.routes))) for number, rule in enumerate(config.assigns)
+        ]
+        self._rejecting = config.rejection is not None
+        points = {rule.id: points_column(number) for number, rule in enumerate(config.score)}
+        self._points = {rule: column for rule, column in points.items() if column in columns}
+
+    def read(self, row: Mapping[str, Any]) -> Answers:
+        """From a row of the statement's result, by column."""
+        return Answers(
+            transitions=tuple([row[name] == 1 for name in self._transitions]),
+            slas=tuple([row[name] == 1 for name in self._slas]),
+            assigns=tuple([row[name] == 1 for name in self._assigns]),
+            routes=tuple([tuple([row[name] == 1 for name in names]) for names in self._routes]),
+            rejecting=self._rejecting and row[REJECTING] == 1,
+            points={rule: row[column] for rule, column in self._points.items()},
             next_change=None if row["next_change"] is None else from_micros(row["next_change"]),
         )
 
@@ -175,7 +189,7 @@ class RuleStatement:
 
         Parameter `ids`: the contacts of the slice.
         """
-        scored = self.scored()
+        scored = self._scored(self._columns_read())
         env = self.env(scored, later=True)
         flags = [(literal(0) if flag.suspended else answer(flag.asked.when, env)).label(flag.name) for flag in self.flags]
         keep = [scored.c[name] for name in ("id", "excluded_now", "criteria_now", "criteria_met", "qualified", "score")]
@@ -187,27 +201,36 @@ class RuleStatement:
         """The columns of the single scores; none where the score is suspended."""
         return [] if self.suspended.score else [points_column(number) for number in range(len(self.config.score))]
 
-    def scored(self) -> Subquery:
-        """The last layer but the flags: the columns of the contact table, excluded_now, criteria_now, criteria_met, qualified, points, score.
+    def scored(self) -> CTE:
+        """The last layer but the flags: the contact table's columns, excluded_now, criteria_now, criteria_met, qualified, points, score.
 
         Every condition of the file can be asked on it (`env(scored, later=True)`). Parameter `ids`, as for `statement`.
         """
-        base = select(self.table).where(self.table.c.id.in_(bindparam("ids", expanding=True))).subquery("b")
+        return self._scored(list(self.table.c))
+
+    def _columns_read(self) -> list[Column[Any]]:
+        """The columns that rules read, and those that are carried on from layer to layer."""
+        names = frozenset[str]().union(*(rule.reads for rule in rule_conditions(self.config)))
+        read = {compared_column(name, self._types[name]) for name in names if name in self._types}
+        return [column for column in self.table.c if column.name in read | _CARRIED]
+
+    def _scored(self, columns: Sequence[Column[Any]]) -> CTE:
+        base = select(*columns).where(among_named(self.table.c.id, "ids")).subquery("b")
         return self._score(self._counted(self._criteria(base)))
 
-    def _criteria(self, base: FromClause) -> Subquery:
+    def _criteria(self, base: FromClause) -> CTE:
         """What is judged of the layer before it: each criterion, and whether the contact is out of scope."""
         env = self.env(base)
         kept = {*(qualification.JUDGED if self.suspended.criteria else ()), *(("score",) if self.suspended.score else ())}
         columns = [column for column in base.c if column.name not in JUDGED or column.name in kept]
         met = qualification.met(self._criteria_asked(), env)
         excluded = base.c.excluded if self.suspended.scope else scope.excluded(self.config.scope, env)
-        return select(*columns, *met, excluded.label("excluded_now")).subquery("c")
+        return _computed_once(select(*columns, *met, excluded.label("excluded_now")), "criteria_layer")
 
     def _criteria_asked(self) -> Sequence[Criterion]:
         return () if self.config.qualification is None or self.suspended.criteria else self.config.qualification.criteria
 
-    def _counted(self, layer: FromClause) -> Subquery:
+    def _counted(self, layer: FromClause) -> FromClause:
         if self.suspended.criteria:
             return select(*layer.c, layer.c.criteria.label("criteria_now")).subquery("d")
         criteria = self._criteria_asked()
@@ -215,19 +238,15 @@ class RuleStatement:
         others = [column for column in layer.c if column.name not in qualification.columns(criteria)]
         return select(*others, *counted).subquery("d")
 
-    def _score(self, layer: FromClause) -> Subquery:
+    def _score(self, layer: FromClause) -> CTE:
         if self.suspended.score:
-            return select(*layer.c, literal(0).label("fading")).subquery("f")
+            return _computed_once(select(*layer.c), "score_layer")
         env = self.env(layer, later=True)
         names = self.points_columns
-        with_parts = select(*layer.c, *(self.points(number, env).label(name) for number, name in enumerate(names))).subquery("e")
-        total = sum((with_parts.c[name] for name in names), start=literal(0.0, Double))
-        fading = [
-            case((func.abs(with_parts.c[points_column(number)]) >= score.LEAST, 1), else_=0)
-            for number, rule in enumerate(self.config.score)
-            if score.fades(rule)
-        ]
-        return select(*with_parts.c, total.label("score"), sum(fading, start=literal(0)).label("fading")).subquery("f")
+        points = [self.points(number, env).label(name) for number, name in enumerate(names)]
+        parts = _computed_once(select(*layer.c, *points), "points_layer")
+        total = sum((parts.c[name] for name in names), start=literal(0.0, Double))
+        return _computed_once(select(*parts.c, total.label("score")), "score_layer")
 
     def points(self, number: int, env: Env) -> ColumnElement[Any]:
         """The points that a score rule gives."""
@@ -241,11 +260,45 @@ class RuleStatement:
 
     def _next_change(self, layer: FromClause, env: Env) -> ColumnElement[Any]:
         """The first moment after now at which any condition could change by time alone."""
-        asked = (when for rule, when in judging_conditions(self.config) if not self.suspended.silences(rule))
-        moments = [next_change(condition, env) for condition in asked]
-        moments.append(case((layer.c.fading > 0, self._midnight)))
-        moments.append(_next(layer, None, self.now))  # a meeting to come is a touch from its start on
+        asked = [rule for rule in rule_conditions(self.config) if rule.when is not None and not self.suspended.silences(rule.rule)]
+        moments = [self._changes(rule, layer, env) for rule in asked if rule.rule.table is not RuleTable.FAST_LANE]
+        moments.append(self._score_passes(layer, asked))
+        moments.append(type_coerce(layer.c.recount_at, BigInteger))  # a meeting to come is a touch from its start on
         return earliest(moments)
+
+    def _changes(self, rule: RuleCondition, layer: FromClause, env: Env) -> ColumnElement[Any] | None:
+        """When what a rule asks may change; of a transition that this contact cannot take, it does not matter."""
+        moment = None if rule.when is None else next_change(rule.when, env)
+        if moment is None or rule.rule.table is not RuleTable.TRANSITION:
+            return moment
+        step = self.config.transitions[rule.number]
+        return case((may_take(step, layer.c.stage), moment))
+
+    def _score_passes(self, layer: FromClause, asked: Sequence[RuleCondition]) -> ColumnElement[Any]:
+        """When a fading score passes a number that a rule compares it with; where one reads it otherwise, whenever it fades."""
+        names = self.points_columns
+        fading = [(rule, layer.c[name]) for rule, name in zip(self.config.score, names, strict=bool(names)) if score.fades(rule)]
+        read = [thresholds(rule.when, "score") for rule in asked if rule.when is not None]
+        if None in read:
+            fades = or_(*(func.abs(points) >= score.LEAST for _, points in fading)) if fading else false()
+            return case((fades, self._midnight))
+        numbers = frozenset().union(*(each for each in read if each is not None))
+        return next_passing(layer.c.score, fading, numbers, self.now, self._zone)
+
+
+#: Columns that every layer has, beside those that rules read.
+_CARRIED = frozenset({"id", "stage", "excluded", "criteria", "criteria_met", "qualified", "score", "recount_at"})
+
+
+def _computed_once(layer: Select[Any], name: str) -> CTE:
+    """A layer whose columns are computed once, however often what stands after it reads them: SQLite would write them out at each place."""
+    return layer.cte(name).prefix_with("MATERIALIZED")
+
+
+def may_take(step: Transition, stage: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a transition may be taken from this stage."""
+    origins = true() if step.from_ is None else func.coalesce(stage, "").in_(step.from_)
+    return and_(origins, stage.is_distinct_from(step.to))
 
 
 def _micros_if_moment(column: ColumnElement[Any], kind: FieldType) -> ColumnElement[Any]:

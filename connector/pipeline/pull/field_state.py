@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from connector.store import tables as t
 from connector.store.bulk import plain, upsert
 from connector.store.database import Store
 from connector.store.fields import FieldColumn, FieldStatus, stored_fields
+from connector.store.mirror import known_properties
 from connector.workflows import suspension
 from connector.workflows.fields import ColumnSource, PropertyPlace, column_sources, columns_needed, properties_wanted
 from connector.workflows.suspension import Suspended
@@ -96,6 +98,17 @@ class FieldState:
             if unread and stock.streams.get(object_name):
                 missing[object_name] = unread
         return missing
+
+
+    def present(self) -> list[tuple[str, str, str]]:
+        """The properties, (CRM, object, name), that every record was read with, and that pulls bring."""
+        return [
+            (crm, object_name, name)
+            for crm, objects in self.wanted.items()
+            for object_name, names in objects.items()
+            for name in names
+            if self.stock[crm].status(PropertyPlace(object_name, name)) == "present"
+        ]
 
 
 # ── Making it ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -235,6 +248,19 @@ def _note(connection: Connection, *, crm: CrmName, wanted: Properties) -> None:
             connection.execute(delete(cursor).where(fills))
     _keep(connection, _READ, crm, now.noted(wanted))
     _keep(connection, _WANTED, crm, wanted)
+
+
+def note_known(store: Store, state: FieldState, now: datetime) -> None:
+    """Keeps since when each property is known of every record, and until when it was. now: when what was read last was read."""
+    present = state.present()
+
+    def work(connection: Connection) -> None:
+        known_properties.keep(connection, list(state.wanted), present, now)
+
+    with store.read() as connection:
+        changed = known_properties.differs(connection, list(state.wanted), present)
+    if changed:
+        store.write(work)
 
 
 def note_filled(connection: Connection, *, crm: CrmName, object_name: str, names: Sequence[str], under: str) -> None:

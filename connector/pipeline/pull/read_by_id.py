@@ -84,15 +84,15 @@ def read_again(
     archived_here = {row_id: bool(archived) for row_id, archived in rows}
     known = [record for record in read.values() if record.id in archived_here]
     missing = [record for record in read.values() if record.id not in archived_here]
-    changed = context.store.write(partial(pages.apply_records, read=known, now=now))
+    merged = context.store.write(partial(pages.apply_records, read=known, now=now))
     page = Page(crm=crm.name, object=object_name, cursor={}, seen=len(missing), calls=0, records=missing)
     stored = pages.commit_page(context.store, page, now=now, under=f"found:{object_name}")
     return ReadAgain(
         seen=len(read),
-        changed=changed + stored.stored,
+        changed=merged.stored + stored.stored,
         restored=sum(archived_here[record.id] and not record.archived for record in known),
         found=stored.stored,
-        set_aside=stored.set_aside,
+        set_aside=merged.set_aside + stored.set_aside,
     )
 
 

@@ -2,7 +2,7 @@
 
 An object is read whole under a cursor of its own ("reconcile:<object>"), while its ids are noted. What the mirror holds and the CRM did not
 show is asked after one by one: gone for good, archived, merged, or still there. The cursor keeps the counts too, so that a comparison that
-was broken off goes on, and what it says adds up: seen = same + repaired + set aside.
+was broken off goes on, and what it says adds up: seen = same + repaired + set aside, each record once, and none that is gone there.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _GOES_ON = timedelta(days=2)
 
 @dataclass(slots=True, kw_only=True)
 class Compared:
-    """The comparison of one object. seen = same + repaired (it differed, or was missing here) + set_aside; gone: here, and not there.
+    """The comparison of one object. seen = same + repaired (it differed, or was missing here) + set_aside, of records that live there.
 
-    calls: of reading it.
+    gone: asked after: here, and not there. left: shown as deleted there (Salesforce lists its bin), here till now. calls: of reading it.
     """
 
     seen: int = 0
@@ -40,19 +40,21 @@ class Compared:
     set_aside: int = 0
     calls: int = 0
     gone: list[Removed] = field(default_factory=list)
+    left: int = 0
     whole: bool = False
     error: ConnectorError | None = None
 
     @property
     def removed(self) -> int:
         """How many live ones left the living here."""
-        return sum(removed.archived + removed.merged + removed.deleted + removed.purged for removed in self.gone)
+        return self.left + sum(removed.archived + removed.merged + removed.deleted + removed.purged for removed in self.gone)
 
     def add(self, page: Page, stored: PageResult) -> None:
         """Another page."""
-        self.seen += stored.seen
-        self.repaired += stored.stored
+        self.seen += stored.seen - len(stored.gone_keys)
+        self.repaired += len(stored.stored_keys - stored.gone_keys)
         self.set_aside += stored.set_aside
+        self.left += stored.left
         self.same = self.seen - self.repaired - self.set_aside
         self.calls += page.calls
 
@@ -152,8 +154,10 @@ class ObjectComparison:
     def _counts(self, page: Page) -> dict[str, int]:
         """The counts as they are to be kept with a page: with what it brought, as if nothing of it differed."""
         result = self.result
-        counts = {"seen": result.seen + page.seen, "calls": result.calls + page.calls, "repaired": result.repaired}
-        return counts | {"set_aside": result.set_aside, "same": counts["seen"] - result.repaired - result.set_aside}
+        brought = (page.records, page.activities, page.deals, page.deal_contacts, page.campaigns, page.campaign_members)
+        seen = result.seen + page.seen - sum(thing.archived for things in brought for thing in things)
+        counts = {"seen": seen, "calls": result.calls + page.calls, "repaired": result.repaired, "left": result.left}
+        return counts | {"set_aside": result.set_aside, "same": seen - result.repaired - result.set_aside}
 
     # ── What it does not show ────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -22,6 +22,7 @@ from connector.pipeline.context import PassContext
 from connector.pipeline.pull import schema_drift
 from connector.store.mirror import pages
 from connector.store.mirror.pages import PageResult
+from connector.store.mirror.tally import Counted, Tally
 
 #: How many streams of a CRM are read beside each other. HubSpot allows so many requests a second, which one stream alone does not
 #: use up; nothing but the day limits Salesforce's, whose pages of 2,000 rows would all lie in memory at once.
@@ -30,22 +31,27 @@ BESIDE: Mapping[CrmName, int] = {"hubspot": 16, "salesforce": 2}
 
 @dataclass(slots=True, kw_only=True)
 class StreamPull:
-    """The pull of one stream. error: what stopped it; whole: it was read to its end; absent: wanted properties that were not there."""
+    """The pull of one stream, each record once: seen = stored + unchanged + set_aside.
+
+    error: what stopped it; whole: it was read to its end; absent: wanted properties that were not there.
+    """
 
     seen: int = 0
     stored: int = 0
+    unchanged: int = 0
     set_aside: int = 0
     calls: int = 0
     whole: bool = False
     absent: frozenset[str] = frozenset()
     error: ConnectorError | None = None
 
-    def add(self, page: Page, stored: PageResult) -> None:
-        """Another page."""
+    def add(self, page: Page, counted: Counted) -> None:
+        """Another page. counted: what it brought that had not come before."""
         self.absent |= page.absent
-        self.seen += stored.seen
-        self.stored += stored.stored
-        self.set_aside += stored.set_aside
+        self.seen += counted.seen
+        self.stored += counted.stored
+        self.unchanged += counted.unchanged
+        self.set_aside += counted.set_aside
         self.calls += page.calls
         self.whole = page.last
 
@@ -54,6 +60,17 @@ class StreamResult(Protocol):
     """What every work on a stream has in its result: the error that stopped it."""
 
     error: ConnectorError | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Counting:
+    """The result of a stream with what it has met."""
+
+    result: StreamPull
+    tally: Tally
+
+    def add(self, page: Page, stored: PageResult) -> None:
+        self.result.add(page, self.tally.add(stored))
 
 
 R = TypeVar("R", bound=StreamResult)
@@ -71,17 +88,19 @@ def pull(context: PassContext, now: datetime, *, silent: Mapping[CrmName, CrmErr
         if silent and crm.name in silent:
             raise silent[crm.name]
         cursor = pages.get_cursor(context.store, crm.name, stream)
-        read(crm, stream, cursor, result, stopped)
-        if result.whole and not stopped() and cursor is not None and crm.under_way(cursor):
-            # It went on from an earlier day, perhaps, and ended with that: what changed since then is still to come.
-            read(crm, stream, pages.get_cursor(context.store, crm.name, stream), result, stopped)
+        with Tally() as tally:
+            counting = _Counting(result, tally)
+            read(crm, stream, cursor, counting, stopped)
+            if result.whole and not stopped() and cursor is not None and crm.under_way(cursor):
+                # It went on from an earlier day, perhaps, and ended with that: what changed since then is still to come.
+                read(crm, stream, pages.get_cursor(context.store, crm.name, stream), counting, stopped)
 
-    def read(crm: Reads, stream: str, cursor: Cursor | None, result: StreamPull, stopped: Callable[[], bool]) -> None:
-        seen = before.get((crm.name, stream), 0)
+    def read(crm: Reads, stream: str, cursor: Cursor | None, counting: _Counting, stopped: Callable[[], bool]) -> None:
+        seen, result = before.get((crm.name, stream), 0), counting.result
         for page in crm.pull(stream, cursor, now=now):
             if page.absent and not result.absent:
                 schema_drift.demand(context.store)  # before the page is stored: what it lacks is not taken for empty, whatever happens
-            result.add(page, pages.commit_page(context.store, page, now=now, shrink=context.config.guard.shrink))
+            counting.add(page, pages.commit_page(context.store, page, now=now, shrink=context.config.guard.shrink))
             shown = seen + result.seen
             context.progress.pulled(crm.name, stream, shown, shown if page.last else page.total)
             if stopped():
@@ -146,7 +165,7 @@ def distinct(errors: Iterable[ConnectorError]) -> list[ConnectorError]:
 
 def pulled_document(pulled: Mapping[str, Mapping[str, StreamPull]]) -> dict[str, Any]:
     """What was pulled, as JSON prints it."""
-    names = ("seen", "stored", "set_aside", "calls")
+    names = ("seen", "stored", "unchanged", "set_aside", "calls")
     return {
         crm: {stream: {name: getattr(result, name) for name in names} for stream, result in streams.items()}
         for crm, streams in pulled.items()

@@ -2,81 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, and_, func, select
+import orjson
+from sqlalchemy import Connection, Table, func, select
 
-from connector.model import COMPANY_OBJECTS, CRM_FACTS, CRMS
+from connector.model import CRM_FACTS, CRMS
 from connector.pipeline.unify.contact_values import ContactBatch
 from connector.pipeline.unify.identity import Key
+from connector.pipeline.unify.plain_contacts import PlainRecord
 from connector.store import tables as t
 from connector.store.bulk import find
 from connector.store.mirror.deal_roles import latest_campaigns
+from connector.store.tables import from_micros
 from connector.store.tables.rows import PersonRecord, PropertyChange, StoredContact, StoredOwner
 from connector.workflows import touches
 from connector.workflows.stored_state import attempts_of, evidence_of, rejected_with_reason, written_stages
 
-record = t.metadata.tables["record"]
-history = t.metadata.tables["field_history"]
 link = t.metadata.tables["activity_link"]
 owner = t.metadata.tables["owner"]
 
 
-def load(connection: Connection, table: Table, ids: Sequence[int]) -> ContactBatch:
-    """Everything known of these contacts. table: contacts with the file's columns."""
+def load(connection: Connection, table: Table, ids: Sequence[int], *, never_made: Container[int] = ()) -> ContactBatch:
+    """Everything known of these contacts. table: contacts with the file's columns; never_made: of whom nothing can be on record."""
     records = _records(connection, ids)
     people = [row for rows in records.values() for row in rows]
-    contacts = connection.execute(select(table).where(table.c.id.in_(ids))).mappings()
-    return ContactBatch(
-        contacts={row["id"]: cast(StoredContact, dict(row)) for row in contacts},
+    recorded = [contact_id for contact_id in ids if contact_id not in never_made]
+    several = any(_several_in_one(rows) for rows in records.values())
+    batch = ContactBatch(
+        contacts=_contacts(connection, table, ids),
         records=records,
-        companies=_companies(connection, people),
+        companies=companies_of(connection, people),
         owners=_owners(connection),
         history=_history(connection, people),
+        emails=_further_emails(connection, people),
+        ends=_ends(connection, records) if several else {},
+        active=_latest_activities(connection, records) if several else {},
+        campaigns=latest_campaigns(connection, ids),
+    )
+    return _with_what_is_recorded(connection, batch, recorded) if recorded else batch
+
+
+def _with_what_is_recorded(connection: Connection, batch: ContactBatch, ids: Sequence[int]) -> ContactBatch:
+    """What was concluded of these contacts before."""
+    return replace(
+        batch,
         attempts={number: states[max(states)] for number, states in attempts_of(connection, ids).items()},
         evidence=evidence_of(connection, ids),
         touches=touches.by_contact(connection, ids),
         written=written_stages(connection, ids),
         rejected=rejected_with_reason(connection, ids),
-        emails=_further_emails(connection, people),
-        ends=_ends(connection, records),
-        active=_latest_activities(connection, records),
-        campaigns=latest_campaigns(connection, ids),
     )
+
+
+def _contacts(connection: Connection, table: Table, ids: Sequence[int]) -> dict[int, StoredContact]:
+    rows = connection.execute(select(table).where(table.c.id.in_(ids))).mappings()
+    return {row["id"]: cast(StoredContact, dict(row)) for row in rows}
 
 
 def _records(connection: Connection, ids: Sequence[int]) -> dict[int, list[PersonRecord]]:
     records: dict[int, list[PersonRecord]] = {contact_id: [] for contact_id in ids}
-    columns = [record.c[name] for name in PersonRecord._fields]
-    in_order = (record.c.crm, record.c.object, record.c.id)
-    for contact_id, *values in connection.execute(
-        select(record.c.contact_id, *columns).where(record.c.contact_id.in_(ids)).order_by(*in_order)
-    ):
-        records[contact_id].append(PersonRecord._make(values))
+    rows = find(connection, "record", ("contact_id", *PersonRecord._fields), ids, by="contact_id", order="crm, object, id")
+    for contact_id, *values in rows:
+        row = PersonRecord._make(values)
+        records[contact_id].append(
+            row._replace(
+                properties=orjson.loads(values[_PROPERTIES]),
+                created_at=_moment(values[_CREATED_AT]),
+                modified_at=_moment(values[_MODIFIED_AT]),
+                archived=bool(row.archived),
+            )
+        )
     return records
 
 
-def _companies(connection: Connection, people: Sequence[PersonRecord]) -> dict[tuple[str, str], Mapping[str, Any]]:
-    ids = sorted({row.company_id for row in people if row.company_id is not None})
-    live = and_(record.c.object.in_(COMPANY_OBJECTS), record.c.id.in_(ids), ~record.c.archived)
-    rows = connection.execute(select(record.c.crm, record.c.id, record.c.properties).where(live))
-    return {(crm, row_id): properties for crm, row_id, properties in rows}
+_PROPERTIES, _CREATED_AT, _MODIFIED_AT = (PersonRecord._fields.index(name) for name in ("properties", "created_at", "modified_at"))
+
+
+def _moment(micros: int | None) -> datetime | None:
+    return None if micros is None else from_micros(micros)
+
+
+def companies_of(
+    connection: Connection, people: Sequence[PersonRecord] | Sequence[PlainRecord]
+) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """The properties of the companies of these people, by (CRM, id), of those that live."""
+    found: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for crm in CRMS:
+        ids = sorted({row.company_id for row in people if row.crm == crm and row.company_id is not None})
+        columns, name = ("id", "properties"), CRM_FACTS[crm].companies
+        for row_id, properties in find(connection, "record", columns, ids, crm=crm, object=name, where="NOT archived"):
+            found[crm, row_id] = orjson.loads(properties)
+    return found
 
 
 def _owners(connection: Connection) -> dict[tuple[str, str], StoredOwner]:
-    rows = connection.execute(select(*(owner.c[name] for name in StoredOwner._fields)))
+    rows = connection.execute(select(*(owner.c[name] for name in StoredOwner._fields))).all()
     return {(row.crm, row.id): StoredOwner._make(row) for row in rows}
 
 
 def _history(connection: Connection, people: Sequence[PersonRecord]) -> dict[str, list[PropertyChange]]:
     """What Salesforce tells of former values of Leads, by record, the oldest first."""
     ids = sorted({row.id for row in people if row.crm == "salesforce"})
-    columns = [history.c[name] for name in PropertyChange._fields]
     past: dict[str, list[PropertyChange]] = {}
-    for row in connection.execute(select(*columns).where(history.c.record_id.in_(ids)).order_by(history.c.at)):
-        past.setdefault(row.record_id, []).append(PropertyChange._make(row))
+    for row in find(connection, "field_history", PropertyChange._fields, ids, by="record_id", order="at"):
+        past.setdefault(row.record_id, []).append(PropertyChange._make(row)._replace(at=from_micros(row.at)))
     return past
 
 

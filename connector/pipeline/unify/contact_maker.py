@@ -135,7 +135,7 @@ class ContactMaker:
         if resolution.stage != moved_on.contact["stage"]:
             values |= self._book.moved(moved_on, resolution)
         elif attempt is not None and attempt.open:
-            self._book.attempt_goes_on(moved_on, attempt, gone=gone)
+            values |= self._book.attempt_goes_on(moved_on, attempt, gone=gone)
         return _columns(with_values(moved_on.contact, values))
 
 

@@ -9,9 +9,10 @@ from sqlalchemy import Connection, Table, and_, bindparam, or_, update
 from sqlalchemy.engine.default import DefaultDialect
 
 from connector.pipeline.unify.contact_values import ContactRows
+from connector.pipeline.unify.plain_contacts import ATTEMPT, EVIDENCE, SPELL, PlainRecord, PlainRows
 from connector.store import shadow
 from connector.store import tables as t
-from connector.store.bulk import change, put
+from connector.store.bulk import change, change_values, put, put_values
 from connector.store.tables.rows import ContactValue, StoredContact
 from connector.workflows.sla import TICKING
 
@@ -33,6 +34,27 @@ def store(connection: Connection, table: Table, before: Mapping[int, StoredConta
             put(connection, into.name, _plain(into, list(last.values())), tuple(news[0]), keys=keys)
     change(connection, "spell", _plain(spell, rows.left), ("left_at",), keys=("contact_id", "number"))
     _end_clocks(connection, [row for row in rows.attempts if row["outcome"] == "withdrawn"])
+
+
+def store_plain(
+    connection: Connection, table: Table, columns: tuple[str, ...], rows: PlainRows, due: list[tuple[int | None, int]]
+) -> None:
+    """Stores the rows of contacts that were never made before. columns: of the contacts' rows; due: `due_at` of those where it differs."""
+    change_values(connection, "contact", rows.contacts, columns, keys=("id",), table=table)
+    change_values(connection, "contact", due, ("due_at",), keys=("id",))
+    put_values(connection, "spell", rows.spells, SPELL, keys=("contact_id", "number"))
+    put_values(connection, "attempt", rows.attempts, ATTEMPT, keys=("contact_id", "number"))
+    put_values(connection, "evidence", rows.evidence, EVIDENCE, keys=("contact_id", "rule"))
+
+
+def settle_records(connection: Connection, records: Sequence[PlainRecord], *, settled: bool) -> None:
+    """These records stand for their contacts. settled: nothing of them is left to unify."""
+    keys = ("crm", "object", "id")
+    if settled:
+        change_values(connection, "record", [("main", False, row.crm, row.object, row.id) for row in records], ("role", "unify"), keys=keys)
+        return
+    others = [("main", row.crm, row.object, row.id) for row in records if row.role != "main"]
+    change_values(connection, "record", others, ("role",), keys=keys)
 
 
 def _end_clocks(connection: Connection, withdrawn: Sequence[Mapping[str, object]]) -> None:

@@ -40,15 +40,15 @@ class ContactBatch:
     companies: Mapping[tuple[str, str], Mapping[str, Any]]  # the properties of people's companies, by (crm, id)
     owners: Mapping[tuple[str, str], StoredOwner]  # by (crm, id)
     history: Mapping[str, Sequence[PropertyChange]]  # by the record's id
-    attempts: dict[int, AttemptState]
-    evidence: dict[int, list[EvidenceState]]
-    touches: Mapping[int, Sequence[Touched]]
-    written: Mapping[tuple[int, str], StoredWrite]  # (contact, crm) → the stage that the connector wrote last
     emails: Mapping[Key, Sequence[str]]  # further addresses of records
     ends: Mapping[tuple[str, str], str]  # what ids that records store, or became, stand for since merges: (crm, id) → id
     active: Mapping[Key, datetime]  # the latest activity of records among which one is to be chosen
     campaigns: Mapping[int, str]  # the latest campaign joined, by contact
-    rejected: set[int]  # contacts whose last attempt sales rejected with an accepted reason
+    attempts: dict[int, AttemptState] = field(default_factory=dict)
+    evidence: dict[int, list[EvidenceState]] = field(default_factory=dict)
+    touches: Mapping[int, Sequence[Touched]] = field(default_factory=dict)
+    written: Mapping[tuple[int, str], StoredWrite] = field(default_factory=dict)  # (contact, crm) → the stage that the connector wrote last
+    rejected: set[int] = field(default_factory=set)  # contacts whose last attempt sales rejected with an accepted reason
 
 
 @dataclass(slots=True)

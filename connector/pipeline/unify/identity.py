@@ -178,9 +178,18 @@ def choose(candidates: Sequence[Candidate], past: Sequence[Candidate] = ()) -> C
     return Choice(main=main, ambiguous=_ambiguous(candidates, past))
 
 
+#: Why nothing is written to a contact with one of these addresses.
+A_SHARED_MAILBOX = "a shared mailbox"
+
+
+def is_shared_mailbox(email: str) -> bool:
+    """Whether several people read what goes to a normalised address."""
+    return email.partition("@")[0] in SHARED_MAILBOXES
+
+
 def _ambiguous(candidates: Sequence[Candidate], past: Sequence[Candidate]) -> str | None:
-    if any(email.partition("@")[0] in SHARED_MAILBOXES for candidate in candidates for email in candidate.emails):
-        return "a shared mailbox"
+    if any(is_shared_mailbox(email) for candidate in candidates for email in candidate.emails):
+        return A_SHARED_MAILBOX
     if len(candidates) == 1:
         return None
     for crm in CRMS:

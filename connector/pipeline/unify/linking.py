@@ -6,22 +6,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, and_, false, insert, or_, select, update
+from sqlalchemy import Connection, and_, false, select, update
 
 from connector.model import CRMS, PEOPLE_OBJECTS, whole_id
 from connector.pipeline.unify.identity import Key, assign_contacts, one_person
 from connector.pipeline.unify.merge import merge_contacts
+from connector.pipeline.unify.plain_records import plain_records
 from connector.pipeline.unify.related_records import PERSON_COLUMNS, IdentityRecord, RelatedRecords, crms_read_whole
 from connector.store import tables as t
-from connector.store.bulk import add_missing, change, plain
-from connector.store.mirror.keys import by_crm_and_object
+from connector.store.bulk import AMONG, add_missing, asked, change_values, plain, told
+from connector.store.mirror.keys import by_crm_and_object, recount
+from connector.store.tables import to_micros
 
 record = plain("record")
-contact = t.metadata.tables["contact"]
 _META = t.metadata.tables["meta"]
 
 #: Before the first record.
@@ -33,23 +35,36 @@ _KEYS = ("crm", "object", "id")
 _SALESFORCE_IDS = ("salesforcecontactid", "salesforceleadid")
 
 
-def link_slice(connection: Connection, now: datetime, after: Key, *, id_field: str | None = None) -> Key | None:
+def link_slice(connection: Connection, now: datetime, after: Key, *, size: int | None = None, id_field: str | None = None) -> Key | None:
     """Gives the next changed records their contact; where to go on, None at the end.
 
-    A record may show that contacts which were there already are one person: then they are merged. id_field: where Salesforce's records
-    hold the id of their HubSpot contact.
+    A record may show that contacts which were there already are one person: then they are merged. size: how many records, `SLICE` unless
+    said otherwise. id_field: where Salesforce's records hold the id of their HubSpot contact.
     """
-    people = _people_to_link(connection, after, id_field)
+    people = _people_to_link(connection, after, size or SLICE, id_field)
     if not people:
         return None
-    related = RelatedRecords(connection, people)
+    plain_keys = {person.key for person in plain_records(connection, people)}
+    others = [person for person in people if person.key not in plain_keys]
+    related = RelatedRecords(connection, others)
     assignment = assign_contacts(one_person(related.traces()))
     chosen = dict(assignment.contacts)
-    for contact_id, keys in zip(_new_contacts(connection, len(assignment.fresh), now), assignment.fresh, strict=True):
+    fresh = _in_order(people, plain_keys, assignment.fresh)
+    begun = _new_contacts(connection, len(fresh), now)
+    for contact_id, keys in zip(begun, fresh, strict=True):
         chosen |= dict.fromkeys(keys, contact_id)
     kept = merge_contacts(connection, assignment.merges, now)
-    _store_links(connection, people, {key: kept.get(contact_id, contact_id) for key, contact_id in chosen.items()}, related.losers)
+    if kept:
+        chosen = {key: kept.get(contact_id, contact_id) for key, contact_id in chosen.items()}
+    concerned = _store_links(connection, people, chosen, related.losers)
+    recount(connection, concerned.difference(begun), now)
     return FIRST if _unify_again(connection, related.claimants()) else people[-1].key
+
+
+def _in_order(people: Sequence[IdentityRecord], plain_keys: AbstractSet[Key], others: Sequence[Sequence[Key]]) -> list[Sequence[Key]]:
+    """The persons without a contact yet, by the records of theirs that come first: contacts are numbered in that order."""
+    first = {keys[0]: keys for keys in others}
+    return [(person.key,) if person.key in plain_keys else first[person.key] for person in people if person.key in plain_keys or person.key in first]
 
 
 def relink_once_read_whole(connection: Connection) -> None:
@@ -65,22 +80,14 @@ def relink_once_read_whole(connection: Connection) -> None:
 # ── The records that changed ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _people_to_link(connection: Connection, after: Key, id_field: str | None) -> list[IdentityRecord]:
-    rows = connection.execute(
-        select(*(record.c[name] for name in PERSON_COLUMNS), record.c.properties)
-        .where(
-            record.c.unify,
-            record.c.object.in_(PEOPLE_OBJECTS),
-            or_(
-                record.c.crm > after[0],
-                and_(record.c.crm == after[0], record.c.object > after[1]),
-                and_(record.c.crm == after[0], record.c.object == after[1], record.c.id > after[2]),
-            ),
-        )
-        .order_by(record.c.crm, record.c.object, record.c.id)
-        .limit(SLICE)
-    )
-    return [_with_stored_id(IdentityRecord(*row[:-1]), row.properties, id_field) for row in rows]
+_TO_LINK = f"""
+    SELECT {", ".join(PERSON_COLUMNS)}, properties FROM record
+    WHERE unify AND object IN ({", ".join(repr(name) for name in PEOPLE_OBJECTS)}) AND (crm, object, id) > (?, ?, ?)
+    ORDER BY crm, object, id LIMIT ?"""  # noqa: S608 - names of our own
+
+
+def _people_to_link(connection: Connection, after: Key, size: int, id_field: str | None) -> list[IdentityRecord]:
+    return [_with_stored_id(IdentityRecord(*row[:-1]), row[-1], id_field) for row in asked(connection, _TO_LINK, *after, size)]
 
 
 def _with_stored_id(person: IdentityRecord, properties: str, id_field: str | None) -> IdentityRecord:
@@ -107,38 +114,42 @@ def _value(properties: str, name: str) -> Any:
 
 # ── Storing ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+#: What a contact begins with. Its moments (first seen, due, to be counted anew) come before.
 _EMPTY_CONTACT: Mapping[str, bool | int] = {
     "gone": False, "in_hubspot": False, "in_salesforce": False, "stage_differs": False, "agreed_number": 0, "spell": 0,
     "touch_count": 0, "touch_channels": 0, "rejected_before": False, "excluded": False,
 }  # fmt: skip
+_BEGUN = ("first_seen_at", "due_at", "recount_at", *_EMPTY_CONTACT)
+_NUMBERS = {"sqlite": "json_each(?)", "postgresql": "unnest(?)"}
 
 
 def _new_contacts(connection: Connection, count: int, now: datetime) -> list[int]:
     if not count:
         return []
-    statement = insert(contact).returning(contact.c.id, sort_by_parameter_order=True)
-    rows = [{"first_seen_at": now, "due_at": now, **_EMPTY_CONTACT} for _ in range(count)]
-    return list(connection.execute(statement, rows).scalars())
+    marks = ", ".join("?" * 3) + "".join(f", {str(value).upper()}" for value in _EMPTY_CONTACT.values())
+    statement = f"INSERT INTO contact ({', '.join(_BEGUN)}) SELECT {marks} FROM {_NUMBERS[connection.dialect.name]} RETURNING id"  # noqa: S608
+    return sorted(row[0] for row in asked(connection, statement, *(to_micros(now),) * 3, range(count)))
 
 
 def _store_links(
     connection: Connection, people: Sequence[IdentityRecord], chosen: Mapping[Key, int], losers: Mapping[Key, Sequence[str]]
-) -> None:
-    changed = [person for person in people if (chosen[person.key], person.linked_id) != (person.contact_id, person.linked_before)]
-    rows = [dict(zip(_KEYS, person.key, strict=True), contact_id=chosen[person.key], linked_id=person.linked_id) for person in changed]
-    change(connection, "record", rows, ("contact_id", "linked_id"), keys=_KEYS)
-    moved = {person.key: chosen[person.key] for person in changed if chosen[person.key] != person.contact_id}
+) -> set[int]:
+    """The records' contacts, and the ids stored in them. The activities go along with the records: to which contacts."""
+    moved = {person.key: chosen[person.key] for person in people if chosen[person.key] != person.contact_id}
+    rows = [(contact_id, *key) for key, contact_id in moved.items()]
+    change_values(connection, "record", rows, ("contact_id",), keys=_KEYS)
+    linked = [(person.linked_id, *person.key) for person in people if person.linked_id != person.linked_before]
+    change_values(connection, "record", linked, ("linked_id",), keys=_KEYS)
     for key, ids in losers.items():  # what is told of a record that was never here belongs to the one that stands for it
         loser_keys = [(*key[:2], loser) for loser in ids]
         moved |= {loser: chosen[key] for loser in loser_keys if key in chosen and loser not in chosen}
-    links = [{"crm": key[0], "record_object": key[1], "record_id": key[2], "contact_id": number} for key, number in moved.items()]
-    change(connection, "activity_link", links, ("contact_id",), keys=("crm", "record_object", "record_id"))
+    links = [(contact_id, *key) for key, contact_id in moved.items()]
+    change_values(connection, "activity_link", links, ("contact_id",), keys=("crm", "record_object", "record_id"))
+    return set(moved.values())
 
 
 def _unify_again(connection: Connection, claimants: Sequence[Key]) -> bool:
     """Marks records outside of the slice about which it says something; whether there are any."""
-    marked = 0
-    for crm, object_name, ids in by_crm_and_object(claimants):
-        where = and_(record.c.crm == crm, record.c.object == object_name, record.c.id.in_(ids), record.c.unify == false())
-        marked += connection.execute(update(record).where(where).values(unify=True)).rowcount
-    return marked > 0
+    statement = f"UPDATE record SET unify = ? WHERE crm = ? AND object = ? AND NOT unify AND id {AMONG}"
+    marked = [told(connection, statement, True, crm, object_name, ids) for crm, object_name, ids in by_crm_and_object(claimants)]
+    return any(marked)

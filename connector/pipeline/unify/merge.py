@@ -14,10 +14,14 @@ from typing import NamedTuple
 from sqlalchemy import Connection, and_, delete, select, tuple_, update
 
 from connector.model import State
+from connector.pipeline.unify.owner_history import end_stays
 from connector.store import shadow
 from connector.store import tables as t
 from connector.store.ledger import KEYLESS
-from connector.store.mirror.privacy_erase import empty_contacts
+from connector.store.mirror.keys import recount
+from connector.store.mirror.privacy_erase import empty_fields
+from connector.store.snapshots import Look, freeze_withdrawn
+from connector.store.tables import EPOCH
 from connector.workflows import touches
 from connector.workflows.attempts import OPEN
 from connector.workflows.sla import TICKING
@@ -40,10 +44,11 @@ _ENDED = "the contact turned out to be another one, which is judged anew"
 
 
 class AttemptOutcome(NamedTuple):
-    """That a contact had an attempt, and how it ended ("open": it goes on)."""
+    """That a contact had an attempt, when it began, and how it ended ("open": it goes on)."""
 
     contact_id: int
     outcome: str
+    began_at: datetime
 
 
 class StageAction(NamedTuple):
@@ -70,14 +75,17 @@ class EvidenceHold(NamedTuple):
 def kept_contact(group: Collection[int], attempts: Iterable[AttemptOutcome], actions: Iterable[StageAction]) -> int:
     """Which of the contacts that are one person is kept; its history goes on.
 
-    The one with an open attempt; else the one for which a transition of its present spell is under way, so that the key of its cause goes
+    The one with an open attempt, of several the one begun first; else the one for which a transition of its present spell is under way, so that the key of its cause goes
     on; else one with any attempt; else the one seen first.
     """
     attempts = list(attempts)
-    selling = {row.contact_id for row in attempts if row.outcome == OPEN}
+    begun = {row.contact_id: row.began_at for row in attempts if row.outcome == OPEN}
     sold = {row.contact_id for row in attempts}
     acting = {row.contact_id for row in actions if row.of_this_spell}
-    return min(group, key=lambda number: (number not in selling, number not in acting, number not in sold, number))
+    return min(
+        group,
+        key=lambda number: (number not in begun, begun.get(number, EPOCH), number not in acting, number not in sold, number),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,7 @@ def merge_contacts(connection: Connection, groups: Iterable[Sequence[int]], now:
                 _move(connection, lost, kept, now)
                 survivors[lost] = kept
         connection.execute(update(record).where(record.c.contact_id == kept).values(unify=True))
+    recount(connection, set(survivors.values()), now)
     return survivors
 
 
@@ -127,7 +136,7 @@ def aliases(connection: Connection, contact_id: int) -> list[int]:
 
 
 def _attempts(connection: Connection, group: Collection[int]) -> list[AttemptOutcome]:
-    rows = connection.execute(select(attempt.c.contact_id, attempt.c.outcome).where(attempt.c.contact_id.in_(group)))
+    rows = connection.execute(select(attempt.c.contact_id, attempt.c.outcome, attempt.c.began_at).where(attempt.c.contact_id.in_(group)))
     return [AttemptOutcome(*row) for row in rows]
 
 
@@ -141,6 +150,7 @@ def _actions(connection: Connection, group: Collection[int]) -> list[StageAction
 
 
 def _move(connection: Connection, lost: int, kept: int, now: datetime) -> None:
+    freeze_withdrawn(connection, [lost], Look(now=now))  # while what it was made of is its own
     connection.execute(update(record).where(record.c.contact_id == lost).values(contact_id=kept, role=None, unify=True))
     open_rows = and_(ledger.c.contact_id == lost, ledger.c.state.in_(_NOT_BEGUN))
     connection.execute(update(ledger).where(open_rows).values(state=State.SUPERSEDED, settled_at=now, message=_ENDED))
@@ -152,8 +162,9 @@ def _move(connection: Connection, lost: int, kept: int, now: datetime) -> None:
     connection.execute(update(attempt).where(selling).values(outcome="withdrawn", ended_at=now))
     ticking = and_(clock.c.contact_id == lost, clock.c.state.in_(TICKING))
     connection.execute(update(clock).where(ticking).values(state="ended", ended_at=now))
+    end_stays(connection, [lost], now)
     touches.hand_over(connection, lost, kept)
-    empty_contacts(connection, [lost])
+    empty_fields(connection, [lost])
     connection.execute(update(contact).where(contact.c.merged_into == lost).values(merged_into=kept))
     connection.execute(update(contact).where(contact.c.id == lost).values(gone=True, due_at=None, merged_into=kept))
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from connector.conditions import fold
-from connector.model import CRM_FACTS, CrmName
+from connector.model import CRM_FACTS, CRMS, CrmName
 from connector.pipeline.unify.contact_values import ContactBatch
 from connector.store.tables import from_micros
 from connector.store.tables.rows import PersonRecord, StoredContact
@@ -30,7 +30,7 @@ class Ownership:
     """
 
     def __init__(self, first: CrmName, own_users: frozenset[tuple[str, str]], zone: ZoneInfo) -> None:
-        self._order: tuple[CrmName, ...] = (first, "hubspot" if first == "salesforce" else "salesforce")
+        self._order = (first, *(crm for crm in CRMS if crm != first))
         self._own_users = own_users
         self._zone = zone
 

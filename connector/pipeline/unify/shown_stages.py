@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple, cast
 
 from connector.config.tables import Config
 from connector.model import CRM_FACTS, CRMS, CrmName
@@ -31,6 +32,21 @@ class ShownStages:
     def shows_own_write(self, crm: CrmName) -> bool:
         """Whether a CRM shows what the connector wrote there itself."""
         return crm in self.written and self.written[crm].value == self.raw[crm]
+
+
+class FirstAgreement(NamedTuple):
+    """What both CRMs show, by the file's names, and what they are taken to agree on."""
+
+    hubspot: str | None
+    salesforce: str | None
+    resolution: Resolution
+
+
+#: What is known of the stage of a contact that was never made.
+_NEVER_MADE = cast(
+    StoredContact,
+    {"agreed_hubspot": None, "agreed_salesforce": None, "agreed_number": 0, "stage": None, "stage_differs": False},
+)
 
 
 class StageReader:
@@ -75,6 +91,13 @@ class StageReader:
             at_hand=shown.at_hand,
         )
         return agreed_stage(claims, self.stages, self._config.adopt, adopting=self._setting.adopting)
+
+    def first_agreement(self, hubspot: str | None, salesforce: str | None, at_hand: frozenset[CrmName]) -> FirstAgreement:
+        """What a contact begins with that was never made before, by the CRMs' own values. at_hand: the CRMs that have a record of it."""
+        raw: dict[CrmName, str | None] = {"hubspot": hubspot, "salesforce": salesforce}
+        named = {crm: self.stages.name_of(crm, value) for crm, value in raw.items()}
+        resolution = self.agreed(_NEVER_MADE, ShownStages(raw=raw, named=named, at_hand=at_hand))
+        return FirstAgreement(named["hubspot"], named["salesforce"], resolution)
 
     def _by_default(self, crm: CrmName, shown: ShownStages) -> bool:
         """Whether a CRM shows the value that it puts on every new record."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import cast
 from zoneinfo import ZoneInfo
 
@@ -96,18 +96,37 @@ class StageBook:
         by_rule = {state.rule: state for state in (*batch.evidence.get(contact_id, ()), *moved.evidence)}
         batch.evidence[contact_id] = list(by_rule.values())
         number = moved.attempts[-1].number if moved.attempts else contact["attempt"]
-        return {"stage": stage, "stage_since": at, "spell": moved.spell, "attempt": number}
+        counts_anew: dict[str, ContactValue] = {"recount_at": context.now} if moved.attempts else {}  # from the attempt's beginning
+        return {"stage": stage, "stage_since": at, "spell": moved.spell, "attempt": number, **counts_anew}
 
-    def attempt_goes_on(self, context: StageChangeContext, state: AttemptState, *, gone: bool) -> None:
-        """A record that vanished withdraws the attempt; a found attempt is taken up once somebody touched its lead status."""
+    def first_stay(self, stage: str, by: attempts.By, before_clocks: bool) -> attempts.Moved:
+        """What the first stay of a contact means; all its moments are the one at which the stage was entered.
+
+        before_clocks: that was before attempts count. Whether an attempt ends as ignored, and when, is in `ignored_at`.
+        """
+        at = self._setting.clocks_from - timedelta(days=1) if before_clocks else self._setting.clocks_from
+        nothing = History(stage=None, spell=0, attempt=None)
+        change = StageChange(stage=stage, at=at, by=by)
+        return attempts.move(nothing, change, self._stages, self._transitions, self._setting.clocks_from)
+
+    def ignored_at(self, state: AttemptState, began_at: datetime, owner: str | None) -> datetime | None:
+        """When an attempt that begins then ends as ignored, where nobody touches the contact. owner: by e-mail."""
+        return self._with_ignored_at(replace(state, began_at=began_at), owner).ignored_at
+
+    def attempt_goes_on(self, context: StageChangeContext, state: AttemptState, *, gone: bool) -> dict[str, ContactValue]:
+        """A record that vanished withdraws the attempt; a found attempt is taken up once somebody touched its lead status.
+
+        The contact's columns that tell of it.
+        """
         if gone:
             context.rows.attempts.append(attempt_row(context.contact_id, attempts.end(state, "withdrawn", context.now)))
-            return
+            return {"recount_at": context.now}
         before: Mapping[str, object] = context.contact
         seen_before = context.contact["judged_at"] is not None and context.now >= self._setting.clocks_from
         if state.found and seen_before and any(before.get(name) != context.values.get(name) for name in _LEAD_STATUS):
             taken_up = self._with_ignored_at(replace(state, found=False), context.owner)
             context.rows.attempts.append(attempt_row(context.contact_id, taken_up))
+        return {}
 
     def _entered_at(self, context: StageChangeContext, side: CrmName | None) -> datetime:
         """When the stage was entered, by the word of that side's CRM; never before the stay that it ends, nor after now."""

@@ -16,7 +16,7 @@ from connector.sandbox.hubspot.answers import Refusal, stamp
 from connector.sandbox.hubspot.associations import Associations
 from connector.sandbox.hubspot.limits import Limits
 from connector.sandbox.hubspot.options import HubSpotOptions
-from connector.sandbox.hubspot.records import Records
+from connector.sandbox.hubspot.records import Author, Records
 from connector.sandbox.hubspot.removals import Removals
 from connector.sandbox.hubspot.schema_changes import SchemaChanges
 from connector.sandbox.hubspot.tokens import Tokens
@@ -37,6 +37,7 @@ class HubSpotActions:
         self._records = records
         self._associations = associations
         self._removals = removals
+        self._user = next((owner["userId"] for owner in records.world.hubspot_owners if not owner["archived"]), None)
         self.schema = SchemaChanges(records)
         self.limits = limits
         self.tokens = tokens
@@ -68,7 +69,13 @@ class HubSpotActions:
         """Sets properties, None empties; the modified date moves, even where nothing changes."""
         with self._records.lock:
             row = self._live(object_name, record_id)
-            self._records.update(object_name, row, self._values(object_name, properties, row), by_hand=True)
+            self._records.update(object_name, row, self._values(object_name, properties, row), Author(by_hand=True, user_id=self._user))
+
+    def act_as(self, email: str) -> None:
+        """Whose edits they are from now on; default: the first active owner's. Raises KeyError for an address that is no active owner's."""
+        with self._records.lock:
+            users = {owner["email"]: owner["userId"] for owner in self._records.world.hubspot_owners if not owner["archived"]}
+            self._user = users[email]
 
     def recalculate(self, object_name: str, record_id: str, **properties: Any) -> None:
         """Sets properties as HubSpot does with calculated ones: the modified date stays."""

@@ -92,6 +92,8 @@ class Objects:
     def batch_read(self, request: Request, body: Any) -> Response:
         """Records by id or idProperty; those that are missing are one error of a 207."""
         name, inputs = type_named(request.path_params["type"]), inputs_of(body, _BATCH)
+        if body.get("propertiesWithHistory") and len(inputs) > _HISTORY_MAX:
+            raise invalid(f"The maximum number of inputs supported in a batch request for property histories is {_HISTORY_MAX}")
         archived = _is_true(request.query_params.get("archived"))
         show = self._records.showing(name, body.get("properties") or [], body.get("propertiesWithHistory") or [])
         ids = list(dict.fromkeys(str(record.get("id", "")) for record in inputs))

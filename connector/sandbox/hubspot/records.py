@@ -11,17 +11,35 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from threading import RLock
-from typing import Any
+from typing import Any, NamedTuple
 
 from connector.sandbox.hubspot.answers import missing_page, refused, stamp
 from connector.sandbox.hubspot.catalogue import CREATED, DEAL_STAGES, DEFAULT_PROPERTIES, MODIFIED
 from connector.sandbox.hubspot.index import Index
 from connector.sandbox.hubspot.options import HubSpotOptions
 from connector.sandbox.hubspot.validation import Values
-from connector.sandbox.state import HubSpotRow, World
+from connector.sandbox.state import Edit, HubSpotRow, PastValue, World
 
 _IN_BIN = timedelta(days=90)
 Show = Callable[[HubSpotRow], dict[str, Any]]
+
+
+class Author(NamedTuple):
+    """Who writes. by_hand: in HubSpot's own screens, where the stage may also be moved back. user_id: of a person."""
+
+    by_hand: bool = False
+    user_id: int | None = None
+
+    def past(self, value: str | None, at: datetime) -> PastValue:
+        """The entry of the history."""
+        if not self.by_hand:
+            return PastValue(value, at, "INTEGRATION", _APP)
+        return PastValue(value, at, "CRM_UI", None if self.user_id is None else f"userId:{self.user_id}", self.user_id)
+
+
+#: The number of the connector's private app.
+_APP = "2811042"
+THE_API = Author()
 
 
 class Records:
@@ -152,8 +170,8 @@ class Records:
         entries = self.world.hubspot_history.get((name, row["id"]), {}).get(property_name)
         if not entries:
             value = row["properties"].get(property_name)
-            entries = [] if value is None else [(value, row["createdAt"])]
-        return [{"value": value or "", "timestamp": at, "sourceType": "CRM_UI"} for value, at in entries]
+            entries = [] if value is None else [PastValue(value, row["createdAt"])]
+        return [_shown(entry) for entry in entries]
 
     # ── Writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -165,13 +183,13 @@ class Records:
         row: HubSpotRow = {"id": record_id, "properties": own, "createdAt": now, "updatedAt": now, "archived": False}
         with self.index(name).changing(row):
             self.add(name, row)
-            self._apply(name, row, values, by_hand=False)
+            self._apply(name, row, values, THE_API, new=True)
         return row
 
-    def update(self, name: str, row: HubSpotRow, values: Mapping[str, str | None], *, by_hand: bool = False) -> HubSpotRow:
-        """Sets checked values. by_hand: by a person in HubSpot itself, who may also move the stage back."""
+    def update(self, name: str, row: HubSpotRow, values: Mapping[str, str | None], author: Author = THE_API) -> HubSpotRow:
+        """Sets checked values."""
         with self.index(name).changing(row):
-            self._apply(name, row, values, by_hand=by_hand)
+            self._apply(name, row, values, author)
         return row
 
     def new_id(self, name: str) -> str:
@@ -219,17 +237,20 @@ class Records:
         with self.index(name).changing(row):
             row["properties"].update(values)
 
-    def _apply(self, name: str, row: HubSpotRow, values: Mapping[str, str | None], *, by_hand: bool) -> None:
+    def _apply(self, name: str, row: HubSpotRow, values: Mapping[str, str | None], author: Author, *, new: bool = False) -> None:
         own, now = row["properties"], self.now()
         for property_name, value in values.items():
             before = own.get(property_name)
-            if property_name == "lifecyclestage" and not by_hand and self._goes_back(name, before, value):
+            if property_name == "lifecyclestage" and not author.by_hand and self._goes_back(name, before, value):
                 continue  # and the answer is a success all the same
             if before == value:
                 continue
             own[property_name] = value
             history = self.world.hubspot_history.setdefault((name, row["id"]), {})
-            history.setdefault(property_name, _before(before, row)).insert(0, (value, now))
+            history.setdefault(property_name, _before(before, row)).insert(0, author.past(value, now))
+            if not new:
+                user = None if author.user_id is None else str(author.user_id)
+                self.world.edits.append(Edit("hubspot", name, row["id"], property_name, before, value, now, user))
             _follow(own, property_name, value, stamp(now))
         _stamp_modified(name, row, now)
 
@@ -269,8 +290,15 @@ def closing(stage: str) -> Values:
     return {"hs_is_closed": str(closed).lower(), "hs_is_closed_won": str(won).lower()}
 
 
-def _before(value: str | None, row: HubSpotRow) -> list[tuple[str | None, datetime]]:
-    return [] if value is None else [(value, row["createdAt"])]
+def _before(value: str | None, row: HubSpotRow) -> list[PastValue]:
+    return [] if value is None else [PastValue(value, row["createdAt"])]
+
+
+def _shown(entry: PastValue) -> dict[str, Any]:
+    """As `propertiesWithHistory` has it (HubSpot's OpenAPI files: ValueWithTimestamp)."""
+    sent = {"value": entry.value or "", "timestamp": stamp(entry.at), "sourceType": entry.source}
+    optional = {"sourceId": entry.source_id, "updatedByUserId": entry.user_id}
+    return sent | {name: value for name, value in optional.items() if value is not None}
 
 
 def split_names(values: Iterable[str]) -> list[str]:

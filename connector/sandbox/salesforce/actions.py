@@ -65,6 +65,12 @@ class SalesforceActions:
             self._user = next((row["Id"] for row in users.values() if row.get("IsActive") and row["Id"] != own), own)
         return self._user
 
+    def act_as(self, email: str) -> None:
+        """Whose edits they are from now on. Raises KeyError for an address that is no active user's."""
+        with self._org.lock:
+            users = self._org.schema.rows["User"].values()
+            self._user = {row["Email"]: row["Id"] for row in users if row.get("IsActive")}[email]
+
     # ── Records ──
 
     def create(self, object_name: str, *, late: float | None = None, **fields: Any) -> str:

@@ -190,7 +190,7 @@ def create_app(world: World, options: SalesforceOptions = _USUAL, *, now: Callab
     now: aware; stamps, sessions and the day's limit go by it. For tests and scenarios, `app.state.actions` is what other people do in the
     org, and `app.state` has `org`, `hidden` (a set of (object, field) that the user may not see), `expire_sessions()` and `drop_cursors()`.
     """
-    schema = Schema(world.salesforce, multi_currency=options.multi_currency)
+    schema = Schema(world.salesforce, multi_currency=options.multi_currency, edits=world.edits)
     org = Org(world=world, now=now, schema=schema, options=options)
     app = Starlette(
         routes=_routes(),

@@ -11,7 +11,7 @@ from datetime import timedelta
 from connector.sandbox.salesforce import fields as known
 from connector.sandbox.salesforce.errors import RowRefused
 from connector.sandbox.salesforce.schema import long_id
-from connector.sandbox.salesforce.writes import Row, Writer, derive, write_history
+from connector.sandbox.salesforce.writes import Row, Writer, derive, write_deal_history, write_history
 
 #: Closed tasks and past events older than this are archived: `query` shows them no more, `queryAll` does.
 ARCHIVED_AFTER = timedelta(days=365)
@@ -142,7 +142,9 @@ def _add(writer: Writer, object_name: str, fields: Row) -> str:
     row |= {name: value for name, value in fields.items() if writer.schema.field(object_name, name) is not None}
     row |= {"IsDeleted": False, "CreatedDate": writer.stamp, "CreatedById": writer.user, **_stamps(writer)}
     derive(writer, object_name, row)
-    return writer.insert(object_name, row)
+    record_id = writer.insert(object_name, row)
+    write_deal_history(writer, object_name, {}, row)
+    return record_id
 
 
 def archive(writer: Writer) -> int:

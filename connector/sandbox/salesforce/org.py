@@ -14,8 +14,8 @@ from connector.sandbox.salesforce.errors import Refused, RowRefused
 from connector.sandbox.salesforce.index import Indexes
 from connector.sandbox.salesforce.options import SalesforceOptions
 from connector.sandbox.salesforce.schema import Schema, long_id
-from connector.sandbox.salesforce.writes import Change, Writer
-from connector.sandbox.state import World
+from connector.sandbox.salesforce.writes import STAMPS, Change, Writer
+from connector.sandbox.state import Edit, World
 
 #: A session dies when it was idle for so long (a common setting: https://help.salesforce.com/s/articleView?id=sf.admin_sessions.htm).
 SESSION_IDLE = timedelta(hours=2)
@@ -211,8 +211,16 @@ class Org:
             if change.new:
                 table[change.id] = change.values
             elif (row := table.get(change.id)) is not None:  # not emptied from the bin meanwhile
+                self._note(late, change, row)
                 stamp = max(row["SystemModstamp"], change.values.get("SystemModstamp", row["SystemModstamp"]))
                 row.update({**change.values, "SystemModstamp": stamp})
+
+    def _note(self, late: Late, change: Change, row: dict[str, Any]) -> None:
+        """Late edits, at the moment that they are stamped with."""
+        user = change.values.get("LastModifiedById")
+        for name, value in change.values.items():
+            if name not in STAMPS and row.get(name) != value:
+                self.schema.edits.append(Edit("salesforce", change.object, change.id, name, row.get(name), value, late.begun, user))
 
     def _empty_bin(self, before: datetime) -> None:
         for object_name, table in self.schema.rows.items():

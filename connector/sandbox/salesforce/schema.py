@@ -12,6 +12,7 @@ from typing import Any
 from connector.sandbox.salesforce import fields as known
 from connector.sandbox.salesforce.errors import RowRefused
 from connector.sandbox.salesforce.fields import Field
+from connector.sandbox.state import Edit
 
 Rows = dict[str, dict[str, dict[str, Any]]]
 
@@ -55,7 +56,7 @@ class Schema:
 
     hidden: (object, field) pairs that the connector's user may not see; they answer like fields that do not exist. retired: (object, field,
     value) of picklists that an administrator took away; records may hold the value still. multi_currency: whether CurrencyIsoCode exists.
-    numbers: object → the number of its next new id; none is given twice.
+    numbers: object → the number of its next new id; none is given twice. edits: what was changed, in order.
     """
 
     rows: Rows
@@ -63,6 +64,7 @@ class Schema:
     hidden: set[tuple[str, str]] = field(default_factory=set)
     retired: set[tuple[str, str, str]] = field(default_factory=set)
     numbers: dict[str, int] = field(default_factory=dict)
+    edits: list[Edit] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._objects = {name.lower(): name for name in self.rows}

@@ -17,12 +17,18 @@ from connector.sandbox.salesforce.errors import RowRefused, SeveralMatch
 from connector.sandbox.salesforce.fields import Field
 from connector.sandbox.salesforce.schema import Schema, long_id
 from connector.sandbox.salesforce.values import convert
+from connector.sandbox.state import Edit
 
 Row = dict[str, Any]
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _HISTORY = {"Status": "Status", "OwnerId": "Owner"}
 _STATUS_REQUIRED = ("Lead", "Status")
+#: What a change of in an Opportunity leaves a row in its history
+#: (https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_opportunityhistory.htm).
+_DEAL_HISTORY = ("StageName", "Amount", "Probability", "CloseDate")
+#: Stamps of the service's own: no edits.
+STAMPS = frozenset({"LastModifiedDate", "LastModifiedById", "SystemModstamp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +63,13 @@ class Writer:
         self.claim = claim
         self._before: list[tuple[str, str, Row | None]] = []
         self._keys: dict[tuple[str, str], dict[Any, list[str]]] = {}
+        self._edits = 0
 
     def roll_back(self) -> None:
         """Undoes everything."""
+        if self._edits:
+            del self.schema.edits[-self._edits :]
+            self._edits = 0
         for object_name, record_id, row in reversed(self._before):
             if row is None:
                 del self.rows[object_name][record_id]
@@ -101,6 +111,7 @@ class Writer:
             row["OwnerId"] = self._queue() or row["OwnerId"]
         derive(self, object_name, row)
         record_id = self.insert(object_name, row)
+        write_deal_history(self, object_name, {}, row)
         self._wake(object_name, row)
         return record_id
 
@@ -118,6 +129,7 @@ class Writer:
         derive(self, object_name, changed)
         if object_name == "Lead":
             write_history(self, row, changed)
+        write_deal_history(self, object_name, row, changed)
         stamps = {"LastModifiedDate": self.stamp, "LastModifiedById": self.user, "SystemModstamp": self.stamp}
         self.change(object_name, row, {**changed, **stamps})
         if "WhoId" in fields:
@@ -272,8 +284,16 @@ class Writer:
     def change(self, object_name: str, row: Row, values: Row) -> None:
         """Sets values as they are, stamps included."""
         self._before.append((object_name, row["Id"], dict(row)))
+        self._note(object_name, row, values)
         row.update(values)
         self._forget_keys(object_name)
+
+    def _note(self, object_name: str, row: Row, values: Row) -> None:
+        for name, value in values.items():
+            if name not in STAMPS and row.get(name) != value:
+                edit = Edit("salesforce", object_name, row["Id"], name, row.get(name), value, self.stamp, self.user)
+                self.schema.edits.append(edit)
+                self._edits += 1
 
     def _forget_keys(self, object_name: str) -> None:
         """Adds what was just written to the indexes, or drops those it may have made wrong."""
@@ -324,6 +344,14 @@ def write_history(writer: Writer, before: Row, after: Row) -> None:
             entry |= {"DataType": "EntityId" if name == "OwnerId" else "DynamicEnum", "IsDeleted": False}
             entry |= {"CreatedDate": writer.stamp, "CreatedById": writer.user}
             writer.insert("LeadHistory", entry | {"LastModifiedDate": writer.stamp, "SystemModstamp": writer.stamp})
+
+
+def write_deal_history(writer: Writer, object_name: str, before: Row, after: Row) -> None:
+    """What an Opportunity's history keeps: how it stood after it was made, and after each change of what is told there."""
+    if object_name == "Opportunity" and any(before.get(name) != after.get(name) for name in _DEAL_HISTORY):
+        entry: Row = {"OpportunityId": after["Id"], "IsDeleted": False} | {name: after.get(name) for name in _DEAL_HISTORY}
+        entry |= {"CreatedDate": writer.stamp, "CreatedById": writer.user}
+        writer.insert("OpportunityHistory", entry | {"LastModifiedDate": writer.stamp, "SystemModstamp": writer.stamp})
 
 
 def derive(writer: Writer, object_name: str, row: Row) -> None:

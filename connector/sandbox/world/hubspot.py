@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from connector.sandbox.hubspot.catalogue import CREATED, MODIFIED, standard_properties
-from connector.sandbox.state import World
+from connector.sandbox.state import PastValue, World
 from connector.sandbox.world import facts
 from connector.sandbox.world.activities import Activity
 from connector.sandbox.world.people import Company, Maker, Person
@@ -141,16 +141,17 @@ def _contact(world: World, maker: Maker, person: Person, owners: Mapping[str, st
 
 def _remember(world: World, person: Person, owner: str | None) -> None:
     """The history of stage, lead status and owner, newest first, as `propertiesWithHistory` gives it."""
-    history: dict[str, list[tuple[str | None, datetime]]] = {
-        "lifecyclestage": sorted(person.entered.items(), key=lambda entry: entry[1], reverse=True),
-    }
+    entered = sorted(person.entered.items(), key=lambda entry: entry[1], reverse=True)
+    history = {"lifecyclestage": [PastValue(stage, at, "AUTOMATION_PLATFORM") for stage, at in entered]}
     if owner and person.assigned_at:
-        history["hubspot_owner_id"] = [(owner, person.assigned_at)]
+        history["hubspot_owner_id"] = [PastValue(owner, person.assigned_at, "AUTOMATION_PLATFORM")]
     if person.lead_status:
         began = person.assigned_at or person.created
-        history["hs_lead_status"] = [(person.lead_status, began)]
+        who = next((found["userId"] for found in world.hubspot_owners if found["id"] == owner), None)
+        first, by_hand = PastValue("NEW", began, "AUTOMATION_PLATFORM"), ("CRM_UI", None if who is None else f"userId:{who}", who)
+        history["hs_lead_status"] = [PastValue(person.lead_status, began, *by_hand)]
         if person.lead_status in ("CONNECTED", "UNQUALIFIED") and person.status_at is not None and person.status_at > began:
-            history["hs_lead_status"] = [(person.lead_status, person.status_at), ("NEW", began)]
+            history["hs_lead_status"] = [PastValue(person.lead_status, person.status_at, *by_hand), first]
     world.hubspot_history[("contacts", person.hubspot_id)] = history
 
 

@@ -15,7 +15,7 @@ _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PREFIX = {
     "Lead": "00Q", "Contact": "003", "Account": "001", "Task": "00T", "Event": "00U",
     "User": "005", "Group": "00G", "LeadHistory": "017", "LeadStatus": "01J", "Opportunity": "006", "OpportunityContactRole": "00K",
-    "Campaign": "701", "CampaignMember": "00v", "UserRole": "00E",
+    "Campaign": "701", "CampaignMember": "00v", "UserRole": "00E", "OpportunityHistory": "008",
 }  # fmt: skip
 
 

@@ -32,13 +32,23 @@ _MEMBERS_SHARE = 0.3
 
 
 def add(world: World, put: Put, owners: dict[str, str]) -> None:
-    """Fills UserRole, Campaign, CampaignMember, Opportunity and OpportunityContactRole."""
+    """Fills UserRole, Campaign, CampaignMember, Opportunity with its history, and OpportunityContactRole."""
     draw = random.Random(len(world.salesforce["Lead"]))  # noqa: S311 - made-up deals need repeatability, not secrecy
     _roles(world, put, owners)
     _deals(world, put, draw)
     _campaigns(world, put, draw, owners[facts.MARKETER])
     for lead in world.salesforce["Lead"].values():
         lead["Grade__c"] = grade(lead)
+    _deal_histories(world, put)
+
+
+def _deal_histories(world: World, put: Put) -> None:
+    """Each Opportunity begins in the first stage; how it stands now it has stood since its last change."""
+    first = next(iter(STAGES))
+    for row in world.salesforce["Opportunity"].values():
+        for stage, at in dict.fromkeys(((first, row["CreatedDate"]), (row["StageName"], row["LastModifiedDate"]))):
+            told = {name: row[name] for name in ("Amount", "CloseDate")} | {"StageName": stage, "Probability": float(STAGES[stage][0])}
+            put("OpportunityHistory", at, at, OpportunityId=row["Id"], CreatedById=row["OwnerId"], **told)
 
 
 def grade(lead: SalesforceRow) -> str:

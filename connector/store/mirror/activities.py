@@ -13,9 +13,11 @@ from sqlalchemy import Connection, delete, select, update
 from connector.model import CrmName, RecordRef
 from connector.store.bulk import find, plain, put, put_values
 from connector.store.database import Store
-from connector.store.mirror import cursors, deals
-from connector.store.mirror.keys import by_object, contacts_of, fingerprints, make_due
+from connector.store.mirror import cursors, deals, link_changes
+from connector.store.mirror.keys import by_object, contacts_of, fingerprints, recount
+from connector.store.mirror.link_changes import Linked
 from connector.store.mirror.rows import Key, Row
+from connector.store.mirror.versions import add_versions, note_differences
 from connector.store.tables import to_micros
 
 _ACTIVITY = plain("activity")
@@ -27,23 +29,40 @@ _COLUMNS = (
 )  # fmt: skip
 _LINK_COLUMNS = ("crm", "object", "id", "record_object", "record_id", "contact_id", "kind", "at", "counts")
 
+#: What of an activity leaves a version behind where it changes.
+_VERSIONED = (
+    "kind", "at", "direction", "happened", "automatic", "channel", "owner_id", "outcome", "duration_seconds", "due_at", "done", "archived",
+)  # fmt: skip
+
 #: The name in `meta` under which the moment stands before which activities were let go, in microseconds since 1970.
 KEPT_SINCE = "activities_kept_since"
 
 
-def store_activities(connection: Connection, crm: str, stream: str, rows: Mapping[Key, Row], now: datetime) -> int:
-    """Stores what is new or changed, with its links; the contacts concerned become due. Returns how many."""
+def store_activities(connection: Connection, crm: str, stream: str, rows: Mapping[Key, Row], now: datetime) -> set[Key]:
+    """Stores what is new or changed, with its links; the contacts concerned become due. Returns which."""
     stored = fingerprints(connection, "activity", crm, rows)
     wanted = {key: row for key, row in rows.items() if stored.get(key) != row["fingerprint"]}
     if wanted:
         wanted = _still_kept(connection, crm, stream, wanted, stored)
     if not wanted:
-        return 0
-    concerned = _drop_links(connection, crm, [key for key in wanted if key in stored])
+        return set()
+    changed = {key: row for key, row in wanted.items() if key in stored}
+    _note(connection, crm, changed, now)
+    concerned = _drop_links(connection, crm, changed)
     put(connection, "activity", list(wanted.values()), _COLUMNS, keys=("crm", "object", "id"), guard="fingerprint")
     concerned |= _add_links(connection, crm, {key: row["links"] for key, row in wanted.items()}, wanted)
-    make_due(connection, concerned, now)
-    return len(wanted)
+    recount(connection, concerned, now)
+    return set(wanted)
+
+
+def _note(connection: Connection, crm: str, changed: Mapping[Key, Row], now: datetime) -> None:
+    """What changed in activities that were here leaves versions, and links that began and ended."""
+    note_differences(connection, crm, "activity", _VERSIONED, changed, now)
+    for object_name, ids in by_object(changed):
+        after = {row_id: {Linked("", *link): None for link in changed[object_name, row_id]["links"]} for row_id in ids}
+        moments = {row_id: changed[object_name, row_id]["modified_at"] for row_id in ids}
+        before = link_changes.activity_links(connection, crm, object_name, ids)
+        link_changes.note(connection, crm, object_name, (before, after), now, moments)
 
 
 def _still_kept(connection: Connection, crm: str, stream: str, rows: dict[Key, Row], stored: Mapping[Key, bytes]) -> dict[Key, Row]:
@@ -80,23 +99,27 @@ def _relink(connection: Connection, crm: str, object_name: str, wanted: Mapping[
     moved = {(object_name, row_id): wanted[row_id] for row_id in stored if sorted(before.get(row_id, [])) != wanted[row_id]}
     if not moved:
         return 0
+    had = {row_id: {Linked("", *link): None for link in before.get(row_id, ())} for _, row_id in moved}
+    has = {row_id: {Linked("", *link): None for link in links} for (_, row_id), links in moved.items()}
+    link_changes.note(connection, crm, object_name, (had, has), now, None)
     concerned = _drop_links(connection, crm, moved)
     facts = {key: dict(zip(names, stored[key[1]], strict=True)) for key in moved}
     concerned |= _add_links(connection, crm, moved, facts)
     for _, ids in by_object(moved):  # no digest: the next sight of it in a pull puts in what the CRM says then
         same = (_ACTIVITY.c.crm == crm, _ACTIVITY.c.object == object_name, _ACTIVITY.c.id.in_(ids))
         connection.execute(update(_ACTIVITY).where(*same).values(fingerprint=b""))
-    make_due(connection, concerned, now)
+    recount(connection, concerned, now)
     return len(moved)
 
 
 def archive(connection: Connection, crm: str, object_name: str, ids: Sequence[str], now: datetime) -> None:
     """These are deleted in the CRM: they count no more. That is their last change (`known.gone_lately`)."""
+    add_versions(connection, crm, {(object_name, row_id): ({"archived": [False, True]}, None) for row_id in ids}, now, "activity_version")
     same = (_ACTIVITY.c.crm == crm, _ACTIVITY.c.object == object_name, _ACTIVITY.c.id.in_(ids))
     connection.execute(update(_ACTIVITY).where(*same).values(archived=True, modified_at=to_micros(now), fingerprint=b""))
     about = (_LINK.c.crm == crm, _LINK.c.object == object_name, _LINK.c.id.in_(ids))
     contacts = connection.scalars(select(_LINK.c.contact_id).where(*about, _LINK.c.contact_id.is_not(None)))
-    make_due(connection, set(contacts), now)
+    recount(connection, set(contacts), now)
     connection.execute(update(_LINK).where(*about).values(counts=False))
 
 

@@ -6,6 +6,7 @@ Other reads that have to find their place again (removals, a comparison, a refil
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 import orjson
@@ -22,7 +23,7 @@ from connector.store.tables import CursorRow, to_micros
 _CURSOR = plain("cursor")
 _STREAMS = _CURSOR.c.object.not_like("%:%")
 # Made once, since it runs for every page.
-_PLACE = select(_CURSOR.c.seen, _CURSOR.c.last_seen, _CURSOR.c.complete).where(
+_PLACE = select(_CURSOR.c.seen, _CURSOR.c.last_seen, _CURSOR.c.complete, _CURSOR.c.whole_at).where(
     _CURSOR.c.crm == bindparam("of_crm"), _CURSOR.c.object == bindparam("of_object")
 )
 _KEYS = ("crm", "object")
@@ -71,6 +72,12 @@ def was_read_whole(connection: Connection, crm: str, object_name: str) -> bool:
     return bool(connection.scalar(select(_CURSOR.c.complete).where(*where)))
 
 
+def whole_at(connection: Connection, crm: str, objects: Collection[str]) -> dict[str, int | None]:
+    """When the last read of each stream that came to its end began, in microseconds: what changed before is here, but for what is shown late."""
+    columns = select(_CURSOR.c.object, _CURSOR.c.whole_at)
+    return {name: at for name, at in connection.execute(columns.where(_CURSOR.c.crm == crm, _CURSOR.c.object.in_(sorted(objects))))}
+
+
 def counted(connection: Connection, crm: str, name: str) -> int:
     """How many the read now under way has seen so far."""
     return connection.scalar(select(_CURSOR.c.seen).where(_CURSOR.c.crm == crm, _CURSOR.c.object == name)) or 0
@@ -104,8 +111,9 @@ def advance(connection: Connection, page: Page, now: datetime, shrink: float | N
         "seen": 0 if page.last else seen,
         "last_seen": last_seen,
         "updated_at": to_micros(now),
+        "whole_at": to_micros(now) if page.last else before.whole_at if before else None,
     }
-    put(connection, "cursor", [row], (*_MOVED, "last_seen"), keys=_KEYS)
+    put(connection, "cursor", [row], (*_MOVED, "last_seen", "whole_at"), keys=_KEYS)
 
 
 def _check_size(page: Page, seen: int, last_seen: int | None, shrink: float | None) -> None:

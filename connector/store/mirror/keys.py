@@ -6,14 +6,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, or_, update
+from sqlalchemy import Connection
 
-from connector.store.bulk import chunks, find, plain
+from connector.store.bulk import AMONG, chunks, find, told
 from connector.store.mirror.rows import COMPANIES, Key
 from connector.store.tables import to_micros
-
-_RECORD = plain("record")
-_CONTACT = plain("contact")
 
 #: CRM, object, id.
 FullKey = tuple[str, str, str]
@@ -63,20 +60,32 @@ def contacts_of(connection: Connection, crm: str, records: Iterable[Key]) -> dic
 def make_due(connection: Connection, contacts: Collection[int], now: datetime) -> None:
     """These contacts are judged in the next pass, but for those who are gone."""
     moment = to_micros(now)
+    later = f"UPDATE contact SET due_at = ? WHERE (due_at IS NULL OR due_at > ?) AND NOT gone AND id {AMONG}"
     for ids in chunks(sorted(contacts)):
-        later = and_(or_(_CONTACT.c.due_at.is_(None), _CONTACT.c.due_at > moment), ~_CONTACT.c.gone)
-        connection.execute(update(_CONTACT).where(_CONTACT.c.id.in_(ids), later).values(due_at=moment))
+        told(connection, later, moment, moment, ids)
+
+
+def recount(connection: Connection, contacts: Collection[int], now: datetime) -> None:
+    """These contacts' touches are counted anew, and they are judged, in the next pass: they have activities that they did not have, lost
+    some, or count from another moment.
+    """
+    moment = to_micros(now)
+    sooner = ", ".join(f"{name} = CASE WHEN {name} < ? THEN {name} ELSE ? END" for name in ("due_at", "recount_at"))
+    later = " OR ".join(f"{name} IS NULL OR {name} > ?" for name in ("due_at", "recount_at"))
+    statement = f"UPDATE contact SET {sooner} WHERE ({later}) AND NOT gone AND id {AMONG}"  # noqa: S608 - nothing from outside
+    for ids in chunks(sorted(contacts)):
+        told(connection, statement, *(moment,) * 6, ids)
 
 
 def unify_records(connection: Connection, crm: str, records: Iterable[Key]) -> None:
     """These people's contacts are made anew in the next pass."""
+    there = f"UPDATE record SET unify = ? WHERE crm = ? AND object = ? AND NOT unify AND id {AMONG}"
     for object_name, ids in by_object(key for key in records if key[0] not in COMPANIES):
-        there = (_RECORD.c.crm == crm, _RECORD.c.object == object_name, _RECORD.c.id.in_(ids), ~_RECORD.c.unify)
-        connection.execute(update(_RECORD).where(*there).values(unify=True))
+        told(connection, there, True, crm, object_name, ids)
 
 
 def unify_people_of(connection: Connection, crm: str, companies: Iterable[str]) -> None:
     """The people of these companies are made anew in the next pass."""
+    people = f"UPDATE record SET unify = ? WHERE crm = ? AND NOT unify AND company_id {AMONG}"
     for ids in chunks(sorted(companies)):
-        people = (_RECORD.c.crm == crm, _RECORD.c.company_id.in_(ids), ~_RECORD.c.unify)
-        connection.execute(update(_RECORD).where(*people).values(unify=True))
+        told(connection, people, True, crm, ids)

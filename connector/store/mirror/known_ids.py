@@ -17,6 +17,7 @@ from connector.model import CrmName
 from connector.store.bulk import find, plain, put
 from connector.store.database import Store
 from connector.store.mirror.activities import KEPT_SINCE
+from connector.store.mirror.keys import by_object
 from connector.store.mirror.rows import Key
 from connector.store.tables import to_micros
 
@@ -87,10 +88,18 @@ def missing_in_bin(store: Store, crm: CrmName, object_name: str, *, since: datet
     return _page(store, [and_(which, record.c.id > after, ~met, went)], limit, (record,))
 
 
-def mark(connection: Connection, crm: str, keys: Iterable[Key]) -> None:
-    """The comparison under way has met these."""
-    rows = [{"crm": crm, "object": object_name, "id": row_id} for object_name, row_id in sorted(set(keys))]
-    put(connection, "seen", rows, ("crm", "object", "id"))
+def mark(connection: Connection, crm: str, keys: Collection[Key]) -> frozenset[Key]:
+    """The comparison under way has met these; returns those that it had not met before."""
+    met = {(name, row_id) for name, ids in by_object(keys) for (row_id,) in find(connection, "seen", ("id",), ids, crm=crm, object=name)}
+    fresh = sorted(set(keys) - met)
+    put(connection, "seen", [{"crm": crm, "object": name, "id": row_id} for name, row_id in fresh], ("crm", "object", "id"))
+    return frozenset(fresh)
+
+
+def count_live(connection: Connection, crm: str, keys: Collection[Key]) -> int:
+    """How many of these live in the mirror."""
+    rows = (find(connection, table, ("archived",), ids, crm=crm, object=name) for name, ids in by_object(keys) for table in TABLES)
+    return sum(not archived for found in rows for (archived,) in found)
 
 
 def count_known(store: Store, crm: CrmName, object_name: str, first: int, last: int) -> int:

@@ -1,42 +1,34 @@
-"""Takes personal values out of the database: records with all that tells of them, fields of contacts, what was concluded of them.
+"""Takes personal values out of the database: what the marks of the columns say is the contact's (`connector.store.marks`).
 
-Figures stay: plans, ledger, spells, attempts, rejections, clocks and touches keep key, rule, times and outcome. Who is to go is decided in
-`privacy_forget` (a person deleted for privacy) and `privacy_hashes` (a record that is kept away).
+Figures stay: plans, ledger, spells, attempts, snapshots, rejections, clocks and touches keep key, rule, times and outcome. Who is to go is
+decided in `privacy_forget` (a person deleted for privacy) and `privacy_hashes` (a record that is kept away).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, select, update
 from sqlalchemy import text as sql
 
 from connector.model import FieldType, State, folded_twin
 from connector.store import shadow
 from connector.store.bulk import chunks, find
 from connector.store.ledger import OPEN
+from connector.store.marks import PersonalTable, empty_value, personal_tables
 from connector.store.mirror.keys import FullKey, by_crm_and_object, by_object
+from connector.store.mirror.rows import Key
+from connector.store.snapshots import Look, freeze_withdrawn
 from connector.store.tables import metadata
 
 _T = metadata.tables
 _ENDED = "the person was deleted for privacy"
-#: What is of one record, by its own id.
-_OF_RECORDS = ("record", "record_version", "record_email", "set_aside", "seen")
 
 
 def delete_mirrored(connection: Connection, keys: Collection[FullKey]) -> None:
     """Deletes these records, and all that tells of them: their person is to be forgotten."""
-    _delete_records(connection, keys)
-    link = _T["activity_link"]
-    for crm, object_name, ids in by_crm_and_object(keys):
-        connection.execute(delete(link).where(link.c.crm == crm, link.c.record_object == object_name, link.c.record_id.in_(ids)))
-        for name in ("deal_link", "campaign_member"):
-            table = _T[name]
-            where = (table.c.crm == crm, table.c.record_object == object_name, table.c.record_id.in_(ids))
-            connection.execute(delete(table).where(*where))
-        merged = _T["merged"]
-        connection.execute(delete(merged).where(merged.c.crm == crm, merged.c.object == object_name, merged.c.id.in_(ids)))
+    _erase_of_records(connection, keys, links=True)
 
 
 def take_away(connection: Connection, keys: Collection[FullKey], now: datetime) -> int:
@@ -51,7 +43,7 @@ def take_away(connection: Connection, keys: Collection[FullKey], now: datetime) 
         for row_id, contact_id in find(connection, "record", ("id", "contact_id"), ids, crm=crm, object=object_name):
             stored.add((crm, object_name, row_id))
             contacts |= set() if contact_id is None else {contact_id}
-    _delete_records(connection, stored)
+    _erase_of_records(connection, stored, links=False)
     record, link = _T["record"], _T["activity_link"]
     for crm, object_name, ids in by_crm_and_object(stored):
         about = (link.c.crm == crm, link.c.record_object == object_name, link.c.record_id.in_(ids))
@@ -60,59 +52,103 @@ def take_away(connection: Connection, keys: Collection[FullKey], now: datetime) 
     for piece in chunks(sorted(contacts)):
         remaining |= set(connection.scalars(select(record.c.contact_id).where(record.c.contact_id.in_(piece))))
         connection.execute(update(record).where(record.c.contact_id.in_(piece)).values(unify=True))
-    empty_conclusions(connection, contacts - remaining, now)
-    empty_contacts(connection, contacts)
+    empty_fields(connection, remaining)
+    _empty_of(connection, remaining, ("snapshot", "touch"))  # what was written of touches that those records told
+    forget_contacts(connection, contacts - remaining, now)
     return len(stored)
 
 
-def _delete_records(connection: Connection, keys: Collection[FullKey]) -> None:
-    """With their versions, addresses and histories; what others did with them keeps no words."""
-    activity, link, history = _T["activity"], _T["activity_link"], _T["field_history"]
-    for crm, object_name, ids in by_crm_and_object(keys):
-        about = (link.c.crm == crm, link.c.record_object == object_name, link.c.record_id.in_(ids))
-        linked = {(row.object, row.id) for row in connection.execute(select(link.c.object, link.c.id).where(*about))}
-        for activity_object, piece in by_object(linked):
-            same = (activity.c.crm == crm, activity.c.object == activity_object, activity.c.id.in_(piece))
-            connection.execute(update(activity).where(*same).values(outcome=None))
-        of_records = (history.c.record_id.in_(ids), history.c.crm == crm, history.c.object == object_name)
-        connection.execute(delete(history).where(*of_records))
-        for name in _OF_RECORDS:
-            table = _T[name]
-            connection.execute(delete(table).where(table.c.crm == crm, table.c.object == object_name, table.c.id.in_(ids)))
-
-
-def empty_conclusions(connection: Connection, contacts: Collection[int], now: datetime) -> None:
-    """What was concluded and done keeps its figures; what is open ends."""
+def forget_contacts(connection: Connection, contacts: Collection[int], now: datetime) -> None:
+    """These contacts are gone, and no value of theirs is left. What was concluded and done keeps its figures; what is open ends."""
     shadow.drop(connection, contacts)
-    ledger, value = _T["ledger"], _T["action_value"]
-    attempt, clock, contact, touch = _T["attempt"], _T["clock"], _T["contact"], _T["touch"]
     for ids in chunks(sorted(contacts)):
-        connection.execute(
-            update(value).where(value.c.contact_id.in_(ids)).values(before=None, after=None, found=None, why=None, task=None)
-        )
-        of_contacts = ledger.c.contact_id.in_(ids)
-        connection.execute(update(ledger).where(of_contacts).values(message="", next_step=""))
-        ended = {"state": State.SUPERSEDED, "settled_at": now, "message": _ENDED}
-        connection.execute(update(ledger).where(of_contacts, ledger.c.state.in_(OPEN)).values(ended))
-        selling = and_(attempt.c.contact_id.in_(ids), attempt.c.outcome == "open")
-        connection.execute(update(attempt).where(selling).values(outcome="withdrawn", ended_at=now))
-        ticking = and_(clock.c.contact_id.in_(ids), clock.c.state.in_(("running", "warned", "paused")))
-        connection.execute(update(clock).where(ticking).values(state="ended", ended_at=now))
-        connection.execute(update(touch).where(touch.c.contact_id.in_(ids)).values(kept=True))
-        gone = {"gone": True, "due_at": None, "ambiguous": None, "in_hubspot": False, "in_salesforce": False}
-        connection.execute(update(contact).where(contact.c.id.in_(ids)).values(gone))
+        freeze_withdrawn(connection, ids, Look(now=now))
+    _empty_of(connection, contacts, [personal.name for personal in personal_tables()])
+    _end_what_is_open(connection, contacts, now)
+    empty_fields(connection, contacts)
 
 
-def empty_contacts(connection: Connection, contacts: Collection[int]) -> None:
-    """Empties every field of these contacts, and the values that their evidence was kept with."""
+def _empty_of(connection: Connection, contacts: Collection[int], tables: Collection[str]) -> None:
+    """What these tables have of these contacts by their number."""
+    for personal in personal_tables():
+        column = personal.rows.contact
+        if column is None or personal.name not in tables:
+            continue
+        for ids in chunks(sorted(contacts)):
+            _erase(connection, personal, _T[personal.name].c[column].in_(ids))
+
+
+def empty_fields(connection: Connection, contacts: Collection[int]) -> None:
+    """Empties every field of these contacts."""
     columns = [
         name
         for column, kind in connection.execute(select(_T["field"].c.name, _T["field"].c.type))
         for name in ((column, folded_twin(column)) if FieldType(kind).textual else (column,))
     ]
+    if not columns:
+        return
+    empty = ", ".join(f"{name} = NULL" for name in columns)  # names that connector.store.fields checked
     for ids in chunks(sorted(contacts)):
         listed = ", ".join(str(int(contact_id)) for contact_id in ids)
-        if columns:
-            empty = ", ".join(f"{name} = NULL" for name in columns)  # names that connector.store.fields checked
-            connection.execute(sql(f"UPDATE contact SET {empty} WHERE id IN ({listed})"))  # noqa: S608
-        connection.execute(update(_T["evidence"]).where(_T["evidence"].c.contact_id.in_(ids)).values(basis=None))
+        connection.execute(sql(f"UPDATE contact SET {empty} WHERE id IN ({listed})"))  # noqa: S608
+
+
+# ── By the marks ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _erase_of_records(connection: Connection, keys: Collection[FullKey], *, links: bool) -> None:
+    """What is of these records, or about them; what links them with something else only if `links`.
+
+    What is found through links goes first, while they are there.
+    """
+    tables = personal_tables()
+    for personal in [*(each for each in tables if each.rows.through), *(each for each in tables if each.rows.record)]:
+        if personal.rows.about and not links:
+            continue
+        for where in _of_records(connection, personal, keys):
+            _erase(connection, personal, where)
+
+
+def _of_records(connection: Connection, personal: PersonalTable, keys: Collection[FullKey]) -> Iterator[ColumnElement[bool]]:
+    table, rows = _T[personal.name], personal.rows
+    for crm, object_name, ids in by_crm_and_object(keys):
+        if rows.through is not None:
+            yield from _through(connection, table, _T[rows.through], (crm, object_name, ids))
+        elif rows.record is not None:
+            object_column, id_column = (table.c[name] for name in rows.record)
+            yield and_(table.c.crm == crm, object_column == object_name, id_column.in_(ids))
+
+
+def _through(connection: Connection, table: Table, links: Table, records: tuple[str, str, list[str]]) -> Iterator[ColumnElement[bool]]:
+    crm, object_name, ids = records
+    linked: set[Key] = set()
+    for told in (links, _T["link_change"]):  # those that are, and that were
+        about = (told.c.crm == crm, told.c.record_object == object_name, told.c.record_id.in_(ids))
+        linked |= {(row.object, row.id) for row in connection.execute(select(told.c.object, told.c.id).where(*about))}
+    for linked_object, piece in by_object(linked):
+        yield and_(table.c.crm == crm, table.c.object == linked_object, table.c.id.in_(piece))
+
+
+def _erase(connection: Connection, personal: PersonalTable, where: ColumnElement[bool]) -> None:
+    table = _T[personal.name]
+    if personal.privacy.deletes_row:
+        connection.execute(delete(table).where(where))
+    elif personal.emptied():
+        connection.execute(update(table).where(where).values({name: empty_value(table.c[name]) for name in personal.emptied()}))
+
+
+def _end_what_is_open(connection: Connection, contacts: Collection[int], now: datetime) -> None:
+    ledger, attempt, clock, contact, touch = _T["ledger"], _T["attempt"], _T["clock"], _T["contact"], _T["touch"]
+    ownership = _T["ownership"]
+    for ids in chunks(sorted(contacts)):
+        ended = {"state": State.SUPERSEDED, "settled_at": now, "message": _ENDED}
+        connection.execute(update(ledger).where(ledger.c.contact_id.in_(ids), ledger.c.state.in_(OPEN)).values(ended))
+        selling = and_(attempt.c.contact_id.in_(ids), attempt.c.outcome == "open")
+        connection.execute(update(attempt).where(selling).values(outcome="withdrawn", ended_at=now))
+        ticking = and_(clock.c.contact_id.in_(ids), clock.c.state.in_(("running", "warned", "paused")))
+        connection.execute(update(clock).where(ticking).values(state="ended", ended_at=now))
+        connection.execute(update(touch).where(touch.c.contact_id.in_(ids)).values(kept=True))
+        owned = and_(ownership.c.contact_id.in_(ids), ownership.c.until.is_(None))
+        connection.execute(update(ownership).where(owned).values(until=now))
+        gone = {"gone": True, "due_at": None, "ambiguous": None, "in_hubspot": False, "in_salesforce": False}
+        connection.execute(update(contact).where(contact.c.id.in_(ids)).values(gone))

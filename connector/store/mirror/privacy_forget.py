@@ -7,20 +7,21 @@ rejections, clocks and touches keep key, rule, times and outcome, so that no fig
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
+from sqlalchemy import Connection, delete, select
 
 from connector.model import RecordRef
 from connector.store.bulk import chunks, find, plain, put
 from connector.store.database import Store
-from connector.store.mirror import privacy_hashes
+from connector.store.marks import CONTACT, personal_tables
+from connector.store.mirror import privacy_hashes, privacy_mentions
 from connector.store.mirror.keys import FullKey, by_crm_and_object
-from connector.store.mirror.privacy_erase import delete_mirrored, empty_conclusions, empty_contacts, take_away
+from connector.store.mirror.privacy_erase import delete_mirrored, forget_contacts, take_away
 from connector.store.mirror.privacy_residue import still_there
 from connector.store.mirror.rows import EMAIL_PROPERTY, normalised_email
 from connector.store.tables import metadata
@@ -31,10 +32,6 @@ _META = plain("meta")
 _DUE = "privacy_scrub"
 #: How often SQLite is asked to empty its log while others read it.
 _CHECKPOINTS = 6
-_TOUCHED = (
-    "record", "record_version", "field_history", "record_email", "activity", "activity_link", "deal_link", "campaign_member", "set_aside",
-    "contact", "evidence", "rejection", "action_value", "ledger", "run",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +69,10 @@ def erase(connection: Connection, refs: Sequence[RecordRef], now: datetime) -> E
     persons = _Persons.of(connection, refs)
     delete_mirrored(connection, persons.keys)
     beside = take_away(connection, persons.bearers, now)
-    empty_conclusions(connection, persons.contacts, now)
-    empty_contacts(connection, persons.contacts)
-    _empty_reasons(connection, persons)
-    _redact(connection, persons.emails)
-    _forget_values(connection, persons.emails | persons.as_came)
+    forget_contacts(connection, persons.contacts, now)
+    privacy_mentions.empty_where_named(connection, persons.contacts, persons.mention)
+    privacy_mentions.redact(connection, persons.emails | persons.as_came)
+    privacy_mentions.strike_out(connection, persons.emails | persons.as_came)
     privacy_hashes.remember(connection, persons.keys, persons.emails, now)
     put(connection, "meta", [{"name": _DUE, "value": "due"}], ("name", "value"))
     return Erased(
@@ -87,7 +83,7 @@ def erase(connection: Connection, refs: Sequence[RecordRef], now: datetime) -> E
 def scrub(store: Store, erased: Erased) -> bool:
     """Empties SQLite's log, looks through the files, and rebuilds the database where something is left; whether all is clean."""
     if store.dialect == "postgresql":
-        for name in _TOUCHED:
+        for name in _touched():
             store.apart(f"VACUUM {name}")
         return False  # nobody can read it any more, but its pages and indexes keep the bytes until `finish` writes them anew
     clean = _emptied_log(store)
@@ -111,7 +107,7 @@ def finish(store: Store) -> bool:
         if connection.scalar(select(_META.c.value).where(_META.c.name == _DUE)) is None:
             return True
     if store.dialect == "postgresql":
-        for name in _TOUCHED:
+        for name in _touched():
             store.apart(f"VACUUM (FULL) {name}")
     else:
         _rebuild(store)
@@ -217,83 +213,6 @@ class _Persons:
         return any(word.casefold() in plain_text for words in (self.emails, self.as_came, self.phones, self.names) for word in words)
 
 
-# ── What stands with others ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _empty_reasons(connection: Connection, persons: _Persons) -> None:
-    """A rejection's reason that somebody typed may name the person; one of the file's stays, and is counted."""
-    rejection = _T["rejection"]
-    for ids in chunks(sorted(persons.contacts)):
-        given = and_(rejection.c.contact_id.in_(ids), rejection.c.reason.is_not(None), ~rejection.c.accepted)
-        for row in connection.execute(select(rejection.c.contact_id, rejection.c.attempt, rejection.c.reason).where(given)).all():
-            if persons.mention(row.reason):
-                same = (rejection.c.contact_id == row.contact_id, rejection.c.attempt == row.attempt)
-                connection.execute(update(rejection).where(*same).values(reason=None))
-
-
-#: Texts about others, or about a whole run, that a CRM's message may have put an address into; the empty value of each.
-_TEXTS = (
-    ("ledger", "message", ""),
-    ("ledger", "next_step", ""),
-    ("set_aside", "reason", "it named a person who was deleted for privacy"),
-    ("run", "problem", None),
-)
-
-
-def _redact(connection: Connection, emails: Collection[str]) -> None:
-    """Takes messages away that name one of the addresses, whomever they are about."""
-    for piece in chunks(sorted(emails)):
-        for name, column, empty in _TEXTS:
-            table = _T[name]
-            for part in _few(piece):
-                named = or_(*(func.lower(table.c[column]).contains(email, autoescape=True) for email in part))
-                connection.execute(update(table).where(named).values({column: empty}))
-        run = plain("run")
-        for part in _few(piece):
-            named = or_(*(func.lower(run.c.summary).contains(email, autoescape=True) for email in part))
-            for row in connection.execute(select(run.c.id, run.c.summary).where(named)).all():
-                summary = orjson.dumps(_without(orjson.loads(row.summary), part)).decode()
-                connection.execute(update(run).where(run.c.id == row.id).values(summary=summary))
-
-
-def _forget_values(connection: Connection, spelt: Collection[str]) -> None:
-    """What records of others had of these addresses before, and what was written of them there."""
-    version, history, value = plain("record_version"), _T["field_history"], plain("action_value")
-    for part in _few(sorted(spelt)):
-        named = and_(func.lower(version.c.changed).contains("email"), _any_of(version.c.changed, part))  # most rows end at the first word
-        for row in connection.execute(select(version).where(named)).all():
-            same = and_(*(version.c[name] == getattr(row, name) for name in ("crm", "object", "id", "number")))
-            rest = {name: pair for name, pair in orjson.loads(row.changed).items() if not _names(pair, part)}
-            statement = update(version).values(changed=orjson.dumps(rest).decode()) if rest else delete(version)
-            connection.execute(statement.where(same))
-        connection.execute(delete(history).where(or_(_any_of(history.c.before, part), _any_of(history.c.after, part))))
-        for name in ("before", "after", "found", "why", "task"):
-            connection.execute(update(value).where(_any_of(value.c[name], part)).values({name: None}))
-
-
-def _any_of(column: Any, texts: Iterable[str]) -> ColumnElement[bool]:
-    """Whether one of these stands in a column, in small letters or as it is written here."""
-    return or_(*(where.contains(text, autoescape=True) for text in texts for where in (column, func.lower(column))))
-
-
-def _names(value: Any, texts: Iterable[str]) -> bool:
-    said = str(value)
-    return any(text in said or text in said.casefold() for text in texts)
-
-
-def _few(emails: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (emails[start : start + 50] for start in range(0, len(emails), 50))
-
-
-def _without(value: Any, emails: Iterable[str]) -> Any:
-    """A run's summary without the texts that name one of the addresses; its figures stay."""
-    if isinstance(value, dict):
-        return {name: _without(part, emails) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_without(part, emails) for part in value]
-    return "" if isinstance(value, str) and any(email in value.casefold() for email in emails) else value
-
-
 # ── The files ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -309,6 +228,11 @@ def _rebuild(store: Store) -> None:
         store.apart("VACUUM")
     finally:
         store.apart("PRAGMA temp_store = MEMORY")
+
+
+def _touched() -> list[str]:
+    """The tables that a deletion writes to."""
+    return [*(personal.name for personal in personal_tables()), CONTACT, privacy_mentions.STRUCK_OUT]
 
 
 def _scrubbed(store: Store) -> None:

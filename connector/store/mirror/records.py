@@ -8,9 +8,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from connector.model import Record
+from connector.model import Record, SetAside
 from connector.store.bulk import find, plain, put
-from connector.store.mirror import deals, merges, privacy_hashes, set_aside
+from connector.store.mirror import deals, history_due, merges, privacy_hashes, set_aside
 from connector.store.mirror.keys import by_object, fingerprints, unify_people_of
 from connector.store.mirror.rows import (
     COMPANIES,
@@ -29,25 +29,25 @@ from connector.store.mirror.versions import add_versions, stored_records
 _KEYS = ("crm", "object", "id")
 
 
-def store_records(connection: Connection, crm: str, rows: Mapping[Key, Row], now: datetime) -> int:
-    """Stores what is new or changed, with versions and merges; marks the people of a company. Returns how many."""
+def store_records(connection: Connection, crm: str, rows: Mapping[Key, Row], now: datetime) -> set[Key]:
+    """Stores what is new or changed, with versions and merges; marks the people of a company. Returns which."""
     rows = merges.standing(connection, crm, rows)
     digests = fingerprints(connection, "record", crm, rows)
     suspects = [key for key, row in rows.items() if key in digests and digests[key] != row["fingerprint"]]
     stored = stored_records(connection, crm, suspects)
     changed = {key: rows[key] for key in suspects if key in stored and stored[key]["fingerprint"] != rows[key]["fingerprint"]}
-    fresh = [row for key, row in rows.items() if key not in digests]
-    _write(connection, crm, fresh, changed, stored, now)
+    fresh = {key: row for key, row in rows.items() if key not in digests}
+    _write(connection, crm, list(fresh.values()), changed, stored, now)
     merges.note_of_rows(connection, crm, rows, now)
-    return len(fresh) + len(changed)
+    return fresh.keys() | changed.keys()
 
 
 @dataclass(frozen=True, slots=True)
 class MergeInResult:
-    """What became of records that were read again; the others are as they were, or not here."""
+    """Which of the records that were read again changed, and which were set aside; the others are as they were, or not here."""
 
-    changed: int
-    set_aside: int
+    changed: set[Key]
+    set_aside: list[SetAside]
 
 
 def merge_in(connection: Connection, records: Sequence[Record], now: datetime, *, all_anew: bool) -> MergeInResult:
@@ -57,7 +57,7 @@ def merge_in(connection: Connection, records: Sequence[Record], now: datetime, *
     """
     taken = record_rows(records, now=now)
     held = privacy_hashes.hold_back(connection, Brought(records=taken.rows), now)
-    changed = 0
+    changed: set[Key] = set()
     for crm in sorted({record.crm for record in records}):
         rows = {key: row for key, row in held.brought.records.items() if row["crm"] == crm}
         stored = stored_records(connection, crm, rows)
@@ -68,10 +68,10 @@ def merge_in(connection: Connection, records: Sequence[Record], now: datetime, *
             row = merged(rows[key], old)
             anew = row["unify"] and (all_anew or says_something_new(old, row))
             whole[key] = {**row, "unify": bool(old["unify"] or anew)}
-        changed += store_records(connection, crm, whole, now)
+        changed |= store_records(connection, crm, whole, now)
     items = [*taken.set_aside, *held.set_aside]
     set_aside.add(connection, items, now)
-    return MergeInResult(changed, len(items))
+    return MergeInResult(changed, items)
 
 
 def _write(
@@ -81,6 +81,7 @@ def _write(
     versions = {key: (difference, changed[key]["modified_at"]) for key, difference in differences.items() if difference}
     if versions:
         add_versions(connection, crm, versions, now)
+    history_due.note(connection, crm, fresh, versions, now)
     written = [*fresh, *changed.values()]
     put(connection, "record", written, RECORD_COLUMNS, keys=_KEYS, guard="fingerprint")
     _store_emails(connection, crm, fresh, changed)

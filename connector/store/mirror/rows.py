@@ -87,6 +87,11 @@ class Brought:
         for kind in fields(self):
             yield from getattr(self, kind.name)
 
+    def gone(self) -> Iterator[Key]:
+        """Of these, what the CRM shows as deleted."""
+        for kind in fields(self):
+            yield from (key for key, row in getattr(self, kind.name).items() if row.get("archived"))
+
 
 def page_rows(page: Page, *, now: datetime) -> tuple[Brought, list[SetAside]]:
     """All that a page brought, and what of it cannot be stored."""
@@ -280,6 +285,7 @@ def _owner_row(owner: Owner) -> Row:
         "active": owner.active,
         "queue": owner.queue,
         "teams": orjson.dumps([text(name, "a team's name") for name in owner.teams]).decode() if owner.teams else None,
+        "user_id": text(owner.user_id, "the user's id"),
     }
 
 
@@ -293,6 +299,8 @@ def _change_row(change: FieldChange) -> Row:
         "before": text(change.before, "the value before"),
         "after": text(change.after, "the value after"),
         "at": moment(change.at),
+        "source": text(change.source, "the source"),
+        "who": text(change.who, "the user's id"),
     }
 
 
@@ -329,6 +337,7 @@ def _deal_contact_row(role: DealContact) -> Row:
         "record_id": text(role.record.id, "the record's id"),
         "role": text(role.role, "the role"),
         "main": role.primary,
+        "modified_at": moment(role.modified_at),
         "archived": role.archived,
     }
 

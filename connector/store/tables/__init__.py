@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from connector.store.tables.columns import EPOCH, Json, Moment, Table, exact, from_micros, metadata, to_micros
 from connector.store.tables.contacts import Attempt, Clock, ContactRow, Evidence, Rejection, Spell, Touch
+from connector.store.tables.history import ActivityVersion, DealVersion, HistoryDue, LinkChange, PropertyKnown
 from connector.store.tables.ledger import ActionValue, BudgetRow, FieldRow, Lease, Ledger, Meta, Pause, PlanRow, Run, Turn
 from connector.store.tables.mirror import (
     ActivityLink,
@@ -28,13 +29,16 @@ from connector.store.tables.mirror import (
     Seen,
     SetAsideRow,
 )
+from connector.store.tables.past import Act, OwnershipRow, RuleText, RuleUse, Snapshot
 from connector.store.tables.plans import StandingCount
 
 __all__ = [
     "EPOCH",
+    "Act",
     "ActionValue",
     "ActivityLink",
     "ActivityRow",
+    "ActivityVersion",
     "Attempt",
     "BudgetRow",
     "CampaignMemberRow",
@@ -44,28 +48,36 @@ __all__ = [
     "CursorRow",
     "DealLink",
     "DealRow",
+    "DealVersion",
     "Drift",
     "Evidence",
     "FieldHistory",
     "FieldRow",
     "Forgotten",
+    "HistoryDue",
     "Json",
     "Lease",
     "Ledger",
+    "LinkChange",
     "Merged",
     "Meta",
     "Moment",
     "OwnerRow",
+    "OwnershipRow",
     "Pause",
     "PlanRow",
     "Property",
+    "PropertyKnown",
     "RecordEmail",
     "RecordRow",
     "RecordVersion",
     "Rejection",
+    "RuleText",
+    "RuleUse",
     "Run",
     "Seen",
     "SetAsideRow",
+    "Snapshot",
     "Spell",
     "StandingCount",
     "Table",

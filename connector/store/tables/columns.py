@@ -6,9 +6,10 @@ them into aware datetimes for code that reads small rows.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import orjson
 from sqlalchemy import BigInteger, Column, Dialect, Integer, MetaData, String, Text, TypeDecorator
@@ -96,10 +97,27 @@ OfEmployee = Annotated[T, DataOf.EMPLOYEE]
 OfNobody = Annotated[T, DataOf.NOBODY]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Privacy:
+    """What a table's columns cannot say of a privacy deletion; what they can say, `connector.store.marks` reads from them.
+
+    deletes_row: a row holds nothing but the person's data, and goes; else its columns of the contact are emptied, and the row stays.
+    id_of: whose `id` it is where the key is (crm, object, id): "record", or what a table of links names, such as "activity".
+    kept_unless_named: columns by which figures group: emptied only where their text names the person.
+    unsearched: why texts about others are not searched for the addresses of one who is deleted.
+    """
+
+    deletes_row: bool = False
+    id_of: str | None = None
+    kept_unless_named: tuple[str, ...] = ()
+    unsearched: str | None = None
+
+
 class Table(SQLModel):
-    """The base of every table."""
+    """The base of every table. Each column bears its mark (`OfContact`, `OfEmployee`, `OfNobody`) in its type."""
 
     metadata = metadata
+    privacy: ClassVar[Privacy] = Privacy()
 
 
 def id_column(*, primary_key: bool = True, nullable: bool = False, index: bool = False) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
 from connector.model import CrmName
 
@@ -38,6 +38,26 @@ class PropertyChange(NamedTuple):
     property: str
     at: datetime
     after: str | None
+
+
+#: How a moment is known: by the CRM's own history, since the change was seen, or by the record's last edit.
+KnownBy = Literal["history", "seen", "record"]
+
+
+class PastChange(NamedTuple):
+    """A change of a record's property. at: by the CRM's history, or when it was seen (`known_by`). by: an owner's e-mail or name, else the
+    CRM's id of the user; None where no person did it, or none is told.
+    """
+
+    crm: CrmName
+    object: str
+    record_id: str
+    property: str
+    before: Any
+    after: Any
+    at: datetime
+    by: str | None
+    known_by: KnownBy
 
 
 class Engagement(NamedTuple):

@@ -200,7 +200,7 @@ def test_many_removals_come_in_pages_and_the_cursor_moves_with_the_last(box: Org
 
 def test_whose_removals_are_told(box: Org) -> None:
     shared = box.crm()
-    assert [name for name in shared.streams() if not shared.tells_removals(name)] == ["User", "Group", "LeadHistory"]
+    assert [name for name in shared.streams() if not shared.tells_removals(name)] == ["User", "Group", "LeadHistory", "OpportunityHistory"]
     assert looked(box, None, shared, "LeadHistory") == []
     assert not shared.countable("Lead")
     assert shared.relink("Task", ["00Tgg000000001AEAQ"]) == {}

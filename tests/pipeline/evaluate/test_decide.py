@@ -228,7 +228,16 @@ class TestRejection:
     def test_it_is_logged_and_the_reason_is_asked_for(self) -> None:
         decision = decided(self.rejected())
         assert decision.rejection == RejectionState(
-            attempt=1, at=at(0, 9.5), kind="rejected", reason_by=at(1, 9.5), run=7, owner=ANNA, criteria_met=1, score=42.0, crm="salesforce"
+            attempt=1,
+            at=at(0, 9.5),
+            kind="rejected",
+            reason_by=at(1, 9.5),
+            run=7,
+            owner=ANNA,
+            criteria_met=1,
+            score=42.0,
+            crm="salesforce",
+            known_by="record",
         )
         (asks,) = decision.proposals
         assert (asks.rule, asks.cause, written(asks)) == ("rejection", "attempt:1/reason", [("create_task", "say-why", None, "say-why")])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +14,12 @@ NEVER_TRIED, EARLIER, LATER = 1, 2, 3
 GROUP = (NEVER_TRIED, EARLIER, LATER)
 
 
-def attempt(contact: int, outcome: str) -> AttemptOutcome:
-    return AttemptOutcome(contact_id=contact, outcome=outcome)
+NOW = datetime(2026, 11, 18, 10, tzinfo=UTC)
+
+
+def attempt(contact: int, outcome: str, *, day: int = 0) -> AttemptOutcome:
+    """day: when it began, in days from now."""
+    return AttemptOutcome(contact_id=contact, outcome=outcome, began_at=NOW + timedelta(days=day))
 
 
 def action(contact: int, cause: str, spell: int) -> StageAction:
@@ -37,7 +43,11 @@ def action(contact: int, cause: str, spell: int) -> StageAction:
         # the open attempt goes on before all else
         ([attempt(EARLIER, "rejected"), attempt(LATER, "open")], [action(EARLIER, "spell:1", 1)], LATER),
         ([attempt(LATER, "rejected"), attempt(LATER, "open")], [], LATER),
-        # of two open ones the attempt that a transition is under way for, else that of the contact seen first
+        # of two open ones the attempt begun first, whatever is under way
+        ([attempt(EARLIER, "open", day=1), attempt(LATER, "open")], [], LATER),
+        ([attempt(EARLIER, "open", day=1), attempt(LATER, "open")], [action(EARLIER, "spell:1", 1)], LATER),
+        ([attempt(EARLIER, "open"), attempt(LATER, "open", day=-1), attempt(NEVER_TRIED, "expired", day=-9)], [], LATER),
+        # of two begun at once the one that a transition is under way for, else that of the contact seen first
         ([attempt(EARLIER, "open"), attempt(LATER, "open")], [action(LATER, "spell:1", 1)], LATER),
         ([attempt(LATER, "open"), attempt(EARLIER, "open")], [], EARLIER),
     ],

@@ -113,7 +113,7 @@ def agreed_on(stage: str) -> Resolution:
 def test_a_change_of_stage_ends_a_spell_and_begins_the_next(config: Config, properties: dict[str, Any], entered_at: datetime) -> None:
     context = context_of(config, "sql", **properties)
     columns = StageBook(config, SETTINGS).moved(context, agreed_on("sql"))
-    assert columns == {"stage": "sql", "stage_since": entered_at, "spell": 5, "attempt": 1}
+    assert columns == {"stage": "sql", "stage_since": entered_at, "spell": 5, "attempt": 1, "recount_at": NOW}
     assert context.rows.left == [{"contact_id": 1, "number": 4, "left_at": entered_at}]
     assert [(row["number"], row["stage"], row["by"]) for row in context.rows.spells] == [(5, "sql", "crm")]
     assert [(row["number"], row["outcome"]) for row in context.rows.attempts] == [(1, "accepted")]

@@ -164,7 +164,7 @@ class TestStopping:
         pauses.pause(world.store, now=NOW)
         result = world.run()
         assert (list(result.paused), result.outcomes, world.hubspot.calls()) == ([("all", "")], {}, 0)
-        pauses.resume(world.store)
+        pauses.resume(world.store, now=NOW)
         assert world.run().outcomes == {State.APPLIED: 3}
 
     def test_one_crm_or_one_rule_paused_leaves_the_others(self, world: World) -> None:

@@ -163,3 +163,31 @@ def test_several_actions_are_one_to_whoever_asks(stage: Stage) -> None:
             requests.get(stage.api.base + CONTACTS, headers=dict(stage.api.session.headers), timeout=0.1)
         contact = stage.actions.create("contacts", lastname="x")
     assert contact in found_ids(stage.api)
+
+
+def test_a_batch_with_histories_takes_fifty_and_tells_who(stage: Stage) -> None:
+    contacts = sorted(stage.actions.ids("contacts"))[:51]
+    stage.clock.now += timedelta(minutes=5)
+    stage.actions.act_as("ben@acme.example")
+    stage.actions.edit("contacts", contacts[0], hs_lead_status="OPEN")
+    stage.clock.now += timedelta(minutes=5)
+    stage.api.json("PATCH", f"{CONTACTS}/{contacts[0]}", {"properties": {"hs_lead_status": "IN_PROGRESS"}})
+
+    def asked(count: int) -> dict[str, Any]:
+        return {"inputs": [{"id": one} for one in contacts[:count]], "propertiesWithHistory": ["hs_lead_status"], "properties": []}
+
+    path = f"{CONTACTS}/batch/read"
+    assert stage.api("POST", path, asked(51)).status_code == 400
+    results = stage.api.json("POST", path, asked(50))["results"]
+    assert len(results) == 50
+    (shown,) = [one for one in results if one["id"] == contacts[0]]
+    ours, theirs, *_ = shown["propertiesWithHistory"]["hs_lead_status"]
+    user = next(owner["userId"] for owner in stage.world.hubspot_owners if owner["email"] == "ben@acme.example")
+    assert (theirs["value"], theirs["sourceType"], theirs["sourceId"], theirs["updatedByUserId"]) == ("OPEN", "CRM_UI", f"userId:{user}", user)
+    assert (ours["value"], ours["sourceType"]) == ("IN_PROGRESS", "INTEGRATION")
+    assert "updatedByUserId" not in ours
+    edits = [edit for edit in stage.world.edits if edit.id == contacts[0]]
+    assert [(edit.property, edit.after, edit.user) for edit in edits] == [
+        ("hs_lead_status", "OPEN", str(user)),
+        ("hs_lead_status", "IN_PROGRESS", None),
+    ]

@@ -18,6 +18,7 @@ from connector.sandbox.state import World
 from tests.sandbox.salesforce.client import (
     ACME,
     ANNA,
+    BEN,
     BIG,
     CONTACT,
     CONVERTED,
@@ -85,6 +86,24 @@ def test_a_merge_leaves_a_chain_and_moves_the_children(client: Client, actions: 
     actions.undelete("Lead", LEADS[2])
     back = actions.live("Lead")[LEADS[2]]
     assert (back["MasterRecordId"], world.salesforce["Task"][TASK]["WhoId"]) == (None, LEADS[3])
+
+
+def test_histories_tell_who_and_the_log_tells_all(actions: SalesforceActions, world: World, client: Client) -> None:
+    actions.act_as(world.salesforce["User"][BEN]["Email"])
+    deal = actions.create("Opportunity", Name="D", StageName="Prospecting", CloseDate=date(2026, 12, 1), AccountId=BIG)
+    actions.edit("Opportunity", deal, StageName="Closed Won")
+    actions.edit("Opportunity", deal, Name="E")  # nothing that its history tells
+    history = client.query(f"SELECT StageName, CreatedById FROM OpportunityHistory WHERE OpportunityId = '{deal}'").json["records"]
+    assert [(row["StageName"], row["CreatedById"]) for row in history] == [("Prospecting", BEN), ("Closed Won", BEN)]
+    actions.edit("Lead", LEADS[1], Status="Nurturing")
+    (row,) = client.query(f"SELECT CreatedById FROM LeadHistory WHERE LeadId = '{LEADS[1]}'").json["records"]
+    assert row["CreatedById"] == BEN
+    with pytest.raises(RowRefused):
+        actions.edit("Lead", LEADS[1], Title="x", OwnerId="005000000000000AAA")
+    told = [(edit.object, edit.property, edit.after, edit.user) for edit in world.edits]
+    assert ("Opportunity", "StageName", "Closed Won", BEN) in told
+    assert ("Lead", "Status", "Nurturing", BEN) in told
+    assert not any(name == "Title" for _, name, *_ in told)
 
 
 def test_accounts_and_contacts_merge_too(actions: SalesforceActions) -> None:

@@ -216,9 +216,9 @@ class TestFurtherAddresses:
         pages.commit_page(store, page(person(1, emails=("b@x.example",))), now=NOW)
         mark_unified(store)
         part = replace(person(1), properties={"lifecyclestage": "lead"}, modified_at=NOW)
-        assert store.write(lambda connection: pages.apply_records(connection, [part], now=LATER)) == 0
+        assert store.write(lambda connection: pages.apply_records(connection, [part], now=LATER)).stored == 0
         asked = replace(part, properties={"hs_additional_emails": "e@x.example"}, emails=("e@x.example",))
-        assert store.write(lambda connection: pages.apply_records(connection, [asked], now=LATER)) == 1
+        assert store.write(lambda connection: pages.apply_records(connection, [asked], now=LATER)).stored == 1
         assert self.emails(store) == {("1", "e@x.example")}
 
 

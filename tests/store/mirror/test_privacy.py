@@ -15,24 +15,32 @@ from sqlmodel import Session
 from connector.model import CampaignMember, Deal, Fate, FieldChange, FieldType, Record, RecordRef, Removal, RemovalPage, SetAside
 from connector.store.database import Store
 from connector.store.fields import FieldColumn, ensure_fields
-from connector.store.mirror import pages, privacy_forget, privacy_residue
+from connector.store.mirror import history_due, pages, privacy_forget, privacy_residue
+from connector.store.mirror.history_due import Watched
 from connector.store.mirror.removals import Removed, apply_removals
 from connector.store.tables import (
     ActionValue,
     ActivityLink,
     ActivityRow,
+    ActivityVersion,
     Attempt,
     CampaignMemberRow,
     Clock,
     ContactRow,
     Evidence,
     Forgotten,
+    HistoryDue,
     Ledger,
+    LinkChange,
+    OwnerRow,
+    OwnershipRow,
     RecordRow,
     RecordVersion,
     Rejection,
+    RuleText,
     Run,
     SetAsideRow,
+    Snapshot,
     Touch,
     metadata,
 )  # fmt: skip
@@ -73,6 +81,11 @@ def action(number: int, state: str, contact: int = 77, **more: Any) -> Ledger:
     return Ledger(id=number, contact_id=contact, **facts | more)
 
 
+def snapshot(attempt: int, **more: Any) -> Snapshot:
+    facts: dict[str, Any] = {"at": NOW, "taken_at": NOW, "late": False, "config_version": "v", "touch_count": 0, "touch_channels": 0} | more
+    return Snapshot(contact_id=77, attempt=attempt, which="begin", **facts)
+
+
 def clock(attempt: int, state: str) -> Clock:
     return Clock(
         contact_id=77, attempt=attempt, kind="response", number=1, sla="s", started_at=NOW, due_at=LATER, state=state, calendar="c"
@@ -109,12 +122,16 @@ def fill(store: Store) -> None:
         ActionValue(ledger=1, contact_id=77, before="lead", after="mql", why={"email": EMAIL}, task={"subject": NAME}),
         ActionValue(ledger=4, contact_id=1, before="lead", after="mql", why={"email": "p1@example.org"}),
         Attempt(contact_id=77, number=1, spell=1, began_at=NOW, ended_at=LATER, outcome="rejected"),
-        Attempt(contact_id=77, number=2, spell=1, began_at=NOW, snapshot={"score": 80.0}),
+        Attempt(contact_id=77, number=2, spell=1, began_at=NOW),
+        snapshot(2, score=80.0, lead_source="Webinar", outcomes=[f"{NAME} was out"]),
+        snapshot(1, lead_source=f"by {NAME}", campaign=f"for {EMAIL.lower()}"),
+        OwnershipRow(contact_id=77, crm="hubspot", number=1, owner_id="7", owner="a@acme.example", since=NOW, stated=True),
+        RuleText(digest="d1", text=f"exclude = \"email = '{EMAIL}'\""), RuleText(digest="d2", text="mode = 'live'"),
         clock(1, "met"), clock(2, "running"),
         Rejection(contact_id=77, attempt=1, at=NOW, kind="rejected", reason="No need", accepted=True),
         Rejection(contact_id=77, attempt=2, at=NOW, kind="rejected", reason=f"mrs {NAME.lower()} left"),
         Evidence(contact_id=77, rule="r", spell=1, taken_at=NOW, basis={"email": EMAIL}),
-        Touch(contact_id=77, at=NOW, person="a@acme.example", channel="call", kept=False),
+        Touch(contact_id=77, at=NOW, person="a@acme.example", channel="call", kept=False, outcome=f"{NAME} was out", seconds=5.0),
         Run(command="run", mode="live", started_at=NOW, summary={"errors": [{"message": f"bad {EMAIL.lower()}"}], "planned": 3}),
     )  # fmt: skip
     named = f"UPDATE contact SET f_email = '{EMAIL}', f_email_folded = '{EMAIL.casefold()}' WHERE id = 77"
@@ -158,7 +175,10 @@ def test_figures_stay(store: Store) -> None:
     }  # fmt: skip
     assert {row.id: row.message for row in rows(store, Ledger)}[4] == "no permission"
     assert {row.number: row.outcome for row in rows(store, Attempt)} == {1: "rejected", 2: "withdrawn"}
-    assert {row.number: row.snapshot for row in rows(store, Attempt)}[2] == {"score": 80.0}
+    kept = {row.attempt: (row.score, row.lead_source, row.campaign, row.outcomes) for row in rows(store, Snapshot) if row.which == "begin"}
+    assert kept == {1: (None, None, None, None), 2: (80.0, "Webinar", None, None)}
+    assert [(row.owner, row.until) for row in rows(store, OwnershipRow)] == [("a@acme.example", LATER)]
+    assert {row.digest: EMAIL.casefold() in row.text.casefold() for row in rows(store, RuleText)} == {"d1": False, "d2": False}
     assert {row.attempt: row.state for row in rows(store, Clock)} == {1: "met", 2: "ended"}
     assert {row.attempt: (row.kind, row.reason) for row in rows(store, Rejection)} == {1: ("rejected", "No need"), 2: ("rejected", None)}
     assert [(row.channel, row.kept) for row in rows(store, Touch)] == [("call", True)]
@@ -182,6 +202,24 @@ def test_a_contact_that_turned_out_to_be_them_too(store: Store) -> None:
     assert privacy_forget.forget(store, [ref(77)], now=LATER).contacts == 2
     assert places(store) == set()
     assert {row.id: row.merged_into for row in rows(store, ContactRow)} == {1: None, 70: 77, 77: None}
+
+
+def test_the_past_goes_with_them(store: Store) -> None:
+    """Links that ended, what activities with them said before, whose history is still to be read; of others it stays."""
+    watched = {"contacts": Watched(properties=("jobtitle",))}
+    history_due.watch(store, "hubspot", watched)
+    fill(store)
+    pages.commit_page(store, page(quux(properties={"email": EMAIL, "jobtitle": "CTO"}), person(1, {"jobtitle": "CTO"})), now=NOW)
+    pages.commit_page(store, page(quux(properties={"email": EMAIL, "jobtitle": NAME}), person(1, {"jobtitle": "CEO"})), now=LATER)
+    again = [call(5, 1, outcome="Gone"), call(6, 1, outcome="Reached")]
+    pages.commit_page(store, page(object_name="calls", activities=again), now=LATER)
+    assert {row.id for row in rows(store, HistoryDue)} == {"1", "77"}
+    assert {(row.id, row.record_id, row.linked) for row in rows(store, LinkChange)} == {("5", "77", False), ("5", "1", True)}
+    privacy_forget.forget(store, [ref(77)], now=LATER)
+    assert places(store) == set()
+    assert {(row.id, row.record_id, row.linked) for row in rows(store, LinkChange)} == {("5", "1", True)}
+    assert {row.id for row in rows(store, RecordVersion)} == {"1"}
+    assert {row.id for row in rows(store, ActivityVersion)} == {"6"}
 
 
 class TestComingBack:
@@ -208,7 +246,7 @@ class TestComingBack:
     def test_read_back_or_refilled(self, store: Store) -> None:
         fill(store)
         privacy_forget.forget(store, [ref(77)], now=LATER)
-        assert store.write(lambda connection: pages.apply_records(connection, [quux()], now=LATER)) == 0
+        assert store.write(lambda connection: pages.apply_records(connection, [quux()], now=LATER)).stored == 0
         refilled = pages.commit_partial(store, page(quux(), person(1)), under="refill:contacts", now=LATER)
         assert (refilled.seen, refilled.set_aside) == (2, 1)
         assert places(store) == set()
@@ -273,11 +311,11 @@ class TestOthersWithTheAddress:
         assert {row.id: row.gone for row in rows(store, ContactRow)} == {1: True, 77: True}
         pages.commit_page(store, page(person(2)), now=LATER)
         mark_unified(store)
-        assert store.write(lambda connection: pages.apply_records(connection, [person(2, {"email": EMAIL})], now=LATER)) == 0
+        assert store.write(lambda connection: pages.apply_records(connection, [person(2, {"email": EMAIL})], now=LATER)).stored == 0
         assert rows(store, RecordRow) == []
 
     def test_an_address_that_somebody_else_had_before(self, store: Store) -> None:
-        """The versions of others do not tell it any more."""
+        """The versions of others do not tell it any more; that it changed, and when, stays."""
         fill(store)
         pages.commit_page(store, page(person(78, {"email": EMAIL, "jobtitle": "CEO"})), now=NOW)
         pages.commit_page(store, page(person(78, {"email": "other@else.example", "jobtitle": "CFO"})), now=NOW)
@@ -287,7 +325,9 @@ class TestOthersWithTheAddress:
         assert places(store) == set()
         kept = next(row for row in rows(store, ActionValue) if row.ledger == 9)
         assert (kept.before, kept.after, kept.why) == (None, "other@else.example", {"job_title": "CEO"})
-        assert {row.id: row.changed for row in rows(store, RecordVersion)} == {"78": {"jobtitle": ["CEO", "CFO"]}}
+        assert {row.id: row.changed for row in rows(store, RecordVersion)} == {
+            "78": {"email": ["", "other@else.example"], "jobtitle": ["CEO", "CFO"]}
+        }
 
 
 def test_a_purged_record_is_forgotten_with_its_page(store: Store) -> None:
@@ -354,7 +394,7 @@ class TestTheFiles:
         with Store.open(f"sqlite:///{tmp_path / 'owner.db'}") as store:
             store.upgrade()
             fill(store)
-            store.write(lambda c: c.execute(text(f"INSERT INTO owner VALUES ('hubspot', '9', '{EMAIL.lower()}', 'Z', true, false, NULL)")))
+            add(store, OwnerRow(crm="hubspot", id="9", email=EMAIL.lower(), name="Z", active=True))
             assert privacy_forget.forget(store, [ref(77)], now=LATER).clean is False
             assert privacy_forget.finish(store) is True
 

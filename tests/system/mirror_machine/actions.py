@@ -396,5 +396,5 @@ def _addresses(box: Sandbox, contact_id: str) -> set[str]:
     row = box.world.hubspot["contacts"].get(contact_id)
     own = {} if row is None else row["properties"]
     before = box.world.hubspot_history.get(("contacts", contact_id), {}).get("email", [])
-    found = [own.get("email") or "", *(own.get("hs_additional_emails") or "").split(";"), *(value or "" for value, _ in before)]
+    found = [own.get("email") or "", *(own.get("hs_additional_emails") or "").split(";"), *(entry.value or "" for entry in before)]
     return {each.lower() for each in found if each}

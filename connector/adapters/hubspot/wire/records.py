@@ -249,9 +249,16 @@ def read_owner(raw: Any, *, archived: bool) -> Owner | SetAside:
             active=not archived and raw.get("archived") is not True,
             queue=raw.get("type") == "QUEUE",
             teams=tuple(dict.fromkeys(name for team in dicts(raw.get("teams")) if (name := text_of(team, "name")))),
+            user_id=_user_id(raw),
         )
     except Unreadable as problem:
         return set_aside("owners", raw, str(problem))
+
+
+def _user_id(raw: Mapping[str, Any]) -> str | None:
+    """The user's id, a number, which histories name; an archived owner has it under another name (the guide of owners)."""
+    found = next((raw[name] for name in ("userId", "userIdIncludingInactive") if raw.get(name) is not None), None)
+    return str(found) if isinstance(found, int | str) and str(found) else None
 
 
 def read_property(object_name: str, raw: Any) -> PropertyFacts | None:

@@ -70,7 +70,7 @@ PEOPLE = "@people"
 _SERIES = "3"
 #: LeadHistory has no SystemModstamp, and OldValue and NewValue can be read but not filtered
 #: (https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_leadhistory.htm).
-HISTORY_FIELDS = ("Id", "LeadId", "Field", "OldValue", "NewValue", "CreatedDate")
+HISTORY_FIELDS = ("Id", "LeadId", "Field", "OldValue", "NewValue", "CreatedDate", "CreatedById")
 #: History names a look-up by its relationship.
 HISTORY_PROPERTIES = {"Status": "Status", "Owner": "OwnerId"}
 #: And, in orgs with queues and assignment rules, an owner by the way that it came to be: accepted from a queue, given by a rule. These two
@@ -210,6 +210,7 @@ def change(row: Row) -> FieldChange | None:
         before=before,
         after=after,
         at=at,
+        who=maybe(row, "CreatedById"),
     )
 
 

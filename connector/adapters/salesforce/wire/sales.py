@@ -11,7 +11,7 @@ from datetime import tzinfo
 from connector.adapters.salesforce.wire.records import day, maybe, moment, number, text
 from connector.adapters.salesforce.wire.requests import Row
 from connector.adapters.set_aside import Unreadable
-from connector.model import Campaign, CampaignMember, Deal, DealContact, RecordRef
+from connector.model import Campaign, CampaignMember, Deal, DealContact, FieldChange, RecordRef
 
 #: CurrencyIsoCode is there only where the org has several currencies.
 OPPORTUNITY_FIELDS = (
@@ -19,6 +19,9 @@ OPPORTUNITY_FIELDS = (
     "SystemModstamp",
 )  # fmt: skip
 OPPORTUNITY_OPTIONAL = frozenset({"AccountId", "Amount", "CurrencyIsoCode"})
+#: How an Opportunity stood after each change of stage, amount, probability or closing date, whether or not its fields are tracked; who changed
+#: it is CreatedById (…/sforce_api_objects_opportunityhistory.htm).
+DEAL_HISTORY_FIELDS = ("Id", "OpportunityId", "StageName", "CreatedDate", "CreatedById")
 ROLE_FIELDS = ("Id", "IsDeleted", "OpportunityId", "ContactId", "Role", "IsPrimary", "SystemModstamp")
 ROLE_OPTIONAL = frozenset({"Role"})
 CAMPAIGN_FIELDS = ("Id", "IsDeleted", "Name", "Type", "Status", "IsActive", "StartDate", "EndDate", "SystemModstamp")
@@ -46,6 +49,22 @@ def deal(row: Row, *, zone: tzinfo) -> Deal:
         created_at=moment(row, "CreatedDate"),
         modified_at=moment(row, "SystemModstamp"),
         archived=row.get("IsDeleted") is True,
+    )
+
+
+def deal_change(row: Row) -> FieldChange:
+    """An entry of OpportunityHistory: the stage from then on, perhaps the one that it was before."""
+    at = moment(row, "CreatedDate")
+    if at is None:
+        raise Unreadable("CreatedDate is missing")
+    return FieldChange(
+        record=RecordRef(crm="salesforce", object="Opportunity", id=text(row, "OpportunityId")),
+        id=text(row, "Id"),
+        property="StageName",
+        before=None,
+        after=maybe(row, "StageName"),
+        at=at,
+        who=maybe(row, "CreatedById"),
     )
 
 
