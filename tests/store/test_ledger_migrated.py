@@ -60,7 +60,8 @@ def before(database_url: str) -> Any:
 
 
 def read(store: Store) -> list[Any]:
-    joined = "SELECT l.id, l.plan, l.contact_id, l.kind, l.state, v.after FROM ledger l JOIN action_value v ON v.ledger = l.id ORDER BY l.id"
+    columns = "l.id, l.plan, l.contact_id, l.kind, l.state, v.after"
+    joined = f"SELECT {columns} FROM ledger l JOIN action_value v ON v.ledger = l.id ORDER BY l.id"
     with store.read() as connection:
         return [tuple(row) for row in connection.execute(text(joined))]
 
