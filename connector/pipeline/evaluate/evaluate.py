@@ -10,67 +10,44 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from hashlib import blake2b
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    ColumnElement,
     Connection,
-    Double,
-    Integer,
-    MetaData,
-    Null,
-    String,
     Table,
     and_,
     bindparam,
     case,
-    exists,
-    insert,
-    null,
     or_,
     select,
     true,
-    type_coerce,
     update,
 )
-from sqlalchemy.schema import CreateTable
 
-from connector.conditions import earliest
 from connector.config.business_time import TeamCalendars
-from connector.config.rule_conditions import RuleTable
 from connector.config.tables import Config
-from connector.model import CRMS, CrmName, Proposal
+from connector.model import CrmName, Proposal
 from connector.pipeline.evaluate import cases
+from connector.pipeline.evaluate.asking import Asking
 from connector.pipeline.evaluate.cases import ContactState, Decision
 from connector.pipeline.evaluate.decide import decide
 from connector.pipeline.evaluate.looks import Looks
 from connector.pipeline.evaluate.proposals import DecisionInputs
-from connector.pipeline.evaluate.statement import REJECTING, AnswerReader, Answers, RuleStatement, flag_name, may_take
+from connector.pipeline.evaluate.statement import RuleStatement
 from connector.pipeline.unify import ContactWriter
 from connector.store import tables as t
 from connector.store.bulk import upsert
 from connector.store.database import Store
 from connector.store.shadow import SHADOW_TURN
-from connector.store.tables import Moment
 from connector.workflows import touch_counts
 from connector.workflows.assign import RoundRobin
-from connector.workflows.sla import TICKING
 from connector.workflows.stages import StageMap
 from connector.workflows.suspension import NOTHING, Suspended
 
-attempt = t.metadata.tables["attempt"]
-rejection = t.metadata.tables["rejection"]
-evidence = t.metadata.tables["evidence"]
 record = t.metadata.tables["record"]
 owner = t.metadata.tables["owner"]
 turn = t.metadata.tables["turn"]
-link = t.metadata.tables["activity_link"]
-clock = t.metadata.tables["clock"]
 
 #: Contacts in one slice.
 SLICE = 1000
@@ -174,17 +151,6 @@ def turn_name(name: str, *, live: bool) -> str:
     return name if live else f"{SHADOW_TURN}{name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """Who is decided on in a slice: contacts: all of them; answers: of those about whom there is something to decide; was_rejecting: what
-    rejection.when said of these when they were judged before.
-    """
-
-    contacts: Sequence[int]
-    answers: Mapping[int, Answers]
-    was_rejecting: Mapping[int, bool | None]
-
-
 @dataclass(frozen=True, slots=True)
 class _Judged:
     """What a slice came to. contacts: those decided on; turns: whose turn it is after it, and who got leads of which company in it."""
@@ -199,10 +165,7 @@ class _Slices:
 
     def __init__(self, run: EvaluationRun) -> None:
         self._run = run
-        self._rules = RuleStatement(run.config, run.table, run.now, run.suspended)
-        self._statement = self._rules.statement()
-        self._scratch = _scratch_table(self._rules.points_columns, [flag.name for flag in self._rules.flags])
-        self._reader = AnswerReader(run.config, self._scratch.c.keys())
+        self._asking = Asking(RuleStatement(run.config, run.table, run.now, run.suspended))
         self._stages = StageMap(run.config)
         self._calendars = TeamCalendars(run.config)
         self._zone = ZoneInfo(run.config.timezone)
@@ -223,15 +186,13 @@ class _Slices:
         """Judges these contacts and stores what was decided."""
         run = self._run
         touch_counts.bring_up_to_date(connection, run.table, ids, run.config.sales_members, run.now)
-        self._ask(connection, ids)
-        asked = self._to_decide(connection)
-        self._store_answers(connection)
+        asked = self._asking.ask(connection, ids)
         states = cases.load(connection, run.table, asked.answers, asked.was_rejecting)
         inputs = self._inputs(connection, states)
         turns = self._round_robin(connection, inputs.owner_ids)
         decisions = [decide(state, inputs, turns) for state in states]
         cases.store(connection, decisions)
-        looks = Looks(run.config, run.now, self._scratch, self._rules.points_columns)
+        looks = Looks(run.config, run.now, self._asking.scratch, self._asking.points_columns)
         looks.keep_decided(connection, decisions)
         agreed = [(decision.contact, decision.agreed) for decision in decisions if decision.agreed is not None]
         run.writer.agree(connection, agreed, run.now)
@@ -239,85 +200,6 @@ class _Slices:
         looks.freeze(connection, ids)
         self._look_again(connection, decisions)
         return _Judged(asked.contacts, decisions, turns)
-
-    def _ask(self, connection: Connection, ids: Sequence[int]) -> None:
-        """One statement computes everything into a scratch table."""
-        scratch = self._scratch
-        connection.execute(CreateTable(scratch, if_not_exists=True))
-        connection.execute(scratch.delete())
-        connection.execute(insert(scratch).from_select([column.name for column in scratch.c], self._statement), {"ids": list(ids)})
-
-    def _store_answers(self, connection: Connection) -> None:
-        """Puts what was asked beside the contacts."""
-        scratch, table = self._scratch, self._run.table
-        connection.execute(
-            update(table)
-            .where(table.c.id == scratch.c.id)
-            .values(
-                excluded=scratch.c.excluded,
-                criteria=scratch.c.criteria,
-                criteria_met=scratch.c.criteria_met,
-                qualified=scratch.c.qualified,
-                score=scratch.c.score,
-                rejecting=self._rejecting(),
-                answers=scratch.c.answers,
-                judged_at=self._run.now,
-                decide_at=self._decide_later(),
-                due_at=type_coerce(earliest([scratch.c.next_change, type_coerce(self._decide_later(), BigInteger)]), Moment),
-            )
-        )
-
-    def _decide_later(self) -> ColumnElement[Any]:
-        """What was to be decided at a moment to come still is; what was to be decided now is decided in this pass."""
-        decide_at = self._run.table.c.decide_at
-        return case((decide_at > self._run.now, decide_at))
-
-    def _rejecting(self) -> ColumnElement[bool] | Null:
-        """What rejection.when says; as it was where nobody knows, None where the file has none."""
-        if self._run.suspended.rejection:
-            return self._run.table.c.rejecting
-        return (self._scratch.c[REJECTING] == 1) if REJECTING in self._scratch.c else null()
-
-    def _to_decide(self, connection: Connection) -> _Asked:
-        """The contacts to decide on: those whose answers are others than before, or whose moment has come; of those the ones for which
-        something fired, is open, or is to be told, with their answers.
-        """
-        scratch, table = self._scratch, self._run.table
-        anew = or_(table.c.decide_at <= self._run.now, table.c.answers.is_distinct_from(scratch.c.answers))
-        told = self._tells().label("told")
-        before = (told, table.c.rejecting.label("was_rejecting"), table.c.judged_at.label("was_judged_at"))
-        rows = connection.execute(select(scratch, *before).join(table, table.c.id == scratch.c.id).where(anew))
-        names = tuple(rows.keys())
-        found = [dict(zip(names, row, strict=True)) for row in rows]
-        told_rows = [row for row in found if row["told"]]
-        return _Asked(
-            contacts=[row["id"] for row in found],
-            answers={row["id"]: self._reader.read(row) for row in told_rows},
-            was_rejecting={row["id"]: row["was_rejecting"] for row in told_rows if row["was_judged_at"] is not None},
-        )
-
-    def _tells(self) -> ColumnElement[bool]:
-        """Whether something fired, is open, or is to be told to a CRM."""
-        scratch, table, config = self._scratch, self._run.table, self._run.config
-        fired = [
-            and_(scratch.c[flag_name(RuleTable.TRANSITION, number)] == 1, may_take(rule, table.c.stage))
-            for number, rule in enumerate(config.transitions)
-        ]
-        selling = exists().where(
-            attempt.c.contact_id == table.c.id,
-            attempt.c.number == table.c.attempt,
-            or_(attempt.c.outcome == "open", and_(attempt.c.outcome == "ignored", table.c.stage == "mql")),
-        )
-        ticking = exists().where(
-            clock.c.contact_id == table.c.id,
-            or_(clock.c.state.in_(TICKING), and_(clock.c.state == "breached", clock.c.attempt == table.c.attempt)),
-        )
-        given_back = exists().where(rejection.c.contact_id == table.c.id, rejection.c.attempt == table.c.attempt, ~rejection.c.sent_back)
-        stepped = exists().where(evidence.c.contact_id == table.c.id, evidence.c.spell == table.c.spell)
-        untold = [and_(table.c[f"in_{crm}"], table.c[f"stage_{crm}"].is_distinct_from(table.c.stage)) for crm in CRMS]
-        differs = and_(table.c.stage.is_not(None), ~table.c.stage_differs, or_(*untold))
-        open_things = [query.correlate(table) for query in (selling, ticking, given_back, stepped)]
-        return or_(and_(~scratch.c.excluded, or_(*fired, *open_things, differs)), and_(scratch.c.excluded, selling.correlate(table)))
 
     def _inputs(self, connection: Connection, states: Sequence[ContactState]) -> DecisionInputs:
         run = self._run
@@ -373,25 +255,6 @@ def _set_moments(connection: Connection, table: Table, rows: Sequence[Mapping[st
     if rows:
         moments = update(table).where(table.c.id == bindparam("b_id")).values(due_at=bindparam("b_due"), decide_at=bindparam("b_decide"))
         connection.execute(moments, rows)
-
-
-def _scratch_table(points: Sequence[str], flags: Sequence[str]) -> Table:
-    """What the statement answers for a slice; a temporary table of the connection."""
-    return Table(
-        f"judgement_{blake2b(' '.join((*points, *flags)).encode(), digest_size=4).hexdigest()}",
-        MetaData(),
-        Column("id", BigInteger, primary_key=True),
-        Column("excluded", Boolean),
-        Column("criteria", String),
-        Column("criteria_met", Integer),
-        Column("qualified", Boolean),
-        Column("score", Double),
-        Column("answers", String),
-        *(Column(name, Double) for name in points),
-        *(Column(name, Integer) for name in flags),
-        Column("next_change", BigInteger),
-        prefixes=["TEMPORARY"],
-    )
 
 
 def _company_owners(connection: Connection, table: Table, companies: Sequence[str]) -> dict[tuple[str, str], str]:
