@@ -68,6 +68,7 @@ class Asking:
         self._statement = rules.statement()
         self.points_columns = rules.points_columns
         self.scratch = _scratch_table(rules.points_columns, [flag.name for flag in rules.flags])
+        self._flags = [flag.name for flag in rules.flags]
         self._reader = AnswerReader(rules.config, self.scratch.c.keys())
 
     def ask(self, connection: Connection, ids: Sequence[int]) -> Asked:
@@ -97,12 +98,19 @@ class Asking:
                 qualified=scratch.c.qualified,
                 score=scratch.c.score,
                 rejecting=self._rejecting(),
-                answers=scratch.c.answers,
+                answers=self._answers(),
                 judged_at=self._now,
                 decide_at=self._decide_later(),
                 due_at=type_coerce(earliest([scratch.c.next_change, type_coerce(self._decide_later(), BigInteger)]), Moment),
             )
         )
+
+    def _answers(self) -> ColumnElement[str]:
+        """Out of scope or not, and every flag, as a row of 1 and 0: so those of two passes can be compared."""
+        text: ColumnElement[str] = case((self.scratch.c.excluded, "1"), else_="0")
+        for name in self._flags:
+            text = text.concat(case((self.scratch.c[name] == 1, "1"), else_="0"))
+        return text
 
     def _decide_later(self) -> ColumnElement[Any]:
         """What was to be decided at a moment to come still is; what was to be decided now is decided in this pass."""
@@ -120,7 +128,7 @@ class Asking:
         something fired, is open, or is to be told, with their answers.
         """
         scratch, table = self.scratch, self._table
-        anew = or_(table.c.decide_at <= self._now, table.c.answers.is_distinct_from(scratch.c.answers))
+        anew = or_(table.c.decide_at <= self._now, table.c.answers.is_distinct_from(self._answers()))
         told = self._tells().label("told")
         before = (told, table.c.rejecting.label("was_rejecting"), table.c.judged_at.label("was_judged_at"))
         rows = connection.execute(select(scratch, *before).join(table, table.c.id == scratch.c.id).where(among(table.c.id, ids), anew))
@@ -168,7 +176,6 @@ def _scratch_table(points: Sequence[str], flags: Sequence[str]) -> Table:
         Column("criteria_met", Integer),
         Column("qualified", Boolean),
         Column("score", Double),
-        Column("answers", String),
         *(Column(name, Double) for name in points),
         *(Column(name, Integer) for name in flags),
         Column("next_change", BigInteger),

@@ -19,12 +19,11 @@ from sqlalchemy import (
     ColumnElement,
     Double,
     FromClause,
-    Integer,
     Select,
+    Subquery,
     Table,
     and_,
     case,
-    cast,
     false,
     func,
     literal,
@@ -187,8 +186,7 @@ class RuleStatement:
     # ── The layers ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def statement(self) -> Select[Any]:
-        """id, excluded, criteria, criteria_met, qualified, score, answers (all flags as one text), points, every flag (0 or 1) and
-        next_change (microseconds or NULL).
+        """id, excluded, criteria, criteria_met, qualified, score, points, every flag (0 or 1) and next_change (microseconds or NULL).
 
         Parameter `ids`: the contacts of the slice.
         """
@@ -197,18 +195,14 @@ class RuleStatement:
         flags = [(literal(0) if flag.suspended else answer(flag.asked.when, env)).label(flag.name) for flag in self.flags]
         keep = [scored.c[name] for name in ("id", "excluded_now", "criteria_now", "criteria_met", "qualified", "score")]
         points = [scored.c[name] for name in self.points_columns]
-        asked = _computed_once(select(*keep, *points, *flags, self._next_change(scored, env).label("next_change")), "flags_layer")
-        answers = _as_text([asked.c.excluded_now, *(asked.c[flag.name] for flag in self.flags)])
-        kept = [asked.c[column.name] for column in keep]
-        rest = [asked.c[name] for name in (*self.points_columns, *(flag.name for flag in self.flags), "next_change")]
-        return select(*kept, answers.label("answers"), *rest)
+        return select(*keep, *points, *flags, self._next_change(scored, env).label("next_change"))
 
     @property
     def points_columns(self) -> Sequence[str]:
         """The columns of the single scores; none where the score is suspended."""
         return [] if self.suspended.score else [points_column(number) for number in range(len(self.config.score))]
 
-    def scored(self) -> CTE:
+    def scored(self) -> Subquery:
         """The last layer but the flags: the contact table's columns, excluded_now, criteria_now, criteria_met, qualified, points, score.
 
         Every condition of the file can be asked on it (`env(scored, later=True)`). Parameter `ids`, as for `statement`.
@@ -221,7 +215,7 @@ class RuleStatement:
         read = {compared_column(name, self._types[name]) for name in names if name in self._types}
         return [column for column in self.table.c if column.name in read | _CARRIED]
 
-    def _scored(self, columns: Sequence[Column[Any]]) -> CTE:
+    def _scored(self, columns: Sequence[Column[Any]]) -> Subquery:
         base = select(*columns).where(among_named(self.table.c.id, "ids")).subquery("b")
         return self._score(self._counted(self._criteria(base)))
 
@@ -245,15 +239,15 @@ class RuleStatement:
         others = [column for column in layer.c if column.name not in qualification.columns(criteria)]
         return select(*others, *counted).subquery("d")
 
-    def _score(self, layer: FromClause) -> CTE:
+    def _score(self, layer: FromClause) -> Subquery:
         if self.suspended.score:
-            return _computed_once(select(*layer.c), "score_layer")
+            return select(*layer.c).subquery("score_layer")
         env = self.env(layer, later=True)
         names = self.points_columns
         points = [self.points(number, env).label(name) for number, name in enumerate(names)]
         parts = _computed_once(select(*layer.c, *points), "points_layer")
         total = sum((parts.c[name] for name in names), start=literal(0.0, Double))
-        return _computed_once(select(*parts.c, total.label("score")), "score_layer")
+        return select(*parts.c, total.label("score")).subquery("score_layer")
 
     def points(self, number: int, env: Env) -> ColumnElement[Any]:
         """The points that a score rule gives."""
@@ -291,14 +285,6 @@ class RuleStatement:
             return case((fades, self._midnight))
         numbers = frozenset().union(*(each for each in read if each is not None))
         return next_passing(layer.c.score, fading, numbers, self.now, self._zone)
-
-
-def _as_text(answers: Sequence[ColumnElement[Any]]) -> ColumnElement[str]:
-    """Yes-or-nos as a row of 1 and 0, so that those of two passes can be compared."""
-    text: ColumnElement[str] = literal("")
-    for answered in answers:
-        text = text.concat(case((cast(answered, Integer) == 1, "1"), else_="0"))
-    return text
 
 
 #: Columns that every layer has, beside those that rules read.
