@@ -40,7 +40,7 @@ lint: $(DEVELOPMENT) ## ruff
 types: $(DEVELOPMENT) ## mypy, strict
 	$(BIN)/mypy
 
-bench: $(DEVELOPMENT) ## what a pass costs, beside the least that it could cost
+bench: $(DEVELOPMENT) ## what a pass costs, beside the least that it could cost; hours for all of it: BENCH_ARGS="--sizes 10000 --databases sqlite"
 	$(BIN)/python bench/bench_pass.py $(BENCH_ARGS)
 
 bench-pull: $(DEVELOPMENT) ## first pulls with the CRMs' limits in force: pace, calls, cost; beside dlt and tap-hubspot; BENCH_ARGS="big --scale 0.1"

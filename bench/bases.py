@@ -70,16 +70,17 @@ class Base:
 
     def analyze(self) -> None:
         """What the databases do by themselves sooner or later: PostgreSQL's statistics, SQLite's log into the file."""
+        self._alone("VACUUM ANALYZE" if self.dialect == "postgresql" else "PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def pack(self) -> None:
+        """Writes every table anew, without what updates and deletions left behind."""
+        self._alone("VACUUM FULL ANALYZE" if self.dialect == "postgresql" else "VACUUM")
+
+    def _alone(self, statement: str) -> None:
         engine = self._engine().execution_options(isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.execute(text("VACUUM ANALYZE" if self.dialect == "postgresql" else "PRAGMA wal_checkpoint(TRUNCATE)"))
+            connection.execute(text(statement))
         engine.dispose()
-
-    def bytes(self) -> int:
-        """How large it is."""
-        if self.dialect == "sqlite":
-            return Path(self.url.removeprefix("sqlite:///")).stat().st_size
-        return int(self.row("SELECT pg_database_size(current_database()) AS n")["n"])
 
     def _engine(self) -> Engine:
         engine = create_engine(self.url)

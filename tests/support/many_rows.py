@@ -28,7 +28,7 @@ _QUIET: dict[tuple[str, str], str] = {
     ("ledger", "state"): "CASE WHEN state IN ('shadow', 'superseded') THEN state ELSE 'applied' END",
     ("clock", "state"): "CASE WHEN state IN ('running', 'warned') THEN 'met' ELSE state END",
 }
-_STEP = 1_000_000
+_STEP = 100_000
 #: Columns of JSON, which are texts to the database.
 _JSON = frozenset(column.name for table in metadata.tables.values() for column in table.columns if isinstance(column.type, Json))
 

@@ -25,10 +25,10 @@ LOW = frozenset(
     {"crm", "object", "record_object", "kind", "state", "outcome", "archived", "unify", "gone", "excluded", "role", "mode", "rule",
      "property", "counts", "stage", "channel", "source", "backward", "new", "kept", "position", "number", "code", "by", "sla"}
 )  # fmt: skip
-#: Tables that do not grow with the base: the installation's own settings and state, users, campaigns, one row a run.
+#: Tables that do not grow with the base: the installation's own settings and state, users and what they did, campaigns, one row a run.
 STEADY = frozenset(
     {"meta", "field", "cursor", "property", "drift", "owner", "campaign", "lease", "budget", "pause", "turn", "run", "plan",
-     "alembic_version"}
+     "alembic_version", "act", "rule_text", "rule_use", "standing", "property_known"}
 )  # fmt: skip
 #: Indexes of a small part of a table, whatever its size: to read all of one is no scan. Not those whose part grows with the table.
 _GROWING_PARTS = frozenset({"uq_ledger_key"})
@@ -40,7 +40,7 @@ _PROBE = re.compile(
 #: So often the same statement is explained, with whatever values it has then.
 _OFTEN = 3
 _SQLITE_STEP = re.compile(
-    r"^(SCAN|SEARCH) (\S+)(?: USING (?:AUTOMATIC )?(?:PARTIAL )?(?:COVERING )?(?:INDEX (\S+)|INTEGER PRIMARY KEY))?(?: \((.*)\))?"
+    r"^(SCAN|SEARCH) (\S+)(?: USING (AUTOMATIC )?(?:PARTIAL )?(?:COVERING )?(?:INDEX (?!\()(\S+)|INDEX|INTEGER PRIMARY KEY))?(?: \((.*)\))?"
 )
 _ALIAS = re.compile(r'\b"?(\w+)"? AS "?(\w+)"?')
 _WORD = re.compile(r"(?<![\w.])[a-z_]\w*(?![\w.(])")
@@ -121,11 +121,11 @@ def _sqlite(connection: Connection, statement: str, parameters: Any) -> Iterator
         step = _SQLITE_STEP.match(detail)
         if step is None:
             continue
-        way, name, index, columns = step.groups()
+        way, name, automatic, index, columns = step.groups()
         table = aliases.get(name, name)
         if table not in growing() or _is_part(index):
             continue
-        if way == "SCAN":
+        if way == "SCAN" or automatic:  # an index made for this one statement: of the whole table
             yield table, "scan"
         else:
             yield from _low(table, re.findall(r"(\w+)[=<>]", columns or "rowid="))

@@ -56,7 +56,7 @@ class ContactMaker:
             "ambiguous": chosen.ambiguous,
             "in_hubspot": "hubspot" in chosen.main,
             "in_salesforce": "salesforce" in chosen.main,
-            "due_at": now if chosen.live else None,  # nobody judges who is gone
+            **dict.fromkeys(("due_at", "decide_at"), now if chosen.live else None),  # nobody judges who is gone
         }
         context = StageChangeContext(
             contact=contact,
@@ -78,6 +78,7 @@ class ContactMaker:
             "agreed_number": contact["agreed_number"] + 1,
             "stage_differs": False,
             "due_at": now,
+            "decide_at": now,
         }
         context = StageChangeContext(contact=contact, values={}, owner=contact["owner"], batch=batch, rows=rows, now=now)
         booked = self._book.book(context, stage, now, "connector")

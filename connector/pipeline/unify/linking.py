@@ -124,21 +124,21 @@ def _value(properties: str, name: str) -> Any:
 
 # ── Storing ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-#: What a contact begins with. Its moments (first seen, due, to be counted anew) come before.
+#: What a contact begins with. Its moments (first seen, due, to be counted anew, to be decided on) come before.
 _EMPTY_CONTACT: Mapping[str, bool | int] = {
     "gone": False, "in_hubspot": False, "in_salesforce": False, "stage_differs": False, "agreed_number": 0, "spell": 0,
     "touch_count": 0, "touch_channels": 0, "rejected_before": False, "excluded": False,
 }  # fmt: skip
-_BEGUN = ("first_seen_at", "due_at", "recount_at", *_EMPTY_CONTACT)
+_BEGUN = ("first_seen_at", "due_at", "recount_at", "decide_at", *_EMPTY_CONTACT)
 _NUMBERS = {"sqlite": "json_each(?)", "postgresql": "unnest(?)"}
 
 
 def _new_contacts(connection: Connection, count: int, now: datetime) -> list[int]:
     if not count:
         return []
-    marks = ", ".join("?" * 3) + "".join(f", {str(value).upper()}" for value in _EMPTY_CONTACT.values())
+    marks = ", ".join("?" * 4) + "".join(f", {str(value).upper()}" for value in _EMPTY_CONTACT.values())
     statement = f"INSERT INTO contact ({', '.join(_BEGUN)}) SELECT {marks} FROM {_NUMBERS[connection.dialect.name]} RETURNING id"  # noqa: S608
-    return sorted(row[0] for row in asked(connection, statement, *(to_micros(now),) * 3, range(count)))
+    return sorted(row[0] for row in asked(connection, statement, *(to_micros(now),) * 4, range(count)))
 
 
 def _store_links(

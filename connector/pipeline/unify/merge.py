@@ -166,7 +166,7 @@ def _move(connection: Connection, lost: int, kept: int, now: datetime) -> None:
     touches.hand_over(connection, lost, kept)
     empty_fields(connection, [lost])
     connection.execute(update(contact).where(contact.c.merged_into == lost).values(merged_into=kept))
-    connection.execute(update(contact).where(contact.c.id == lost).values(gone=True, due_at=None, merged_into=kept))
+    connection.execute(update(contact).where(contact.c.id == lost).values(gone=True, due_at=None, decide_at=None, merged_into=kept))
 
 
 def _join_evidence(connection: Connection, lost: int, kept: int) -> None:
