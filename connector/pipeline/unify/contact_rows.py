@@ -37,9 +37,9 @@ def store(connection: Connection, table: Table, before: Mapping[int, StoredConta
     _end_clocks(connection, [row for row in rows.attempts if row["outcome"] == "withdrawn"])
 
 
-def store_plain(connection: Connection, table: Table, columns: tuple[str, ...], rows: PlainRows, due: list[tuple[int | None, int]]) -> None:
-    """Stores the rows of contacts that were never made before. columns: of the contacts' rows; due: `due_at` of those where it differs."""
-    change_values(connection, "contact", rows.contacts, columns, keys=("id",), table=table)
+def store_plain(connection: Connection, table: Table, rows: PlainRows, due: list[tuple[int | None, int]]) -> None:
+    """Stores the rows of contacts that were never made before. due: `due_at` of those where it differs."""
+    change_values(connection, "contact", rows.contacts, rows.columns, keys=("id",), table=table)
     change_values(connection, "contact", due, ("due_at",), keys=("id",))
     put_values(connection, "spell", rows.spells, SPELL, keys=("contact_id", "number"))
     put_values(connection, "attempt", rows.attempts, ATTEMPT, keys=("contact_id", "number"))

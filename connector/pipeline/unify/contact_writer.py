@@ -108,7 +108,7 @@ class ContactWriter:
         moment = to_micros(now)
         rows = self._plain.make(records, batch, moment)
         due_now: list[tuple[int | None, int]] = [(moment, contact_id) for contact_id in records if due[contact_id] != moment]
-        store_plain(connection, self._table, self._plain.columns, rows, due_now)
+        store_plain(connection, self._table, rows, due_now)
         settle_records(connection, [row for rows_of_one in records.values() for row in rows_of_one], settled=settled)
 
     def _make_others(self, connection: Connection, ids: Sequence[int], never_made: Container[int], now: datetime) -> int:

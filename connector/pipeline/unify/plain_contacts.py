@@ -73,11 +73,13 @@ _Records = Mapping[CrmName, tuple[PlainRecord, Mapping[str, Any]]]
 
 @dataclass(slots=True)
 class PlainRows:
-    """The rows of a slice. contacts: `PlainContacts.columns` and the id behind them; the others: `SPELL`, `ATTEMPT`, `EVIDENCE`.
+    """The rows of a slice. contacts: these columns, and the id behind them; a field of which none has a value is left out: it is empty
+    already. The others: `SPELL`, `ATTEMPT`, `EVIDENCE`.
 
     stays: with owners in HubSpot, as `STAY`; of Salesforce there may be a history that tells of others.
     """
 
+    columns: tuple[str, ...] = ()
     contacts: list[_Row] = field(default_factory=list)
     spells: list[_Row] = field(default_factory=list)
     attempts: list[_Row] = field(default_factory=list)
@@ -111,7 +113,7 @@ class PlainContacts:
         names = {column.name for column in columns}
         owned = [(crm, name) for crm in CRMS if (name := f"{crm[0]}_owner") in names and name not in unread]
         self._owner_sides = [crm for crm, _ in owned]
-        self.columns = (*self._fields.columns, *(each for _, name in owned for each in (name, folded_twin(name))), *_OWN)
+        self._own = (*(each for _, name in owned for each in (name, folded_twin(name))), *_OWN)
 
     def make(self, records: Mapping[int, Sequence[PlainRecord]], batch: PlainBatch, now: int) -> PlainRows:
         """The rows of these contacts. records: of each contact; now: microseconds since 1970."""
@@ -127,8 +129,9 @@ class PlainContacts:
             if "hubspot" in by_crm:
                 self._owned_since(contact_id, by_crm["hubspot"], batch, rows, now)
             own.append((*persons, *owned, _ambiguous(records_of_one, batch), *at_hand, *staged, contact_id))
-        columns = self._fields.read(sides)
-        fields: Iterable[tuple[Value, ...]] = zip(*columns, strict=True) if columns else [()] * sides.count
+        told = {name: values for name, values in zip(self._fields.columns, self._fields.read(sides), strict=True) if _says_anything(values)}
+        fields: Iterable[tuple[Value, ...]] = zip(*told.values(), strict=True) if told else [()] * sides.count
+        rows.columns = (*told, *self._own)
         rows.contacts = [(*values, *others) for values, others in zip(fields, own, strict=True)]
         return rows
 
@@ -188,8 +191,8 @@ class PlainContacts:
         now: int,
     ) -> tuple[Value, ...]:
         """The columns from stage_hubspot on; the rows of the first spell and attempt."""
-        raw = {crm: _stage_value(crm, by_crm[crm]) if crm in by_crm else None for crm in CRMS}
-        named_hubspot, named_salesforce, resolution = self._agreement(raw["hubspot"], raw["salesforce"], frozenset(by_crm))
+        hubspot, salesforce = _stage_value(by_crm.get("hubspot")), _stage_value(by_crm.get("salesforce"))
+        named_hubspot, named_salesforce, resolution = self._agreement(hubspot, salesforce, frozenset(by_crm))
         shown = (
             named_hubspot, named_salesforce, resolution.agreed_hubspot, resolution.agreed_salesforce, resolution.number, resolution.differs,
         )  # fmt: skip
@@ -252,17 +255,25 @@ def _company(row: PlainRecord | None, batch: PlainBatch) -> Mapping[str, Any]:
     return _NOTHING if row is None or row.company_id is None else batch.companies.get((row.crm, row.company_id), _NOTHING)
 
 
+def _says_anything(values: Sequence[Value]) -> bool:
+    return any(value is not None for value in values)
+
+
 def _ambiguous(records: Sequence[PlainRecord], batch: PlainBatch) -> str | None:
     """Of one record a CRM nothing but a shared mailbox can make a contact ambiguous."""
     for row in records:
-        further = batch.emails.get(row.id, ()) if row.crm == "hubspot" else ()
-        if any(is_shared_mailbox(email) for email in (row.email, *further) if email is not None):
+        if row.email is not None and is_shared_mailbox(row.email):
+            return A_SHARED_MAILBOX
+        if row.crm == "hubspot" and any(map(is_shared_mailbox, batch.emails.get(row.id, ()))):
             return A_SHARED_MAILBOX
     return None
 
 
-def _stage_value(crm: CrmName, record: tuple[PlainRecord, Mapping[str, Any]]) -> Any:
-    """What a record shows as its stage; a Salesforce Contact that came of no Lead shows none."""
-    row, properties = record
-    facts = CRM_FACTS[crm]
-    return properties.get(facts.stage_property) if row.object == facts.stage_object else None
+#: The property that tells the stage, by the object of the record; a Salesforce Contact that came of no Lead shows none.
+_STAGE_PROPERTY = {facts.stage_object: facts.stage_property for facts in CRM_FACTS.values()}
+
+
+def _stage_value(record: tuple[PlainRecord, Mapping[str, Any]] | None) -> Any:
+    """What a record shows as its stage."""
+    name = None if record is None else _STAGE_PROPERTY.get(record[0].object)
+    return None if record is None or name is None else record[1].get(name)
