@@ -14,7 +14,8 @@ Every step may be killed at any instruction: the next pass goes on from what is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -25,26 +26,28 @@ from sqlalchemy import Connection, Table, func, select
 
 from connector.config.business_time import Calendar
 from connector.config.tables import CalendarRule
-from connector.errors import ConnectorError, Interrupted
+from connector.errors import ConnectorError, Interrupted, SafetyStop
 from connector.model import State
+from connector.pipeline import all_contacts
 from connector.pipeline.context import PassContext, Progress, Unwatched
 from connector.pipeline.evaluate.evaluate import Evaluated, EvaluationRun, evaluate_due, settled
-from connector.pipeline.installation import Installation, prepare, read_crms, record_url
+from connector.pipeline.installation import LEFT_OUT, Installation, left_out, live_since, prepare, read_crms, record_url
 from connector.pipeline.older_file import refuse_older_file
 from connector.pipeline.plan.parts import PlanTerms
 from connector.pipeline.plan.plan import Plan, Planner
+from connector.pipeline.preview_state import preview_state
 from connector.pipeline.pull.streams import Pulled, StreamPull, pulled_document
 from connector.pipeline.recorded_run import errors_document, recorded_run
 from connector.pipeline.unify.unify import unify
 from connector.pipeline.write_back import WriteBackTerms, write_back
 from connector.store.database import Store
-from connector.store.scratch import in_scratch
+from connector.store.scratch import ScratchStore
 from connector.store.tables import metadata
 from connector.workflows import touch_counts
 from connector.workflows.suspension import Suspended
 
 # for those who look for them here, at the place to start
-__all__ = ["PassContext", "PassResult", "Progress", "StreamPull", "Unwatched", "evaluate", "judge_and_act", "plan", "preview",
+__all__ = ["PassContext", "PassResult", "Progress", "StreamPull", "Unwatched", "evaluate", "judge_and_act", "plan", "preview", "previewing",
            "pulled_document", "run_pass"]  # fmt: skip
 
 contact = metadata.tables["contact"]
@@ -117,22 +120,35 @@ def run_pass(context: PassContext) -> PassResult:
     return result
 
 
-def preview(context: PassContext, at: datetime | None = None) -> Plan:
-    """The plan of a pass over the mirror as it is, now or at another moment (aware). The same steps without pull and write back, in a
-    transaction that is taken back.
+@contextmanager
+def previewing(context: PassContext, at: datetime | None = None) -> Iterator[Plan]:
+    """The plan of a pass over the mirror as it is, now or at another moment (aware): the same steps without pull and write back.
+
+    They work on a state of their own, and nobody waits for them. The plan's actions can be read as long as this is open.
     """
     now = at or context.now()
-
-    def planned(scratch: Store) -> Plan:
+    if (missing := left_out(context.store, context.config)) is not None:
+        raise SafetyStop(missing, advice=LEFT_OUT)
+    with preview_state(context.store, context.config, now, partial(_judges_everybody, context, now)) as scratch:
         inside = replace(context, store=scratch)
+        scope = partial(_in_scope_of_all, context.store, scratch, _in_scope(scratch, None))
         installation = prepare(scratch, inside.config, {}, now=now, by=context.actor, tried=True)
-        planner = planning(inside, installation, run=0, mode="shadow", now=now)
+        planner = planning(inside, installation, run=0, mode="shadow", now=now, in_scope=scope)
         evaluate(inside, installation, now=now, run=0, each=lambda judged: planner.add(judged.contacts, judged.proposals))
-        made = planner.finish()
-        actions = made.actions
-        return replace(made, read=lambda limit: iter(actions[:limit]))
+        yield planner.finish()
 
-    return in_scratch(context.store, planned)
+
+def preview(context: PassContext, at: datetime | None = None) -> Plan:
+    """`previewing` with all actions in memory."""
+    with previewing(context, at) as made:
+        actions = made.actions
+    return replace(made, read=lambda limit: iter(actions[:limit]))
+
+
+def _judges_everybody(context: PassContext, now: datetime, scratch: ScratchStore) -> bool:
+    """Whether a pass under this file would make all contacts anew: tried on a copy of the installation without anybody in it."""
+    with scratch.tried():
+        return all_contacts.asked_for(scratch, partial(prepare, scratch, context.config, {}, now=now, by=context.actor, tried=True))
 
 
 def judge_and_act(
@@ -198,6 +214,7 @@ def evaluate(
         url=record_url(context.store),
         only=only,
         suspended=suspended,
+        live_since=live_since(context.store, context.config, now),
     )
     if suspended.halted is not None:
         return 0
@@ -208,8 +225,19 @@ def evaluate(
     return evaluate_due(context.store, evaluation, each=each, stopped=context.stopped, progress=step)
 
 
-def planning(context: PassContext, installation: Installation, *, run: int, mode: Literal["shadow", "live"], now: datetime) -> Planner:
-    """What makes the plan of a pass. Rules that are suspended were not asked: what is held of them waits on."""
+def planning(
+    context: PassContext,
+    installation: Installation,
+    *,
+    run: int,
+    mode: Literal["shadow", "live"],
+    now: datetime,
+    in_scope: Callable[[int], int] | None = None,
+) -> Planner:
+    """What makes the plan of a pass. Rules that are suspended were not asked: what is held of them waits on.
+
+    in_scope: how many contacts rules judge, counted up to a number; None: those of the context's store.
+    """
     config = context.config
     calendar = Calendar.of(CalendarRule(), config.timezone)
     zone = ZoneInfo(config.timezone)
@@ -225,7 +253,7 @@ def planning(context: PassContext, installation: Installation, *, run: int, mode
         now=now,
         undecided=installation.suspended.undecided,
     )
-    return Planner(context.store, terms, partial(_in_scope, context.store))
+    return Planner(context.store, terms, in_scope or partial(_in_scope, context.store))
 
 
 def plan(planner: Planner, table: Table, judged: Evaluated) -> None:
@@ -237,7 +265,12 @@ def plan(planner: Planner, table: Table, judged: Evaluated) -> None:
     planner.add(judged.contacts, judged.proposals, settle)
 
 
-def _in_scope(store: Store, most: int) -> int:
+def _in_scope_of_all(store: Store, copies: ScratchStore, copied: int, most: int) -> int:
+    """The same of a store of which some contacts are copied, so many of them in scope then: as the copies are by now."""
+    return min(most, _in_scope(store, most + copied) + _in_scope(copies, None) - copied)
+
+
+def _in_scope(store: Store, most: int | None) -> int:
     """How many contacts rules judge; no more than this number are counted."""
     with store.read() as connection:
         some = select(contact.c.id).where(~contact.c.gone, ~contact.c.excluded).limit(most).subquery()

@@ -43,7 +43,9 @@ STEPS: Mapping[str, set[str]] = {
     "evaluate": {"unify"},
     "plan": set(),
     "write_back": set(),
-    "installation": {"context", "older_file", "pull", "unify"},
+    "all_contacts": set(),
+    "installation": {"all_contacts", "context", "older_file", "pull", "unify"},
+    "preview_state": {"unify"},
 }
 # Public classes whose name stands twice in the product, each with its reason. The sandbox plays the other side and has its own words.
 TWICE: Mapping[str, str] = dict.fromkeys(

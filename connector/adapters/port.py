@@ -91,9 +91,10 @@ class Reads(ReadsById, Protocol):
         ...
 
     def history(self, object_name: str, ids: Sequence[str], properties: Sequence[str], *, lane: Lane = "normal") -> Page:
-        """What the CRM's own history tells of these properties of live records, as `changes`, with who; the cursor is {}. Any number of ids.
+        """What the CRM's own history tells of these properties of live records, as `changes`, with who. Any number of ids; cursor {}.
 
-        Only for one of `histories`. Records that do not exist are left out. An entry has the same id each time; the CRM may leave out the oldest of very many.
+        Only for one of `histories`. Records that do not exist are left out. An entry has the same id each time; the CRM may leave out the
+        oldest of very many.
         """
         ...
 

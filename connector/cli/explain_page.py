@@ -12,6 +12,7 @@ from connector.cli.common import CRM_NAMES
 from connector.cli.explain_past import show_past
 from connector.cli.output import Output, cell, moment, number
 from connector.config.tables import Config
+from connector.workflows.sla import EVENTS
 
 Document = Mapping[str, Any]
 
@@ -122,7 +123,9 @@ def _clocks(output: Output, explanation: Document, zone: str) -> None:
     rows = []
     for clock in explanation["slas"]:
         started, due, met = (moment(clock[name], zone) for name in ("started_at", "due_at", "met_at"))
-        rows.append((clock["name"], clock["state"], started, due, clock["touches"], met))
+        early = clock["before_live"] is not None and clock["before_live"] == EVENTS.get(clock["state"])
+        state = f"{clock['state']} before going live: nothing follows" if early else clock["state"]
+        rows.append((clock["name"], state, started, due, clock["touches"], met))
     output.table(("Clock", "State", "Started", "Due", "Touches", "Met"), rows, right=["Touches"], title="SLA clocks")
     for rule in explanation["sla_waits"]:
         output.line(f"No clock {rule['name']}: {rule['waits']}.", style="dim")

@@ -11,8 +11,10 @@ from connector.config.tables import Config
 from connector.store import fields
 from connector.store.bulk import chunks
 from connector.store.database import Store
+from connector.store.tables import metadata
 from connector.workflows.fields import columns_needed
 
+_OWNER = metadata.tables["owner"]
 _NAMED = ("first_name", "last_name", "email", "company")
 
 
@@ -46,3 +48,11 @@ def people(store: Store, config: Config, contacts: Collection[int]) -> Mapping[i
                 name = " ".join(str(row[key]) for key in ("first_name", "last_name") if row.get(key))
                 named[row["id"]] = Person(name=name, email=row.get("email") or "", company=row.get("company") or "")
     return named
+
+
+def owner_names(store: Store, owners: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], str]:
+    """Names of owners by CRM and id, their addresses where they have none; those that the CRMs do not list are left out."""
+    ids = sorted({number for _, number in owners})
+    with store.read() as connection:
+        rows = [row for part in chunks(ids) for row in connection.execute(select(_OWNER).where(_OWNER.c.id.in_(part)))]
+    return {(row.crm, row.id): row.name or row.email or row.id for row in rows if (row.crm, row.id) in owners}

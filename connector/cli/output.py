@@ -35,8 +35,22 @@ class Output:
         """The command's one JSON document, where JSON was asked for."""
         if self.as_json:
             sys.stdout.flush()
-            sys.stdout.buffer.write(orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS) + b"\n")
+            sys.stdout.buffer.write(_indented(value) + b"\n")
             sys.stdout.buffer.flush()
+
+    def long_document(self, value: Mapping[str, Any], name: str, items: Iterable[Mapping[str, Any]]) -> None:
+        """The one JSON document, with a list that is written as it is read, however long: it goes behind the others under this name."""
+        if not self.as_json:
+            return
+        sys.stdout.flush()
+        out = sys.stdout.buffer
+        out.write(_indented(value).removesuffix(b"\n}") + b',\n  "' + name.encode() + b'": [')
+        first = True
+        for item in items:
+            out.write((b"" if first else b",") + b"\n    " + _indented(item).replace(b"\n", b"\n    "))
+            first = False
+        out.write(b"]\n}\n" if first else b"\n  ]\n}\n")
+        out.flush()
 
     def line(self, *parts: str | Text, style: str = "") -> None:
         """A line of text, however long: only the window breaks it, so that a command in it can be copied. Brackets are no markup."""
@@ -68,6 +82,10 @@ class Output:
             self.console.print(table)
         for line in drawn.get().splitlines():  # one long cell would fill every other row up with blanks
             self.console.out(line.rstrip())
+
+
+def _indented(value: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
 
 
 def _console(stream: Any, *, quiet: bool = False, soft_wrap: bool = False) -> Console:

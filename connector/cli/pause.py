@@ -14,11 +14,10 @@ from connector.config.load import load
 from connector.config.names import suggestion
 from connector.config.tables import Config
 from connector.jobs.names import JOBS
-from connector.pipeline.evaluate.decide import STAGES_RULE
+from connector.model import own_rules
 from connector.reports.paused import paused_now
 from connector.store import pauses
 from connector.store.database import Store
-from connector.workflows import rejection
 
 Scope = Literal["all", "crm", "job", "rule"]
 KindArgument = Annotated[
@@ -86,9 +85,9 @@ def _scope(kind: str, name: str, names: dict[str, list[str]]) -> Scope:
 
 def _pausable(config: Config) -> dict[str, list[str]]:
     """What can be paused, by the ids under which the ledger keeps it."""
-    rules = [*(rule.id for rule in config.transitions), *(rule.id for rule in config.slas), STAGES_RULE]
+    rules = [*(rule.id for rule in config.transitions), *(rule.id for rule in config.slas), own_rules.STAGES]
     if config.rejection is not None:
-        rules.append(rejection.RULE)
+        rules.append(own_rules.REJECTION)
     return {"crm": list(config.crms), "job": list(JOBS), "rule": rules}
 
 

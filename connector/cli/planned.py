@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 
 from connector.cli.common import CRM_NAMES
@@ -26,6 +25,5 @@ KIND_NAMES: Mapping[Kind, str] = {
 
 def show_planned(output: Output, plan: Plan) -> None:
     """What is wanted, per rule, kind and state."""
-    counted = Counter((action.rule, action.kind, action.crm, action.state) for action in plan.actions)
-    rows = [(rule, KIND_NAMES[kind], CRM_NAMES[crm], state, count) for (rule, kind, crm, state), count in sorted(counted.items())]
+    rows = [(rule, KIND_NAMES[kind], CRM_NAMES[crm], state, count) for (rule, kind, crm, state), count in sorted(plan.counts.items())]
     output.table(("Rule", "What", "In", "State", "Actions"), rows, right=["Actions"], title="Planned")

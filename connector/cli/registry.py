@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, CommandEntry] = {
     ),
     "explain": CommandEntry("explain", "Everything known and decided about one contact, and why; also why not."),
     "status": CommandEntry("status", "The last runs, the mirror's age, the CRMs' limits, and everything that waits for somebody."),
+    "approve": CommandEntry("approve", "Tries again what a CRM refused of a plan, once it is mended; --drop gives it up."),
     "pause": CommandEntry("pause", "Stops all passes and all writing, or one CRM's, a job, a rule: at once, for every process."),
     "resume": CommandEntry("pause", "Ends a pause. What is paused by itself stays so when everything else goes on."),
     "serve": CommandEntry("serve", "The jobs of [schedule], a pass at once, until Ctrl-C or SIGTERM; what is in hand is finished then."),

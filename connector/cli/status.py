@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from connector.cli.common import CRM_NAMES, DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, logging_to_stderr
+from connector.cli.common import CRM_NAMES, DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, command, logging_to_stderr
 from connector.cli.output import Output, moment
 from connector.cli.store import offline
 from connector.config.load import load
@@ -105,6 +105,7 @@ def _show_waiting(output: Output, report: Document, config: Config) -> None:
         (row["rule"], row["target"], f"{row['object']} {row['id']}", row["message"], row["next_step"]) for row in report["parked"]["rows"]
     ]
     output.table(("Rule", "Writes", "Record", "Reason", "Next step"), parked, title=f"Parked: {report['parked']['count']:,}")
+    _show_refused(output, report, config)
     aside = [(CRM_NAMES[row["crm"]], row["object"], row["id"], row["reason"], row["next_step"]) for row in report["set_aside"]["rows"]]
     output.table(("CRM", "Object", "Id", "Reason", "Next step"), aside, title=f"Set aside: {report['set_aside']['count']:,}")
     output.table(("Reason", "Contacts"), report["ambiguous"]["reasons"].items(), right=["Contacts"], title="Ambiguous: never written to")
@@ -117,6 +118,24 @@ def _show_waiting(output: Output, report: Document, config: Config) -> None:
         output.line(f"Nobody is judged: {report['halted']}.", style="yellow")
     _show_drift(output, report, zone)
     output.line(f"\n{report['open_tasks']:,} tasks of the connector are open.")
+
+
+def _show_refused(output: Output, report: Document, config: Config) -> None:
+    """What a CRM refused and nobody has dealt with; and what came up before going live."""
+    refused = report["refused"]
+    rows = [
+        (row["plan"], row["rule"], row["target"], f"{row['object']} {row['id']}", row["blocked"], row["message"], row["next_step"])
+        for row in refused["rows"]
+    ]
+    columns = ("Plan", "Rule", "Writes", "Record", "Blocked behind it", "Reason", "Next step")
+    output.table(columns, rows, right=["Plan", "Blocked behind it"], title=f"Refused: {refused['count']:,}")
+    if rows:
+        words = command(f"approve {rows[0][0]}", config)
+        output.line(f"Once it is mended, `{words}` tries what was refused of a plan again; with --drop it is given up.", style="dim")
+    passed, zone = report["before_live"]["rows"], config.timezone
+    early = [(row["contact"], row["sla"], row["event"], moment(row["at"], zone), row["owner"]) for row in passed]
+    title = f"From before going live, nothing follows: {report['before_live']['count']:,}"
+    output.table(("Contact", "SLA", "Event", "At", "Owner"), early, right=["Contact"], title=title)
 
 
 def _show_drift(output: Output, report: Document, zone: str) -> None:

@@ -11,9 +11,9 @@ from connector.config.cross import absent, twice
 from connector.config.kinds import shown
 from connector.config.names import COMPUTED, JUDGED, nearest, suggestion
 from connector.config.problems import Location
-from connector.config.reading import Raw, Reading, entries_of
+from connector.config.reading import Raw, Reading, entries_of, tables_of
 from connector.config.tables import Config, Stage
-from connector.model import CRMS, FieldType
+from connector.model import CRMS, FieldType, own_rules
 from connector.model.durations import Duration
 
 #: What a task's text may name beside the fields and computed values.
@@ -28,6 +28,8 @@ EXPECTATIONS: Mapping[str, FieldType] = {
     "stage": FieldType.TEXT,
 }
 _RULES = (("transition",), ("sla",), ("score",), ("qualification", "criteria"), ("stages",), ("example",))
+#: Tables whose names stand in keys and in the ledger, too.
+_NAMED = ("assign", "task", "team")
 _WRITTEN: Mapping[FieldType, tuple[tuple[type, ...], str]] = {
     FieldType.TEXT: ((str,), "a text in quotes"),
     FieldType.CHOICE: ((str,), "a text in quotes"),
@@ -54,6 +56,7 @@ def check(reading: Reading, parts: Config) -> None:
 def _ids(reading: Reading) -> None:
     """Names and ids that stand twice: names within their table, the ids of rules that act among all of them, as the ledger has them."""
     acting: list[tuple[Location, str]] = []
+    _none_of_ours(reading)
     for keys in _RULES:
         entries = entries_of(reading.root, *keys)
         twice(reading, [((*location, "name"), raw["name"]) for location, raw in entries if isinstance(raw.get("name"), str)])
@@ -64,6 +67,16 @@ def _ids(reading: Reading) -> None:
         else:
             twice(reading, texts)
     twice(reading, acting)
+
+
+def _none_of_ours(reading: Reading) -> None:
+    """No name and no id of a file looks like one of the program's own."""
+    entries = [entry for keys in _RULES for entry in entries_of(reading.root, *keys)]
+    texts: list[tuple[Location, object]] = [((*location, key), raw.get(key)) for location, raw in entries for key in ("name", "id")]
+    texts += [((key, name), name) for key in _NAMED for name in tables_of(reading.root, key)]
+    for location, text in texts:
+        if isinstance(text, str) and text.strip().startswith(own_rules.OWN):
+            reading.problem(location, shown(text), "no colon before it: ids that begin with one are the program's own")
 
 
 def _qualification(reading: Reading, parts: Config) -> None:

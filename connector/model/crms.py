@@ -17,8 +17,8 @@ class CrmFacts:
     """Facts of one CRM, by its own names.
 
     people: the objects whose records are persons, in the order of a person's way through them: of one person's records the last object's
-    goes first. companies, owners, tasks, deals: the objects of companies, of users, of tasks, of deals. links_are_fields: whom an activity is
-    about is a field of its own, so that its modified date tells when that changed.
+    goes first. companies, owners, tasks, deals: the objects of companies, of users, of tasks, of deals.
+    links_are_fields: whom an activity is about is a field of its own, so that its modified date tells when that changed.
     stage_object, stage_property: where the stage stands. lead_status, owner_property: the properties with the lead status, the owner's id.
     email_property: by object, with a person's address. column_property: for columns of table `record`, the property that says the same.
     base: what identity, owners and stages need, by object; essential: of these, what nobody can be judged without.

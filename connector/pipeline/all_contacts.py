@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, select, update
 
 from connector.store import runs
 from connector.store import tables as t
@@ -25,6 +25,8 @@ _META = plain("meta")
 
 #: Contacts of one transaction: some 50 ms of the writer.
 SLICE = 2_000
+
+_NAMES = ("anew", "agree")
 
 #: What is done to the contacts with these numbers: from, to.
 Work = Callable[[Connection, int, int], None]
@@ -50,6 +52,16 @@ def go_on(store: Store, *, now: datetime) -> None:
         make_anew(store, reason=place.reason, now=now)
 
 
+def asked_for(store: Store, work: Callable[[], object]) -> bool:
+    """Whether something is under way, or `work` does something to all contacts. What was done before is forgotten: asked of a copy."""
+    if any(place is not None and place.after is not None for place in (_place(store, name) for name in _NAMES)):
+        return True
+    for name in _NAMES:
+        runs.set_meta(store, _named(name), None)
+    work()
+    return any(_place(store, name) is not None for name in _NAMES)
+
+
 def agree_anew(store: Store, *, clocks_from: datetime) -> None:
     """The first live pass: what was agreed in shadow was agreed with nobody, and what began before is found. Done once."""
     place = _place(store, "agree")
@@ -59,8 +71,7 @@ def agree_anew(store: Store, *, clocks_from: datetime) -> None:
 
 def _make_anew(connection: Connection, first: int, last: int, *, now: datetime) -> None:
     connection.execute(update(record).where(record.c.contact_id.between(first, last), ~record.c.unify).values(unify=True))
-    later = and_(contact.c.id.between(first, last), ~contact.c.gone, or_(contact.c.due_at.is_(None), contact.c.due_at > now))
-    connection.execute(update(contact).where(later).values(due_at=now))
+    connection.execute(update(contact).where(contact.c.id.between(first, last), ~contact.c.gone).values(due_at=now, decide_at=now))
 
 
 def _agree_anew(connection: Connection, first: int, last: int, *, clocks_from: datetime) -> None:

@@ -254,6 +254,8 @@ def _keep_states(store: Store, state: FieldState, now: datetime) -> None:
 
 #: What everything rests on and was lacking when last looked at: place → state.
 _BLIND = "blind"
+#: The name in `meta` of the moment of the first live pass.
+_LIVE_SINCE = "live_since"
 _STATUSES: tuple[FieldStatus, ...] = get_args(FieldStatus)
 
 
@@ -322,6 +324,14 @@ def _clocks_from(store: Store, config: Config, now: datetime) -> datetime:
     name = f"first_pass:{config.mode}"
     first = runs.get_meta(store, name) or runs.set_meta_once(store, name, now.isoformat())
     return datetime.fromisoformat(first) if config.adopt.clocks_from is None else config.adopt.clocks_from
+
+
+def live_since(store: Store, config: Config, now: datetime) -> datetime | None:
+    """When the first live pass was, which is now if there was none; None in shadow. Clocks are not asked for moments before it."""
+    if config.mode != "live":
+        return None
+    first = runs.get_meta(store, _LIVE_SINCE) or runs.set_meta_once(store, _LIVE_SINCE, now.isoformat())
+    return datetime.fromisoformat(first)
 
 
 def record_url(store: Store) -> Callable[[str, str, str], str]:

@@ -346,7 +346,7 @@ def _slas(connection: Connection, seen: _Seen) -> list[dict[str, Any]]:
             {
                 "name": row.sla if rule is None else rule.name,
                 **{name: getattr(now, name) for name in ("kind", "started_at", "due_at", "state", "touches", "channels", "met_at")},
-                **{name: getattr(now, name) for name in ("warn_at", "ended_at", "attempt", "owner", "config_version")},
+                **{name: getattr(now, name) for name in ("warn_at", "ended_at", "attempt", "owner", "config_version", "before_live")},
             }
         )
     return told

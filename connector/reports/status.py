@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, case, func, or_, select
 
 from connector.config.tables import Config
 from connector.model import CRMS, CrmName, State
@@ -20,11 +20,14 @@ from connector.store import acts, ledger, rule_texts, runs
 from connector.store.budget import Limit, SharedBudget, hubspot_limits, salesforce_limits
 from connector.store.database import Store
 from connector.store.mirror import pages
+from connector.store.refused import stopped_bundles
 from connector.store.tables import Run, metadata
 from connector.workflows.fields import places
+from connector.workflows.sla import EVENTS
 from connector.workflows.stages import StageMap, writes_for
 from connector.workflows.suspension import rules_reading
 
+_CLOCK = metadata.tables["clock"]
 _CONTACT = metadata.tables["contact"]
 _LEDGER = metadata.tables["ledger"]
 _PLAN = metadata.tables["plan"]
@@ -60,6 +63,8 @@ def status(store: Store, config: Config, *, now: datetime) -> dict[str, Any]:
             "set_aside": _set_aside(store),
             "held": _held(connection, config),
             "parked": _parked(connection),
+            "refused": _refused(connection),
+            "before_live": _before_live(connection, config),
             "open": {str(state): number for state, number in sorted(ledger.counts(connection).items())},
             "suspended": waiting.document(),
             "halted": waiting.halted,
@@ -181,6 +186,37 @@ def _held(connection: Connection, config: Config) -> dict[str, Any]:
         plan["since"] = min(plan["since"], group.since)
         plan["lapses_at"] = plan["since"] + config.guard.hold_for.elapsed
     return {"count": sum(group.number for group in groups), "plans": list(plans.values())}
+
+
+def _refused(connection: Connection) -> dict[str, Any]:
+    """Bundles that a CRM refused, with what stands behind: until their cause ends, they are tried again, or dropped."""
+    bundles = stopped_bundles(connection)
+    names = ("kind", "rule", "crm", "object", "target", "code", "message", "next_step")
+    rows = [
+        {
+            "plan": bundle.plan,
+            "bundle": bundle.bundle,
+            "contact": bundle.contact,
+            **{name: bundle.first[name] for name in names},
+            "id": bundle.first["record_id"],
+            "at": bundle.first["settled_at"],
+            "blocked": bundle.blocked,
+        }
+        for bundle in bundles[:SHOWN]
+    ]
+    return {"count": len(bundles), "rows": rows}
+
+
+def _before_live(connection: Connection, config: Config) -> dict[str, Any]:
+    """Warnings and breaches that came up before the first live pass and stand: nothing follows from them."""
+    names = {rule.id: rule.name for rule in config.slas}
+    marked = _CLOCK.c.before_live.is_not(None)
+    standing = and_(marked, or_(*(and_(_CLOCK.c.state == state, _CLOCK.c.before_live == event) for state, event in EVENTS.items())))
+    at = case((_CLOCK.c.before_live == "warn", _CLOCK.c.warn_at), else_=_CLOCK.c.due_at).label("at")
+    columns = (_CLOCK.c.contact_id.label("contact"), _CLOCK.c.sla, _CLOCK.c.before_live.label("event"), _CLOCK.c.owner, at)
+    rows = connection.execute(select(*columns).where(standing).order_by(at, _CLOCK.c.contact_id).limit(SHOWN)).mappings()
+    count = connection.scalar(select(func.count()).select_from(_CLOCK).where(standing)) or 0
+    return {"count": count, "rows": [dict(row) | {"sla": names.get(row["sla"], row["sla"])} for row in rows]}
 
 
 def _parked(connection: Connection) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What happened to one contact, in time order: stages, attempts, clocks, touches, rejections, owners, our own writes, edits in the CRMs.
 
-Each entry: {"at" (UTC), "what", "by" (a person, by e-mail, name or the CRM's id of the user, where the CRM's own history tells who; else a CRM,
-"crm" for a person or tool in one of them, "connector", "found", or a rule's id), "before", "after"}; what the ledger holds has its "outcome"
-beside. Values of CRMs stand as the CRM has them, stages by the file's names.
+Each entry: {"at" (UTC), "what", "by" (a person, by e-mail, name or the CRM's id of the user, where the CRM's own history tells who; else a
+CRM, "crm" for a person or tool in one of them, "connector", "found", or a rule's id), "before", "after"}; what the ledger holds has its
+"outcome" beside. Values of CRMs stand as the CRM has them, stages by the file's names.
 """
 
 from __future__ import annotations

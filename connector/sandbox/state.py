@@ -19,7 +19,7 @@ SalesforceRow = dict[str, Any]
 
 
 class PastValue(NamedTuple):
-    """What a property of HubSpot was set to, when, and how. source, source_id: as HubSpot names it; user_id: the user's, where one did it."""
+    """What a property of HubSpot was set to, when, and how. source, source_id: as HubSpot names it; user_id: of who did it, if a user."""
 
     value: str | None
     at: datetime

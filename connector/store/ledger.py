@@ -345,8 +345,9 @@ def _change_waiting(connection: Connection, rows: Iterable[Entry], values: Mappi
 def make_due(connection: Connection, contacts: Collection[int], *, now: datetime) -> None:
     """These contacts are judged in the next pass, but for those who are gone."""
     for part in sliced(sorted(contacts)):
-        later = and_(or_(_CONTACT.c.due_at.is_(None), _CONTACT.c.due_at > now), ~_CONTACT.c.gone)
-        connection.execute(update(_CONTACT).where(_CONTACT.c.id.in_(part), later).values(due_at=now))
+        for moment in (_CONTACT.c.due_at, _CONTACT.c.decide_at):
+            later = and_(or_(moment.is_(None), moment > now), ~_CONTACT.c.gone)
+            connection.execute(update(_CONTACT).where(_CONTACT.c.id.in_(part), later).values({moment: now}))
 
 
 def entries(connection: Connection, which: Any) -> list[Entry]:

@@ -36,7 +36,7 @@ _ADD = text(
     " ON CONFLICT (rule, what) DO UPDATE SET number = standing.number + excluded.number"
 )
 
-#: (rule, what) → how often; see `tables.plans.Standing`.
+#: (rule, what) → how often; see `tables.plans.StandingCount`.
 Counts = Counter[tuple[str, str]]
 
 
@@ -62,7 +62,7 @@ class StandingRow:
     task: Mapping[str, Any] | None
 
 
-class Counted(Protocol):
+class CountedRow(Protocol):
     """What is counted of a row, saved or to be saved."""
 
     @property
@@ -137,7 +137,7 @@ def end(connection: Connection, *, now: datetime, size: int) -> bool:
 # ── What is counted ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def counted(rows: Iterable[Counted]) -> Counts:
+def counted(rows: Iterable[CountedRow]) -> Counts:
     """What these rows come to: bundles by the shape of their parts, contacts by kind. Of a contact all rows are among them, or none."""
     counts: Counts = Counter()
     ordered = sorted(rows, key=lambda row: (row.contact, row.rule, row.bundle, row.position))
@@ -150,11 +150,11 @@ def counted(rows: Iterable[Counted]) -> Counts:
     return counts
 
 
-def _part(row: Counted) -> str:
+def _part(row: CountedRow) -> str:
     return f"{row.kind}:{row.record.crm}{'-' if row.backward else ''}"
 
 
-def change_counts(connection: Connection, before: Sequence[Counted], after: Sequence[Counted]) -> None:
+def change_counts(connection: Connection, before: Sequence[CountedRow], after: Sequence[CountedRow]) -> None:
     """The rows of some contacts were these and are those."""
     change = counted(after)
     change.subtract(counted(before))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -34,7 +35,7 @@ from sqlalchemy import (
 )
 
 from connector.model import FieldType
-from connector.store.among import among
+from connector.store.among import among, among_named
 from connector.store.bulk import put
 from connector.store.rule_texts import APPLIED
 from connector.store.tables import metadata, to_micros
@@ -145,7 +146,7 @@ def freeze_withdrawn(connection: Connection, contacts: Collection[int], look: Lo
 
 def due(connection: Connection, contacts: Collection[int], *, ending: bool = False) -> list[_Due]:
     """The attempts of which a snapshot is missing. ending: those that are open."""
-    return [_Due._make(row) for row in connection.execute(_missing(list(contacts), ending=ending))]
+    return [_Due._make(row) for row in connection.execute(_missing(ending), {"contacts": list(contacts)})]
 
 
 def take(connection: Connection, missing: Sequence[_Due], look: Look) -> None:
@@ -215,8 +216,9 @@ def _during(touches: Mapping[int, Sequence[ShownTouch]], row: _Due, until: datet
 # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _missing(contacts: Sequence[int], *, ending: bool) -> Select[Any]:
-    """Attempts of which a snapshot is missing, but for those that were over before anybody looked."""
+@cache
+def _missing(ending: bool) -> Select[Any]:
+    """Attempts of which a snapshot is missing, but for those that were over before anybody looked. Parameter `contacts`: of these."""
 
     def there(which: str) -> ColumnElement[bool]:
         same = (_SNAPSHOT.c.contact_id == _ATTEMPT.c.contact_id, _SNAPSHOT.c.attempt == _ATTEMPT.c.number, _SNAPSHOT.c.which == which)
@@ -233,7 +235,7 @@ def _missing(contacts: Sequence[int], *, ending: bool) -> Select[Any]:
     return (
         select(*of_attempt, _CONTACT.c.first_seen_at, _SPELL.c.stage, _SPELL.c.by, there(BEGIN), there(END), since)
         .select_from(_ATTEMPT.join(_CONTACT, _CONTACT.c.id == _ATTEMPT.c.contact_id).outerjoin(_SPELL, began))
-        .where(among(_ATTEMPT.c.contact_id, contacts), wanted, or_(~over, ~unseen))
+        .where(among_named(_ATTEMPT.c.contact_id, "contacts"), wanted, or_(~over, ~unseen))
         .order_by(_ATTEMPT.c.contact_id, _ATTEMPT.c.number)
     )
 

@@ -15,7 +15,7 @@ from connector.config.columns import field_column, side_column
 from connector.config.tables import Config, FieldRule
 from connector.model import CRMS, CrmName, FieldType, folded_twin
 from connector.store.fields import FieldColumn
-from connector.workflows.fields import FieldReader, Value, believed, from_campaigns, one_sided, places
+from connector.workflows.fields import FieldReader, Value, believed, from_campaigns, moment_micros, one_sided, places
 
 _Properties = Mapping[str, Any]
 
@@ -156,6 +156,8 @@ def _converter(rule: FieldRule, crm: CrmName, reader: FieldReader) -> _Convert:
 
     if rule.type is FieldType.TEXT and not rule.values:
         return _texts
+    if rule.type is FieldType.DATETIME:
+        return lambda raws: [None if raw is None or raw == "" else moment_micros(raw, reader.zone) for raw in raws]
     if not rule.type.textual:
         return lambda raws: [None if raw is None or raw == "" else one(raw) for raw in raws]
     remembered = lru_cache(_REMEMBERED)(one)

@@ -245,7 +245,7 @@ class FieldReader:
 
     def __init__(self, config: Config, columns: Iterable[FieldColumn]) -> None:
         self._rules = [rule for rule in config.fields if rule.name != "owner"]
-        self._zone = ZoneInfo(config.timezone)
+        self.zone = ZoneInfo(config.timezone)
         self._names: dict[tuple[str, CrmName], dict[str, str]] = {}
         for rule in self._rules:
             for name, sides in rule.values.items():
@@ -283,7 +283,7 @@ class FieldReader:
         if rule.type is FieldType.BOOLEAN:
             return raw if isinstance(raw, bool) else {"true": True, "false": False}.get(str(raw).strip().lower())
         if rule.type is FieldType.DATETIME:
-            return moment_micros(raw, self._zone)
+            return moment_micros(raw, self.zone)
         return _number(raw, whole=rule.type is FieldType.INTEGER)
 
     def _text(self, rule: FieldRule, crm: CrmName, text: str) -> str | None:

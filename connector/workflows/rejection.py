@@ -17,9 +17,6 @@ from connector.workflows.attempts import AttemptState, end, let_time_pass
 from connector.workflows.rejection_sign import Sign
 from connector.workflows.touches import Touched, since
 
-#: The rule's id in keys and the ledger.
-RULE = "rejection"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectionState:

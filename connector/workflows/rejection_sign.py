@@ -72,9 +72,7 @@ def sign_of(
     return Sign(rejecting=True, at=min(record.modified_at or now, now), crm=record.crm, known_by="record")
 
 
-def made_true(
-    config: Config, when: Condition, sides: Mapping[CrmName, PersonRecord], past: Sequence[PastChange]
-) -> PastChange | None:
+def made_true(config: Config, when: Condition, sides: Mapping[CrmName, PersonRecord], past: Sequence[PastChange]) -> PastChange | None:
     """The latest change before which the condition was not met; None where no change on record tells it."""
     own = {(record.crm, record.object, record.id): (record.crm, record.object) for record in sides.values()}
     properties: dict[_Key, dict[str, Value]] = {(record.crm, record.object): dict(record.properties) for record in sides.values()}

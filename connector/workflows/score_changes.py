@@ -65,7 +65,8 @@ def _faded_to(short: ColumnElement[Any], parts: Sequence[Points | None], half_li
     left = short + points
     enough = greatest(left, literal(LEAST, Double)) if len(parts) == 1 else greatest(left, literal(0.0, Double)) + LEAST * len(parts)
     day = func.ceil(half_life * (func.ln(points) - func.ln(enough)) / math.log(2) - _ROUNDING)
-    return case((and_(short <= _ROUNDING, points > 0, left >= -_ROUNDING), least(greatest(day, literal(1.0, Double)), literal(float(_HORIZON), Double))))
+    within = least(greatest(day, literal(1.0, Double)), literal(float(_HORIZON), Double))
+    return case((and_(short <= _ROUNDING, points > 0, left >= -_ROUNDING), within))
 
 
 def _midnight(days: ColumnElement[Any], now: datetime, zone: ZoneInfo) -> ColumnElement[Any]:

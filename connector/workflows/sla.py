@@ -23,12 +23,16 @@ RESTARTS = 2
 TICKING = ("running", "warned")
 _INSTANT = timedelta(microseconds=1)
 Event = Literal["warn", "breach"]
+#: What the states say that actions follow from.
+EVENTS: Mapping[str, Event] = {"warned": "warn", "breached": "breach"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockState:
-    """A clock, as the table has it. state: running, warned, met, breached, ended, waived, paused. config_version: the file's, under which
-    it started.
+    """A clock, as the table has it. state: running, warned, met, breached, ended, waived, paused.
+
+    before_live: the last of its events that passed before the connector first wrote anything: listed, never acted on. config_version: the
+    file's, under which it started.
     """
 
     attempt: int
@@ -46,6 +50,7 @@ class ClockState:
     touches: int = 0
     channels: int = 0
     config_version: str | None = None
+    before_live: Event | None = None
 
     @property
     def ticking(self) -> bool:
@@ -67,7 +72,8 @@ class ClockFacts:
 
     clocks: as stored: those of the present attempt, and those that still tick. attempts: as they stand now, by number; present: the one
     that the contact is in, or was in last. starting: the rules by which a new clock may start, in the file's order. assigned_at: when the
-    owner got the contact. calendar: that of the owner's team. config_version: the file's now.
+    owner got the contact. calendar: that of the owner's team. live_since: the first live pass; None in shadow. config_version: the file's
+    now.
     """
 
     clocks: Sequence[ClockState]
@@ -78,6 +84,7 @@ class ClockFacts:
     starting: Sequence[SlaRule] = ()
     owner: str | None = None
     assigned_at: datetime | None = None
+    live_since: datetime | None = None
     config_version: str | None = None
 
 
@@ -131,18 +138,28 @@ def clocks_now(rules: Mapping[str, SlaRule], facts: ClockFacts, now: datetime) -
     rule = None if last is None else rules.get(last.sla)
     going_on = [] if last is None or rule is None else _go_on(last, rule, facts, now)
     moments = [moment for clock in going_on[-1:] if (moment := clock.next_moment(now)) is not None]
-    return ClocksNow(changed=tuple(clock for clock in [*changed, *going_on] if clock not in facts.clocks), moments=tuple(moments))
+    marked = [mark_before_live(clock, facts.live_since) for clock in [*changed, *going_on]]
+    return ClocksNow(changed=tuple(clock for clock in marked if clock not in facts.clocks), moments=tuple(moments))
 
 
 def events(rules: Mapping[str, SlaRule], clocks: Iterable[ClockState], attempt: AttemptState) -> list[ClockEvent]:
-    """The warnings and breaches that stand of an attempt. clocks: the later of two with one number counts."""
+    """The warnings and breaches that stand of an attempt, but for those from before going live. clocks: the later of two with one number
+    counts."""
     present = {clock.number: clock for clock in clocks if clock.attempt == attempt.number}
-    kinds: Mapping[str, Event] = {"warned": "warn", "breached": "breach"}
     return [
-        ClockEvent(rule=rules[clock.sla], clock=clock, event=kinds[clock.state])
+        ClockEvent(rule=rules[clock.sla], clock=clock, event=event)
         for clock in present.values()
-        if clock.sla in rules and clock.state in kinds
+        if clock.sla in rules and (event := EVENTS.get(clock.state)) is not None and clock.before_live != event
     ]
+
+
+def mark_before_live(clock: ClockState, live_since: datetime | None) -> ClockState:
+    """The clock with its mark, where what it says came up before the first live pass. live_since: None in shadow, which marks nothing."""
+    event = EVENTS.get(clock.state)
+    passed_at = clock.warn_at if event == "warn" else clock.due_at
+    if live_since is None or event is None or passed_at is None or passed_at >= live_since:
+        return clock
+    return replace(clock, before_live=event)
 
 
 def _closed(clock: ClockState, rule: SlaRule, touches: Sequence[Touched], at: datetime, now: datetime) -> ClockState:

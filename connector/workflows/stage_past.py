@@ -1,9 +1,9 @@
 """The stages that the CRMs themselves say a contact was in, those from before the connector came among them.
 
-Apart from spells, which are ours, and never renumbered by what is read here. Told by the history of the property that carries the stage, and
-by HubSpot's own dates (hs_v2_date_entered_…), which come with every record and know the last entry into each stage alone; what these dates
-were before stands in versions. Of deals by OpportunityHistory, and by what pulls saw change. [adopt] history says of whom HubSpot's histories
-are read beside those that change.
+Apart from spells, which are ours, and never renumbered by what is read here. Told by the history of the property that carries the stage,
+and by HubSpot's own dates (hs_v2_date_entered_…), which come with every record and know the last entry into each stage alone; what these
+dates were before stands in versions. Of deals by OpportunityHistory, and by what pulls saw change. [adopt] history says of whom HubSpot's
+histories are read beside those that change.
 """
 
 from __future__ import annotations
@@ -79,12 +79,16 @@ def _of_record(row: Any, changes: Sequence[PastChange], zone: ZoneInfo) -> list[
     return [*told, *dated, *seen]
 
 
-def _dates(prefix: str | None, properties: Mapping[str, Any], changes: Sequence[PastChange], zone: ZoneInfo) -> Iterator[tuple[str, datetime]]:
+def _dates(
+    prefix: str | None, properties: Mapping[str, Any], changes: Sequence[PastChange], zone: ZoneInfo
+) -> Iterator[tuple[str, datetime]]:
     """Each stage's value with the moments at which it was entered, by the dates of now and of before."""
     if prefix is None:
         return
     values = {(name, value) for name, value in properties.items() if name.startswith(prefix)}
-    values |= {(change.property, value) for change in changes if change.property.startswith(prefix) for value in (change.before, change.after)}
+    values |= {
+        (change.property, value) for change in changes if change.property.startswith(prefix) for value in (change.before, change.after)
+    }
     for name, value in values:
         micros = moment_micros(value or "", zone)
         if micros is not None:

@@ -13,13 +13,12 @@ from typing import Any
 from connector.config.columns import name_of
 from connector.config.rule_conditions import RuleKey, RuleTable, rule_conditions
 from connector.config.tables import Config, Then
-from connector.model import CRMS
+from connector.model import CRMS, own_rules
 from connector.store.fields import FieldStatus
 
 #: What criteria bring about; what conditions read of it.
 _CRITERIA = frozenset({"criteria_met", "qualified"})
 _SCORE = frozenset({"score"})
-_REJECTION = "rejection"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +107,7 @@ def _waiting(config: Config, hit: _Hit) -> frozenset[str]:
     clocks |= {rule.id for rule in config.slas if gives_to((*rule.on_warn, *rule.on_breach), assigns)}
     rule = config.rejection
     stuck = rule is not None and (hit.any_of(RuleTable.REJECTION) or gives_to(rule.missing_reason, assigns))
-    return frozenset(clocks | ({_REJECTION} if stuck else set()))
+    return frozenset(clocks | ({own_rules.REJECTION} if stuck else set()))
 
 
 def rules_reading(config: Config, field: str) -> tuple[str, ...]:

@@ -100,6 +100,7 @@ def _count(connection: Connection, table: Table, ids: Sequence[int], now: dateti
             last_touch_at=sums.c.last,
             rejected_before=rejected.correlate(table),
             recount_at=_next_meeting(table, now),
+            decide_at=now,
         )
     )
 

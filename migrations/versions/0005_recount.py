@@ -1,4 +1,4 @@
-"""When a contact's touches are to be counted anew; criteria by id."""
+"""When a contact's touches are to be counted anew, and when to decide anew; criteria by id."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Adds the column. Everybody is counted and judged anew once: the file counts as not applied yet."""
+    """Adds the columns. Everybody is counted and judged anew once: the file counts as not applied yet."""
     op.add_column("contact", sa.Column("recount_at", sa.BigInteger(), nullable=True))
-    op.execute(sa.text("UPDATE contact SET recount_at = 0 WHERE NOT gone"))
+    op.add_column("contact", sa.Column("decide_at", sa.BigInteger(), nullable=True))
+    op.add_column("contact", sa.Column("answers", sa.String(), nullable=True))
+    op.execute(sa.text("UPDATE contact SET recount_at = 0, decide_at = 0 WHERE NOT gone"))
     op.execute(sa.text("UPDATE contact SET criteria = NULL"))
     op.execute(sa.text("DELETE FROM meta WHERE name = 'config'"))
 
 
 def downgrade() -> None:
     """Drops it."""
-    op.drop_column("contact", "recount_at")
+    for name in ("answers", "decide_at", "recount_at"):
+        op.drop_column("contact", name)

@@ -20,7 +20,7 @@ from connector.reports import status as status_report
 from tests.cli.runner import RUNNER, CommandLine, command_line
 from tests.support.stores import lay_tables
 
-COMMANDS = ("demo", "sandbox", "init", "check", "run", "pull", "plan", "explain", "status", "pause", "resume", "serve")
+COMMANDS = ("demo", "sandbox", "init", "check", "run", "pull", "plan", "explain", "status", "approve", "pause", "resume", "serve")
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ class TestPauses:
         assert filled.json("resume") == {"changed": True, "paused": []}
         assert filled.json("resume")["changed"] is False
 
-    @pytest.mark.parametrize(("what", "name"), [("crm", "hubspot"), ("job", "pass"), ("rule", "first touch"), ("rule", "rejection")])
+    @pytest.mark.parametrize(("what", "name"), [("crm", "hubspot"), ("job", "pass"), ("rule", "first touch"), ("rule", ":rejection")])
     def test_a_part_of_it(self, filled: CommandLine, what: str, name: str) -> None:
         assert [(one["scope"], one["name"]) for one in filled.json("pause", what, name)["paused"]] == [(what, name)]
         assert name in filled.type("resume").stdout  # what was paused by itself stays so

@@ -45,7 +45,7 @@ def test_it_goes_on_until_nothing_is_left_to_do(told: dict[str, Any]) -> None:
 
 def test_it_tells_who_moved_and_why(told: dict[str, Any]) -> None:
     moves = {(line["rule"], line["to"]): line for line in told["moved"]}
-    assert {("engaged and qualified", "mql"), ("sales accepted", "sql"), ("went cold", "lead"), ("rejection", "lead")} <= moves.keys()
+    assert {("engaged and qualified", "mql"), ("sales accepted", "sql"), ("went cold", "lead"), (":rejection", "lead")} <= moves.keys()
     for line in told["moved"]:
         assert line["from"] != line["to"]
         assert 1 <= len(line["examples"]) <= min(3, line["contacts"])

@@ -6,8 +6,11 @@ import getpass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from connector.app import open_store
 from connector.cli.actor import actor_of
+from connector.config.load import load
 from connector.sandbox.serve import Sandbox
 from tests.cli.runner import CommandLine, command_line, small_sandbox
 
@@ -85,3 +88,16 @@ def test_who_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(getpass, "getuser", nobody)
     assert actor_of("").name.startswith(("user ", "somebody"))
+
+
+def test_who_looked_and_who_paused_is_kept(cli: CommandLine) -> None:
+    with open_store(load(cli.config)) as store:
+        with store.read() as connection:
+            who = connection.scalar(text("SELECT id FROM record WHERE object = 'contacts' AND contact_id IS NOT NULL LIMIT 1"))
+        assert cli.type("explain", who, "--as", "dora").exit_code == 0
+        cli.json("pause", "rule", "stages", "--as", "emil")
+        assert [pause["by"] for pause in cli.json("status")["paused"]] == ["emil"]
+        cli.json("resume", "rule", "stages", "--as", "fritz")
+        with store.read() as connection:
+            acts = connection.execute(text("SELECT deed, about, by FROM act ORDER BY id")).all()
+    assert [tuple(act) for act in acts][-3:] == [("looked", "contact", "dora"), ("paused", "rule", "emil"), ("resumed", "rule", "fritz")]

@@ -77,6 +77,17 @@ CASES = {
         ["rejection.reasons.\"No budget\".touches: unknown key; did you mean needs_touches?"],
     ),
     # Types and values
+    "an id like the program's own": (
+        RULE + 'id = ":stages"', ['transition[0] "hot".id: ":stages"; no colon before it: ids that begin with one are the program\'s own'],
+    ),
+    "a name like the program's own": (
+        SLA.replace('"first"', '" :first"'),
+        ['sla[0] " :first".name: " :first"; no colon before it: ids that begin with one are the program\'s own'],
+    ),
+    "a table's name like the program's own": (
+        '[task.":x"]\nsubject = "Hi"\ndue = "1 hour"',
+        ['task.":x": ":x"; no colon before it: ids that begin with one are the program\'s own'],
+    ),
     "text for a number": ('[guard]\ntasks = "many"', ['guard.tasks: "many"; a whole number, without quotes']),
     "true for a number": ("[guard]\ntasks = true", ["guard.tasks: true; a whole number, without quotes"]),
     "below the least": ("[guard]\ntasks = -1", ["guard.tasks: -1; at least 0"]),

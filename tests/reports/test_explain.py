@@ -324,7 +324,7 @@ class TestClocksAndHistory:
             ("contacts hs_lead_status", "hubspot", None, "UNQUALIFIED"),
             ("attempt 1 ends", "connector", "open", "disqualified"),
             ("disqualified by sales", "hubspot", None, "No need"),
-            ("set stage lifecyclestage in hubspot", "rejection", "mql", "lead"),
+            ("set stage lifecyclestage in hubspot", ":rejection", "mql", "lead"),
             ("stage", "connector", "mql", "lead"),
         ]
         assert [entry for entry in expected if entry not in entries] == []

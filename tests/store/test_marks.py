@@ -118,8 +118,9 @@ def of(row: dict[str, Any], who: int) -> bool:
 
 
 def figures(personal: PersonalTable, rows: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """What a deletion must not change: all that is not the contact's, of rows that stay."""
-    kept = [name for name in rows[personal.name][0] if column_mark(personal.name, name).deletion is Deletion.KEPT]
+    """What a deletion must not change: all that is not the contact's, of rows that stay. A touch whose activity went is kept without."""
+    names = [name for name in rows[personal.name][0] if (personal.name, name) != ("touch", "kept")]
+    kept = [name for name in names if column_mark(personal.name, name).deletion is Deletion.KEPT]
     stays = [row for row in rows[personal.name] if not personal.privacy.deletes_row or of(row, 1)]
     return sorted(({name: row[name] for name in kept} for row in stays), key=repr)
 
@@ -168,6 +169,6 @@ def filler(column: Column[Any], who: int) -> Any:
     if column.name == "crm":
         return "hubspot"
     kinds: list[tuple[Any, Any]] = [
-        (Json, {}), (Moment, NOW), (LargeBinary, b"x"), (Boolean, False), (Float, 1.0), ((Integer, BigInteger), who)
+        (Json, {}), (Moment, NOW), (LargeBinary, b"x"), (Boolean, True), (Float, 1.0), ((Integer, BigInteger), who)
     ]  # fmt: skip
     return next((made for kind, made in kinds if isinstance(column.type, kind)), f"x{who}")

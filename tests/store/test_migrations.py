@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.engine.interfaces import ReflectedIndex
 
 from connector.errors import StoreError
-from connector.store import schema
+from connector.store import runs, schema
 from connector.store.database import Store
 from connector.store.tables import metadata
 
@@ -127,6 +127,75 @@ def test_processes_upgrade_at_once(database_url: str) -> None:
     for process in running:
         _, said = process.communicate(timeout=60)
         assert process.returncode == 0, said.decode()
+
+
+class TestOwnRules:
+    """From 0007 on the program's own rules bear a colon; rows of a file's rule that was named like one stay as they are."""
+
+    ROWS = (  # rule, bundle, whether it is ours
+        ("stages", "stages|7|agreement:3", True),
+        ("rejection", "rejection|7|attempt:1", True),
+        ("rejection", "rejection|7|attempt:1/reason", True),
+        ("rejection", "rejection|7|attempt:1/response.1/warn", False),
+        ("stages", "stages|7|spell:2", False),
+        ("hot", "hot|7|spell:2", False),
+    )
+
+    def test_they_are_named_anew_and_back(self, database_url: str) -> None:
+        with Store.open(database_url) as store:
+            store.upgrade()
+            self.go(store, "0006")
+            store.write(self.fill)
+            before = self.stands(store)
+            store.upgrade()
+            mark = {True: ":", False: ""}
+            assert self.stands(store) == (
+                [(mark[ours] + rule, f"{mark[ours]}{bundle}/key", mark[ours] + bundle) for rule, bundle, ours in self.ROWS],
+                ['{":rejection/backward":{"held":1},":stages/set_stage":{"held":0},"hot/tasks":{"held":2}}', None],
+                [("job", "stages"), ("rule", ":rejection"), ("rule", "hot")],
+            )
+            self.go(store, "0006")
+            assert self.stands(store) == before
+
+    @pytest.mark.parametrize("adopted", [True, False])
+    def test_going_live_is_kept_where_it_is_over(self, database_url: str, adopted: bool) -> None:
+        with Store.open(database_url) as store:
+            store.upgrade()
+            self.go(store, "0006")
+            names = ["first_pass:live", *(["adopted:live"] if adopted else [])]
+            store.write(lambda connection: connection.execute(metadata.tables["meta"].insert(), [{"name": n, "value": "x"} for n in names]))
+            store.upgrade()
+            assert runs.get_meta(store, "live_since") == ("x" if adopted else None)
+
+    @staticmethod
+    def go(store: Store, revision: str) -> None:
+        store.write(lambda connection: command.downgrade(schema.alembic_config(connection), revision))
+
+    def fill(self, connection: Connection) -> None:
+        for number, (rule, bundle, _) in enumerate(self.ROWS, start=1):
+            connection.execute(
+                text(
+                    "INSERT INTO ledger (id, plan, bundle, position, key, kind, rule, contact_id, crm, object, record_id, target, state,"
+                    " backward, new, urgency, planned_at, fence, tries, config_version, code, message, next_step, correlation_id)"
+                    " VALUES (:id, 1, :bundle, 0, :key, 'set_stage', :rule, 7, 'hubspot', 'contacts', '1', 's', 'applied',"
+                    " false, true, 0, 0, 0, 0, '', '', '', '', '')"
+                ),
+                {"id": number, "bundle": bundle, "key": f"{bundle}/key", "rule": rule},
+            )
+        guard = '{"rejection/backward":{"held":1},"stages/set_stage":{"held":0},"hot/tasks":{"held":2}}'
+        plan = "INSERT INTO plan (id, run, mode, created_at, config_version, guard) VALUES (:id, 1, 'live', 0, '', :guard)"
+        connection.execute(text(plan), [{"id": 1, "guard": guard}, {"id": 2, "guard": None}])
+        pauses = [{"scope": "rule", "name": "rejection"}, {"scope": "rule", "name": "hot"}, {"scope": "job", "name": "stages"}]
+        connection.execute(text("INSERT INTO pause (scope, name, since) VALUES (:scope, :name, 0)"), pauses)
+
+    @staticmethod
+    def stands(store: Store) -> tuple[list[tuple[str, ...]], list[str | None], list[tuple[str, ...]]]:
+        with store.read() as connection:
+            return (
+                [tuple(row) for row in connection.execute(text("SELECT rule, key, bundle FROM ledger ORDER BY id"))],
+                list(connection.scalars(text("SELECT guard FROM plan ORDER BY id"))),
+                sorted(tuple(row) for row in connection.execute(text("SELECT scope, name FROM pause"))),
+            )
 
 
 def test_the_wheel_carries_the_migrations() -> None:

@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import Connection, text
 
 from connector.store.database import Store
-from connector.store.scratch import in_scratch
 from tests.support.stores import empty_store, rerunning
 
 
@@ -45,16 +44,3 @@ class TestTheHelper:
         with pytest.raises(LookupError, match="on purpose"):
             rerunning(store).write(work)
         assert runs == [0, 1]
-
-
-def test_a_scratch_store_gives_what_the_run_that_counts_found(store: Store) -> None:
-    runs: list[int] = []
-
-    def work(scratch: Store) -> int:
-        scratch.write(add_turn)
-        runs.append(len(runs))
-        return len(runs)
-
-    assert in_scratch(rerunning(store), work) == 2
-    with store.read() as connection:
-        assert connection.scalar(text("SELECT count(*) FROM turn")) == 0

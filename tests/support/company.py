@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import text
@@ -20,9 +20,11 @@ from connector.adapters.memory.crm import MemoryCrm
 from connector.config.load import loads
 from connector.config.tables import Config
 from connector.engine import PassContext, PassResult, run_pass
-from connector.model import Activity, ActivityKind, CrmName, Direction, Owner, RecordRef, Surroundings
+from connector.model import Activity, ActivityKind, Actor, CrmName, Direction, Owner, RecordRef, Surroundings
 from connector.pipeline.installation import prepare
+from connector.pipeline.older_file import file_of
 from connector.pipeline.pull.removals import Looked, look
+from connector.store import rule_texts
 from connector.store.database import Store
 from connector.store.tables import from_micros, to_micros
 from connector.workflows.fields import properties_wanted
@@ -293,6 +295,11 @@ class Company:
         assert tuple(error.message for error in result.errors) == errors
         return result
 
+    def mean(self, config: Config) -> None:
+        """The file is this one from now on, though it was replaced before: somebody says that it is meant."""
+        self.config = config
+        self.store.write(partial(rule_texts.mean, file=file_of(config), by=Actor("somebody"), now=self.now))
+
     def context(self, **more: Any) -> PassContext:
         """What a pass works with, at the company's own time."""
         return PassContext(config=self.config, store=self.store, crms=self.crms, now=lambda: self.now, holder="test", **more)
@@ -312,7 +319,7 @@ class Company:
 
     def all_due(self) -> None:
         """Every contact is judged in the next pass, whatever its time."""
-        self.store.write(lambda connection: connection.execute(text("UPDATE contact SET due_at = 0")))
+        self.store.write(lambda connection: connection.execute(text("UPDATE contact SET due_at = 0, decide_at = 0")))
 
     # What people do ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -34,7 +34,7 @@ def test_each_kind_of_action_and_outcome_occurs(tmp_path: Path) -> None:
         for _ in range(3):
             assert engine.run_pass(app.context()).errors == []
         wanted = {(row.rule, row.kind) for row in rows(app, "SELECT DISTINCT rule, kind FROM ledger")}
-        assert {rule for rule, kind in wanted if kind == "set_stage"} >= {rule.id for rule in app.config.transitions} | {"rejection"}
+        assert {rule for rule, kind in wanted if kind == "set_stage"} >= {rule.id for rule in app.config.transitions} | {":rejection"}
         tasks = {row.target for row in rows(app, "SELECT DISTINCT target FROM ledger WHERE kind = 'create_task'")}
         assert tasks >= {"mql-alert", "escalation"}
         assert {row.state for row in rows(app, "SELECT DISTINCT state FROM clock")} >= {"running", "met", "breached"}

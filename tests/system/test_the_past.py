@@ -1,7 +1,7 @@
-"""The mirror's past answers: what the store says of a moment equals what the sandbox's own log of edits says, from the day of completeness on.
+"""The mirror's past answers: what the store says of a moment is what the sandbox's own log of edits says, from the day of completeness on.
 
-Months go by in the sandbox over real HTTP: people edit, some edits come between two passes, both CRMs show some of them late. What the store
-does not know it says.
+Months go by in the sandbox over real HTTP: people edit, some edits come between two passes, both CRMs show some of them late. What the
+store does not know it says.
 """
 
 from __future__ import annotations

@@ -129,9 +129,9 @@ def test_rejections_are_logged_and_go_back_in_the_next_pass(box: Sandbox, tmp_pa
         assert logged
         assert {row.kind for row in logged} <= {"rejected", "disqualified"}
         assert all((row.kind == "rejected") == (row.touches == 0) for row in logged)
-        assert wanted(first)["rejection", "set_stage"] == 0
+        assert wanted(first)[":rejection", "set_stage"] == 0
         second = engine.run_pass(app.context())
-        assert wanted(second)["rejection", "set_stage"] > 0
+        assert wanted(second)[":rejection", "set_stage"] > 0
         engine.run_pass(app.context())
         back = {row.contact_id for row in rows(app, "SELECT contact_id FROM rejection WHERE sent_back")}
         assert back

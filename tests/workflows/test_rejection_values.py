@@ -131,9 +131,7 @@ class TestTheSign:
         assert found.at == at(0, 14)
 
     def test_without_a_history_the_records_last_change_says_it(self) -> None:
-        assert self.sign(SideValues(values={}), "salesforce") == Sign(
-            rejecting=True, at=at(0, 15), crm="salesforce", known_by="record"
-        )
+        assert self.sign(SideValues(values={}), "salesforce") == Sign(rejecting=True, at=at(0, 15), crm="salesforce", known_by="record")
 
     @pytest.mark.parametrize(
         ("shown", "crm"),

@@ -9,7 +9,7 @@ import pytest
 
 from connector.config.tables import SlaRule
 from connector.workflows.attempts import AttemptState, end
-from connector.workflows.sla import ClockFacts, ClocksNow, ClockState, advance, clocks_now, events
+from connector.workflows.sla import ClockFacts, ClocksNow, ClockState, advance, clocks_now, events, mark_before_live
 from connector.workflows.touches import Touched
 from tests.workflows.values import CALENDAR, at, attempt, calls, clock, config
 
@@ -130,3 +130,34 @@ def test_what_stands_is_a_warning_or_a_breach_of_the_attempt() -> None:
     ]
     silent = [clock(), clock(number=2, state="met"), clock(attempt=2, state="breached"), clock(number=3, sla="gone", state="warned")]
     assert events(RULES, silent, attempt()) == []
+
+
+class TestBeforeGoingLive:
+    """The clock warns at 12:00 and is due at 13:00."""
+
+    @pytest.mark.parametrize(
+        ("state", "live_since", "mark"),
+        [
+            ("warned", at(0, 12.5), "warn"),
+            ("warned", at(0, 12), None),  # it comes up with the first live pass
+            ("warned", None, None),  # shadow
+            ("breached", at(0, 14), "breach"),
+            ("breached", at(0, 12.5), None),
+            ("running", at(0, 14), None),
+            ("met", at(0, 14), None),
+        ],
+    )
+    def test_what_passed_is_marked(self, state: str, live_since: datetime | None, mark: str | None) -> None:
+        assert mark_before_live(clock(state=state), live_since).before_live == mark
+
+    @pytest.mark.parametrize(
+        ("state", "mark", "stand"),
+        [("warned", "warn", []), ("breached", "breach", []), ("breached", "warn", ["breach"]), ("warned", None, ["warn"])],
+    )
+    def test_a_marked_one_is_no_cause(self, state: str, mark: Any, stand: list[str]) -> None:
+        assert [event.event for event in events(RULES, [clock(state=state, before_live=mark)], attempt())] == stand
+
+    def test_one_that_says_the_same_as_in_shadow_is_marked_by_the_first_live_pass(self) -> None:
+        (marked,) = now_of(at(0, 14), clocks=[clock(state="breached")], live_since=at(0, 13.5)).changed
+        assert marked == clock(state="breached", before_live="breach")
+        assert now_of(at(0, 15), clocks=[marked], live_since=at(0, 13.5)).changed == ()

@@ -31,8 +31,8 @@ def test_nothing_is_suspended_while_every_field_is_there() -> None:
         ("f_visited_at", ("visits", "qualify"), {"score": True, "transitions": {"qualify"}, "undecided": {"qualify"}}),
         # an assignment takes the transition that asks it with it: who gets the contact is not known
         ("f_country", ("assign.inbound", "qualify"), {"assigns": {"inbound"}, "transitions": set(), "undecided": {"qualify"}}),
-        ("s_lead_status", ("accept", "rejection"), {"rejection": True, "transitions": {"accept"}, "undecided": {"accept", "rejection"}}),
-        ("f_reason", ("rejection",), {"rejection": True, "transitions": set(), "undecided": {"rejection"}}),
+        ("s_lead_status", ("accept", "rejection"), {"rejection": True, "transitions": {"accept"}, "undecided": {"accept", ":rejection"}}),
+        ("f_reason", ("rejection",), {"rejection": True, "transitions": set(), "undecided": {":rejection"}}),
         ("f_city", (), {"transitions": set(), "undecided": set()}),  # nobody reads it
     ],
 )

@@ -37,7 +37,7 @@ from connector.model import (
 class HubSpotCrm:
     """Implements `connector.adapters.port.Crm`, where each method is described.
 
-    wanted: object → the properties that records carry. overlap: an incremental pull begins so long before the last one ended, since the search
+    wanted: object → the properties that records carry. overlap: so long before the last one ended an incremental pull begins: the search
     lags "a few moments" (https://developers.hubspot.com/docs/api-reference/search/guide). The others are as `HubSpotClient` has them.
     """
 

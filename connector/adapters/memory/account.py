@@ -222,7 +222,7 @@ class MemoryHolding:
             self._stored.setdefault(object_name, {})[thing.id] = (self._number(), thing)
 
     def _remember(self, record: Record) -> None:
-        """What its history keeps: HubSpot of every property, from the creation on; Salesforce of a Lead's status and owner, once they change."""
+        """What its history keeps: HubSpot of every property, from the creation on; Salesforce of a Lead's status and owner's changes."""
         _, held = self._stored.get(record.object, {}).get(record.id, (0, None))
         before = held.properties if isinstance(held, Record) else {}
         told = _TRACKED if self.name == "salesforce" else tuple(record.properties)

@@ -118,7 +118,8 @@ class Decision:
 
     begun: the attempt that the contact is in now, where it is another one. begins: the attempt that the decided step would begin, and
     whether the ledger has that step already. agreed: a stage that the CRMs show already: agreed without a
-    write. next_look: the first moment at which anything could change; looks_again: some of it is no change of a condition.
+    write. next_look: the first moment at which anything could change; decide_at: … at which something else could be decided though the
+    rules answer the same, None for never.
     """
 
     contact: int
@@ -130,7 +131,7 @@ class Decision:
     proposals: tuple[Proposal, ...] = ()
     agreed: str | None = None
     next_look: datetime | None = None
-    looks_again: bool = False
+    decide_at: datetime | None = None
 
     @property
     def anew(self) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from connector.config.columns import field_column
 from connector.config.tables import SlaRule, Transition
-from connector.model import Proposal
+from connector.model import Proposal, own_rules
 from connector.pipeline.evaluate.cases import ContactState, Decision
 from connector.pipeline.evaluate.proposals import Cause, DecisionInputs, Proposer, value_of
 from connector.store.snapshots import Beginning
@@ -26,9 +26,6 @@ from connector.workflows.rejection_sign import SideValues, Sign, sign_of
 from connector.workflows.sla import ClockEvent, ClockState
 from connector.workflows.stages import MQL
 from connector.workflows.touches import since
-
-#: The rule's id under which a stage is written to the CRM that does not show it yet.
-STAGES_RULE = "stages"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +76,7 @@ def decide(state: ContactState, inputs: DecisionInputs, turns: RoundRobin) -> De
         proposals=wanted.proposals,
         agreed=wanted.agreed,
         next_look=min((moment for moment in (*moments, state.answers.next_change) if moment is not None), default=None),
-        looks_again=bool(moments),
+        decide_at=min(moments, default=None),
     )
 
 
@@ -164,6 +161,7 @@ def _clock_facts(
         starting=[rule for rule in fits if rule.kind not in waiting],
         owner=state.contact.owner,
         assigned_at=state.contact.assigned_at,
+        live_since=inputs.live_since,
         config_version=inputs.config.version,
     )
 
@@ -216,12 +214,12 @@ def _given_back(proposer: Proposer, given: RejectionState | None, steps: rejecti
     key = f"attempt:{given.attempt}"
     proposals: list[Proposal] = []
     if steps.asks_reason:
-        asking = Cause(rule=rejection.RULE, key=f"{key}/reason", why=why, texts={})
+        asking = Cause(rule=own_rules.REJECTION, key=f"{key}/reason", why=why, texts={})
         proposals += proposer.bundle(asking, rule.missing_reason)
     if not steps.sends_back or rule.send_back_to is None:
         return _Wanted(proposals=tuple(proposals))
     writes = proposer.stage_writes(rule.send_back_to)
-    proposals += proposer.proposal(Cause(rule=rejection.RULE, key=key, why=why, texts={}), writes)
+    proposals += proposer.proposal(Cause(rule=own_rules.REJECTION, key=key, why=why, texts={}), writes)
     agreed = rule.send_back_to if not writes and proposer.inputs.live else None
     return _Wanted(proposals=tuple(proposals), agreed=agreed)
 
@@ -282,5 +280,5 @@ def _told(proposer: Proposer) -> list[Proposal]:
     contact = proposer.state.contact
     if contact.stage is None or contact.stage_differs:
         return []
-    cause = Cause(rule=STAGES_RULE, key=f"agreement:{contact.agreed_number}", why={"stage": contact.stage}, texts={})
+    cause = Cause(rule=own_rules.STAGES, key=f"agreement:{contact.agreed_number}", why={"stage": contact.stage}, texts={})
     return proposer.proposal(cause, proposer.stage_writes(contact.stage, unmapped=False))

@@ -10,66 +10,44 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from hashlib import blake2b
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    ColumnElement,
     Connection,
-    Double,
-    Integer,
-    MetaData,
-    Null,
-    String,
     Table,
     and_,
     bindparam,
     case,
-    exists,
-    insert,
-    null,
     or_,
     select,
     true,
-    type_coerce,
     update,
 )
-from sqlalchemy.schema import CreateTable
 
 from connector.config.business_time import TeamCalendars
-from connector.config.rule_conditions import RuleTable
 from connector.config.tables import Config
-from connector.model import CRMS, CrmName, Proposal
+from connector.model import CrmName, Proposal
 from connector.pipeline.evaluate import cases
+from connector.pipeline.evaluate.asking import Asking
 from connector.pipeline.evaluate.cases import ContactState, Decision
 from connector.pipeline.evaluate.decide import decide
 from connector.pipeline.evaluate.looks import Looks
 from connector.pipeline.evaluate.proposals import DecisionInputs
-from connector.pipeline.evaluate.statement import REJECTING, AnswerReader, Answers, RuleStatement, flag_name, may_take
+from connector.pipeline.evaluate.statement import RuleStatement
 from connector.pipeline.unify import ContactWriter
 from connector.store import tables as t
-from connector.store.among import among
 from connector.store.bulk import upsert
 from connector.store.database import Store
 from connector.store.shadow import SHADOW_TURN
-from connector.store.tables import Moment
 from connector.workflows import touch_counts
 from connector.workflows.assign import RoundRobin
-from connector.workflows.sla import TICKING
 from connector.workflows.stages import StageMap
 from connector.workflows.suspension import NOTHING, Suspended
 
-attempt = t.metadata.tables["attempt"]
-rejection = t.metadata.tables["rejection"]
-evidence = t.metadata.tables["evidence"]
 record = t.metadata.tables["record"]
 owner = t.metadata.tables["owner"]
 turn = t.metadata.tables["turn"]
-link = t.metadata.tables["activity_link"]
-clock = t.metadata.tables["clock"]
 
 #: Contacts in one slice.
 SLICE = 1000
@@ -77,18 +55,23 @@ SLICE = 1000
 
 @dataclass(slots=True, kw_only=True)
 class Evaluated:
-    """What a slice concluded. later: when to look again at contacts whose proposals are to be saved first. turns: whose turn it is now."""
+    """What a slice concluded. evaluated: how many were judged; contacts: those decided on, all proposals are theirs. later: when those with
+    proposals, once they are saved, are due, and to be decided on. turns: whose turn it is now.
+    """
 
     evaluated: int = 0
     contacts: list[int] = field(default_factory=list)
     proposals: list[Proposal] = field(default_factory=list)
-    later: dict[int, datetime | None] = field(default_factory=dict)
+    later: dict[int, tuple[datetime | None, datetime | None]] = field(default_factory=dict)
     turns: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationRun:
-    """What judging works with, for one pass. only: these contacts and no others; suspended: what says nothing, and stays as it was."""
+    """What judging works with, for one pass. only: these contacts and no others; suspended: what says nothing, and stays as it was.
+
+    live_since: the first live pass, None in shadow.
+    """
 
     config: Config
     table: Table
@@ -99,6 +82,7 @@ class EvaluationRun:
     url: Callable[[CrmName, str, str], str]
     only: Collection[int] | None = None
     suspended: Suspended = NOTHING
+    live_since: datetime | None = None
 
 
 def evaluate_due(
@@ -130,11 +114,15 @@ def evaluate_due(
 def _evaluated(judged: _Judged, ids: Sequence[int], turns: Mapping[str, int], now: datetime) -> Evaluated:
     return Evaluated(
         evaluated=len(ids),
-        contacts=list(ids),
+        contacts=list(judged.contacts),
         proposals=[proposal for decision in judged.decisions for proposal in decision.proposals],
-        later={decision.contact: now if decision.anew else decision.next_look for decision in judged.decisions if decision.proposals},
+        later={decision.contact: _later(decision, now) for decision in judged.decisions if decision.proposals},
         turns=turns,
     )
+
+
+def _later(decision: Decision, now: datetime) -> tuple[datetime | None, datetime | None]:
+    return (now, now) if decision.anew else (decision.next_look, decision.decide_at)
 
 
 def due_contacts(connection: Connection, table: Table, now: datetime, only: Collection[int] | None = None) -> list[int]:
@@ -152,9 +140,8 @@ def settled(connection: Connection, table: Table, evaluated: Evaluated, contacts
 
     turns: whose turn it is is kept.
     """
-    later = [{"b_id": number, "b_due": evaluated.later[number]} for number in contacts if number in evaluated.later]
-    if later:
-        connection.execute(update(table).where(table.c.id == bindparam("b_id")).values(due_at=bindparam("b_due")), later)
+    later = [(number, *evaluated.later[number]) for number in contacts if number in evaluated.later]
+    _set_moments(connection, table, [{"b_id": number, "b_due": due, "b_decide": decide} for number, due, decide in later])
     if turns:
         upsert(connection, turn, [{"name": name, "position": position} for name, position in evaluated.turns.items()])
 
@@ -166,8 +153,9 @@ def turn_name(name: str, *, live: bool) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What a slice came to. turns: whose turn it is after it, and who got leads of which company in it."""
+    """What a slice came to. contacts: those decided on; turns: whose turn it is after it, and who got leads of which company in it."""
 
+    contacts: Sequence[int]
     decisions: Sequence[Decision]
     turns: RoundRobin
 
@@ -177,10 +165,7 @@ class _Slices:
 
     def __init__(self, run: EvaluationRun) -> None:
         self._run = run
-        self._rules = RuleStatement(run.config, run.table, run.now, run.suspended)
-        self._statement = self._rules.statement()
-        self._scratch = _scratch_table(self._rules.points_columns, [flag.name for flag in self._rules.flags])
-        self._reader = AnswerReader(run.config, self._scratch.c.keys())
+        self._asking = Asking(RuleStatement(run.config, run.table, run.now, run.suspended))
         self._stages = StageMap(run.config)
         self._calendars = TeamCalendars(run.config)
         self._zone = ZoneInfo(run.config.timezone)
@@ -201,75 +186,20 @@ class _Slices:
         """Judges these contacts and stores what was decided."""
         run = self._run
         touch_counts.bring_up_to_date(connection, run.table, ids, run.config.sales_members, run.now)
-        was_rejecting = _rejecting_before(connection, run.table, ids)
-        self._evaluate(connection, ids)
-        states = cases.load(connection, run.table, self._fired(connection), was_rejecting)
+        asked = self._asking.ask(connection, ids)
+        states = cases.load(connection, run.table, asked.answers, asked.was_rejecting)
         inputs = self._inputs(connection, states)
         turns = self._round_robin(connection, inputs.owner_ids)
         decisions = [decide(state, inputs, turns) for state in states]
         cases.store(connection, decisions)
-        looks = Looks(run.config, run.now, self._scratch, self._rules.points_columns)
+        looks = Looks(run.config, run.now, self._asking.scratch, self._asking.points_columns)
         looks.keep_decided(connection, decisions)
         agreed = [(decision.contact, decision.agreed) for decision in decisions if decision.agreed is not None]
         run.writer.agree(connection, agreed, run.now)
         self._begin_attempts(connection, decisions)
         looks.freeze(connection, ids)
         self._look_again(connection, decisions)
-        return _Judged(decisions, turns)
-
-    def _evaluate(self, connection: Connection, ids: Sequence[int]) -> None:
-        """One statement computes everything into a scratch table, one more puts it beside the contacts."""
-        scratch, table = self._scratch, self._run.table
-        connection.execute(CreateTable(scratch, if_not_exists=True))
-        connection.execute(scratch.delete())
-        connection.execute(insert(scratch).from_select([column.name for column in scratch.c], self._statement), {"ids": list(ids)})
-        connection.execute(
-            update(table)
-            .where(table.c.id == scratch.c.id)
-            .values(
-                excluded=scratch.c.excluded,
-                criteria=scratch.c.criteria,
-                criteria_met=scratch.c.criteria_met,
-                qualified=scratch.c.qualified,
-                score=scratch.c.score,
-                rejecting=self._rejecting(),
-                judged_at=self._run.now,
-                due_at=type_coerce(scratch.c.next_change, Moment),
-            )
-        )
-
-    def _rejecting(self) -> ColumnElement[bool] | Null:
-        """What rejection.when says; as it was where nobody knows, None where the file has none."""
-        if self._run.suspended.rejection:
-            return self._run.table.c.rejecting
-        return (self._scratch.c[REJECTING] == 1) if REJECTING in self._scratch.c else null()
-
-    def _fired(self, connection: Connection) -> dict[int, Answers]:
-        """The contacts for which something fired, is open, or is to be told; with what the statement answered."""
-        scratch, table, config = self._scratch, self._run.table, self._run.config
-        fired = [
-            and_(scratch.c[flag_name(RuleTable.TRANSITION, number)] == 1, may_take(rule, table.c.stage))
-            for number, rule in enumerate(config.transitions)
-        ]
-        selling = exists().where(
-            attempt.c.contact_id == table.c.id,
-            attempt.c.number == table.c.attempt,
-            or_(attempt.c.outcome == "open", and_(attempt.c.outcome == "ignored", table.c.stage == "mql")),
-        )
-        ticking = exists().where(
-            clock.c.contact_id == table.c.id,
-            or_(clock.c.state.in_(TICKING), and_(clock.c.state == "breached", clock.c.attempt == table.c.attempt)),
-        )
-        given_back = exists().where(rejection.c.contact_id == table.c.id, rejection.c.attempt == table.c.attempt, ~rejection.c.sent_back)
-        stepped = exists().where(evidence.c.contact_id == table.c.id, evidence.c.spell == table.c.spell)
-        untold = [and_(table.c[f"in_{crm}"], table.c[f"stage_{crm}"].is_distinct_from(table.c.stage)) for crm in CRMS]
-        differs = and_(table.c.stage.is_not(None), ~table.c.stage_differs, or_(*untold))
-        open_things = [query.correlate(table) for query in (selling, ticking, given_back, stepped)]
-        told = or_(and_(~scratch.c.excluded, or_(*fired, *open_things, differs)), and_(scratch.c.excluded, selling.correlate(table)))
-        rows = connection.execute(select(scratch).join(table, table.c.id == scratch.c.id).where(told))
-        names = tuple(rows.keys())
-        found = (dict(zip(names, row, strict=True)) for row in rows)
-        return {row["id"]: self._reader.read(row) for row in found}
+        return _Judged(asked.contacts, decisions, turns)
 
     def _inputs(self, connection: Connection, states: Sequence[ContactState]) -> DecisionInputs:
         run = self._run
@@ -288,6 +218,7 @@ class _Slices:
             companies=_company_owners(connection, run.table, companies),
             url=run.url,
             suspended=run.suspended,
+            live_since=run.live_since,
         )
 
     def _round_robin(self, connection: Connection, owner_ids: Mapping[tuple[CrmName, str], str]) -> RoundRobin:
@@ -314,34 +245,16 @@ class _Slices:
         rows = []
         for decision in decisions:
             stays = bool(decision.proposals) or decision.anew
-            if stays or decision.looks_again:
-                rows.append({"b_id": decision.contact, "b_due": now if stays else decision.next_look})
-        if rows:
-            connection.execute(update(table).where(table.c.id == bindparam("b_id")).values(due_at=bindparam("b_due")), rows)
+            if stays or decision.decide_at is not None:
+                due, decide_at = (now, now) if stays else (decision.next_look, decision.decide_at)
+                rows.append({"b_id": decision.contact, "b_due": due, "b_decide": decide_at})
+        _set_moments(connection, table, rows)
 
 
-def _rejecting_before(connection: Connection, table: Table, ids: Sequence[int]) -> dict[int, bool | None]:
-    """What rejection.when said of these contacts when they were judged before; None where they never were."""
-    rows = connection.execute(select(table.c.id, table.c.rejecting).where(among(table.c.id, ids), table.c.judged_at.is_not(None)))
-    return {row.id: row.rejecting for row in rows}
-
-
-def _scratch_table(points: Sequence[str], flags: Sequence[str]) -> Table:
-    """What the statement answers for a slice; a temporary table of the connection."""
-    return Table(
-        f"judgement_{blake2b(' '.join((*points, *flags)).encode(), digest_size=4).hexdigest()}",
-        MetaData(),
-        Column("id", BigInteger, primary_key=True),
-        Column("excluded", Boolean),
-        Column("criteria", String),
-        Column("criteria_met", Integer),
-        Column("qualified", Boolean),
-        Column("score", Double),
-        *(Column(name, Double) for name in points),
-        *(Column(name, Integer) for name in flags),
-        Column("next_change", BigInteger),
-        prefixes=["TEMPORARY"],
-    )
+def _set_moments(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        moments = update(table).where(table.c.id == bindparam("b_id")).values(due_at=bindparam("b_due"), decide_at=bindparam("b_decide"))
+        connection.execute(moments, rows)
 
 
 def _company_owners(connection: Connection, table: Table, companies: Sequence[str]) -> dict[tuple[str, str], str]:

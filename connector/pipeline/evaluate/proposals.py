@@ -27,7 +27,7 @@ class DecisionInputs:
     """What holds for every decision of a slice.
 
     owner_ids: (crm, e-mail) → owner id of active people. companies: (crm, company id) → who owns others of it. url: a record's address.
-    suspended: what says nothing now. clocks_from: attempts begun before are found.
+    suspended: what says nothing now. clocks_from: attempts begun before are found. live_since: the first live pass; None in shadow.
     """
 
     config: Config
@@ -42,6 +42,7 @@ class DecisionInputs:
     companies: Mapping[tuple[str, str], str]
     url: Callable[[CrmName, str, str], str]
     suspended: Suspended = NOTHING
+    live_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,10 +19,12 @@ from sqlalchemy import (
     ColumnElement,
     Double,
     FromClause,
+    Integer,
     Select,
     Table,
     and_,
     case,
+    cast,
     false,
     func,
     literal,
@@ -185,7 +187,8 @@ class RuleStatement:
     # ── The layers ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def statement(self) -> Select[Any]:
-        """id, excluded, criteria, criteria_met, qualified, score, points, every flag (0 or 1) and next_change (microseconds or NULL).
+        """id, excluded, criteria, criteria_met, qualified, score, answers (all flags as one text), points, every flag (0 or 1) and
+        next_change (microseconds or NULL).
 
         Parameter `ids`: the contacts of the slice.
         """
@@ -194,7 +197,11 @@ class RuleStatement:
         flags = [(literal(0) if flag.suspended else answer(flag.asked.when, env)).label(flag.name) for flag in self.flags]
         keep = [scored.c[name] for name in ("id", "excluded_now", "criteria_now", "criteria_met", "qualified", "score")]
         points = [scored.c[name] for name in self.points_columns]
-        return select(*keep, *points, *flags, self._next_change(scored, env).label("next_change"))
+        asked = _computed_once(select(*keep, *points, *flags, self._next_change(scored, env).label("next_change")), "flags_layer")
+        answers = _as_text([asked.c.excluded_now, *(asked.c[flag.name] for flag in self.flags)])
+        kept = [asked.c[column.name] for column in keep]
+        rest = [asked.c[name] for name in (*self.points_columns, *(flag.name for flag in self.flags), "next_change")]
+        return select(*kept, answers.label("answers"), *rest)
 
     @property
     def points_columns(self) -> Sequence[str]:
@@ -284,6 +291,14 @@ class RuleStatement:
             return case((fades, self._midnight))
         numbers = frozenset().union(*(each for each in read if each is not None))
         return next_passing(layer.c.score, fading, numbers, self.now, self._zone)
+
+
+def _as_text(answers: Sequence[ColumnElement[Any]]) -> ColumnElement[str]:
+    """Yes-or-nos as a row of 1 and 0, so that those of two passes can be compared."""
+    text: ColumnElement[str] = literal("")
+    for answered in answers:
+        text = text.concat(case((cast(answered, Integer) == 1, "1"), else_="0"))
+    return text
 
 
 #: Columns that every layer has, beside those that rules read.

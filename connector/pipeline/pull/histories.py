@@ -1,8 +1,8 @@
 """The histories of fields that no pull brings by itself: read by id, in batches, of the records in which something watched changed.
 
-Watched are stage, lead status, owner, and what [rejection] asks and gives as its reason: whoever is judged by them is judged by what the CRM
-itself tells of when and by whom. They are noted as they are stored (`connector.store.mirror.history_due`); [adopt] history has the others
-noted once, when the object was first read to its end.
+Watched are stage, lead status, owner, and what [rejection] asks and gives as its reason: whoever is judged by them is judged by what the
+CRM itself tells of when and by whom. Records are noted as they are stored (`connector.store.mirror.history_due`); [adopt] history has the
+others noted once, when the object was first read to its end.
 """
 
 from __future__ import annotations
@@ -148,4 +148,3 @@ def _note_asked(context: PassContext, crm: CrmName, object_name: str, now: datet
         if context.stopped():
             return
     runs.set_meta(context.store, name, str(asked))
-

@@ -22,7 +22,7 @@ from connector.pipeline.context import PassContext
 from connector.pipeline.pull import schema_drift
 from connector.store.mirror import pages
 from connector.store.mirror.pages import PageResult
-from connector.store.mirror.tally import Counted, Tally
+from connector.store.mirror.tally import Tally, TallyCounts
 
 #: How many streams of a CRM are read beside each other. HubSpot allows so many requests a second, which one stream alone does not
 #: use up; nothing but the day limits Salesforce's, whose pages of 2,000 rows would all lie in memory at once.
@@ -45,7 +45,7 @@ class StreamPull:
     absent: frozenset[str] = frozenset()
     error: ConnectorError | None = None
 
-    def add(self, page: Page, counted: Counted) -> None:
+    def add(self, page: Page, counted: TallyCounts) -> None:
         """Another page. counted: what it brought that had not come before."""
         self.absent |= page.absent
         self.seen += counted.seen

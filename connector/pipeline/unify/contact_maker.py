@@ -56,7 +56,7 @@ class ContactMaker:
             "ambiguous": chosen.ambiguous,
             "in_hubspot": "hubspot" in chosen.main,
             "in_salesforce": "salesforce" in chosen.main,
-            "due_at": now if chosen.live else None,  # nobody judges who is gone
+            **dict.fromkeys(("due_at", "decide_at"), now if chosen.live else None),  # nobody judges who is gone
         }
         context = StageChangeContext(
             contact=contact,
@@ -78,6 +78,7 @@ class ContactMaker:
             "agreed_number": contact["agreed_number"] + 1,
             "stage_differs": False,
             "due_at": now,
+            "decide_at": now,
         }
         context = StageChangeContext(contact=contact, values={}, owner=contact["owner"], batch=batch, rows=rows, now=now)
         booked = self._book.book(context, stage, now, "connector")
@@ -139,9 +140,7 @@ class ContactMaker:
         return _columns(with_values(moved_on.contact, values))
 
 
-def sides_of(
-    main: Mapping[CrmName, PersonRecord], companies: Mapping[tuple[str, str], Mapping[str, Any]], campaign: str | None
-) -> Sides:
+def sides_of(main: Mapping[CrmName, PersonRecord], companies: Mapping[tuple[str, str], Mapping[str, Any]], campaign: str | None) -> Sides:
     """What a contact's fields are read from: its own records, those of its companies by (crm, id), and the latest campaign it joined."""
     hubspot, salesforce = main.get("hubspot"), main.get("salesforce")
     nothing: Mapping[str, Any] = {}

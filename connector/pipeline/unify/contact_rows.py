@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Table, and_, bindparam, or_, update
 from sqlalchemy.engine.default import DefaultDialect
 
 from connector.pipeline.unify.contact_values import ContactRows
+from connector.pipeline.unify.owner_history import STAY, STAY_KEYS
 from connector.pipeline.unify.plain_contacts import ATTEMPT, EVIDENCE, SPELL, PlainRecord, PlainRows
 from connector.store import shadow
 from connector.store import tables as t
@@ -36,15 +37,14 @@ def store(connection: Connection, table: Table, before: Mapping[int, StoredConta
     _end_clocks(connection, [row for row in rows.attempts if row["outcome"] == "withdrawn"])
 
 
-def store_plain(
-    connection: Connection, table: Table, columns: tuple[str, ...], rows: PlainRows, due: list[tuple[int | None, int]]
-) -> None:
+def store_plain(connection: Connection, table: Table, columns: tuple[str, ...], rows: PlainRows, due: list[tuple[int | None, int]]) -> None:
     """Stores the rows of contacts that were never made before. columns: of the contacts' rows; due: `due_at` of those where it differs."""
     change_values(connection, "contact", rows.contacts, columns, keys=("id",), table=table)
     change_values(connection, "contact", due, ("due_at",), keys=("id",))
     put_values(connection, "spell", rows.spells, SPELL, keys=("contact_id", "number"))
     put_values(connection, "attempt", rows.attempts, ATTEMPT, keys=("contact_id", "number"))
     put_values(connection, "evidence", rows.evidence, EVIDENCE, keys=("contact_id", "rule"))
+    put_values(connection, "ownership", rows.stays, STAY, keys=STAY_KEYS)
 
 
 def settle_records(connection: Connection, records: Sequence[PlainRecord], *, settled: bool) -> None:

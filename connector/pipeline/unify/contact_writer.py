@@ -76,7 +76,10 @@ class ContactWriter:
             records += self._make_others(connection, others, fresh, now)
             if only is None:
                 told(connection, f"UPDATE record SET unify = ? WHERE unify AND contact_id {AMONG}", False, others)  # noqa: S608 - our own
-        follow_owners(connection, ids, self._zone, now)
+        in_salesforce = {number for number, rows in plain.items() if any(row.crm == "salesforce" for row in rows)}
+        followed = [contact_id for contact_id in ids if contact_id not in plain or contact_id in in_salesforce]
+        if followed:
+            follow_owners(connection, followed, self._zone, now)
         return SliceWritten(records, ids[-1])
 
     def _next(self, connection: Connection, now: datetime, size: int, after: int, only: Collection[int] | None) -> list[int]:

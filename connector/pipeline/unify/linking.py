@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, and_, false, select, update
 
-from connector.model import CRMS, PEOPLE_OBJECTS, whole_id
+from connector.model import CRM_FACTS, CRMS, whole_id
 from connector.pipeline.unify.identity import Key, assign_contacts, one_person
 from connector.pipeline.unify.merge import merge_contacts
 from connector.pipeline.unify.plain_records import plain_records
@@ -44,12 +43,12 @@ def link_slice(connection: Connection, now: datetime, after: Key, *, size: int |
     people = _people_to_link(connection, after, size or SLICE, id_field)
     if not people:
         return None
-    plain_keys = {person.key for person in plain_records(connection, people)}
-    others = [person for person in people if person.key not in plain_keys]
+    plain_people = plain_records(connection, people)
+    others = [person for person in people if person.key not in plain_people]
     related = RelatedRecords(connection, others)
     assignment = assign_contacts(one_person(related.traces()))
-    chosen = dict(assignment.contacts)
-    fresh = _in_order(people, plain_keys, assignment.fresh)
+    chosen = {**assignment.contacts, **{key: contact_id for key, contact_id in plain_people.items() if contact_id is not None}}
+    fresh = _in_order(people, [key for key, contact_id in plain_people.items() if contact_id is None], assignment.fresh)
     begun = _new_contacts(connection, len(fresh), now)
     for contact_id, keys in zip(begun, fresh, strict=True):
         chosen |= dict.fromkeys(keys, contact_id)
@@ -61,10 +60,10 @@ def link_slice(connection: Connection, now: datetime, after: Key, *, size: int |
     return FIRST if _unify_again(connection, related.claimants()) else people[-1].key
 
 
-def _in_order(people: Sequence[IdentityRecord], plain_keys: AbstractSet[Key], others: Sequence[Sequence[Key]]) -> list[Sequence[Key]]:
+def _in_order(people: Sequence[IdentityRecord], alone: Iterable[Key], others: Sequence[Sequence[Key]]) -> list[Sequence[Key]]:
     """The persons without a contact yet, by the records of theirs that come first: contacts are numbered in that order."""
-    first = {keys[0]: keys for keys in others}
-    return [(person.key,) if person.key in plain_keys else first[person.key] for person in people if person.key in plain_keys or person.key in first]
+    first: dict[Key, Sequence[Key]] = {key: (key,) for key in alone} | {keys[0]: keys for keys in others}
+    return [first[person.key] for person in people if person.key in first]
 
 
 def relink_once_read_whole(connection: Connection) -> None:
@@ -80,18 +79,29 @@ def relink_once_read_whole(connection: Connection) -> None:
 # ── The records that changed ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+#: One object after the other: a search over all three parts of the key would sort all that is left, for each slice.
 _TO_LINK = f"""
     SELECT {", ".join(PERSON_COLUMNS)}, properties FROM record
-    WHERE unify AND object IN ({", ".join(repr(name) for name in PEOPLE_OBJECTS)}) AND (crm, object, id) > (?, ?, ?)
-    ORDER BY crm, object, id LIMIT ?"""  # noqa: S608 - names of our own
+    WHERE unify AND crm = ? AND object = ? AND id > ? ORDER BY id LIMIT ?"""  # noqa: S608 - names of our own
+_OBJECTS = sorted((crm, object_name) for crm in CRMS for object_name in CRM_FACTS[crm].people)
 
 
 def _people_to_link(connection: Connection, after: Key, size: int, id_field: str | None) -> list[IdentityRecord]:
-    return [_with_stored_id(IdentityRecord(*row[:-1]), row[-1], id_field) for row in asked(connection, _TO_LINK, *after, size)]
+    people: list[IdentityRecord] = []
+    for crm, object_name in _OBJECTS:
+        if (crm, object_name) < after[:2] or len(people) >= size:
+            continue
+        first = after[2] if (crm, object_name) == after[:2] else ""
+        rows = asked(connection, _TO_LINK, crm, object_name, first, size - len(people))
+        people += [_identity_record(*row, id_field=id_field) for row in rows]
+    return people
 
 
-def _with_stored_id(person: IdentityRecord, properties: str, id_field: str | None) -> IdentityRecord:
-    return person._replace(linked_id=stored_id(person.crm, properties, id_field), linked_before=person.linked_id)
+def _identity_record(*columns: Any, id_field: str | None) -> IdentityRecord:
+    """Of `PERSON_COLUMNS` and the properties, with the id that these hold."""
+    crm, name, row_id, email, contact_id, before, converted_to, merged_into, archived, text = columns
+    linked_id = stored_id(crm, text, id_field)
+    return IdentityRecord(crm, name, row_id, email, contact_id, linked_id, converted_to, merged_into, archived, before)
 
 
 def stored_id(crm: str, properties: str, id_field: str | None) -> str | None:
@@ -114,21 +124,21 @@ def _value(properties: str, name: str) -> Any:
 
 # ── Storing ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-#: What a contact begins with. Its moments (first seen, due, to be counted anew) come before.
+#: What a contact begins with. Its moments (first seen, due, to be counted anew, to be decided on) come before.
 _EMPTY_CONTACT: Mapping[str, bool | int] = {
     "gone": False, "in_hubspot": False, "in_salesforce": False, "stage_differs": False, "agreed_number": 0, "spell": 0,
     "touch_count": 0, "touch_channels": 0, "rejected_before": False, "excluded": False,
 }  # fmt: skip
-_BEGUN = ("first_seen_at", "due_at", "recount_at", *_EMPTY_CONTACT)
+_BEGUN = ("first_seen_at", "due_at", "recount_at", "decide_at", *_EMPTY_CONTACT)
 _NUMBERS = {"sqlite": "json_each(?)", "postgresql": "unnest(?)"}
 
 
 def _new_contacts(connection: Connection, count: int, now: datetime) -> list[int]:
     if not count:
         return []
-    marks = ", ".join("?" * 3) + "".join(f", {str(value).upper()}" for value in _EMPTY_CONTACT.values())
+    marks = ", ".join("?" * 4) + "".join(f", {str(value).upper()}" for value in _EMPTY_CONTACT.values())
     statement = f"INSERT INTO contact ({', '.join(_BEGUN)}) SELECT {marks} FROM {_NUMBERS[connection.dialect.name]} RETURNING id"  # noqa: S608
-    return sorted(row[0] for row in asked(connection, statement, *(to_micros(now),) * 3, range(count)))
+    return sorted(row[0] for row in asked(connection, statement, *(to_micros(now),) * 4, range(count)))
 
 
 def _store_links(
@@ -150,6 +160,6 @@ def _store_links(
 
 def _unify_again(connection: Connection, claimants: Sequence[Key]) -> bool:
     """Marks records outside of the slice about which it says something; whether there are any."""
-    statement = f"UPDATE record SET unify = ? WHERE crm = ? AND object = ? AND NOT unify AND id {AMONG}"
+    statement = f"UPDATE record SET unify = ? WHERE crm = ? AND object = ? AND NOT unify AND id {AMONG}"  # noqa: S608 - nothing from outside
     marked = [told(connection, statement, True, crm, object_name, ids) for crm, object_name, ids in by_crm_and_object(claimants)]
     return any(marked)

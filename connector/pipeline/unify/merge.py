@@ -75,8 +75,8 @@ class EvidenceHold(NamedTuple):
 def kept_contact(group: Collection[int], attempts: Iterable[AttemptOutcome], actions: Iterable[StageAction]) -> int:
     """Which of the contacts that are one person is kept; its history goes on.
 
-    The one with an open attempt, of several the one begun first; else the one for which a transition of its present spell is under way, so that the key of its cause goes
-    on; else one with any attempt; else the one seen first.
+    The one with an open attempt, of several the one begun first; else the one for which a transition of its present spell is under way, so
+    that the key of its cause goes on; else one with any attempt; else the one seen first.
     """
     attempts = list(attempts)
     begun = {row.contact_id: row.began_at for row in attempts if row.outcome == OPEN}
@@ -166,7 +166,7 @@ def _move(connection: Connection, lost: int, kept: int, now: datetime) -> None:
     touches.hand_over(connection, lost, kept)
     empty_fields(connection, [lost])
     connection.execute(update(contact).where(contact.c.merged_into == lost).values(merged_into=kept))
-    connection.execute(update(contact).where(contact.c.id == lost).values(gone=True, due_at=None, merged_into=kept))
+    connection.execute(update(contact).where(contact.c.id == lost).values(gone=True, due_at=None, decide_at=None, merged_into=kept))
 
 
 def _join_evidence(connection: Connection, lost: int, kept: int) -> None:

@@ -18,6 +18,7 @@ from connector.config.tables import Config
 from connector.model import CRM_FACTS, CRMS, CrmName, fold, folded_twin
 from connector.pipeline.unify.contact_values import UnifySettings
 from connector.pipeline.unify.identity import A_SHARED_MAILBOX, is_shared_mailbox
+from connector.pipeline.unify.owner_history import ASSIGNED, first_stay
 from connector.pipeline.unify.shown_stages import StageReader
 from connector.pipeline.unify.stage_history import StageBook
 from connector.store.fields import FieldColumn
@@ -47,10 +48,11 @@ class PlainRecord(NamedTuple):
 
 
 class OwnerName(NamedTuple):
-    """Who an owner's id is: a person's e-mail, or a queue's folded name; neither: nobody."""
+    """Who an owner's id is: a person's e-mail, or a queue's folded name; neither: nobody. email: also of one who owns nothing any more."""
 
     person: str | None
     queue: str | None
+    email: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +73,16 @@ _Records = Mapping[CrmName, tuple[PlainRecord, Mapping[str, Any]]]
 
 @dataclass(slots=True)
 class PlainRows:
-    """The rows of a slice. contacts: `PlainContacts.columns` and the id behind them; the others: `SPELL`, `ATTEMPT`, `EVIDENCE`."""
+    """The rows of a slice. contacts: `PlainContacts.columns` and the id behind them; the others: `SPELL`, `ATTEMPT`, `EVIDENCE`.
+
+    stays: with owners in HubSpot, as `STAY`; of Salesforce there may be a history that tells of others.
+    """
 
     contacts: list[_Row] = field(default_factory=list)
     spells: list[_Row] = field(default_factory=list)
     attempts: list[_Row] = field(default_factory=list)
     evidence: list[_Row] = field(default_factory=list)
+    stays: list[_Row] = field(default_factory=list)
 
 
 SPELL = ("contact_id", "number", "stage", "entered_at", "left_at", "by")
@@ -118,11 +124,24 @@ class PlainContacts:
             staged = self._staged(contact_id, by_crm, batch, rows, owned[0], now)
             persons = self._sides_owners(by_crm, batch) if self._owner_sides else ()
             at_hand = ("hubspot" in by_crm, "salesforce" in by_crm)
+            if "hubspot" in by_crm:
+                self._owned_since(contact_id, by_crm["hubspot"], batch, rows, now)
             own.append((*persons, *owned, _ambiguous(records_of_one, batch), *at_hand, *staged, contact_id))
         columns = self._fields.read(sides)
         fields: Iterable[tuple[Value, ...]] = zip(*columns, strict=True) if columns else [()] * sides.count
         rows.contacts = [(*values, *others) for values, others in zip(fields, own, strict=True)]
         return rows
+
+    def _owned_since(
+        self, contact_id: int, record: tuple[PlainRecord, Mapping[str, Any]], batch: PlainBatch, rows: PlainRows, now: int
+    ) -> None:
+        """Adds the stay with the present owner in HubSpot."""
+        row, properties = record
+        if row.owner_id is None:
+            return
+        since, stated = first_stay(properties.get(ASSIGNED), self._zone, now)
+        name = batch.owners.get(("hubspot", row.owner_id))
+        rows.stays.append((contact_id, "hubspot", 1, row.owner_id, None if name is None else name.email, since, stated, None, None, None))
 
     def _sides_owners(self, by_crm: _Records, batch: PlainBatch) -> list[str | None]:
         """The owner in each CRM that conditions name, with the folded twin."""
@@ -133,9 +152,7 @@ class PlainContacts:
             values += (person, None if person is None else fold(person))
         return values
 
-    def _owned(
-        self, by_crm: _Records, batch: PlainBatch, now: int
-    ) -> tuple[str | None, str | None, int | None]:
+    def _owned(self, by_crm: _Records, batch: PlainBatch, now: int) -> tuple[str | None, str | None, int | None]:
         """The owner: of both CRMs the first that names a person, else a queue; and since when."""
         queue = None
         for crm in self._owners_of:
@@ -153,7 +170,7 @@ class PlainContacts:
     def _assigned_at(self, row: PlainRecord, properties: Mapping[str, Any], batch: PlainBatch, now: int) -> int:
         stated: int | None
         if row.crm == "hubspot":
-            stated = moment_micros(properties.get("hubspot_owner_assigneddate") or "", self._zone)
+            stated = moment_micros(properties.get(ASSIGNED) or "", self._zone)
         else:
             owner = CRM_FACTS["salesforce"].owner_property
             stated = max((at for name, at, _ in batch.history.get(row.id, ()) if name == owner), default=None)

@@ -37,9 +37,7 @@ def plain_records_of(connection: Connection, ids: Collection[int]) -> dict[int, 
     }
 
 
-def plain_batch(
-    connection: Connection, records: Mapping[int, Sequence[PlainRecord]], own_users: Collection[tuple[str, str]]
-) -> PlainBatch:
+def plain_batch(connection: Connection, records: Mapping[int, Sequence[PlainRecord]], own_users: Collection[tuple[str, str]]) -> PlainBatch:
     """All else that is known of these contacts. own_users: the connector's, by (CRM, id): they own nothing."""
     people = [row for rows in records.values() for row in rows]
     in_salesforce = [row for row in people if row.crm == "salesforce"]
@@ -57,7 +55,9 @@ def _owners(connection: Connection, own_users: Collection[tuple[str, str]]) -> d
     names: dict[tuple[str, str], OwnerName] = {}
     for crm, row_id, email, name, active, queue in asked(connection, "SELECT crm, id, email, name, active, queue FROM owner"):
         ours = (crm, row_id) in own_users
-        names[crm, row_id] = OwnerName(None if ours or queue or not active else email, fold(name) if queue else None)
+        names[crm, row_id] = OwnerName(
+            person=None if ours or queue or not active else email, queue=fold(name) if queue else None, email=None if queue else email
+        )
     return names
 
 

@@ -1,6 +1,7 @@
-"""The records of a slice that are a new person each: nothing leads from them to another record, and nothing from another one to them.
+"""The records of a slice that lead to no other record but by an address, and to which no other one leads: most of a first pass.
 
-Found by a few questions about the whole slice. All others are read one by one, by what each tells of who it is (`related_records`).
+Found by a few questions about the whole slice: such a record is a new person, or one who has a single record with that address already. All
+others are read one by one, by what each tells of who it is (`related_records`).
 """
 
 from __future__ import annotations
@@ -11,24 +12,33 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Connection
 
 from connector.model import PEOPLE_OBJECTS
+from connector.pipeline.unify.identity import Key
 from connector.pipeline.unify.related_records import IdentityRecord
 from connector.store.bulk import find
 from connector.store.mirror.keys import by_crm_and_object
 
-_OBJECTS = f"object IN ({', '.join(repr(name) for name in PEOPLE_OBJECTS)})"
+_WITH_CONTACT = f"contact_id IS NOT NULL AND object IN ({', '.join(repr(name) for name in PEOPLE_OBJECTS)})"
 
 
-def plain_records(connection: Connection, people: Sequence[IdentityRecord]) -> list[IdentityRecord]:
-    """Those of a slice that are a new person each, in their order. people: all records of the slice."""
+#: What is known of those who bear an address: the contact that all of them belong to; None where that is to be read one by one.
+_Bearers = dict[str, int | None]
+
+
+def plain_records(connection: Connection, people: Sequence[IdentityRecord]) -> dict[Key, int | None]:
+    """Those of a slice, in their order, with the contact they belong to: None for a new person. people: all records of the slice."""
     candidates = [person for person in people if _says_nothing_of_others(person)]
     if not candidates:
-        return []
+        return {}
     emails = Counter(person.email for person in people if person.email is not None)
     named = {name for person in people for name in (person.linked_id, person.linked_before, person.converted_to) if name is not None}
-    addresses = [person.email for person in candidates if person.email is not None]
-    shared = {email for email in addresses if emails[email] > 1} | _borne_elsewhere(connection, addresses)
     named |= _named_elsewhere(connection, candidates)
-    return [person for person in candidates if person.email not in shared and person.id not in named]
+    bearers = _bearers(connection, [person.email for person in candidates if person.email is not None])
+    bearers |= {email: None for email, count in emails.items() if count > 1}
+    return {
+        person.key: None if person.email is None else bearers.get(person.email)
+        for person in candidates
+        if person.id not in named and (person.email not in bearers or bearers[person.email] is not None)
+    }
 
 
 def _says_nothing_of_others(person: IdentityRecord) -> bool:
@@ -42,11 +52,17 @@ def _says_nothing_of_others(person: IdentityRecord) -> bool:
     )
 
 
-def _borne_elsewhere(connection: Connection, emails: Collection[str]) -> set[str]:
-    """Of these addresses those that a record with a contact has, or any record as a further one."""
-    linked = find(connection, "record", ("email",), emails, by="email", where=f"contact_id IS NOT NULL AND {_OBJECTS}")
-    further = find(connection, "record_email", ("email",), emails, by="email")
-    return {email for (email,) in (*linked, *further)}
+def _bearers(connection: Connection, emails: Collection[str]) -> _Bearers:
+    """The addresses that a record with a contact has, or any record as a further one.
+
+    One lives that stores no id: who has its address is the same person, whatever else it says.
+    """
+    columns = ("email", "contact_id", "linked_id", "archived")
+    found: _Bearers = {}
+    for email, contact_id, linked_id, archived in find(connection, "record", columns, emails, by="email", where=_WITH_CONTACT):
+        alone = email not in found and linked_id is None and not archived
+        found[email] = contact_id if alone else None
+    return found | dict.fromkeys(email for (email,) in find(connection, "record_email", ("email",), emails, by="email"))
 
 
 def _named_elsewhere(connection: Connection, people: Sequence[IdentityRecord]) -> set[str]:

@@ -13,11 +13,11 @@ from connector.store.database import Store
 T = TypeVar("T")
 
 #: Seconds that a slice is to take before it is committed; the commit comes on top.
-SLICE_SECONDS = 0.12
+SLICE_SECONDS = 0.15
 #: Rows that a slice has at most, however fast they go.
 MOST = 5_000
 #: Rows that a slice has at least, however slow: what each costs beside its rows would be more than they do.
-LEAST = 200
+LEAST = 250
 #: How much larger than the one before a slice may be: the one before may have been an easy one.
 _GROWTH = 2.0
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime, timedelta
 
-from connector.model import FieldWrite, Record, State, TaskReadBack, TaskWrite, WriteOutcome, WriteState
+from connector.model import FieldWrite, Record, State, TaskReadBack, TaskWrite, WriteOutcome, WriteState, own_rules
 from connector.store.claims import Settlement
 from connector.store.ledger import Entry
 
@@ -32,9 +32,10 @@ def marker(row: Entry) -> str:
     """By which a task is found again in the CRM: 32 hexadecimal digits.
 
     A digest, since a CRM's field is short and keys are not; of the record too, so that a database begun anew, which numbers its contacts
-    differently, never takes another person's task for its own.
+    differently, never takes another person's task for its own. The colon before the program's own rules is left out, so that tasks which
+    were created before these had one are found.
     """
-    about = f"{row.key}|{row.record.crm}|{row.record.object}|{row.record.id}"
+    about = f"{row.key.removeprefix(own_rules.OWN)}|{row.record.crm}|{row.record.object}|{row.record.id}"
     return hashlib.sha256(about.encode()).hexdigest()[:32]
 
 

@@ -141,7 +141,7 @@ def _back(value: Any, changes: Sequence[_Change], at: datetime) -> tuple[Any, bo
 def _exact(
     connection: Connection, crm: str, object_name: str, ids: Sequence[str], records: Mapping[FullKey, _Record]
 ) -> dict[str, dict[str, list[_Change]]]:
-    """The CRM's own history, of properties whose latest entry is the present value; of a record that is to be read again nothing is taken."""
+    """The CRM's own history, of properties whose latest entry is the present value; of a record that is to be read again nothing."""
     changes: defaultdict[str, defaultdict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     stale = {row_id for _, row_id in history_due.is_due(connection, crm, [(object_name, row_id) for row_id in ids])}
     about = (_HISTORY.c.crm == crm, _HISTORY.c.object == object_name, _HISTORY.c.record_id.in_(ids))
@@ -161,7 +161,9 @@ def _exact(
 def _seen(connection: Connection, crm: str, object_name: str, ids: Sequence[str]) -> dict[str, dict[str, list[_Change]]]:
     """What pulls saw change, with the span in which it did."""
     formulas = set(
-        connection.scalars(select(_PROPERTY.c.name).where(_PROPERTY.c.crm == crm, _PROPERTY.c.object == object_name, _PROPERTY.c.calculated))
+        connection.scalars(
+            select(_PROPERTY.c.name).where(_PROPERTY.c.crm == crm, _PROPERTY.c.object == object_name, _PROPERTY.c.calculated)
+        )
     )
     changes: dict[str, dict[str, list[_Change]]] = {row_id: {} for row_id in ids}
     about = (_VERSION.c.crm == crm, _VERSION.c.object == object_name, _VERSION.c.id.in_(ids))

@@ -73,9 +73,9 @@ def was_read_whole(connection: Connection, crm: str, object_name: str) -> bool:
 
 
 def whole_at(connection: Connection, crm: str, objects: Collection[str]) -> dict[str, int | None]:
-    """When the last read of each stream that came to its end began, in microseconds: what changed before is here, but for what is shown late."""
-    columns = select(_CURSOR.c.object, _CURSOR.c.whole_at)
-    return {name: at for name, at in connection.execute(columns.where(_CURSOR.c.crm == crm, _CURSOR.c.object.in_(sorted(objects))))}
+    """When the last read of each stream that came to its end began, in microseconds: what changed before is here, unless shown late."""
+    columns = select(_CURSOR.c.object, _CURSOR.c.whole_at).where(_CURSOR.c.crm == crm, _CURSOR.c.object.in_(sorted(objects)))
+    return dict(connection.execute(columns).tuples().all())
 
 
 def counted(connection: Connection, crm: str, name: str) -> int:

@@ -78,13 +78,15 @@ def note(
 
 
 def note_slice(store: Store, crm: str, object_name: str, modified_since: datetime, after: str, now: datetime) -> str | None:
-    """Notes the live records of an object that were modified since a moment, the next 5,000 after this id; where to go on, None at the end."""
+    """Notes the live records of an object that were modified since a moment, 5,000 after this id; where to go on, None at the end."""
     of_object = (_RECORD.c.crm == crm, _RECORD.c.object == object_name, _RECORD.c.id > after)
     wanted = and_(_RECORD.c.modified_at >= to_micros(modified_since), ~_RECORD.c.archived)
 
     def work(connection: Connection) -> str | None:
         rows = connection.execute(select(_RECORD.c.id, wanted).where(*of_object).order_by(_RECORD.c.id).limit(SLICE)).all()
-        due_rows = [{"crm": crm, "object": object_name, "id": row_id, "noted_at": to_micros(now)} for row_id, is_wanted in rows if is_wanted]
+        due_rows = [
+            {"crm": crm, "object": object_name, "id": row_id, "noted_at": to_micros(now)} for row_id, is_wanted in rows if is_wanted
+        ]
         put(connection, "history_due", due_rows, _COLUMNS, keys=_COLUMNS[:3])
         return str(rows[-1][0]) if len(rows) == SLICE else None
 

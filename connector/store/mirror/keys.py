@@ -58,34 +58,36 @@ def contacts_of(connection: Connection, crm: str, records: Iterable[Key]) -> dic
 
 
 def make_due(connection: Connection, contacts: Collection[int], now: datetime) -> None:
-    """These contacts are judged in the next pass, but for those who are gone."""
-    moment = to_micros(now)
-    later = f"UPDATE contact SET due_at = ? WHERE (due_at IS NULL OR due_at > ?) AND NOT gone AND id {AMONG}"
-    for ids in chunks(sorted(contacts)):
-        told(connection, later, moment, moment, ids)
+    """These contacts are judged and decided on in the next pass, but for those who are gone."""
+    _at_once(connection, contacts, now, ("due_at", "decide_at"))
 
 
 def recount(connection: Connection, contacts: Collection[int], now: datetime) -> None:
     """These contacts' touches are counted anew, and they are judged, in the next pass: they have activities that they did not have, lost
     some, or count from another moment.
     """
+    _at_once(connection, contacts, now, ("due_at", "decide_at", "recount_at"))
+
+
+def _at_once(connection: Connection, contacts: Collection[int], now: datetime, columns: tuple[str, ...]) -> None:
+    """Sets these moments of the contacts to now where they are not earlier."""
     moment = to_micros(now)
-    sooner = ", ".join(f"{name} = CASE WHEN {name} < ? THEN {name} ELSE ? END" for name in ("due_at", "recount_at"))
-    later = " OR ".join(f"{name} IS NULL OR {name} > ?" for name in ("due_at", "recount_at"))
+    sooner = ", ".join(f"{name} = CASE WHEN {name} < ? THEN {name} ELSE ? END" for name in columns)
+    later = " OR ".join(f"{name} IS NULL OR {name} > ?" for name in columns)
     statement = f"UPDATE contact SET {sooner} WHERE ({later}) AND NOT gone AND id {AMONG}"  # noqa: S608 - nothing from outside
     for ids in chunks(sorted(contacts)):
-        told(connection, statement, *(moment,) * 6, ids)
+        told(connection, statement, *(moment,) * (3 * len(columns)), ids)
 
 
 def unify_records(connection: Connection, crm: str, records: Iterable[Key]) -> None:
     """These people's contacts are made anew in the next pass."""
-    there = f"UPDATE record SET unify = ? WHERE crm = ? AND object = ? AND NOT unify AND id {AMONG}"
+    there = f"UPDATE record SET unify = ? WHERE crm = ? AND object = ? AND NOT unify AND id {AMONG}"  # noqa: S608 - nothing from outside
     for object_name, ids in by_object(key for key in records if key[0] not in COMPANIES):
         told(connection, there, True, crm, object_name, ids)
 
 
 def unify_people_of(connection: Connection, crm: str, companies: Iterable[str]) -> None:
     """The people of these companies are made anew in the next pass."""
-    people = f"UPDATE record SET unify = ? WHERE crm = ? AND NOT unify AND company_id {AMONG}"
+    people = f"UPDATE record SET unify = ? WHERE crm = ? AND NOT unify AND company_id {AMONG}"  # noqa: S608 - nothing from outside
     for ids in chunks(sorted(companies)):
         told(connection, people, True, crm, ids)

@@ -1,4 +1,4 @@
-"""Since when each property of a CRM is known of every record: from the end of the read that brought it of all, until pulls bring it no more.
+"""Since when each property of a CRM is known of every record: from the end of the read that brought it of all, until no pull brings it.
 
 Within such a span every change of the property came here. One that is dropped from the file and named again has two spans, and a gap.
 """

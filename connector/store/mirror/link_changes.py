@@ -116,7 +116,9 @@ def link_spans(connection: Connection, crm: str, object_name: str, ids: Collecti
     for row in connection.execute(select(_CHANGE).where(*of_object).order_by(_CHANGE.c.id, _CHANGE.c.number)):
         changes[row.id][Linked(row.source, row.record_object, row.record_id)].append(row)
     return {
-        row_id: [span for linked in sorted({*present[row_id], *changes[row_id]}) for span in _spans(linked, present, row_id, changes[row_id])]
+        row_id: [
+            span for linked in sorted({*present[row_id], *changes[row_id]}) for span in _spans(linked, present, row_id, changes[row_id])
+        ]
         for row_id in sorted(ids)
     }
 

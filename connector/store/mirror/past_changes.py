@@ -65,7 +65,9 @@ def _seen(connection: Connection, keys: Sequence[FullKey], told: Iterable[PastCh
     for crm, object_name, ids in by_crm_and_object(keys):
         about = (_VERSION.c.crm == crm, _VERSION.c.object == object_name, _VERSION.c.id.in_(ids))
         columns = select(_VERSION.c.id, _VERSION.c.changed, _VERSION.c.seen_at, _VERSION.c.unchanged_at)
-        for record_id, changed, seen_at, unchanged_at in connection.execute(columns.where(*about).order_by(_VERSION.c.id, _VERSION.c.number)):
+        for record_id, changed, seen_at, unchanged_at in connection.execute(
+            columns.where(*about).order_by(_VERSION.c.id, _VERSION.c.number)
+        ):
             for name, (before, after) in changed.items():
                 entries = known.get((crm, object_name, record_id, name, after), ())
                 since = None if unchanged_at is None else unchanged_at - LATE

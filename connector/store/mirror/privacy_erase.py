@@ -150,5 +150,5 @@ def _end_what_is_open(connection: Connection, contacts: Collection[int], now: da
         connection.execute(update(touch).where(touch.c.contact_id.in_(ids)).values(kept=True))
         owned = and_(ownership.c.contact_id.in_(ids), ownership.c.until.is_(None))
         connection.execute(update(ownership).where(owned).values(until=now))
-        gone = {"gone": True, "due_at": None, "ambiguous": None, "in_hubspot": False, "in_salesforce": False}
+        gone = {"gone": True, "due_at": None, "decide_at": None, "ambiguous": None, "in_hubspot": False, "in_salesforce": False}
         connection.execute(update(contact).where(contact.c.id.in_(ids)).values(gone))

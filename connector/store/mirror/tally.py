@@ -24,7 +24,7 @@ _STORED, _UNCHANGED, _ASIDE = "stored", "unchanged", "aside"
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class TallyCounts:
     """By how much the counts of a pull go up with a page. unchanged may go down: a record changed that came as it was before."""
 
     stored: int = 0
@@ -51,7 +51,7 @@ class Tally:
         if self._older is not None:
             self._older.close()
 
-    def add(self, result: PageResult) -> Counted:
+    def add(self, result: PageResult) -> TallyCounts:
         """Takes a page in. Of one that came before, the last fate counts; "unchanged" says nothing against that it was stored."""
         fates = dict.fromkeys(result.keys, _UNCHANGED)
         fates |= dict.fromkeys(result.stored_keys, _STORED)
@@ -68,7 +68,7 @@ class Tally:
                     changes[earlier] -= 1
         if len(self._recent) > _KEPT:
             self._put_away()
-        return Counted(stored=changes[_STORED], unchanged=changes[_UNCHANGED], set_aside=changes[_ASIDE])
+        return TallyCounts(stored=changes[_STORED], unchanged=changes[_UNCHANGED], set_aside=changes[_ASIDE])
 
     def _known(self, keys: Iterable[Key]) -> Mapping[Key, str]:
         known = {key: self._recent[key] for key in keys if key in self._recent}

@@ -68,9 +68,7 @@ def add_versions(
     put(connection, table, rows, _VERSION_COLUMNS)
 
 
-def note_differences(
-    connection: Connection, crm: str, table: str, names: tuple[str, ...], rows: Mapping[Key, Row], now: datetime
-) -> None:
+def note_differences(connection: Connection, crm: str, table: str, names: tuple[str, ...], rows: Mapping[Key, Row], now: datetime) -> None:
     """Notes what these columns of deals or activities that are here will have changed once these rows are stored."""
     changes: dict[Key, tuple[Mapping[str, Any], int | None]] = {}
     for object_name, ids in by_object(rows):
@@ -78,9 +76,7 @@ def note_differences(
             row = rows[object_name, row_id]
             # SQLite knows no booleans: 0 and 1 are False and True, and compare as these
             pairs = {name: (before, row[name]) for name, before in zip(names, values, strict=True) if before != row[name]}
-            difference = {
-                name: [bool(before) if isinstance(after, bool) else before, after] for name, (before, after) in pairs.items()
-            }
+            difference = {name: [bool(before) if isinstance(after, bool) else before, after] for name, (before, after) in pairs.items()}
             if difference:
                 changes[object_name, row_id] = (difference, row["modified_at"])
     add_versions(connection, crm, changes, now, f"{table}_version")

@@ -30,7 +30,7 @@ from connector.store.tables.mirror import (
     SetAsideRow,
 )
 from connector.store.tables.past import Act, OwnershipRow, RuleText, RuleUse, Snapshot
-from connector.store.tables.plans import Standing
+from connector.store.tables.plans import StandingCount
 
 __all__ = [
     "EPOCH",
@@ -79,7 +79,7 @@ __all__ = [
     "SetAsideRow",
     "Snapshot",
     "Spell",
-    "Standing",
+    "StandingCount",
     "Table",
     "Touch",
     "Turn",

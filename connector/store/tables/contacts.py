@@ -69,6 +69,8 @@ class ContactRow(Table, table=True):
     # the contact that it turned out to be; chains are followed to their end
     merged_into: OfNobody[int | None] = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     recount_at: OfNobody[datetime | None] = moment_column()  # the first moment at which its touches are to be counted anew
+    decide_at: OfNobody[datetime | None] = moment_column()  # … at which something else could be decided, though the rules answer the same
+    answers: OfNobody[str | None] = Field(default=None)  # what the rules answered after the score when last judged, 1 or 0 each
 
 
 class Touch(Table, table=True):
@@ -143,7 +145,15 @@ class Clock(Table, table=True):
     """An SLA clock. state: running, warned, met, breached, ended, waived, paused."""
 
     __tablename__ = "clock"
-    __table_args__ = (Index("ix_clock_open", "state", "due_at"),)
+    __table_args__ = (
+        Index("ix_clock_open", "state", "due_at"),
+        Index(
+            "ix_clock_before_live",
+            "state",
+            sqlite_where=text("before_live IS NOT NULL"),
+            postgresql_where=text("before_live IS NOT NULL"),
+        ),
+    )
     contact_id: OfNobody[int] = Field(sa_column=Column(BigInteger, primary_key=True))
     attempt: OfNobody[int] = Field(primary_key=True)
     kind: OfNobody[str] = id_column()
@@ -160,6 +170,7 @@ class Clock(Table, table=True):
     channels: OfNobody[int] = Field(default=0)
     calendar: OfNobody[str] = Field()  # the calendar's version that the deadline was computed with
     config_version: OfNobody[str | None] = Field(default=None)  # the file's, under which it started; NULL: before that was kept
+    before_live: OfNobody[str | None] = Field(default=None)  # "warn", "breach": came up before the first live pass; never acted on
 
 
 class Evidence(Table, table=True):

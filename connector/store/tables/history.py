@@ -1,5 +1,5 @@
-"""The past as the CRMs tell it, beside versions of records and histories of fields in `mirror`: versions of activities and deals, which links
-began and ended when, since when a property was known of every record, and whose history is to be read.
+"""The past as the CRMs tell it, beside versions of records and histories of fields in `mirror`: versions of activities and deals, which
+links began and ended when, since when a property was known of every record, and whose history is to be read.
 """
 
 from __future__ import annotations

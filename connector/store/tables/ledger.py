@@ -11,6 +11,7 @@ from sqlmodel import Field
 from connector.store.tables.columns import OfContact, OfNobody, Table, id_column, json_column, moment_column, serial
 
 #: The states of the ledger that are not at their end, as the condition of its partial index.
+_STOPPED = "state IN ('refused', 'blocked')"
 _OPEN = "state IN ('planned', 'waiting', 'held', 'approved', 'sending', 'unknown', 'parked')"
 
 
@@ -65,6 +66,7 @@ class Ledger(Table, table=True):
         ),
         Index("ix_ledger_open", "state", sqlite_where=text(_OPEN), postgresql_where=text(_OPEN)),
         Index("ix_ledger_guard", "rule", "kind", "planned_at"),
+        Index("ix_ledger_stopped", "plan", sqlite_where=text(_STOPPED), postgresql_where=text(_STOPPED)),
         # what waits for approval is counted by rule without a look at its rows; and it lapses by its age
         Index("ix_ledger_lapse", "planned_at", sqlite_where=text("state = 'held'"), postgresql_where=text("state = 'held'")),
         Index(

@@ -7,7 +7,7 @@ from sqlmodel import Field
 from connector.store.tables.columns import OfNobody, Table, id_column
 
 
-class Standing(Table, table=True):
+class StandingCount(Table, table=True):
     """How often something stands in the shadow plan; changed in the transaction that changes its rows (`connector.store.shadow`).
 
     what: "bundle SHAPE", how many bundles of the rule have these parts; "contacts KIND", how many contacts have one of this kind.

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from connector.adapters.client import Answer, Request
 from connector.adapters.hubspot.wire.activities import read_activity
+from connector.adapters.hubspot.wire.histories import read_history
 from connector.adapters.hubspot.wire.records import Listing, inline_contacts, read_links, read_listing, read_owner, read_record
 from connector.adapters.hubspot.wire.requests import (
     VERSIONS,
@@ -32,6 +33,7 @@ from connector.model import (
     Activity,
     ActivityKind,
     Direction,
+    FieldChange,
     FieldWrite,
     Owner,
     Record,
@@ -402,3 +404,45 @@ class TestBatches:
             "associations": [{"to": {"id": "7"}, "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 204}]}],
             "objectWriteTraceId": task_marker("k"),
         }
+
+
+class TestHistories:
+    def raw(self, *entries: dict[str, Any]) -> dict[str, Any]:
+        return {"id": "151", "properties": {}, "propertiesWithHistory": {"hs_lead_status": list(entries)}}
+
+    def changes(self, raw: Any) -> list[FieldChange]:
+        found = read_history("contacts", raw, ["hs_lead_status", "lifecyclestage"])
+        assert not isinstance(found, SetAside)
+        return found
+
+    def test_the_oldest_first_with_who(self) -> None:
+        newest = {"value": "OPEN", "timestamp": "2026-11-02T10:00:00.123Z", "sourceType": "CRM_UI", "updatedByUserId": 5200001}
+        before = {"value": "NEW", "timestamp": "2026-11-01T10:00:00Z", "sourceType": "AUTOMATION_PLATFORM", "sourceId": "enroll:9"}
+        first, second = self.changes(self.raw(newest, before))
+        assert (first.before, first.after, first.source, first.who) == (None, "NEW", "AUTOMATION_PLATFORM", None)
+        assert (second.before, second.after, second.source, second.who) == ("NEW", "OPEN", "CRM_UI", "5200001")
+        assert second.at == datetime(2026, 11, 2, 10, 0, 0, 123000, tzinfo=UTC)
+        assert second.id == "151/hs_lead_status/1793613600123"
+
+    def test_the_user_may_stand_in_the_source_alone(self) -> None:
+        (change,) = self.changes(self.raw({"value": "NEW", "timestamp": "2026-11-01T10:00:00Z", "sourceId": "userId:77"}))
+        assert change.who == "77"
+
+    def test_what_repeats_the_value_is_no_change_and_one_emptied_is(self) -> None:
+        values = ("", "OPEN", "OPEN", "NEW")  # newest first
+        entries = [{"value": value, "timestamp": f"2026-11-0{9 - place}T10:00:00Z"} for place, value in enumerate(values)]
+        assert [change.after for change in self.changes(self.raw(*entries))] == ["NEW", "OPEN", None]
+
+    def test_two_in_one_millisecond_have_ids_of_their_own(self) -> None:
+        same = "2026-11-01T10:00:00Z"
+        ids = [change.id for change in self.changes(self.raw({"value": "B", "timestamp": same}, {"value": "A", "timestamp": same}))]
+        assert len(set(ids)) == 2
+
+    @pytest.mark.parametrize("entry", [{"value": "A"}, {"value": "A", "timestamp": "soon"}, {"value": ["A"], "timestamp": 1}])
+    def test_what_cannot_be_read_sets_the_record_aside(self, entry: dict[str, Any]) -> None:
+        found = read_history("contacts", self.raw(entry), ["hs_lead_status"])
+        assert isinstance(found, SetAside)
+        assert found.record.id == "151"
+
+    def test_without_histories_there_is_nothing(self) -> None:
+        assert self.changes({"id": "151"}) == []

@@ -288,7 +288,7 @@ def test_check_tells_what_is_wrong_and_what_to_do(org: responses.RequestsMock, l
     assert "package of HubSpot's own integration is installed" in told
     assert "Opportunity cannot be seen" in told
     assert "take 130,000 calls a day" in told
-    assert any("reads 5,001 records in at most 15 calls" in finding.message for finding in findings)
+    assert any("reads 5,001 records in at most 16 calls" in finding.message for finding in findings)
     (needed,) = [finding.permissions for finding in findings if finding.permissions]
     assert {one.name for one in needed if one.has is False} == {"Lead.OwnerId: Edit", "Lead.Emial: Read", "Opportunity: Read"}
     assert all(finding.advice for finding in wrong)

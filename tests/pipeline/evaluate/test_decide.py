@@ -159,7 +159,7 @@ class TestSteps:
 
     def test_the_other_crm_is_told_unless_the_difference_is_tolerated(self) -> None:
         (proposal,) = decided(mql(records=[MQL_CONTACT, LEAD])).proposals
-        assert (proposal.rule, proposal.cause) == ("stages", "agreement:3")
+        assert (proposal.rule, proposal.cause) == (":stages", "agreement:3")
         assert written(proposal) == [("set_stage", "Lead", "Nurturing", "Open")]
         assert decided(mql({"stage_differs": True}, records=[MQL_CONTACT, LEAD])).proposals == ()
         strange = LEAD._replace(properties={"Status": "Somebody's own"})
@@ -175,7 +175,7 @@ class TestClocks:
         made = proposal.actions[0].task
         assert made is not None
         assert made.subject == "Chase Rossi: 0 of 1 by 2026-11-16 13:00 (first touch)"
-        assert (decision.next_look, decision.looks_again) == (at(0, 13), True)
+        assert (decision.next_look, decision.decide_at) == (at(0, 13), at(0, 13))
 
     def test_a_breach_is_acted_on_once(self) -> None:
         late = {"now": at(0, 14), "clocks": [clock(state="breached")]}
@@ -240,7 +240,7 @@ class TestRejection:
             known_by="record",
         )
         (asks,) = decision.proposals
-        assert (asks.rule, asks.cause, written(asks)) == ("rejection", "attempt:1/reason", [("create_task", "say-why", None, "say-why")])
+        assert (asks.rule, asks.cause, written(asks)) == (":rejection", "attempt:1/reason", [("create_task", "say-why", None, "say-why")])
         assert decision.next_look == NOW  # the next pass sees to it
 
     def test_with_a_reason_the_next_pass_sends_it_back(self) -> None:
@@ -250,13 +250,13 @@ class TestRejection:
         assert decision.rejection is not None
         assert (decision.rejection.reason, decision.rejection.accepted, decision.rejection.reason_at) == ("Duplicate", True, NOW)
         (back,) = decision.proposals
-        assert (back.rule, back.cause) == ("rejection", "attempt:1")
+        assert (back.rule, back.cause) == (":rejection", "attempt:1")
         assert written(back)[0] == ("set_stage", "contacts", "mql", "lead")
         assert back.actions[0].backward
 
     def test_while_it_keeps_the_contact_no_transition_takes_it(self) -> None:
         answers = Answers(transitions=(True, True), slas=(True,), assigns=(True,), routes=((),), rejecting=True)
-        assert {proposal.rule for proposal in decided(self.rejected(answers=answers)).proposals} == {"rejection"}
+        assert {proposal.rule for proposal in decided(self.rejected(answers=answers)).proposals} == {":rejection"}
 
     def test_where_the_contact_is_back_already_it_is_done(self) -> None:
         over = end(attempt(rejectable=True), "rejected", at(0, 9.5))

@@ -107,10 +107,10 @@ def test_one_that_was_unnamed_in_the_middle_begins_anew(company: Company) -> Non
     company.config = funnel(SEATS)
     company.hubspot.between("refill", lambda: company.hubspot.fail("refill", PassStopped("the day's share is spent", crm="hubspot")))
     company.run(MINUTE, errors=("the day's share is spent",))
-    company.config = funnel()
+    company.mean(funnel())
     company.hubspot.edit("contacts", "100", firstname="Early")  # on a page that was filled; now it is stored without seats
     company.run(MINUTE)
-    company.config = funnel(SEATS)
+    company.mean(funnel(SEATS))
     company.run(MINUTE)
     assert len(seats(company)) == PEOPLE
     assert moved(company) == 8

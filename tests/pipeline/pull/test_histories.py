@@ -92,7 +92,12 @@ def test_they_are_read_of_those_in_which_something_watched_changed(url: str) -> 
         company.later(minutes=5)
         result = company.run()
         assert company.hubspot.requests["history"] == 1
-        assert entries(company) == [("1", None, "NEW", None), ("2", None, "NEW", None), ("3", None, "NEW", None), ("1", "NEW", "OPEN", None)]
+        assert entries(company) == [
+            ("1", None, "NEW", None),
+            ("2", None, "NEW", None),
+            ("3", None, "NEW", None),
+            ("1", "NEW", "OPEN", None),
+        ]
         assert result.pulled["hubspot"]["contacts"].calls == 2  # a page of the pull, a batch of histories
         assert company.rows("SELECT * FROM history_due") == []
 

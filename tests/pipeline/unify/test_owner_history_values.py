@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from connector.pipeline.unify.owner_history import OwnerSeen, OwnerWrite, Stay, stays_since
+from connector.store.tables import to_micros
 from connector.store.tables.rows import PastChange
 
 NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
@@ -24,12 +25,14 @@ def seen(**more: Any) -> OwnerSeen:
     """Anna's since yesterday, Ben's now."""
     facts: dict[str, Any] = {
         "contact_id": 1, "crm": "hubspot", "object": "contacts", "record_id": "1", "owner_id": "ben", "assigned": None, "modified_at": None,
-        "number": 1, "last_owner": "anna", "since": at(24), "until": None,
+        "number": 1, "since": at(24), "until": None,
     }  # fmt: skip
-    return OwnerSeen(**facts | more)
+    facts |= more
+    moments = {name: None if facts[name] is None else to_micros(facts[name]) for name in ("modified_at", "since", "until")}
+    return OwnerSeen(**facts | moments)
 
 
-NEW = {"number": None, "last_owner": None, "since": None}
+NEW = {"number": None, "since": None}
 
 
 def told(hours: float, after: str | None, by: str | None = "chiara@acme.example", known_by: Any = "history") -> PastChange:

@@ -183,7 +183,8 @@ def test_a_batch_with_histories_takes_fifty_and_tells_who(stage: Stage) -> None:
     (shown,) = [one for one in results if one["id"] == contacts[0]]
     ours, theirs, *_ = shown["propertiesWithHistory"]["hs_lead_status"]
     user = next(owner["userId"] for owner in stage.world.hubspot_owners if owner["email"] == "ben@acme.example")
-    assert (theirs["value"], theirs["sourceType"], theirs["sourceId"], theirs["updatedByUserId"]) == ("OPEN", "CRM_UI", f"userId:{user}", user)
+    by_hand = {"sourceType": "CRM_UI", "sourceId": f"userId:{user}", "updatedByUserId": user}
+    assert theirs == {"value": "OPEN", "timestamp": theirs["timestamp"], **by_hand}
     assert (ours["value"], ours["sourceType"]) == ("IN_PROGRESS", "INTEGRATION")
     assert "updatedByUserId" not in ours
     edits = [edit for edit in stage.world.edits if edit.id == contacts[0]]

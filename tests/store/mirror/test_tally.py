@@ -14,7 +14,7 @@ from connector.store.database import Store
 from connector.store.mirror import pages, tally
 from connector.store.mirror.pages import PageResult
 from connector.store.mirror.rows import Key
-from connector.store.mirror.tally import Counted, Tally
+from connector.store.mirror.tally import Tally, TallyCounts
 from tests.store.support import LATER, NOW, kept_store, page, person, store
 
 __all__ = ["kept_store", "store"]  # fixtures
@@ -45,8 +45,8 @@ def test_each_counts_once_as_what_became_of_it_last(brought: list[dict[int, str]
 
 def test_what_has_no_id_counts_each_time() -> None:
     with Tally() as counts:
-        assert counts.add(result({}, nameless=2)) == Counted(set_aside=2)
-        assert counts.add(result({1: "stored"}, nameless=1)) == Counted(stored=1, set_aside=1)
+        assert counts.add(result({}, nameless=2)) == TallyCounts(set_aside=2)
+        assert counts.add(result({1: "stored"}, nameless=1)) == TallyCounts(stored=1, set_aside=1)
 
 
 def test_more_than_are_kept_in_memory_are_known_too() -> None:
@@ -54,7 +54,7 @@ def test_more_than_are_kept_in_memory_are_known_too() -> None:
         for start in (0, 6_000, 3_000, 0):
             counted = counts.add(result(dict.fromkeys(range(start, start + 6_000), "unchanged")))
             assert counted.seen == {0: 6_000, 6_000: 6_000}.get(start, 0) or start in (0, 3_000)
-        assert counts.add(result({0: "stored", 11_999: "stored", 12_000: "stored"})) == Counted(stored=3, unchanged=-2)
+        assert counts.add(result({0: "stored", 11_999: "stored", 12_000: "stored"})) == TallyCounts(stored=3, unchanged=-2)
 
 
 # ── Pages ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -71,7 +71,7 @@ def test_pages_add_up_whatever_they_bring(store: Store, brought: list[list[tuple
         store.write(lambda connection, table=table: connection.exec_driver_sql(f"DELETE FROM {table}"))  # type: ignore[misc]
     holds: dict[int, str] = {}
     for at in (NOW, LATER)[: 1 + twice]:
-        totals, fates = Counted(), dict[int, str]()
+        totals, fates = TallyCounts(), dict[int, str]()
         with Tally() as counts:
             for things in brought:
                 totals = plus(totals, counts.add(pages.commit_page(store, made(things), now=at)))
@@ -82,8 +82,8 @@ def test_pages_add_up_whatever_they_bring(store: Store, brought: list[list[tuple
                 assert astuple(totals) == tuple(list(fates.values()).count(fate) for fate in FATES)
 
 
-def plus(one: Counted, other: Counted) -> Counted:
-    return Counted(*(a + b for a, b in zip(astuple(one), astuple(other), strict=True)))
+def plus(one: TallyCounts, other: TallyCounts) -> TallyCounts:
+    return TallyCounts(*(a + b for a, b in zip(astuple(one), astuple(other), strict=True)))
 
 
 def made(things: list[tuple[int, str]]) -> Any:

@@ -44,7 +44,14 @@ def _changes(ref: RecordRef, name: str, newest_first: Sequence[Mapping[str, Any]
             key += "+"
         taken.add(key)
         yield FieldChange(
-            record=ref, id=key, property=name, before=before, after=after, at=at, source=text_of(entry, "sourceType") or None, who=_who(entry)
+            record=ref,
+            id=key,
+            property=name,
+            before=before,
+            after=after,
+            at=at,
+            source=text_of(entry, "sourceType") or None,
+            who=_who(entry),
         )
         before = after
 

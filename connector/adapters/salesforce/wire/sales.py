@@ -19,8 +19,8 @@ OPPORTUNITY_FIELDS = (
     "SystemModstamp",
 )  # fmt: skip
 OPPORTUNITY_OPTIONAL = frozenset({"AccountId", "Amount", "CurrencyIsoCode"})
-#: How an Opportunity stood after each change of stage, amount, probability or closing date, whether or not its fields are tracked; who changed
-#: it is CreatedById (…/sforce_api_objects_opportunityhistory.htm).
+#: How an Opportunity stood after each change of stage, amount, probability or closing date, whether or not its fields are tracked; who
+#: changed it is CreatedById (…/sforce_api_objects_opportunityhistory.htm).
 DEAL_HISTORY_FIELDS = ("Id", "OpportunityId", "StageName", "CreatedDate", "CreatedById")
 ROLE_FIELDS = ("Id", "IsDeleted", "OpportunityId", "ContactId", "Role", "IsPrimary", "SystemModstamp")
 ROLE_OPTIONAL = frozenset({"Role"})
