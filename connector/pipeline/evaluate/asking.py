@@ -39,6 +39,7 @@ from connector.config.rule_conditions import RuleTable
 from connector.model import CRMS
 from connector.pipeline.evaluate.statement import REJECTING, AnswerReader, Answers, RuleStatement, flag_name, may_take
 from connector.store import tables as t
+from connector.store.among import among
 from connector.store.tables import Moment
 from connector.workflows.sla import TICKING
 
@@ -72,8 +73,8 @@ class Asking:
     def ask(self, connection: Connection, ids: Sequence[int]) -> Asked:
         """Asks about these contacts and stores the answers; whom to decide on, with what stood there before."""
         self._ask(connection, ids)
-        asked = self._to_decide(connection)
-        self._store(connection)
+        asked = self._to_decide(connection, ids)
+        self._store(connection, ids)
         return asked
 
     def _ask(self, connection: Connection, ids: Sequence[int]) -> None:
@@ -83,12 +84,12 @@ class Asking:
         connection.execute(scratch.delete())
         connection.execute(insert(scratch).from_select([column.name for column in scratch.c], self._statement), {"ids": list(ids)})
 
-    def _store(self, connection: Connection) -> None:
+    def _store(self, connection: Connection, ids: Sequence[int]) -> None:
         """Puts what was asked beside the contacts."""
         scratch, table = self.scratch, self._table
         connection.execute(
             update(table)
-            .where(table.c.id == scratch.c.id)
+            .where(table.c.id == scratch.c.id, among(table.c.id, ids))  # named once more: else SQLite goes through every contact
             .values(
                 excluded=scratch.c.excluded,
                 criteria=scratch.c.criteria,
@@ -114,7 +115,7 @@ class Asking:
             return self._table.c.rejecting
         return (self.scratch.c[REJECTING] == 1) if REJECTING in self.scratch.c else null()
 
-    def _to_decide(self, connection: Connection) -> Asked:
+    def _to_decide(self, connection: Connection, ids: Sequence[int]) -> Asked:
         """The contacts to decide on: those whose answers are others than before, or whose moment has come; of those the ones for which
         something fired, is open, or is to be told, with their answers.
         """
@@ -122,7 +123,7 @@ class Asking:
         anew = or_(table.c.decide_at <= self._now, table.c.answers.is_distinct_from(scratch.c.answers))
         told = self._tells().label("told")
         before = (told, table.c.rejecting.label("was_rejecting"), table.c.judged_at.label("was_judged_at"))
-        rows = connection.execute(select(scratch, *before).join(table, table.c.id == scratch.c.id).where(anew))
+        rows = connection.execute(select(scratch, *before).join(table, table.c.id == scratch.c.id).where(among(table.c.id, ids), anew))
         names = tuple(rows.keys())
         found = [dict(zip(names, row, strict=True)) for row in rows]
         told_rows = [row for row in found if row["told"]]

@@ -6,6 +6,7 @@ contacts stay due until their plan is saved (`settled`), so that a crash in betw
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,6 +36,7 @@ from connector.pipeline.evaluate.decide import decide
 from connector.pipeline.evaluate.looks import Looks
 from connector.pipeline.evaluate.proposals import DecisionInputs
 from connector.pipeline.evaluate.statement import RuleStatement
+from connector.pipeline.slices import Slices
 from connector.pipeline.unify import ContactWriter
 from connector.store import tables as t
 from connector.store.bulk import upsert
@@ -49,7 +51,7 @@ record = t.metadata.tables["record"]
 owner = t.metadata.tables["owner"]
 turn = t.metadata.tables["turn"]
 
-#: Contacts in one slice.
+#: Contacts of the first slice.
 SLICE = 1000
 
 
@@ -96,15 +98,12 @@ def evaluate_due(
     """Judges every contact that is due now, or those up to the moment at which it was stopped; how many. each: told of every slice."""
     with store.read() as connection:
         due = due_contacts(connection, run.table, run.now, run.only)
-    slices = _Slices(run)
+    judging, slices = _Judging(run), Slices(store, SLICE)
     done = 0
-    for start in range(0, len(due), SLICE):
-        if stopped():
-            break
-        ids = due[start : start + SLICE]
-        judged = store.write(partial(slices.judge, ids=ids))
-        slices.go_on_from(judged)
-        each(_evaluated(judged, ids, slices.kept_turns, run.now))
+    while done < len(due) and not stopped():
+        ids, judged = slices.run(partial(judging.judge_next, due=due, begin=done))
+        judging.go_on_from(judged)
+        each(_evaluated(judged, ids, judging.kept_turns, run.now))
         done += len(ids)
         if progress is not None:
             progress(done, len(due))
@@ -160,7 +159,7 @@ class _Judged:
     turns: RoundRobin
 
 
-class _Slices:
+class _Judging:
     """The slices of one pass, and what they share. Nothing of it moves on within a transaction: that may be run again."""
 
     def __init__(self, run: EvaluationRun) -> None:
@@ -181,6 +180,11 @@ class _Slices:
         """The slice is stored: the next one begins where it ended."""
         self._turns = judged.turns.turns
         self._companies |= judged.turns.companies
+
+    def judge_next(self, connection: Connection, size: int, *, due: Sequence[int], begin: int) -> tuple[Sequence[int], _Judged]:
+        """Judges so many of those who are due, from this place on; who they were, and what it came to."""
+        ids = due[begin : begin + size]
+        return ids, self.judge(connection, ids)
 
     def judge(self, connection: Connection, ids: Sequence[int]) -> _Judged:
         """Judges these contacts and stores what was decided."""
@@ -204,7 +208,6 @@ class _Slices:
     def _inputs(self, connection: Connection, states: Sequence[ContactState]) -> DecisionInputs:
         run = self._run
         people = select(owner).where(owner.c.active, ~owner.c.queue, owner.c.email.is_not(None)).order_by(owner.c.id)
-        companies = sorted({row.company_id for state in states for row in state.records if row.company_id is not None})
         return DecisionInputs(
             config=run.config,
             stages=self._stages,
@@ -215,7 +218,7 @@ class _Slices:
             live=run.live,
             clocks_from=run.writer.clocks_from,
             owner_ids={(row.crm, row.email): row.id for row in connection.execute(people)},
-            companies=_company_owners(connection, run.table, companies),
+            companies=_company_owners(connection, run.table, states),
             url=run.url,
             suspended=run.suspended,
             live_since=run.live_since,
@@ -257,14 +260,20 @@ def _set_moments(connection: Connection, table: Table, rows: Sequence[Mapping[st
         connection.execute(moments, rows)
 
 
-def _company_owners(connection: Connection, table: Table, companies: Sequence[str]) -> dict[tuple[str, str], str]:
-    """(crm, company) → who owns a contact of it; the longest-standing where they differ."""
-    if not companies:
-        return {}
-    rows = connection.execute(
-        select(record.c.crm, record.c.company_id, table.c.owner)
-        .join(table, table.c.id == record.c.contact_id)
-        .where(record.c.company_id.in_(companies), table.c.owner.is_not(None), record.c.role == "main")
-        .order_by(case((table.c.assigned_at.is_(None), 1), else_=0), table.c.assigned_at.desc(), table.c.id.desc())
-    )
-    return {(row.crm, row.company_id): row.owner for row in rows}
+def _company_owners(connection: Connection, table: Table, states: Sequence[ContactState]) -> dict[tuple[str, str], str]:
+    """(crm, company) → who owns a contact of it; the longest-standing where they differ. Of the companies of these contacts."""
+    companies: defaultdict[str, set[str]] = defaultdict(set)
+    for row in (row for state in states for row in state.records):
+        if row.company_id is not None:
+            companies[row.crm].add(row.company_id)
+    found: dict[tuple[str, str], str] = {}
+    standing = (case((table.c.assigned_at.is_(None), 1), else_=0), table.c.assigned_at.desc(), table.c.id.desc())
+    for crm, ids in sorted(companies.items()):
+        rows = connection.execute(
+            select(record.c.company_id, table.c.owner)
+            .join(table, table.c.id == record.c.contact_id)
+            .where(record.c.crm == crm, record.c.company_id.in_(sorted(ids)), table.c.owner.is_not(None), record.c.role == "main")
+            .order_by(*standing)
+        )
+        found |= {(crm, row.company_id): row.owner for row in rows}
+    return found

@@ -12,9 +12,9 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from connector.pipeline.slices import Slices
 from connector.pipeline.unify import ContactWriter, linking
 from connector.pipeline.unify.identity import Key
-from connector.pipeline.unify.slices import Slices
 from connector.store.database import Store
 
 #: Contacts in the first slice, and in those of a few contacts alone; how many the next ones have, the time that it took says.
