@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, inspect
+from sqlalchemy import Connection, Engine, event, inspect, make_url
 
 from connector.store.tables import metadata
 
@@ -70,12 +71,15 @@ def growing() -> frozenset[str]:
 
 
 @contextmanager
-def watched() -> Iterator[Watch]:
-    """Explains every statement of every engine in this process while the block runs."""
+def watched(url: str) -> Iterator[Watch]:
+    """Explains every statement on this database while the block runs; a scratch state in memory holds only what is looked at."""
     watch = Watch()
+    database = Path(make_url(url).database or "").name
     busy: set[int] = set()
 
     def before(connection: Connection, cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
+        if database not in str(connection.engine.url.database):
+            return
         if id(cursor.connection) in busy or not statement.lstrip().upper().startswith(_EXPLAINED) or _PROBE.match(statement):
             return
         watch.seen[statement] += 1
@@ -147,16 +151,22 @@ def _postgresql(connection: Connection, statement: str, parameters: Any) -> Iter
     cursor.close()
     plans = json.loads(found) if isinstance(found, str) else found
     columns = _index_columns(connection)
+    steps = {id(below) for node in _nodes(plans[0]["Plan"]) if node["Node Type"] == "Limit" for below in node["Plans"] if _is_step(below)}
     for node in _nodes(plans[0]["Plan"]):
         table = node.get("Relation Name")
         if table is None or table not in growing() or node["Node Type"] == "ModifyTable":
             continue
-        if node["Node Type"] == "Bitmap Heap Scan":
-            continue  # what it finds, its index scans below it do
+        if node["Node Type"] == "Bitmap Heap Scan" or id(node) in steps:
+            continue  # what a bitmap finds, its index scans below it do
         yield from _node(table, node, columns)
     for table, node in _bitmaps(plans[0]["Plan"]):
         if table in growing():
             yield from _node(table, node, columns)
+
+
+def _is_step(node: Mapping[str, Any]) -> bool:
+    """Whether a node under a limit takes the first rows of an index as they come: the highest number, say."""
+    return node["Node Type"].startswith("Index") and "Filter" not in node
 
 
 def _node(table: str, node: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:

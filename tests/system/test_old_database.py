@@ -29,7 +29,7 @@ EMPTY = {("attempt", "snapshot")}
 #: Of the shadow plans the last one stands now; what those before it said is kept as superseded, with when and why.
 REPLACED = {"state", "settled_at", "code", "message", "next_step"}
 #: Where ids of rules stand. Those of the program's own rules begin with a colon now, and say the same.
-RULES = {"rule", "key", "bundle"}
+RULES = {"rule", "key", "bundle"}  # and in a plan's guard
 
 
 def said(table: str, rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> Counter[tuple[Any, ...]]:
@@ -39,6 +39,8 @@ def said(table: str, rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) 
     def value(name: str, held: Any) -> Any:
         if isinstance(held, memoryview):
             return bytes(held)
+        if name == "guard" and isinstance(held, str):
+            return json.dumps({rule.removeprefix(":"): rail for rule, rail in json.loads(held).items()}, sort_keys=True)
         return held.removeprefix(":") if name in RULES and isinstance(held, str) else held
 
     return Counter(tuple(value(name, row[name]) for name in names) for row in rows if (table, row.get("name")) != NOT_APPLIED)

@@ -65,7 +65,11 @@ LISTED: tuple[Listed, ...] = (
     Listed("engine._in_scope", "contact", "scan", _TO_MEND),
     Listed("jobs.fast_lane._choose", "contact", "scan", _TO_MEND),
     Listed("jobs.fast_lane._record_ids", "record", "by crm", _TO_MEND, ("sqlite",)),
-    Listed("pipeline.evaluate.evaluate._evaluate", "contact", "scan", _TO_MEND, ("sqlite",)),
+    Listed("pipeline.evaluate.asking._store", "contact", "scan", _TO_MEND, ("sqlite",)),
+    Listed("pipeline.evaluate.asking._to_decide", "evidence", "scan", _TO_MEND + ": an OR hashes all of it", ("postgresql",)),
+    Listed("pipeline.evaluate.asking._to_decide", "rejection", "scan", _TO_MEND + ": an OR hashes all of it", ("postgresql",)),
+    Listed("pipeline.preview_state._take_plans", "action_value", "scan", _TO_MEND, ("sqlite",)),
+    Listed("store.refused._standing", "attempt", "by outcome", _TO_MEND, ("sqlite",)),
     Listed("pipeline.evaluate.evaluate.due_contacts", "contact", "scan", _TO_MEND + ": it is read in the order of ids", ("sqlite",)),
     Listed("workflows.touch_counts._count", "attempt", "by outcome", _TO_MEND),
 )  # fmt: skip
@@ -118,7 +122,7 @@ def seen_in(mode: str, url: str, folder: Path) -> Watch:
             company.later(minutes=1)
             company.run()
         assert min(multiply(company.store, MANY).values()) >= MANY
-        with watched() as watch:
+        with watched(url) as watch:
             for deed in deeds(company):
                 deed()
     assert watch.explained > 100
@@ -139,7 +143,7 @@ def seen_in(mode: str, url: str, folder: Path) -> Watch:
 def test_what_grows_is_found_and_what_does_not_is_not(either_url: str, statement: str, how: str | None) -> None:
     with empty_store(either_url) as store:
         multiply(store, 300)
-        with watched() as watch, store.read() if statement.startswith("SELECT") else written(store) as connection:
+        with watched(either_url) as watch, store.read() if statement.startswith("SELECT") else written(store) as connection:
             connection.execute(text(statement))
         assert {(access.table, access.how) for access in watch.accesses} == ({("activity", how)} if how else set())
         store.write(empty)
