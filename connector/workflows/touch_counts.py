@@ -13,11 +13,11 @@ from functools import partial
 from hashlib import blake2b
 
 import orjson
-from sqlalchemy import BigInteger, ColumnElement, Connection, Table, and_, exists, func, or_, select, type_coerce, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, Table, and_, func, or_, select, type_coerce, update
 
 from connector.store import runs
 from connector.store import tables as t
-from connector.store.among import among
+from connector.store.among import among, has_a_row
 from connector.store.database import Store
 from connector.store.tables import to_micros
 from connector.workflows import touches
@@ -87,22 +87,28 @@ def _count(connection: Connection, table: Table, ids: Sequence[int], now: dateti
         .group_by(table.c.id)
         .subquery()
     )
-    given = attempt.c.outcome.in_(("rejected", "disqualified"))
-    theirs = select(lost.c.id).where(lost.c.merged_into == table.c.id).correlate(table)  # contacts that turned out to be this one
-    rejected = exists().where(or_(attempt.c.contact_id == table.c.id, attempt.c.contact_id.in_(theirs)), given)
     connection.execute(
         update(table)
-        .where(table.c.id == sums.c.contact_id)
+        .where(table.c.id == sums.c.contact_id, among(table.c.id, ids))
         .values(
             touch_count=sums.c.touches,
             touch_channels=sums.c.channels,
             first_touch_at=sums.c.first,
             last_touch_at=sums.c.last,
-            rejected_before=rejected.correlate(table),
+            rejected_before=_rejected_before(table),
             recount_at=_next_meeting(table, now),
             decide_at=now,
         )
     )
+
+
+def _rejected_before(table: Table) -> ColumnElement[bool]:
+    """Whether sales gave the contact, or one that turned out to be it, back."""
+    theirs, given = attempt.alias("theirs"), ("rejected", "disqualified")
+    own = select(attempt.c.number).where(attempt.c.contact_id == table.c.id, attempt.c.outcome.in_(given))
+    merged = select(theirs.c.number).join(lost, lost.c.id == theirs.c.contact_id)
+    merged = merged.where(lost.c.merged_into == table.c.id, theirs.c.outcome.in_(given))
+    return or_(has_a_row(own, table), has_a_row(merged, table))
 
 
 def _next_meeting(table: Table, now: datetime) -> ColumnElement[datetime]:
