@@ -13,11 +13,11 @@ from functools import partial
 from hashlib import blake2b
 
 import orjson
-from sqlalchemy import BigInteger, ColumnElement, Connection, Table, and_, func, or_, select, type_coerce, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, FromClause, Table, and_, case, func, or_, select, type_coerce, update
 
 from connector.store import runs
 from connector.store import tables as t
-from connector.store.among import among, has_a_row
+from connector.store.among import among
 from connector.store.database import Store
 from connector.store.tables import to_micros
 from connector.workflows import touches
@@ -104,11 +104,15 @@ def _count(connection: Connection, table: Table, ids: Sequence[int], now: dateti
 
 def _rejected_before(table: Table) -> ColumnElement[bool]:
     """Whether sales gave the contact, or one that turned out to be it, back."""
-    theirs, given = attempt.alias("theirs"), ("rejected", "disqualified")
-    own = select(attempt.c.number).where(attempt.c.contact_id == table.c.id, attempt.c.outcome.in_(given))
-    merged = select(theirs.c.number).join(lost, lost.c.id == theirs.c.contact_id)
-    merged = merged.where(lost.c.merged_into == table.c.id, theirs.c.outcome.in_(given))
-    return or_(has_a_row(own, table), has_a_row(merged, table))
+    theirs = attempt.alias("theirs")
+    own = select(_given_back(attempt)).where(attempt.c.contact_id == table.c.id)
+    merged = select(_given_back(theirs)).join(lost, lost.c.id == theirs.c.contact_id).where(lost.c.merged_into == table.c.id)
+    return or_(*(func.coalesce(query.correlate(table).scalar_subquery(), 0) == 1 for query in (own, merged)))
+
+
+def _given_back(of: FromClause) -> ColumnElement[int]:
+    """1 where any of the attempts was given back. As a sum, not as a condition: SQLite would go through all attempts of that outcome."""
+    return func.max(case((of.c.outcome.in_(("rejected", "disqualified")), 1), else_=0))
 
 
 def _next_meeting(table: Table, now: datetime) -> ColumnElement[datetime]:
