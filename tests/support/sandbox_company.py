@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 from connector.adapters.client import NoBudget
@@ -55,14 +55,14 @@ def sandbox_company(url: str, *, mode: Literal["shadow", "live"], contacts: int,
     with empty_store(url) as store:
         company = Company(store, config, NOW, {})
         company.crms = {crm: MemoryCrm(name=crm, clock=lambda: company.now, set_up=company.crms[crm].set_up) for crm in company.crms}
-        for crm, things in _people(contacts, leads, seed).items():
+        for crm, things in people_of(contacts, leads, seed).items():
             company.crms[crm].put(*things)
         company.furnish()
         yield company
 
 
-@cache
-def _people(contacts: int, leads: int, seed: int) -> Mapping[CrmName, Sequence[Thing]]:
+@lru_cache(maxsize=4)
+def people_of(contacts: int, leads: int, seed: int) -> Mapping[CrmName, Sequence[Thing]]:
     """Everything that both CRMs of the sandbox hold, as their adapters bring it."""
     world = make_world(seed=seed, now=NOW, hubspot_contacts=contacts, salesforce_leads=leads)
     with Sandbox(world, now=lambda: NOW, hubspot=_NO_LIMITS) as box:

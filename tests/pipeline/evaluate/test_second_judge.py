@@ -6,11 +6,15 @@ Both see the same mirror; `tests.support.reference` says what the second one cov
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from tests.support.people_at_work import PeopleAtWork
 from tests.support.reference.beside import BothJudges
 from tests.support.reference.example_rules import CRITERIA, MINIMUM, REASONS, STAGES, STEPS
 from tests.support.sandbox_company import sandbox_company
@@ -65,3 +69,51 @@ def test_of_the_sandbox_s_people_the_same_is_concluded(either_url: str, mode: Li
             company.later(hours=hours)
             both.run()
         assert {"engaged and qualified", "went cold", "first touch"} <= set(both.fired)
+
+
+#: Hours until the next pass, and how much happens before it.
+lives = st.lists(st.tuples(st.sampled_from([1, 2, 5, 14, 24, 3 * 24, 22 * 24]), st.integers(0, 8)), min_size=3, max_size=8)
+worlds = st.integers(1, 10_000)
+modes = st.sampled_from(MODES)
+#: A touch logged late opens an attempt during which sales had said no; a warning, a hand-over, a second try; weeks without a pass.
+REJECTED_LATE = [(1, 6)] * 7
+LONG_ABSENCE = [(1, 8), (22 * 24, 8), (2, 8), (22 * 24, 0)]
+
+
+@settings(max_examples=1)
+@given(seed=worlds, mode=modes, life=lives)
+@example(seed=2, mode="live", life=REJECTED_LATE)
+@example(seed=5, mode="shadow", life=LONG_ABSENCE)
+def test_of_any_world_the_same_is_concluded(
+    kept_databases: Callable[[str], str], seed: int, mode: Literal["shadow", "live"], life: list[tuple[int, int]]
+) -> None:
+    lives_as_the_second_judge_says(kept_databases("one"), seed, mode, life)
+
+
+@settings(max_examples=1)
+@given(seed=worlds, mode=modes, life=lives)
+def test_of_any_world_the_same_is_concluded_on_postgresql(
+    kept_postgres: str, seed: int, mode: Literal["shadow", "live"], life: list[tuple[int, int]]
+) -> None:
+    lives_as_the_second_judge_says(kept_postgres, seed, mode, life)
+
+
+@pytest.mark.long
+@settings(max_examples=30)
+@given(seed=worlds, mode=modes, life=lives)
+def test_of_many_worlds_the_same_is_concluded(
+    kept_databases: Callable[[str], str], kept_postgres: str, seed: int, mode: Literal["shadow", "live"], life: list[tuple[int, int]]
+) -> None:
+    lives_as_the_second_judge_says(kept_postgres if seed % 5 == 0 else kept_databases("one"), seed, mode, life)
+
+
+def lives_as_the_second_judge_says(url: str, seed: int, mode: Literal["shadow", "live"], life: list[tuple[int, int]]) -> None:
+    """A world of its own, and passes after so many hours and deeds each."""
+    people = PeopleAtWork(contacts=40, leads=20, seed=seed)
+    with sandbox_company(url, mode=mode, contacts=40, leads=20, seed=seed) as company:
+        both = BothJudges(company)
+        both.run()
+        for place, (hours, deeds) in enumerate(life):
+            company.later(hours=hours)
+            people.work(company, place, deeds)
+            both.run()
