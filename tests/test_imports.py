@@ -39,6 +39,7 @@ STEPS: Mapping[str, set[str]] = {
     "recorded_run": {"context"},
     "older_file": set(),
     "pull": {"context"},
+    "slices": set(),
     "unify": {"slices"},
     "evaluate": {"slices", "unify"},
     "plan": set(),
