@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
+from connector.cli.actor import AsName, actor_of
 from connector.cli.common import DEFAULT_CONFIG, AsJson, ConfigPath, ExitCode, command, logging_to_stderr
 from connector.cli.output import Output
 from connector.cli.store import make_tables, offline
 from connector.config.load import load
 from connector.config.tables import Config
-from connector.model import State
-from connector.store import ledger, refused
+from connector.model import Deed, State
+from connector.store import acts, ledger, refused
 
 
 def approve(
@@ -21,18 +22,21 @@ def approve(
     config: ConfigPath = DEFAULT_CONFIG,
     as_json: AsJson = False,
     drop: Annotated[bool, typer.Option("--drop", help="Give up what was refused, for this cause for good.")] = False,
+    as_name: AsName = "",
 ) -> int:
     """Tries again what a CRM refused of a plan, once it is mended; --drop gives it up."""
     settings, output = load(config), Output(as_json=as_json)
     make_tables(settings)
     with logging_to_stderr(), offline(settings) as app:
-        now = app.now()
+        now, actor = app.now(), actor_of(as_name)
 
         def work(connection: Connection) -> tuple[int, int, int]:
             bundles = refused.stopped_bundles(connection, plan=plan)
             counts = ledger.figures(connection, plan)
             no_longer = counts[State.REFUSED] + counts[State.BLOCKED] - sum(len(bundle.ids) for bundle in bundles)
             held = counts[State.HELD]
+            if bundles:
+                acts.note(connection, Deed.DROPPED if drop else Deed.APPROVED, "plan", str(plan), actor, now)
             end = refused.drop if drop else refused.try_again
             return end(connection, bundles, now=now), no_longer, held
 

@@ -48,8 +48,9 @@ def test_it_goes_again(cli: CommandLine) -> None:
 
 
 def test_it_is_given_up(cli: CommandLine) -> None:
-    assert "2 actions of plan 1 are given up" in cli.type("approve", "1", "--drop").stdout
+    assert "2 actions of plan 1 are given up" in cli.type("approve", "1", "--drop", "--as", "emil").stdout
     assert states(cli) == {State.DROPPED}
+    assert [(act["deed"], act["about"], act["name"], act["by"]) for act in cli.json("status")["acts"]] == [("dropped", "plan", "1", "emil")]
 
 
 def test_another_plan_is_left_alone(cli: CommandLine) -> None:
