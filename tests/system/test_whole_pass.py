@@ -36,8 +36,8 @@ def test_live_passes_come_to_rest_and_stay_quiet(box: Sandbox, tmp_path: Path, h
     with running(config) as app:
         first = engine.run_pass(app.context())
         assert first.errors == []
-        assert first.planned > 5
-        assert first.outcomes == {State.APPLIED: first.planned}
+        assert first.planned > 5 or not hubspot  # Salesforce alone has breaches from before going live: nothing follows from them
+        assert first.outcomes == ({State.APPLIED: first.planned} if first.planned else {})
         for _ in range(3):
             last = engine.run_pass(app.context())
             assert last.errors == []
