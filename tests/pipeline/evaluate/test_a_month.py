@@ -7,17 +7,20 @@ found without the connector's own moments (due_at and the like): by comparing fa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal
 
 import pytest
 
+from connector.config.rule_conditions import RuleTable
+from connector.pipeline.evaluate.statement import flags_of
 from tests.support.company import Company, moment
 from tests.support.people_at_work import PeopleAtWork
 from tests.support.reference.facts import Facts, read_facts
-from tests.support.sandbox_company import sandbox_company
+from tests.support.sandbox_company import example_config, sandbox_company
 
 Mode = Literal["shadow", "live"]
 MODES: tuple[Mode, ...] = ("shadow", "live")
@@ -25,7 +28,7 @@ MODES: tuple[Mode, ...] = ("shadow", "live")
 FEW = 6
 #: What a contact's row concludes. The score is none of it: between the numbers that rules compare it with it may be an older one.
 _JUDGED = (
-    "excluded", "criteria", "criteria_met", "qualified", "rejecting", "answers", "rejected_before", "stage", "stage_since", "spell",
+    "excluded", "criteria", "criteria_met", "qualified", "rejecting", "rejected_before", "stage", "stage_since", "spell",
     "attempt", "owner", "touch_count", "touch_channels", "first_touch_at", "last_touch_at", "agreed_hubspot", "agreed_salesforce",
 )  # fmt: skip
 _TABLES = ("spell", "attempt", "rejection", "clock", "evidence")
@@ -70,12 +73,29 @@ class Turning:
         return frozenset(found)
 
     def _answers(self) -> dict[int, Any]:
-        rows = self.company.rows("SELECT id, excluded, criteria, qualified, answers, score, touch_count, touch_channels FROM contact")
-        return {row.id: (*row[1:5], row.score >= _ENOUGH, *row[6:]) for row in rows}
+        rows = self.company.rows(
+            "SELECT id, stage, answers, score, excluded, criteria, qualified, touch_count, touch_channels FROM contact"
+        )
+        return {row.id: (answers_that_matter(self.company, row), row.score >= _ENOUGH, *row[4:]) for row in rows}
 
     def _passed(self, before: datetime, now: datetime) -> set[int]:
         rows = [(number, moment(at)) for statement in _MOMENTS for number, at in self.company.rows(statement)]
         return {number for number, at in rows if at is not None and before <= at <= now}
+
+
+@cache
+def origins(mode: Mode) -> Mapping[int, Collection[str]]:
+    """The stages from which transitions start, by the place of what they ask among a contact's answers."""
+    config = example_config(mode)
+    asked = [flag.asked for flag in flags_of(config)]
+    steps = {place: rule.number for place, rule in enumerate(asked, start=1) if rule.rule.table is RuleTable.TRANSITION}
+    return {place: stages for place, number in steps.items() if (stages := config.transitions[number].from_) is not None}
+
+
+def answers_that_matter(company: Company, row: Any) -> str:
+    """What the rules answered, but for transitions that the contact cannot take from its stage."""
+    idle = {place for place, stages in origins(company.config.mode).items() if (row.stage or "") not in stages}
+    return "".join("-" if place in idle else said for place, said in enumerate(row.answers))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -130,7 +150,8 @@ def same_in_both(some: Company, every: Company, hour: int) -> None:
 def concluded(company: Company, name: str) -> list[Any]:
     """The rows of a table, what the plans want, or what was done in the CRMs."""
     if name == "contact":
-        return company.rows(f"SELECT id, {', '.join(_JUDGED)} FROM contact ORDER BY id")
+        rows = company.rows(f"SELECT id, answers, {', '.join(_JUDGED)} FROM contact ORDER BY id")
+        return [(row.id, answers_that_matter(company, row), *row[2:]) for row in rows]
     if name == "wanted":
         return company.rows(_WANTED)
     if name == "written":
