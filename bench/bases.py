@@ -1,8 +1,7 @@
-"""The databases of a bench: SQLite files and a PostgreSQL server of its own, a template of each size, copies of it to work on."""
+"""The databases of a bench: SQLite files, and a PostgreSQL server of its own."""
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -95,7 +94,7 @@ class Base:
 
 
 class Bases:
-    """Makes databases by name in a folder, and copies them."""
+    """Makes databases by name, and takes them away."""
 
     def __init__(self, folder: Path, sockets: Path | None, server: int | None) -> None:
         self._folder, self._sockets, self._server = folder, sockets, server
@@ -109,14 +108,6 @@ class Bases:
         if not found["n"]:
             self._alone(f'CREATE DATABASE "{name}" TEMPLATE template0')
         return base
-
-    def copied(self, base: Base, name: str) -> Base:
-        """A copy under another name; nobody may be connected to it."""
-        if base.dialect == "sqlite":
-            shutil.copyfile(base.url.removeprefix("sqlite:///"), self._folder / f"{name}.db")
-        else:
-            self._alone(f'CREATE DATABASE "{name}" TEMPLATE "{base.url.partition("?")[0].rpartition("/")[2]}"')
-        return self.named(base.dialect, name)
 
     def dropped(self, base: Base) -> None:
         """Takes it away."""

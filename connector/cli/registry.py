@@ -36,7 +36,7 @@ COMMANDS: Mapping[str, CommandEntry] = {
     ),
     "check": CommandEntry("check", "The file and its examples; then credentials, permissions, fields, stages, owners and limits."),
     "run": CommandEntry("run", "One pass: pull, evaluate, plan, write back (in shadow: up to the plan)."),
-    "pull": CommandEntry("pull", "The mirror only: what changed in the CRMs since the last pull."),
+    "pull": CommandEntry("pull", "The mirror only: what changed in the CRMs since the last pull, and whose records belong together."),
     "plan": CommandEntry("plan", "What a pass would do now, without pulling; nothing of it is kept."),
     "reconcile": CommandEntry(
         "reconcile", "Compares every record of the CRMs with the mirror, puts right what differs, and says who is where."

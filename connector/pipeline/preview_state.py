@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, TableClause, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, TableClause, and_, func, or_, select, tuple_
 
 from connector.config.tables import Config
 from connector.model import COMPANY_OBJECTS, CRM_FACTS, CRMS, PEOPLE_OBJECTS
@@ -183,8 +183,8 @@ class _Neighbourhood:
     def _take_plans(self) -> None:
         """What stands in shadow of everybody, and what rules did within the guard's window: the plan shows and counts it."""
         self._copy.rows(_LEDGER, shadow.STANDS)
-        standing = and_(shadow.STANDS, _LEDGER.c.contact_id == _VALUE.c.contact_id, _LEDGER.c.id == _VALUE.c.ledger)
-        self._copy.rows(_VALUE, select(_LEDGER.c.id).where(standing).exists())
+        standing = select(_LEDGER.c.contact_id, _LEDGER.c.id).where(shadow.STANDS)
+        self._copy.rows(_VALUE, tuple_(_VALUE.c.contact_id, _VALUE.c.ledger).in_(standing))
         since = self._now - self._config.guard.window.elapsed
         recent = select(func.min(_PLAN.c.id)).where(_PLAN.c.created_at >= since).scalar_subquery()
         self._copy.rows(_LEDGER, and_(_LEDGER.c.plan >= recent, _LEDGER.c.planned_at >= since))

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, ColumnElement, Dialect, Text, TypeDecorator, bindparam
+from sqlalchemy import BigInteger, ColumnElement, Dialect, FromClause, Select, Text, TypeDecorator, bindparam
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -61,3 +61,10 @@ def among(tested: ColumnElement[Any], numbers: Collection[int]) -> ColumnElement
 def among_named(tested: ColumnElement[Any], parameter: str) -> ColumnElement[bool]:
     """The same of a list that is given by name when the statement is executed."""
     return _Among(tested, bindparam(parameter, type_=Numbers()))
+
+
+def has_a_row(query: Select[Any], outer: FromClause) -> ColumnElement[bool]:
+    """Whether the query finds anything for a row of `outer`. It is asked row by row: for an EXISTS in an OR PostgreSQL would read all of
+    its table.
+    """
+    return query.limit(1).correlate(outer).scalar_subquery().is_not(None)

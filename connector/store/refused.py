@@ -129,8 +129,9 @@ def _standing(connection: Connection, contacts: Iterable[int]) -> _Standing:
         live = and_(_CONTACT.c.id.in_(part), ~_CONTACT.c.gone, ~_CONTACT.c.excluded)
         columns = (_CONTACT.c.id, _CONTACT.c.spell, _CONTACT.c.agreed_number, _CONTACT.c.attempt)
         rows += connection.execute(select(*columns).where(live)).all()
-        attempts = select(_ATTEMPT.c.contact_id, _ATTEMPT.c.number).where(_ATTEMPT.c.contact_id.in_(part), _ATTEMPT.c.outcome == "open")
-        going_on |= {(contact, number) for contact, number in connection.execute(attempts)}
+        attempts = select(_ATTEMPT.c.contact_id, _ATTEMPT.c.number, _ATTEMPT.c.outcome).where(_ATTEMPT.c.contact_id.in_(part))
+        # the outcome is not asked of the database: SQLite would go through all attempts that are open
+        going_on |= {(contact, number) for contact, number, outcome in connection.execute(attempts) if outcome == "open"}
         gone_back = (_REJECTION.c.contact_id.in_(part), _REJECTION.c.sent_back)
         rejections = select(_REJECTION.c.contact_id, _REJECTION.c.attempt).where(*gone_back)
         back |= {(contact, number) for contact, number in connection.execute(rejections)}

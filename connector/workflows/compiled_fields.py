@@ -15,7 +15,7 @@ from connector.config.columns import field_column, side_column
 from connector.config.tables import Config, FieldRule
 from connector.model import CRMS, CrmName, FieldType, folded_twin
 from connector.store.fields import FieldColumn
-from connector.workflows.fields import FieldReader, Value, believed, from_campaigns, moment_micros, one_sided, places
+from connector.workflows.fields import FieldReader, Value, believed, from_campaigns, moment_micros, number_of, one_sided, places
 
 _Properties = Mapping[str, Any]
 
@@ -105,7 +105,7 @@ class _Field:
                 values = [second if first is None else first for first, second in zip(*known, strict=True)]
             made.append(values)
             if self.textual:
-                made.append([value if value is None else fold(value) for value in values])  # type: ignore[arg-type]  # it is text
+                made.append(_folded(values))
         return made
 
     def _in_hubspot(self, sides: ManySides) -> _Column | None:
@@ -158,10 +158,19 @@ def _converter(rule: FieldRule, crm: CrmName, reader: FieldReader) -> _Convert:
         return _texts
     if rule.type is FieldType.DATETIME:
         return lambda raws: [None if raw is None or raw == "" else moment_micros(raw, reader.zone) for raw in raws]
+    if rule.type in (FieldType.INTEGER, FieldType.NUMBER):
+        whole = rule.type is FieldType.INTEGER
+        return lambda raws: [None if raw is None or raw == "" else number_of(raw, whole=whole) for raw in raws]
     if not rule.type.textual:
         return lambda raws: [None if raw is None or raw == "" else one(raw) for raw in raws]
     remembered = lru_cache(_REMEMBERED)(one)
     return lambda raws: [None if raw is None or raw == "" else remembered(str(raw)) for raw in raws]
+
+
+def _folded(values: Sequence[Any]) -> _Column:
+    if not any(values):
+        return [None] * len(values)  # nobody has one: no text is empty
+    return [value if value is None else value.lower() if value.isascii() else fold(value) for value in values]  # as `fold`, without a call
 
 
 def _texts(raws: Sequence[Any]) -> _Column:

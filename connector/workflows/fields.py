@@ -284,7 +284,7 @@ class FieldReader:
             return raw if isinstance(raw, bool) else {"true": True, "false": False}.get(str(raw).strip().lower())
         if rule.type is FieldType.DATETIME:
             return moment_micros(raw, self.zone)
-        return _number(raw, whole=rule.type is FieldType.INTEGER)
+        return number_of(raw, whole=rule.type is FieldType.INTEGER)
 
     def _text(self, rule: FieldRule, crm: CrmName, text: str) -> str | None:
         names = self._names.get((rule.name, crm), {})
@@ -303,7 +303,8 @@ def believed(rule: FieldRule) -> CrmName:
     return "salesforce" if rule.salesforce is not None else "hubspot"
 
 
-def _number(raw: Value, *, whole: bool) -> int | float | None:
+def number_of(raw: Value, *, whole: bool) -> int | float | None:
+    """A CRM's number; None where it does not read as one, or is larger than a column holds."""
     if raw is None:
         return None
     try:

@@ -50,7 +50,8 @@ def stage_entries(connection: Connection, contacts: Collection[int], zone: ZoneI
     entries: dict[int, list[StageEntry]] = {number: [] for number in contacts}
     columns = (_RECORD.c.contact_id, _RECORD.c.crm, _RECORD.c.object, _RECORD.c.id, _RECORD.c.properties)
     for ids in chunks(sorted(contacts)):
-        rows = connection.execute(select(*columns).where(_RECORD.c.contact_id.in_(ids))).all()
+        records = select(*columns).where(_RECORD.c.contact_id.in_(ids)).order_by(_RECORD.c.crm, _RECORD.c.object, _RECORD.c.id)
+        rows = connection.execute(records).all()
         whose = {(row.crm, row.object, row.id): row for row in rows if row.object == CRM_FACTS[row.crm].stage_object}
         changes: dict[tuple[str, str, str], list[PastChange]] = {key: [] for key in whose}
         for change in changes_of(connection, whose):

@@ -13,7 +13,7 @@ from functools import partial
 from hashlib import blake2b
 
 import orjson
-from sqlalchemy import BigInteger, ColumnElement, Connection, Table, and_, exists, func, or_, select, type_coerce, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, FromClause, Table, and_, case, func, or_, select, type_coerce, update
 
 from connector.store import runs
 from connector.store import tables as t
@@ -87,22 +87,32 @@ def _count(connection: Connection, table: Table, ids: Sequence[int], now: dateti
         .group_by(table.c.id)
         .subquery()
     )
-    given = attempt.c.outcome.in_(("rejected", "disqualified"))
-    theirs = select(lost.c.id).where(lost.c.merged_into == table.c.id).correlate(table)  # contacts that turned out to be this one
-    rejected = exists().where(or_(attempt.c.contact_id == table.c.id, attempt.c.contact_id.in_(theirs)), given)
     connection.execute(
         update(table)
-        .where(table.c.id == sums.c.contact_id)
+        .where(table.c.id == sums.c.contact_id, among(table.c.id, ids))
         .values(
             touch_count=sums.c.touches,
             touch_channels=sums.c.channels,
             first_touch_at=sums.c.first,
             last_touch_at=sums.c.last,
-            rejected_before=rejected.correlate(table),
+            rejected_before=_rejected_before(table),
             recount_at=_next_meeting(table, now),
             decide_at=now,
         )
     )
+
+
+def _rejected_before(table: Table) -> ColumnElement[bool]:
+    """Whether sales gave the contact, or one that turned out to be it, back."""
+    theirs = attempt.alias("theirs")
+    own = select(_given_back(attempt)).where(attempt.c.contact_id == table.c.id)
+    merged = select(_given_back(theirs)).join(lost, lost.c.id == theirs.c.contact_id).where(lost.c.merged_into == table.c.id)
+    return or_(*(func.coalesce(query.correlate(table).scalar_subquery(), 0) == 1 for query in (own, merged)))
+
+
+def _given_back(of: FromClause) -> ColumnElement[int]:
+    """1 where any of the attempts was given back. As a sum, not as a condition: SQLite would go through all attempts of that outcome."""
+    return func.max(case((of.c.outcome.in_(("rejected", "disqualified")), 1), else_=0))
 
 
 def _next_meeting(table: Table, now: datetime) -> ColumnElement[datetime]:

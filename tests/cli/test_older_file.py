@@ -95,9 +95,9 @@ def test_who_looked_and_who_paused_is_kept(cli: CommandLine) -> None:
         with store.read() as connection:
             who = connection.scalar(text("SELECT id FROM record WHERE object = 'contacts' AND contact_id IS NOT NULL LIMIT 1"))
         assert cli.type("explain", who, "--as", "dora").exit_code == 0
-        cli.json("pause", "rule", "stages", "--as", "emil")
+        cli.json("pause", "rule", ":stages", "--as", "emil")
         assert [pause["by"] for pause in cli.json("status")["paused"]] == ["emil"]
-        cli.json("resume", "rule", "stages", "--as", "fritz")
+        cli.json("resume", "rule", ":stages", "--as", "fritz")
         with store.read() as connection:
             acts = connection.execute(text("SELECT deed, about, by FROM act ORDER BY id")).all()
     assert [tuple(act) for act in acts][-3:] == [("looked", "contact", "dora"), ("paused", "rule", "emil"), ("resumed", "rule", "fritz")]

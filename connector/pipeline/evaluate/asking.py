@@ -24,7 +24,6 @@ from sqlalchemy import (
     Table,
     and_,
     case,
-    exists,
     insert,
     null,
     or_,
@@ -39,7 +38,7 @@ from connector.config.rule_conditions import RuleTable
 from connector.model import CRMS
 from connector.pipeline.evaluate.statement import REJECTING, AnswerReader, Answers, RuleStatement, flag_name, may_take
 from connector.store import tables as t
-from connector.store.among import among
+from connector.store.among import among, has_a_row
 from connector.store.tables import Moment
 from connector.workflows.sla import TICKING
 
@@ -98,6 +97,7 @@ class Asking:
                 qualified=scratch.c.qualified,
                 score=scratch.c.score,
                 rejecting=self._rejecting(),
+                fast=scratch.c.fast,
                 answers=self._answers(),
                 judged_at=self._now,
                 decide_at=self._decide_later(),
@@ -148,21 +148,23 @@ class Asking:
             and_(scratch.c[flag_name(RuleTable.TRANSITION, number)] == 1, may_take(rule, table.c.stage))
             for number, rule in enumerate(config.transitions)
         ]
-        selling = exists().where(
+        selling = select(attempt.c.number).where(
             attempt.c.contact_id == table.c.id,
             attempt.c.number == table.c.attempt,
             or_(attempt.c.outcome == "open", and_(attempt.c.outcome == "ignored", table.c.stage == "mql")),
         )
-        ticking = exists().where(
+        ticking = select(clock.c.number).where(
             clock.c.contact_id == table.c.id,
             or_(clock.c.state.in_(TICKING), and_(clock.c.state == "breached", clock.c.attempt == table.c.attempt)),
         )
-        given_back = exists().where(rejection.c.contact_id == table.c.id, rejection.c.attempt == table.c.attempt, ~rejection.c.sent_back)
-        stepped = exists().where(evidence.c.contact_id == table.c.id, evidence.c.spell == table.c.spell)
+        given_back = select(rejection.c.attempt).where(
+            rejection.c.contact_id == table.c.id, rejection.c.attempt == table.c.attempt, ~rejection.c.sent_back
+        )
+        stepped = select(evidence.c.spell).where(evidence.c.contact_id == table.c.id, evidence.c.spell == table.c.spell)
         untold = [and_(table.c[f"in_{crm}"], table.c[f"stage_{crm}"].is_distinct_from(table.c.stage)) for crm in CRMS]
         differs = and_(table.c.stage.is_not(None), ~table.c.stage_differs, or_(*untold))
-        open_things = [query.correlate(table) for query in (selling, ticking, given_back, stepped)]
-        return or_(and_(~scratch.c.excluded, or_(*fired, *open_things, differs)), and_(scratch.c.excluded, selling.correlate(table)))
+        open_things = [has_a_row(query, table) for query in (selling, ticking, given_back, stepped)]
+        return or_(and_(~scratch.c.excluded, or_(*fired, *open_things, differs)), and_(scratch.c.excluded, open_things[0]))
 
 
 def _scratch_table(points: Sequence[str], flags: Sequence[str]) -> Table:
@@ -178,6 +180,7 @@ def _scratch_table(points: Sequence[str], flags: Sequence[str]) -> Table:
         Column("score", Double),
         *(Column(name, Double) for name in points),
         *(Column(name, Integer) for name in flags),
+        Column("fast", Boolean),
         Column("next_change", BigInteger),
         prefixes=["TEMPORARY"],
     )

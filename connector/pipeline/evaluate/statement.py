@@ -186,7 +186,8 @@ class RuleStatement:
     # ── The layers ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def statement(self) -> Select[Any]:
-        """id, excluded, criteria, criteria_met, qualified, score, points, every flag (0 or 1) and next_change (microseconds or NULL).
+        """id, excluded, criteria, criteria_met, qualified, score, points, every flag (0 or 1), fast and next_change (microseconds
+        or NULL).
 
         Parameter `ids`: the contacts of the slice.
         """
@@ -195,7 +196,12 @@ class RuleStatement:
         flags = [(literal(0) if flag.suspended else answer(flag.asked.when, env)).label(flag.name) for flag in self.flags]
         keep = [scored.c[name] for name in ("id", "excluded_now", "criteria_now", "criteria_met", "qualified", "score")]
         points = [scored.c[name] for name in self.points_columns]
-        return select(*keep, *points, *flags, self._next_change(scored, env).label("next_change"))
+        return select(*keep, *points, *flags, self._fast(env).label("fast"), self._next_change(scored, env).label("next_change"))
+
+    def _fast(self, env: Env) -> ColumnElement[bool]:
+        """Whether the fast lane may choose the contact."""
+        lane = self.config.schedule.fast
+        return false() if lane is None or self.suspended.reading(lane.when.names) else answer(lane.when, env) == 1
 
     @property
     def points_columns(self) -> Sequence[str]:
@@ -262,7 +268,7 @@ class RuleStatement:
     def _next_change(self, layer: FromClause, env: Env) -> ColumnElement[Any]:
         """The first moment after now at which any condition could change by time alone."""
         asked = [rule for rule in rule_conditions(self.config) if rule.when is not None and not self.suspended.silences(rule.rule)]
-        moments = [self._changes(rule, layer, env) for rule in asked if rule.rule.table is not RuleTable.FAST_LANE]
+        moments = [self._changes(rule, layer, env) for rule in asked]
         moments.append(self._score_passes(layer, asked))
         moments.append(type_coerce(layer.c.recount_at, BigInteger))  # a meeting to come is a touch from its start on
         return earliest(moments)

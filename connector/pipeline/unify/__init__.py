@@ -1,6 +1,6 @@
 """The records of one person become one contact: fields as rules believe them, owner, stage, and what a change of stage means.
 
-unify()              first all links, then all contacts, in slices of one transaction each               unify, slices
+unify()              first all links, then all contacts, in slices of one transaction each               unify
   who is who         which contact a record belongs to; contacts that turn out to be one                 linking, merge
     in sets          records that lead to no other, and to which no other leads                          plain_records
     one by one       all that tells who the others are; who is one person (no I/O)                       related_records, identity

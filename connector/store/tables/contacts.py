@@ -33,6 +33,7 @@ class ContactRow(Table, table=True):
             sqlite_where=text("merged_into IS NOT NULL"),
             postgresql_where=text("merged_into IS NOT NULL"),
         ),
+        Index("ix_contact_fast", "due_at", "id", sqlite_where=text("fast = 1"), postgresql_where=text("fast")),
     )
     id: OfNobody[int | None] = Field(default=None, sa_column=Column(serial(), primary_key=True))
     due_at: OfNobody[datetime | None] = moment_column(index=True)  # the first moment at which any rule could say something else
@@ -71,6 +72,7 @@ class ContactRow(Table, table=True):
     recount_at: OfNobody[datetime | None] = moment_column()  # the first moment at which its touches are to be counted anew
     decide_at: OfNobody[datetime | None] = moment_column()  # … at which something else could be decided, though the rules answer the same
     answers: OfNobody[str | None] = Field(default=None)  # what the rules answered after the score when last judged, 1 or 0 each
+    fast: OfNobody[bool | None] = Field(default=None)  # whether [schedule] fast named it when last judged
 
 
 class Touch(Table, table=True):
