@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -18,11 +19,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
+from connector.app import App
 from connector.config.tables import Config
 from connector.engine import PassContext, PassResult, help_judging, run_pass
+from connector.jobs.names import JUDGING, PASS
+from connector.jobs.service import Service
 from connector.pipeline.context import Step, Unwatched
 from connector.pipeline.evaluate import several
-from connector.store import judging_slices
+from connector.store import judging_slices, pauses
 from connector.store.database import Store
 from tests.support.company import EVERYTHING, HEAD, NOW, Company, config_of, new_company
 
@@ -299,7 +303,12 @@ def test_on_sqlite_nobody_is_asked_for_help(tmp_path: Path) -> None:
     with new_company(f"sqlite:///{tmp_path}/one.db", config("live")) as company:
         people(company)
         announced: list[object] = []
-        result = run_pass(company.context(progress=WaitsOnce(lambda: not announced.append(judging_slices.announced(company.store)))))
+
+        def ask() -> bool:
+            announced.append(judging_slices.announced(company.store))
+            return True
+
+        result = run_pass(company.context(progress=WaitsOnce(ask)))
         assert (announced, result.evaluated > PEOPLE) == ([None], True)
 
 
@@ -340,3 +349,30 @@ def test_a_slice_whose_holder_gave_it_up_goes_first(url: str) -> None:
         assert claims[0] == 1
         assert 0 in claims
         assert judged_once(company) > PEOPLE
+
+
+def test_a_service_joins_by_itself(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """It judges what is left, unless it is paused, or leads itself."""
+    with company_at(url, "live") as company, Store.open(url) as store:
+        app = App(config=company.config, store=store, crms={}, now=lambda: company.now)
+        service = Service(app, stop=threading.Event())
+        judged: list[int] = []
+
+        def serve() -> bool:
+            pauses.pause(store, "job", PASS, now=company.now)
+            service.help()
+            pauses.resume(store, "job", PASS, now=company.now)
+            with app.turns[JUDGING]:
+                service.help()
+            judged.append(judging_slices.progress(store, 1)[0])
+            service.help()
+            judged.append(judging_slices.progress(store, 1)[0])
+            return True
+
+        with caplog.at_level(logging.INFO, logger="connector"):
+            result = led(company, serve)
+            service.help()
+        assert judged == [several.SLICE, result.evaluated]
+        assert service.served.document()["jobs"] == {"help": 1}
+        assert [message for message in caplog.messages if "Helped" in message] == ["Helped judging a pass of another process. slices=51"]
+        assert judged_once(company) == result.evaluated
