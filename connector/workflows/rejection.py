@@ -123,10 +123,13 @@ def ask(attempt: AttemptState, sign: Sign, *, known_since: datetime, before: boo
     """Whether the attempt can be rejected: `when` must have been false once since it began.
 
     known_since: when the connector first saw the contact. before: what `when` said when the contact was judged before (None: it never
-    was). Where both happened unseen, since then or before the connector came, the CRM's own times tell the order.
+    was). The CRM's own history tells the order, also of an attempt that began with a touch logged late. Where it has none, and both
+    happened unseen, since then or before the connector came, the record's times do.
     """
     if not sign.rejecting:
         return attempt if attempt.rejectable else replace(attempt, rejectable=True)
+    if attempt.rejectable is None and sign.known_by == "history":
+        return replace(attempt, rejectable=sign.at > attempt.began_at)
     if attempt.rejectable is None:
         unseen = before is False or (before is None and attempt.began_at < known_since)
         return replace(attempt, rejectable=unseen and sign.at > attempt.began_at)

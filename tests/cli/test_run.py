@@ -164,7 +164,8 @@ class TestLive:
         shown = " ".join(cli.type("run").stdout.split())
         assert "The crm hubspot is paused, and actions wait for it: `" in shown
         assert "connector resume crm hubspot --config" in shown
-        assert cli.json("run")["paused"] == [{"scope": "crm", "name": "hubspot"}]  # nothing waits for the other one
+        document = cli.json("run")
+        assert document["paused"] == [{"scope": "crm", "name": "hubspot"}]  # what goes to Salesforce stands behind it
         assert "hubspot was paused" in " ".join(cli.type("status").stdout.split())
 
     def test_live_passes_come_to_rest(self, tmp_path: Path) -> None:

@@ -135,6 +135,24 @@ def test_rejected_before_the_first_look_after_the_beginning(url: str) -> None:
         assert company.stage() == "lead"
 
 
+def test_rejected_in_an_attempt_that_began_with_a_touch_logged_late(url: str) -> None:
+    """When it is judged, the lead status said no long before anybody knew of the attempt; the CRM's history says that it was during it."""
+    with running_company(url, RULES) as company:
+        begun(company)
+        company.later(days=10)
+        company.settle()
+        assert company.outcomes() == ["ignored"]
+        touched = company.now
+        company.later(hours=1)
+        company.edit(status="UNQUALIFIED", rejection_reason="No need")
+        company.settle()
+        company.later(hours=1)
+        company.touch(touched)
+        company.settle()
+        assert company.outcomes() == ["ignored", "disqualified"]
+        assert company.stage() == "lead"
+
+
 def test_by_salesforce(either_url: str) -> None:
     with running_company(either_url, RULES) as company:
         company.lead(stage="Nurturing", owner="anna")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -73,6 +74,13 @@ def test_true_when_the_attempt_begins_it_says_nothing(
 def test_what_happened_unseen_before_the_connector_came_is_told_by_the_crms_times() -> None:
     asked = ask(attempt(), YES, known_since=at(2, 0), before=None)
     assert asked.rejectable is True
+
+
+@pytest.mark.parametrize("was_rejecting", [None, False, True])
+@pytest.mark.parametrize(("hour", "rejectable"), [(8, False), (12, True)])
+def test_the_crms_history_tells_whether_the_attempt_began_first(was_rejecting: bool | None, hour: int, rejectable: bool) -> None:
+    sign = replace(YES, at=at(0, hour), known_by="history")
+    assert ask(attempt(), sign, known_since=at(0, 8), before=was_rejecting).rejectable is rejectable
 
 
 STATUS: dict[CrmName, PersonRecord] = {

@@ -19,7 +19,7 @@ from connector.workflows import attempts
 from connector.workflows.attempts import AttemptState, History, StageChange
 from connector.workflows.fields import date_entered, moment_micros
 from connector.workflows.stages import Resolution, StageMap
-from connector.workflows.stored_state import attempt_row, basis_of, evidence_row
+from connector.workflows.stored_state import StoredWrite, attempt_row, basis_of, evidence_row
 
 _LEAD_STATUS = ("h_lead_status", "s_lead_status")
 
@@ -72,12 +72,13 @@ class StageBook:
 
     def moved(self, context: StageChangeContext, resolution: Resolution) -> dict[str, ContactValue]:
         """Books the stage that the CRMs agree on now; the contact's columns that tell it."""
+        side = resolution.side
         by: attempts.By = "crm"
         if self._setting.adopting and context.contact["agreed_number"] == 0:
             by = "found"
-        elif resolution.side is not None and context.shown.shows_own_write(resolution.side):
-            by = "connector"
-        return self.book(context, resolution.stage, self._entered_at(context, resolution.side), by)
+        elif side is not None and context.shown.shows_own_write(side):
+            return self.book(context, resolution.stage, self._written_at(context, context.shown.written[side]), "connector")
+        return self.book(context, resolution.stage, self._entered_at(context, side), by)
 
     def book(self, context: StageChangeContext, stage: str | None, at: datetime, by: attempts.By) -> dict[str, ContactValue]:
         """Notes the rows of a change of stage; returns the contact's columns that tell it."""
@@ -137,6 +138,13 @@ class StageBook:
         entered = min(moment or context.now, context.now)
         earliest = contact["stage_since"]
         return entered if earliest is None else max(entered, earliest)
+
+    @staticmethod
+    def _written_at(context: StageChangeContext, write: StoredWrite) -> datetime:
+        """When we took a step: the ledger says so. A CRM computes its own date later, and shows the one of an earlier stay till then."""
+        written = min(write.at or context.now, context.now)
+        earliest = context.contact["stage_since"]
+        return written if earliest is None else max(written, earliest)
 
     def _stated_entry(self, row: PersonRecord, batch: ContactBatch) -> datetime | None:
         """When a record entered its stage: HubSpot's own date, or Salesforce's history of the Lead."""

@@ -126,6 +126,14 @@ def test_what_we_wrote_ourselves_is_our_own_step(config: Config, cause: str, by:
     assert [row["by"] for row in context.rows.spells] == [by]
 
 
+@pytest.mark.parametrize("shown", ["2026-11-01T08:00:00Z", "2026-11-18T09:59:00Z", None])
+def test_a_step_of_ours_is_dated_by_the_ledger(config: Config, shown: str | None) -> None:
+    """HubSpot computes its own date later, and shows that of an earlier stay until then."""
+    context = context_of(config, "mql", write("spell:4"), hs_v2_date_entered_mql=shown)
+    columns = StageBook(config, SETTINGS).moved(context, agreed_on("mql"))
+    assert columns["stage_since"] == NOW - timedelta(hours=1) == context.rows.spells[0]["entered_at"]
+
+
 @pytest.mark.parametrize(
     ("written", "spells", "stage"),
     [
