@@ -14,7 +14,7 @@ Every step may be killed at any instruction: the next pass goes on from what is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -30,16 +30,28 @@ from connector.errors import ConnectorError, Interrupted, SafetyStop
 from connector.model import State
 from connector.pipeline import all_contacts
 from connector.pipeline.context import PassContext, Progress, Unwatched
+from connector.pipeline.evaluate import several
 from connector.pipeline.evaluate.evaluate import Evaluated, EvaluationRun, evaluate_due, settled
-from connector.pipeline.installation import LEFT_OUT, Installation, left_out, live_since, prepare, read_crms, record_url
+from connector.pipeline.installation import (
+    LEFT_OUT,
+    Installation,
+    as_it_stands,
+    left_out,
+    live_since,
+    prepare,
+    read_crms,
+    record_url,
+    terms_of,
+)
 from connector.pipeline.older_file import refuse_older_file
 from connector.pipeline.plan.parts import PlanTerms
-from connector.pipeline.plan.plan import Plan, Planner
+from connector.pipeline.plan.plan import Plan, Planner, Settle
 from connector.pipeline.preview_state import preview_state
 from connector.pipeline.pull.streams import Pulled, StreamPull, pulled_document
 from connector.pipeline.recorded_run import errors_document, recorded_run
 from connector.pipeline.unify.unify import unify
 from connector.pipeline.write_back import WriteBackTerms, write_back
+from connector.store import judging_slices
 from connector.store.database import Store
 from connector.store.scratch import ScratchStore
 from connector.store.tables import metadata
@@ -47,8 +59,8 @@ from connector.workflows import touch_counts
 from connector.workflows.suspension import Suspended
 
 # for those who look for them here, at the place to start
-__all__ = ["PassContext", "PassResult", "Progress", "StreamPull", "Unwatched", "evaluate", "judge_and_act", "plan", "preview", "previewing",
-           "pulled_document", "run_pass"]  # fmt: skip
+__all__ = ["PassContext", "PassResult", "Progress", "StreamPull", "Unwatched", "evaluate", "help_judging", "judge_and_act", "plan",
+           "preview", "previewing", "pulled_document", "run_pass"]  # fmt: skip
 
 contact = metadata.tables["contact"]
 
@@ -160,8 +172,11 @@ def judge_and_act(
     undecided, and the next pass goes on with it. only: these contacts alone (None: all that changed or are due).
     """
     result.note(installation.suspended)
+    several.nobody_helps(context.store)
     planner = planning(context, installation, run=result.run, mode=context.config.mode, now=now)
-    judged = evaluate(context, installation, now=now, run=result.run, only=only, each=partial(plan, planner, installation.table))
+    each = partial(plan, planner, installation.table)
+    together = partial(_judge_together, context, installation, planner)
+    judged = evaluate(context, installation, now=now, run=result.run, only=only, each=each, together=together)
     if context.stopped() or installation.suspended.blind:
         return
     result.evaluated = judged
@@ -172,6 +187,43 @@ def judge_and_act(
         result.outcomes = {State.SHADOW: result.planned} if result.planned else {}
     if only is None:
         installation.adopted(context.store, context.config.mode)
+
+
+def help_judging(context: PassContext) -> int:
+    """Judges slices of a pass that another process leads, where there are any and this process comes to the same; how many slices.
+
+    Nothing is read, unified, decided or written back here: that is the leader's.
+    """
+    store, config = context.store, context.config
+    announced = judging_slices.announced(store)
+    if announced is None:
+        return 0
+    installation = as_it_stands(store, config, now=announced.now)
+    run = _evaluation(context, installation, now=announced.now, run=announced.run, only=None)
+    if terms_of(installation, config, run.live_since) != announced.terms:
+        return 0
+    planner = planning(context, installation, run=announced.run, mode=config.mode, now=announced.now)
+    return several.lend_a_hand(store, run, keep=partial(_keep, planner, run), stopped=context.stopped)
+
+
+def _judge_together(
+    context: PassContext, installation: Installation, planner: Planner, run: EvaluationRun, progress: Callable[[int, int], None]
+) -> int | None:
+    """Judges what is due with all processes that help; how many contacts were. None where it is not worth it."""
+    due = several.due_for_several(context.store, run)
+    if not due:
+        return None
+    terms, keep = terms_of(installation, context.config, run.live_since), partial(_keep, planner, run)
+    slices = several.lead(context.store, run, due, terms=terms, keep=keep, stopped=context.stopped, progress=progress)
+    for judged in slices:
+        planner.tell(judged.saved)
+    return sum(judged.evaluated for judged in slices)
+
+
+def _keep(planner: Planner, run: EvaluationRun, connection: Connection, judged: Evaluated) -> Mapping[str, Any]:
+    """A slice that was judged goes into the plan of several processes, in its own transaction."""
+    settle, alone = _settling(run.table, judged), partial(judging_slices.take_turns, connection)
+    return planner.add_within(connection, judged.contacts, judged.proposals, settle, alone)
 
 
 def _write_back(context: PassContext, result: PassResult) -> None:
@@ -195,34 +247,45 @@ def evaluate(
     run: int,
     only: Collection[int] | None = None,
     each: Callable[[Evaluated], None] = lambda _: None,
+    together: Callable[[EvaluationRun, Callable[[int, int], None]], int | None] = lambda *_: None,
 ) -> int:
     """Unifies what changed and judges what is due; of these contacts alone where `only` names them. What is suspended says nothing.
 
-    each: told of every slice that was judged. Returns how many contacts were.
+    each: told of every slice that was judged. together: judges with other processes instead, and returns how many contacts; None: it does
+    not. Returns how many contacts were judged.
     """
     progress, writer, suspended = context.progress, installation.writer, installation.suspended
     touch_counts.follow_members(context.store, context.config.sales_members, now)
     if not suspended.blind:
         unify(context.store, writer, now=now, only=only, stopped=context.stopped, progress=lambda done: progress.step("unify", done, None))
-    evaluation = EvaluationRun(
-        config=context.config,
-        table=installation.table,
-        writer=writer,
-        now=now,
-        run=run,
-        live=context.config.mode == "live",
-        url=record_url(context.store),
-        only=only,
-        suspended=suspended,
-        live_since=live_since(context.store, context.config, now),
-    )
+    evaluation = _evaluation(context, installation, now=now, run=run, only=only)
     if suspended.halted is not None:
         return 0
 
     def step(done: int, total: int | None) -> None:
         progress.step("evaluate", done, total)
 
-    return evaluate_due(context.store, evaluation, each=each, stopped=context.stopped, progress=step)
+    judged = together(evaluation, step)
+    if judged is None:
+        judged = evaluate_due(context.store, evaluation, each=each, stopped=context.stopped, progress=step)
+    return judged
+
+
+def _evaluation(
+    context: PassContext, installation: Installation, *, now: datetime, run: int, only: Collection[int] | None
+) -> EvaluationRun:
+    return EvaluationRun(
+        config=context.config,
+        table=installation.table,
+        writer=installation.writer,
+        now=now,
+        run=run,
+        live=context.config.mode == "live",
+        url=record_url(context.store),
+        only=only,
+        suspended=installation.suspended,
+        live_since=live_since(context.store, context.config, now),
+    )
 
 
 def planning(
@@ -258,11 +321,14 @@ def planning(
 
 def plan(planner: Planner, table: Table, judged: Evaluated) -> None:
     """A slice that was judged goes into the plan, and its contacts are settled with it, as is whose turn it is."""
+    planner.add(judged.contacts, judged.proposals, _settling(table, judged))
 
+
+def _settling(table: Table, judged: Evaluated) -> Settle:
     def settle(connection: Connection, contacts: Sequence[int], first: bool) -> None:
         settled(connection, table, judged, contacts, turns=first)
 
-    planner.add(judged.contacts, judged.proposals, settle)
+    return settle
 
 
 def _in_scope_of_all(store: Store, copies: ScratchStore, copied: int, most: int) -> int:

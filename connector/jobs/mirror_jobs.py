@@ -14,6 +14,7 @@ from typing import Any
 from connector.errors import ConnectorError
 from connector.jobs.retention import LetGo, let_go
 from connector.pipeline.context import PassContext
+from connector.pipeline.evaluate import several
 from connector.pipeline.installation import Installation, read_crms
 from connector.pipeline.pull.backfill import refresh_calculated
 from connector.pipeline.pull.reconcile import Compared, compare
@@ -122,6 +123,7 @@ def _unify(context: PassContext, installation: Installation, now: datetime) -> N
     if installation.suspended.blind or installation.older:
         return
     progress = context.progress
+    several.nobody_helps(context.store)
     unify(context.store, installation.writer, now=now, stopped=context.stopped, progress=lambda done: progress.step("unify", done, None))
 
 

@@ -9,3 +9,6 @@ JOBS = (PASS, FAST, DELETES, RECONCILE)
 
 #: The lease of unifying, judging and writing back.
 JUDGING = "judging"
+
+#: What a service does while another process leads a pass: no job of [schedule], and it holds no lease.
+HELP = "help"

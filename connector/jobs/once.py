@@ -11,13 +11,14 @@ from functools import partial
 from typing import TypeVar
 
 from connector.app import App
-from connector.engine import PassResult, run_pass
-from connector.jobs.exclusive import LeaseKeeper, exclusive_run
+from connector.engine import PassResult, help_judging, run_pass
+from connector.jobs.exclusive import LeaseKeeper, exclusive_run, refuse_paused
 from connector.jobs.fast_lane import run_fast
 from connector.jobs.mirror_jobs import Mirrored, Reconciled, look_for_removals, pull_only, reconcile
 from connector.jobs.names import DELETES, FAST, JUDGING, PASS, RECONCILE
 from connector.pipeline.context import PassContext, Progress
 from connector.pipeline.recorded_run import RunResult
+from connector.store import judging_slices
 
 R = TypeVar("R", bound=RunResult)
 
@@ -68,6 +69,26 @@ def fast_once(app: App, *, stopped: Callable[[], bool] = lambda: False) -> PassR
     """The few contacts for whom minutes count, beside a pull that runs. Raises `LeaseLost` while a pass judges and writes, and `Paused`."""
     with exclusive_run(app, stopped, job=FAST, lease=JUDGING) as keeper:
         return _once(app, keeper, None, run_fast)
+
+
+def help_once(app: App, *, stopped: Callable[[], bool] = lambda: False) -> int:
+    """Judges slices of a pass that another process leads, while there are any (PostgreSQL); how many slices.
+
+    Raises `Paused`, and what ended it before its time: the slice in hand was finished then.
+    """
+    turn = app.turns[JUDGING]
+    if app.store.dialect != "postgresql" or judging_slices.announced(app.store) is None or not turn.acquire(blocking=False):
+        return 0  # the turn is taken: this very process leads
+    try:
+        refuse_paused(app.store, PASS)
+        keeper = LeaseKeeper(app, PASS, stopped)
+        with keeper.running():
+            slices = help_judging(app.context(stopped=keeper.stopped))
+    finally:
+        turn.release()
+    if keeper.problem is not None:
+        raise keeper.problem
+    return slices
 
 
 def _once(app: App, keeper: LeaseKeeper, progress: Progress | None, work: Callable[[PassContext], R]) -> R:

@@ -1,6 +1,7 @@
 """The service: runs the jobs of [schedule] by their times, and gives a sign of life every minute.
 
-`deletes` and `reconcile` wait for a pass that runs; a pass that finds one of them at work is left out.
+`deletes` and `reconcile` wait for a pass that runs; a pass that finds one of them at work is left out. On PostgreSQL the service helps
+to judge a pass that another process leads.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from connector.config.tables import Schedule
 from connector.engine import PassResult, run_pass
 from connector.errors import ConnectorError, LeaseLost, Paused
 from connector.jobs.health import HEARTBEAT
-from connector.jobs.names import DELETES, FAST, JOBS, PASS, RECONCILE
-from connector.jobs.once import fast_once, pull_once, reconcile_once, run_pass_once
+from connector.jobs.names import DELETES, FAST, HELP, JOBS, PASS, RECONCILE
+from connector.jobs.once import fast_once, help_once, pull_once, reconcile_once, run_pass_once
 from connector.pipeline.context import PassContext
 from connector.pipeline.recorded_run import RunResult
 from connector.store import runs
@@ -35,6 +36,8 @@ from connector.store.database import Store
 log = logging.getLogger("connector.jobs.service")
 
 HEARTBEAT_SECONDS = 60
+#: How soon the service sees that another process leads a pass.
+HELP_SECONDS = 2
 
 
 @dataclass(slots=True)
@@ -95,6 +98,8 @@ class Service:
         scheduler = BackgroundScheduler(timezone=zone)
         options = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         scheduler.add_job(self.beat, IntervalTrigger(seconds=HEARTBEAT_SECONDS, timezone=zone), id=HEARTBEAT, next_run_time=now, **options)
+        if self._app.store.dialect == "postgresql":
+            scheduler.add_job(self.help, IntervalTrigger(seconds=HELP_SECONDS, timezone=zone), id=HELP, **options)
         for name, schedule in scheduled(self._app.config.schedule).items():
             due = trigger(schedule, zone)
             first = now if name == PASS else first_time(self._app.store, name, due, now)
@@ -105,6 +110,20 @@ class Service:
     def beat(self) -> None:
         """A sign of life."""
         runs.set_meta(self._app.store, HEARTBEAT, self._app.now().isoformat())
+
+    def help(self) -> None:
+        """Judges for a pass that another process leads, where there is one."""
+        try:
+            slices = 0 if self._stop.is_set() else help_once(self._app, stopped=self._stop.is_set)
+        except Paused:
+            return  # whoever leads the pass says so
+        except ConnectorError as error:
+            self.served.count(HELP, "failed")
+            log.error("No help: %s. %s", error.message, error.advice)  # noqa: TRY400 - as for jobs
+            return
+        if slices:
+            self.served.count(HELP, "ended")
+            log.info("Helped judging a pass of another process. slices=%d", slices)
 
     def run_job(self, job: str) -> None:
         """Runs one job and logs its result. What keeps it from running, or stops it, is logged too; the next one is tried all the same."""
@@ -129,7 +148,7 @@ class Service:
 
     def _on_bug(self, event: JobExecutionEvent) -> None:
         """The scheduler has logged it."""
-        if event.job_id in JOBS:
+        if event.job_id in (*JOBS, HELP):
             self.served.count(event.job_id, "failed")
 
 

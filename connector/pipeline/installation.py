@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from hashlib import blake2b
 from typing import Any, Literal, Protocol, get_args
 
 import orjson
 from sqlalchemy import Table, and_, func, select
 
+from connector import __version__
 from connector.adapters.port import Crm, Describes
 from connector.config.tables import Config
 from connector.errors import ConnectorError, CrmError, Interrupted, ObjectStopped, SafetyStop
@@ -25,7 +27,7 @@ from connector.pipeline.context import PassContext
 from connector.pipeline.older_file import file_of, older_file
 from connector.pipeline.pull import histories, schema_drift
 from connector.pipeline.pull.backfill import fill
-from connector.pipeline.pull.field_state import FieldState, brought_in_line, note_known, refreshed
+from connector.pipeline.pull.field_state import FieldState, as_stored, brought_in_line, note_known, refreshed
 from connector.pipeline.pull.streams import Pulled, distinct, errors_of, pull, streams_of
 from connector.pipeline.unify import ContactWriter, UnifySettings
 from connector.store import rule_texts, runs, shadow
@@ -217,6 +219,41 @@ def _installed(
     adopting = runs.get_meta(store, f"adopted:{config.mode}") is None
     if adopting and not older and config.mode == "live" and runs.get_meta(store, "adopted:shadow") is not None:
         all_contacts.agree_anew(store, clocks_from=clocks_from)
+    return _made(store, config, state, clocks_from=clocks_from, adopting=adopting, silent=silent, older=older)
+
+
+def as_it_stands(store: Store, config: Config, *, now: datetime) -> Installation:
+    """What holds for a pass that another process leads and has prepared. now: the pass's moment."""
+    adopting = runs.get_meta(store, f"adopted:{config.mode}") is None
+    clocks_from = _clocks_from(store, config, now)
+    return _made(store, config, as_stored(store, config), clocks_from=clocks_from, adopting=adopting, silent={}, older=False)
+
+
+def terms_of(installation: Installation, config: Config, live_since: datetime | None) -> str:
+    """A digest of what judging goes by beside contacts and moment: two processes with the same one come to the same."""
+    file = (__version__, config.version, config.mode)
+    parts = (*file, live_since, installation.setting, installation.suspended, installation.fields.columns)
+    text = orjson.dumps(parts, default=_plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    return blake2b(text, digest_size=16).hexdigest()
+
+
+def _plain(value: object) -> object:
+    """As JSON takes it: a set in its order."""
+    if isinstance(value, frozenset):
+        return sorted(value)
+    raise TypeError(f"no JSON for {type(value).__name__}")
+
+
+def _made(
+    store: Store,
+    config: Config,
+    state: FieldState,
+    *,
+    clocks_from: datetime,
+    adopting: bool,
+    silent: Mapping[CrmName, CrmError],
+    older: bool,
+) -> Installation:
     own_users = _meta_json(store, "own_users")
     setting = UnifySettings(
         adopting=adopting,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from connector.config.tables import Assign, Config
 from connector.model import CrmName
@@ -73,3 +73,38 @@ class RoundRobin:
         position = self.turns.get(name, 0)
         self.turns[name] = position + 1
         return present[position % len(present)]
+
+
+#: Whose turn it is by name, and who got leads of which company before, by (rule, company).
+Turns = tuple[Mapping[str, int], Mapping[tuple[str, str], str]]
+
+
+class LateRoundRobin(RoundRobin):
+    """One that looks up whose turn it is when somebody is to be chosen, and not before: to know it may mean to wait for others."""
+
+    def __init__(self, config: Config, ids: Mapping[tuple[CrmName, str], str], look_up: Callable[[], Turns]) -> None:
+        super().__init__(config, {}, ids)
+        self._look_up: Callable[[], Turns] | None = look_up
+
+    def peek(self) -> RoundRobin:
+        """Another one, at the same turn."""
+        self._know()
+        return RoundRobin(self._config, self.turns, self._ids)
+
+    def next_owner(
+        self,
+        rule: Assign,
+        crm: CrmName,
+        routes: Sequence[bool],
+        companies: Sequence[str],
+        known: str | None,
+        proposed: str | None = None,
+    ) -> str | None:
+        """As the other does."""
+        self._know()
+        return super().next_owner(rule, crm, routes, companies, known, proposed)
+
+    def _know(self) -> None:
+        if self._look_up is not None:
+            turns, self._earlier = self._look_up()
+            self.turns, self._look_up = dict(turns), None

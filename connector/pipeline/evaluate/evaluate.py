@@ -44,7 +44,7 @@ from connector.store.bulk import upsert
 from connector.store.database import Store
 from connector.store.shadow import SHADOW_TURN
 from connector.workflows import touch_counts
-from connector.workflows.assign import RoundRobin
+from connector.workflows.assign import LateRoundRobin, RoundRobin
 from connector.workflows.stages import StageMap
 from connector.workflows.suspension import NOTHING, Suspended
 
@@ -55,11 +55,14 @@ turn = t.metadata.tables["turn"]
 #: Contacts of the first slice.
 SLICE = 1000
 
+#: Who got leads of which company in a pass: (rule, company) → e-mail.
+Companies = Mapping[tuple[str, str], str]
+
 
 @dataclass(slots=True, kw_only=True)
 class Evaluated:
     """What a slice concluded. evaluated: how many were judged; contacts: those decided on, all proposals are theirs. later: when those with
-    proposals, once they are saved, are due, and to be decided on. turns: whose turn it is now.
+    proposals, once they are saved, are due, and to be decided on. turns: whose turn it is now; companies: who got leads of which.
     """
 
     evaluated: int = 0
@@ -67,6 +70,7 @@ class Evaluated:
     proposals: list[Proposal] = field(default_factory=list)
     later: dict[int, tuple[datetime | None, datetime | None]] = field(default_factory=dict)
     turns: Mapping[str, int] = field(default_factory=dict)
+    companies: Companies = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,20 +108,21 @@ def evaluate_due(
     while done < len(due) and not stopped():
         ids, judged = slices.run(partial(judging.judge_next, due=due, begin=done))
         judging.go_on_from(judged)
-        each(_evaluated(judged, ids, judging.kept_turns, run.now))
+        each(_evaluated(judged, ids, run))
         done += len(ids)
         if progress is not None:
             progress(done, len(due))
     return done
 
 
-def _evaluated(judged: _Judged, ids: Sequence[int], turns: Mapping[str, int], now: datetime) -> Evaluated:
+def _evaluated(judged: _Judged, ids: Sequence[int], run: EvaluationRun) -> Evaluated:
     return Evaluated(
         evaluated=len(ids),
         contacts=list(judged.contacts),
         proposals=[proposal for decision in judged.decisions for proposal in decision.proposals],
-        later={decision.contact: _later(decision, now) for decision in judged.decisions if decision.proposals},
-        turns=turns,
+        later={decision.contact: _later(decision, run.now) for decision in judged.decisions if decision.proposals},
+        turns={turn_name(name, live=run.live): position for name, position in judged.turns.turns.items()},
+        companies=judged.turns.companies,
     )
 
 
@@ -125,14 +130,40 @@ def _later(decision: Decision, now: datetime) -> tuple[datetime | None, datetime
     return (now, now) if decision.anew else (decision.next_look, decision.decide_at)
 
 
-def due_contacts(connection: Connection, table: Table, now: datetime, only: Collection[int] | None = None) -> list[int]:
-    """The contacts for which something may have changed, by id; of these alone.
+class SliceJudge:
+    """Judges slices of a pass that several processes judge, each within a transaction of the caller's."""
+
+    def __init__(self, run: EvaluationRun) -> None:
+        self._run = run
+        self._judging = _Judging(run)
+
+    def judge(self, connection: Connection, first: int, last: int, wait: Callable[[], Companies]) -> Evaluated:
+        """Judges the contacts between these numbers that are due; to be settled in the same transaction.
+
+        wait: called before a lead is given to the next in turn; returns when the slices before are judged, with what they gave away.
+        """
+        table = self._run.table
+        ids = due_contacts(connection, table, self._run.now, span=(first, last))
+        return _evaluated(self._judging.judge(connection, ids, wait), ids, self._run)
+
+
+def due_contacts(
+    connection: Connection,
+    table: Table,
+    now: datetime,
+    only: Collection[int] | None = None,
+    *,
+    span: tuple[int, int] | None = None,
+) -> list[int]:
+    """The contacts for which something may have changed, by id; of these alone, or with numbers in this span (both ends included).
 
     One that was judged as of a later moment is left to the next pass: time does not run backwards for it.
     """
     due = and_(table.c.due_at <= now, ~table.c.gone, or_(table.c.judged_at.is_(None), table.c.judged_at <= now))
     chosen = true() if only is None else among(table.c.id, only)
-    return sorted(connection.scalars(select(table.c.id).where(due, chosen)))  # in their order SQLite would go through every contact
+    within = true() if span is None else table.c.id.between(*span)
+    found = connection.scalars(select(table.c.id).where(due, chosen, within))
+    return sorted(found)  # in their order SQLite would go through every contact
 
 
 def settled(connection: Connection, table: Table, evaluated: Evaluated, contacts: Sequence[int], *, turns: bool) -> None:
@@ -172,11 +203,6 @@ class _Judging:
         self._turns: dict[str, int] | None = None
         self._companies: dict[tuple[str, str], str] = {}
 
-    @property
-    def kept_turns(self) -> Mapping[str, int]:
-        """Whose turn it is after this slice, by the names under which it is kept."""
-        return {turn_name(name, live=self._run.live): position for name, position in (self._turns or {}).items()}
-
     def go_on_from(self, judged: _Judged) -> None:
         """The slice is stored: the next one begins where it ended."""
         self._turns = judged.turns.turns
@@ -187,14 +213,14 @@ class _Judging:
         ids = due[begin : begin + size]
         return ids, self.judge(connection, ids)
 
-    def judge(self, connection: Connection, ids: Sequence[int]) -> _Judged:
-        """Judges these contacts and stores what was decided."""
+    def judge(self, connection: Connection, ids: Sequence[int], wait: Callable[[], Companies] | None = None) -> _Judged:
+        """Judges these contacts and stores what was decided. wait: for the slices before, where others judge them at the same time."""
         run = self._run
         touch_counts.bring_up_to_date(connection, run.table, ids, run.config.sales_members, run.now)
         asked = self._asking.ask(connection, ids)
         states = cases.load(connection, run.table, asked.answers, asked.was_rejecting)
         inputs = self._inputs(connection, states)
-        turns = self._round_robin(connection, inputs.owner_ids)
+        turns = self._round_robin(connection, inputs.owner_ids, wait)
         decisions = [decide(state, inputs, turns) for state in states]
         cases.store(connection, decisions)
         looks = Looks(run.config, run.now, self._asking.scratch, self._asking.points_columns)
@@ -225,15 +251,28 @@ class _Judging:
             live_since=run.live_since,
         )
 
-    def _round_robin(self, connection: Connection, owner_ids: Mapping[tuple[CrmName, str], str]) -> RoundRobin:
-        turns = self._turns
-        if turns is None:
-            kept = {row.name: row.position for row in connection.execute(select(turn))}
-            names = [name for name in kept if not name.startswith(SHADOW_TURN)]
-            turns = {name: kept[name] for name in names}
-            if not self._run.live:
-                turns |= {name.removeprefix(SHADOW_TURN): kept[name] for name in kept.keys() - set(names)}
-        return RoundRobin(self._run.config, turns, owner_ids, self._companies)
+    def _round_robin(
+        self, connection: Connection, owner_ids: Mapping[tuple[CrmName, str], str], wait: Callable[[], Companies] | None
+    ) -> RoundRobin:
+        config = self._run.config
+        if wait is not None:
+            return LateRoundRobin(config, owner_ids, partial(self._turns_after, connection, wait))
+        turns = self._read_turns(connection) if self._turns is None else self._turns
+        return RoundRobin(config, turns, owner_ids, self._companies)
+
+    def _read_turns(self, connection: Connection) -> dict[str, int]:
+        """Whose turn it is, by name."""
+        kept = {row.name: row.position for row in connection.execute(select(turn))}
+        names = [name for name in kept if not name.startswith(SHADOW_TURN)]
+        turns = {name: kept[name] for name in names}
+        if not self._run.live:
+            turns |= {name.removeprefix(SHADOW_TURN): kept[name] for name in kept.keys() - set(names)}
+        return turns
+
+    def _turns_after(self, connection: Connection, wait: Callable[[], Companies]) -> tuple[Mapping[str, int], Companies]:
+        """Whose turn it is after the slices before, which others may judge still."""
+        companies = wait()
+        return self._read_turns(connection), companies
 
     def _begin_attempts(self, connection: Connection, decisions: Sequence[Decision]) -> None:
         """An attempt opened by a late touch is the contact's present one."""

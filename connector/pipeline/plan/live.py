@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -39,6 +40,22 @@ class Saved:
     first: int | None = None
     joined: Counter[plans.Group] = field(default_factory=Counter)
     joined_plans: frozenset[int] = frozenset()
+
+    def document(self) -> dict[str, Any]:
+        """As another process that goes on with the plan is told of it."""
+        joined = [[*group, number] for group, number in self.joined.items()]
+        return {"plan": self.plan, "first": self.first, "joined": joined, "joined_plans": sorted(self.joined_plans)}
+
+    def with_those(self, document: Mapping[str, Any]) -> Saved:
+        """With what another process saved."""
+        joined = Counter({(rule, Kind(kind), crm, State(state)): number for rule, kind, crm, state, number in document["joined"]})
+        firsts = [first for first in (self.first, document["first"]) if first is not None]
+        return Saved(
+            plan=self.plan if document["plan"] is None else document["plan"],
+            first=min(firsts, default=None),
+            joined=self.joined + joined,
+            joined_plans=self.joined_plans.union(document["joined_plans"]),
+        )
 
     def more(self, plan: int | None, numbers: Sequence[int], parts: Sequence[PlanPart]) -> Saved:
         """With these parts, under these numbers."""

@@ -17,7 +17,7 @@ from sqlalchemy.engine import RowMapping
 
 from connector.model import CrmName, Kind, Proposal, State
 from connector.pipeline.plan import live, standing
-from connector.pipeline.plan.parts import JudgedContacts, PlanTerms, pieces
+from connector.pipeline.plan.parts import JudgedContacts, PlanTerms, parts_of, pieces
 from connector.store import plans, shadow
 from connector.store.database import Store
 from connector.store.tables import metadata
@@ -128,7 +128,8 @@ def actions_json(plan: Plan) -> dict[str, Any]:
 class Planner:
     """Makes the plan of one pass: `add` with each slice that was judged, `finish` once all were.
 
-    in_scope: how many contacts rules judge, counted up to a number (more are that number). Only one plans at a time.
+    in_scope: how many contacts rules judge, counted up to a number (more are that number). One finishes a plan; several may add to it
+    (`add_within`).
     """
 
     def __init__(self, store: Store, terms: PlanTerms, in_scope: Callable[[int], int]) -> None:
@@ -139,19 +140,43 @@ class Planner:
         if terms.mode == "live":
             live.lapse(store, terms)
         with store.read() as connection:
-            last = plans.last_plan(connection, terms.mode)
-        self._saved = live.Saved(plan=None if last is None or last.decided else last.id)
+            self._saved = self._stored(connection)
 
     def add(self, contacts: Sequence[int], proposals: Iterable[Proposal], settle: Settle | None = None) -> None:
         """Saves what is wanted for contacts that were judged, and what `settle` writes, a piece at a time; proposals: all of theirs."""
         for number, judged in enumerate(pieces(contacts, proposals, parts=SLICE, most=CONTACTS)):
-            self._saved = self._store.write(partial(self._save, judged=judged, first=number == 0, settle=settle))
+            self._saved = self._store.write(partial(self._save, judged=judged, before=self._saved, first=number == 0, settle=settle))
 
-    def _save(self, connection: Connection, judged: JudgedContacts, first: bool, settle: Settle | None) -> live.Saved:
+    def add_within(
+        self, connection: Connection, contacts: Sequence[int], proposals: Iterable[Proposal], settle: Settle, alone: Callable[[], None]
+    ) -> Mapping[str, Any]:
+        """The same in a transaction of the caller's, while other processes add to this plan; what who finishes it is to be told (`tell`).
+
+        alone: returns once no other process does what this one is about to do, until the transaction ends: the plan is begun once.
+        """
+        before = self._stored(connection)
+        if before.plan is None:
+            alone()
+            before = self._stored(connection)
+        judged = JudgedContacts(contacts=contacts, parts=parts_of(proposals))  # in one piece: rows that all count in are locked in order
+        return self._save(connection, judged, before, first=True, settle=settle).document()
+
+    def tell(self, saved: Mapping[str, Any]) -> None:
+        """What `add_within` saved, here or in another process, is part of the plan."""
+        self._saved = self._saved.with_those(saved)
+
+    def _stored(self, connection: Connection) -> live.Saved:
+        """The plan that is there, if it is not yet decided."""
+        last = plans.last_plan(connection, self._terms.mode)
+        return live.Saved(plan=None if last is None or last.decided else last.id)
+
+    def _save(
+        self, connection: Connection, judged: JudgedContacts, before: live.Saved, first: bool, settle: Settle | None
+    ) -> live.Saved:
         if self._terms.mode == "live":
-            saved = live.save(connection, judged, self._terms, self._head, self._saved)
+            saved = live.save(connection, judged, self._terms, self._head, before)
         else:
-            saved = self._saved.more(standing.save(connection, judged, self._terms, self._head, self._saved.plan), (), ())
+            saved = before.more(standing.save(connection, judged, self._terms, self._head, before.plan), (), ())
         if settle is not None:
             settle(connection, judged.contacts, first)
         return saved

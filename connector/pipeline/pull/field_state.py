@@ -130,6 +130,11 @@ def refreshed(store: Store, config: Config, state: FieldState) -> FieldState:
     return state if stock == state.stock else _field_state(config, state.columns, stock)
 
 
+def as_stored(store: Store, config: Config) -> FieldState:
+    """The field state as it is now; nothing is brought in line for it."""
+    return _field_state(config, columns_needed(config), _read_stock(store, config))
+
+
 def suspended_by_last_pass(store: Store, config: Config) -> Suspended:
     """What is suspended as the last pass left it; a field that no pass has seen yet is to be filled."""
     kept = stored_fields(store)

@@ -31,6 +31,7 @@ from connector.store.tables.mirror import (
 )
 from connector.store.tables.past import Act, OwnershipRow, RuleText, RuleUse, Snapshot
 from connector.store.tables.plans import StandingCount
+from connector.store.tables.several import JudgingSlice
 
 __all__ = [
     "EPOCH",
@@ -56,6 +57,7 @@ __all__ = [
     "Forgotten",
     "HistoryDue",
     "Json",
+    "JudgingSlice",
     "Lease",
     "Ledger",
     "LinkChange",
