@@ -45,7 +45,6 @@ STEPS: Mapping[str, set[str]] = {
     "plan": set(),
     "write_back": set(),
     "all_contacts": set(),
-    "slices": set(),
     "installation": {"all_contacts", "context", "older_file", "pull", "unify"},
     "preview_state": {"unify"},
 }
