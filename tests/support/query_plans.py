@@ -29,7 +29,7 @@ LOW = frozenset(
 #: Tables that do not grow with the base: the installation's own settings and state, users and what they did, campaigns, one row a run.
 STEADY = frozenset(
     {"meta", "field", "cursor", "property", "drift", "owner", "campaign", "lease", "budget", "pause", "turn", "run", "plan",
-     "alembic_version", "act", "rule_text", "rule_use", "standing", "property_known"}
+     "alembic_version", "act", "rule_text", "rule_use", "standing", "judging_slice", "property_known"}
 )  # fmt: skip
 #: Indexes of a small part of a table, whatever its size: to read all of one is no scan. Not those whose part grows with the table.
 _GROWING_PARTS = frozenset({"uq_ledger_key"})
