@@ -136,7 +136,8 @@ class Decision:
     @property
     def anew(self) -> bool:
         """Whether what was decided is itself something that rules read, so that the contact is judged again at once."""
-        return self.agreed is not None or self.begun is not None
+        given_back = any(state.outcome in ("rejected", "disqualified") for state in self.attempts)  # rejected_before
+        return self.agreed is not None or self.begun is not None or given_back
 
 
 def load(

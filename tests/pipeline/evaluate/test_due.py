@@ -137,6 +137,21 @@ def concludes_the_same(kept_databases: Callable[[str], str], history: list[tuple
             assert _concluded(some) == _concluded(every)
 
 
+def test_one_that_is_never_written_to_is_judged_again_after_its_rejection(url: str) -> None:
+    """A shared mailbox: nothing is wanted of it, so nothing else makes it due; but rules read rejected_before."""
+    with running_company(url, RULES) as company:
+        company.person(email="info@kunde.example", stage="mql", owner="anna")
+        company.settle()
+        company.later(hours=1)
+        company.edit(status="UNQUALIFIED", rejection_reason="No need")
+        company.run()
+        assert company.outcomes() == ["rejected"]
+        company.later(hours=1)
+        company.run()
+        assert company.contact().ambiguous
+        assert company.contact().rejected_before
+
+
 def test_a_quiet_contact_is_not_judged_again(url: str) -> None:
     with running_company(url, RULES) as company:
         company.person(stage="lead")
