@@ -50,6 +50,7 @@ APART = ("field", "contact", "record", "merged", "activity", "deal", "plan")
 #: Read by no step of a pass after the pull: the pull's own, and what is kept to be looked at.
 UNREAD = (
     "record_version", "deal_version", "activity_version", "link_change", "seen", "set_aside", "forgotten", "act", "run", "budget", "lease",
+    "judging_slice",
 )  # fmt: skip
 
 
